@@ -1,0 +1,1 @@
+"""Who uses the system: users, passwords, tokens and sessions, roles, and who may do what."""

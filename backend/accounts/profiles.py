@@ -1,0 +1,107 @@
+"""What a user is besides a login: the embedded profile of a patient, a doctor or a nurse."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from beanie import PydanticObjectId
+from pydantic import BaseModel, Field
+
+
+class Gender(StrEnum):
+    """As the patient states it."""
+
+    FEMALE = "female"
+    MALE = "male"
+    OTHER = "other"
+    UNDISCLOSED = "undisclosed"
+
+
+class BloodGroup(StrEnum):
+    """ABO and Rhesus."""
+
+    A_POSITIVE = "A+"
+    A_NEGATIVE = "A-"
+    B_POSITIVE = "B+"
+    B_NEGATIVE = "B-"
+    AB_POSITIVE = "AB+"
+    AB_NEGATIVE = "AB-"
+    O_POSITIVE = "O+"
+    O_NEGATIVE = "O-"
+
+
+class Weekday(StrEnum):
+    """A day of the week, in the clinic's zone."""
+
+    MONDAY = "monday"
+    TUESDAY = "tuesday"
+    WEDNESDAY = "wednesday"
+    THURSDAY = "thursday"
+    FRIDAY = "friday"
+    SATURDAY = "saturday"
+    SUNDAY = "sunday"
+
+
+WEEK = list(Weekday)
+"""In the order of `date.weekday()`."""
+
+
+class EmergencyContact(BaseModel):
+    """Whom to call."""
+
+    name: str
+    phone: str
+    relationship: str | None = None
+
+
+class PatientProfile(BaseModel):
+    """The patient's part of a user. Dates of birth are stored as text, `YYYY-MM-DD`."""
+
+    date_of_birth: str | None = None
+    gender: Gender | None = None
+    address: str | None = None
+    blood_group: BloodGroup | None = None
+    allergies: list[str] = []
+    emergency_contact: EmergencyContact | None = None
+    medical_history: str | None = None
+    notes: str | None = None
+    assigned_doctor_id: PydanticObjectId | None = None
+
+
+class HoursBlock(BaseModel):
+    """A stretch of a weekday in which a doctor sees patients: wall-clock times of the clinic, `HH:MM`."""
+
+    clinic_id: PydanticObjectId
+    weekday: Weekday
+    start: str
+    end: str
+    slot_minutes: int
+    capacity: int = 1
+
+
+class DoctorProfile(BaseModel):
+    """The doctor's part of a user."""
+
+    clinic_ids: list[PydanticObjectId] = []
+    department_id: PydanticObjectId | None = None
+    specialty: str
+    specialty_key: str
+    license_number: str
+    qualifications: list[str] = []
+    experience_years: int | None = None
+    max_patients_per_day: int | None = None
+    slot_minutes: int | None = None
+    weekly_hours: list[HoursBlock] | None = Field(
+        default=None, description="None: the opening hours of the first clinic."
+    )
+    slots_until: str | None = Field(
+        default=None, description="The last day (`YYYY-MM-DD`) that has its slots."
+    )
+    extension_claimed_until: datetime | None = Field(
+        default=None, description="UTC. Until then another process is extending this doctor's slots."
+    )
+
+
+class NurseProfile(BaseModel):
+    """The nurse's part of a user: the clinics whose book she keeps."""
+
+    clinic_ids: list[PydanticObjectId] = []

@@ -1,0 +1,1 @@
+"""The appointment: its document, its life, booking, moving, and what falls due."""

@@ -1,0 +1,1 @@
+"""What every package stands on: settings, the clock, the database, errors, logs. Knows no domain."""

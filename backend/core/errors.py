@@ -1,0 +1,233 @@
+"""Domain errors, their shape in JSON and OpenAPI, and the handlers that give every failure that shape."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from pymongo.errors import (
+    ConnectionFailure,
+    ExecutionTimeout,
+    NotPrimaryError,
+    PyMongoError,
+    WaitQueueTimeoutError,
+    WTimeoutError,
+)
+from starlette.exceptions import HTTPException
+
+log = logging.getLogger(__name__)
+
+
+class ErrorBody(BaseModel):
+    """What every error answers with."""
+
+    detail: str = Field(description="What went wrong, in a sentence that may be shown to a person.")
+    error_code: str = Field(description="What went wrong, for programs. Stable.")
+
+
+class FieldFault(BaseModel):
+    """One fault of a request. The value that was sent is never repeated."""
+
+    loc: list[str | int] = Field(description="Where: `body`, `query`, `path` or `header`, then the field.")
+    msg: str
+    type: str
+
+
+class ValidationErrorBody(ErrorBody):
+    """A request that is malformed, with every fault."""
+
+    errors: list[FieldFault]
+
+
+class DomainError(Exception):
+    """The root of all expected failures. A subclass says its status, its code and its usual sentence."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "BAD_REQUEST"
+    detail: str = "The request can't be carried out."
+    body: ClassVar[type[ErrorBody]] = ErrorBody
+
+    def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
+        self.detail = detail or self.detail
+        self.headers = dict(headers or {})
+        super().__init__(self.detail)
+
+    def content(self) -> dict[str, Any]:
+        """The JSON body. A subclass with more to say extends it together with `body`."""
+        return {"detail": self.detail, "error_code": self.code}
+
+
+class BadRequest(DomainError):
+    """The body can't even be read as what its content type says."""
+
+
+class Unauthorized(DomainError):
+    """Who is asking is not known."""
+
+    status = 401
+    code = "NOT_AUTHENTICATED"
+    detail = "Log in first: the access token is missing, expired or no longer valid."
+
+    def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer", **(headers or {})})
+
+
+class Forbidden(DomainError):
+    """Who is asking is known, and may not do this at all."""
+
+    status = 403
+    code = "NOT_ALLOWED"
+    detail = "Your role may not do this."
+
+
+class NotFound(DomainError):
+    """Not there, or not there for who is asking."""
+
+    status = 404
+    code = "NOT_FOUND"
+    detail = "There is nothing here by that id, or not for you."
+
+
+class Conflict(DomainError):
+    """The world has moved on, or is not as the request supposes."""
+
+    status = 409
+    code = "CONFLICT"
+
+
+class Unprocessable(DomainError):
+    """Well-formed, but it can never be carried out as it is."""
+
+    status = 422
+    code = "UNPROCESSABLE"
+
+
+class Malformed(Unprocessable):
+    """The request doesn't fit the route's schema; `errors` lists every fault."""
+
+    code = "VALIDATION_ERROR"
+    detail = "The request doesn't have the right form."
+    body = ValidationErrorBody
+
+
+class TooLarge(DomainError):
+    """The body is larger than any request of this API needs to be."""
+
+    status = 413
+    code = "BODY_TOO_LARGE"
+    detail = "The request's body is too large."
+
+
+class TooManyRequests(DomainError):
+    """Too often."""
+
+    status = 429
+    code = "TOO_MANY_REQUESTS"
+    detail = "Too many attempts. Try again later."
+
+
+class DatabaseUnavailable(DomainError):
+    """The database can't be reached. Nothing is known to be changed; the request may be repeated."""
+
+    status = 503
+    code = "DATABASE_UNAVAILABLE"
+    detail = "The database can't be reached at the moment. Try again in a few seconds."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "5"})
+
+
+def responses(*errors: type[DomainError]) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route: each error's body with an example by code, gathered by status."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for error in errors:
+        entry = found.setdefault(
+            error.status, {"model": error.body, "content": {"application/json": {"examples": {}}}}
+        )
+        if issubclass(error.body, entry["model"]):
+            entry["model"] = error.body
+        entry["content"]["application/json"]["examples"][error.code] = {
+            "summary": error.code,
+            "value": {"detail": error.detail, "error_code": error.code},
+        }
+        codes = entry["content"]["application/json"]["examples"]
+        entry["description"] = " or ".join(f"`{code}`" for code in codes)
+    return found
+
+
+_UNREACHABLE = (
+    ConnectionFailure,
+    NotPrimaryError,
+    ExecutionTimeout,
+    WaitQueueTimeoutError,
+    WTimeoutError,
+)
+_CODE_OF_STATUS = {
+    401: Unauthorized.code,
+    403: Forbidden.code,
+    404: NotFound.code,
+    405: "METHOD_NOT_ALLOWED",
+    413: TooLarge.code,
+    415: "UNSUPPORTED_MEDIA_TYPE",
+}
+
+
+def _answer(error: DomainError) -> JSONResponse:
+    return JSONResponse(error.content(), status_code=error.status, headers=error.headers)
+
+
+async def _domain_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DomainError)  # noqa: S101 - registered for nothing else
+    return _answer(error)
+
+
+async def _validation_error(_: Request, error: Exception) -> JSONResponse:
+    """FastAPI's list without `input` and `ctx`: they'd repeat passwords, and NaN or half a surrogate pair."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
+    faults = [{"loc": _plain(e["loc"]), "msg": _text(e["msg"]), "type": e["type"]} for e in error.errors()]
+    return JSONResponse({**Malformed().content(), "errors": faults}, status_code=Malformed.status)
+
+
+def _plain(location: tuple[Any, ...]) -> list[str | int]:
+    return [part if isinstance(part, int) else _text(str(part)) for part in location]
+
+
+def _text(text: str) -> str:
+    """Text that can always be written as UTF-8: field names come from the request too."""
+    return text.encode("utf-8", "replace").decode()
+
+
+async def _http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    code = _CODE_OF_STATUS.get(error.status_code, BadRequest.code)
+    return JSONResponse(
+        {"detail": str(error.detail), "error_code": code},
+        status_code=error.status_code,
+        headers=dict(error.headers or {}),
+    )
+
+
+async def _database_error(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, _UNREACHABLE) or (isinstance(error, PyMongoError) and error.timeout):
+        log.warning("database unavailable: %s", type(error).__name__)
+        return _answer(DatabaseUnavailable())
+    return await _unexpected(request, error)
+
+
+async def _unexpected(_: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected error", exc_info=error)
+    return JSONResponse(
+        {"detail": "Something went wrong on our side.", "error_code": "INTERNAL_ERROR"}, status_code=500
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Registers the handlers, so that no failure leaves in another shape."""
+    app.add_exception_handler(DomainError, _domain_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(PyMongoError, _database_error)
+    app.add_exception_handler(Exception, _unexpected)

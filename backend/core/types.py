@@ -1,0 +1,120 @@
+"""Field types that requests share: text that can be stored and shown, phones, times inside a sane range."""
+
+import unicodedata
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+import phonenumbers
+from beanie import PydanticObjectId
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    EmailStr,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from backend.core.settings import settings
+
+_EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+class Request(BaseModel):
+    """A request's body. An unknown field is an error, so that a misspelt one is never lost."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class Response(BaseModel):
+    """A response's body, read from documents by attribute."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+def _without_control_characters(text: str) -> str:
+    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\r\n\t]*$"),
+    AfterValidator(_without_control_characters),
+]
+"""One line of text: 1 to 120 characters, no control characters."""
+
+Text = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=2000),
+    AfterValidator(_without_control_characters),
+]
+"""Free text: at most 2,000 characters, line breaks allowed."""
+
+
+def _e164(value: str) -> str:
+    """Reads a number as people write it. Fictional numbers (+1 555…) are possible, though not assigned."""
+    try:
+        number = phonenumbers.parse(value, settings.DEFAULT_PHONE_REGION)
+    except phonenumbers.NumberParseException:
+        raise ValueError("is not a phone number") from None
+    if not phonenumbers.is_possible_number(number):
+        raise ValueError("is not a phone number")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+Phone = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=3, max_length=40),
+    AfterValidator(_without_control_characters),
+    AfterValidator(_e164),
+    Field(examples=["+15550100001"], description="Any usual notation; stored and shown as E.164."),
+]
+
+Email = Annotated[
+    EmailStr,
+    AfterValidator(str.lower),
+    Field(examples=["ada@example.com"], max_length=254, description="Stored and compared in lower case."),
+]
+
+
+def _sane_instant(value: datetime) -> datetime:
+    try:
+        instant = value.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise ValueError("must lie between the years 1900 and 2200") from None
+    if not _EARLIEST <= instant < _LATEST:
+        raise ValueError("must lie between the years 1900 and 2200")
+    return instant
+
+
+def _text_only(value: Any) -> Any:
+    """Numbers would be read as seconds or milliseconds since 1970, whichever fits: refuse to guess."""
+    if not isinstance(value, str | date):
+        raise ValueError("must be an RFC 3339 text")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_text_only), AfterValidator(_sane_instant)]
+"""A moment: RFC 3339 with an offset, between the years 1900 and 2200; UTC from here on."""
+
+
+def _sane_day(value: date) -> date:
+    if not _EARLIEST.date() <= value < _LATEST.date():
+        raise ValueError("must lie between the years 1900 and 2200")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_text_only), AfterValidator(_sane_day)]
+"""A calendar day, `YYYY-MM-DD`."""
+
+Id = Annotated[
+    PydanticObjectId,
+    WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{24}$", "examples": ["671f0c0e9b1d8a0001a1b2c3"]}),
+]
+"""An ObjectId, 24 hexadecimal digits in JSON."""
