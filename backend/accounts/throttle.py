@@ -1,0 +1,84 @@
+"""A limit to guessing passwords: failures are counted per account and address, in the database.
+
+Successes write nothing. The limit holds for all processes together, and against guesses made in parallel: a
+correct one must find it not yet reached once it has been compared.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from backend.accounts.documents import LoginFailures
+from backend.core.clock import utc_now
+from backend.core.errors import TooManyRequests
+from backend.core.settings import settings
+
+
+def throttle_key(account: str, address: str) -> str:
+    """The counter of an account's failures from an address. Keyed, so that it can't be traced to either."""
+    return hmac.new(
+        settings.SECRET_KEY.encode(), f"{account}\n{_network(address)}".encode(), hashlib.sha256
+    ).hexdigest()
+
+
+def _network(address: str) -> str:
+    """An IPv6 customer holds at least a /64, and could come from another address at every guess."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ipaddress.ip_network((parsed.packed, 64), strict=False))
+
+
+async def refuse_if_throttled(key: str) -> None:
+    """Raises `TooManyRequests` when LOGIN_ATTEMPTS failures have been counted within the window."""
+    raw = await _counters().find_one(
+        {"_id": key, "failures": {"$gte": settings.LOGIN_ATTEMPTS}, "expires_at": {"$gt": utc_now()}}
+    )
+    if raw is not None:
+        raise _too_many(raw["expires_at"])
+
+
+async def count_failure(key: str) -> None:
+    """Counts one; raises `TooManyRequests` if it came in parallel with others that used the window up."""
+    now = utc_now()
+    # The TTL monitor is up to a minute late and knows the server's clock only, so what is over is decided here.
+    running = {"$gt": ["$expires_at", now]}
+    ends = now + timedelta(minutes=settings.LOGIN_WINDOW_MINUTES)
+    update = [
+        {
+            "$set": {
+                "failures": {"$cond": [running, {"$add": ["$failures", 1]}, 1]},
+                "expires_at": {"$cond": [running, "$expires_at", ends]},
+            }
+        }
+    ]
+    try:
+        raw = await _upsert(key, update)
+    except DuplicateKeyError:  # the first two failures at once: now the counter is there
+        raw = await _upsert(key, update)
+    if raw["failures"] > settings.LOGIN_ATTEMPTS:
+        raise _too_many(raw["expires_at"])
+
+
+async def _upsert(key: str, update: list[dict[str, Any]]) -> Any:
+    return await _counters().find_one_and_update(
+        {"_id": key}, update, upsert=True, return_document=ReturnDocument.AFTER
+    )
+
+
+def _too_many(until: datetime) -> TooManyRequests:
+    seconds = max(1, math.ceil((until - utc_now()).total_seconds()))
+    return TooManyRequests(headers={"Retry-After": str(seconds)})
+
+
+def _counters() -> Any:
+    return LoginFailures.get_pymongo_collection()
