@@ -118,3 +118,23 @@ Id = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{24}$", "examples": ["671f0c0e9b1d8a0001a1b2c3"]}),
 ]
 """An ObjectId, 24 hexadecimal digits in JSON."""
+
+WallTime = Annotated[
+    str,
+    StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][05]$"),
+    Field(examples=["09:00"], description="A wall-clock time, `HH:MM`, on the grid of five minutes."),
+]
+"""A wall-clock time of day, `HH:MM`, on the grid of five minutes; whose wall is up to the field."""
+
+ClosingTime = Annotated[
+    str,
+    StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][05]|24:00)$"),
+    Field(examples=["17:00"], description="A wall-clock time like an opening one, or `24:00`: midnight."),
+]
+"""A wall-clock time at which something ends: like `WallTime`, and also `24:00`."""
+
+
+def minutes_of(wall_time: str) -> int:
+    """The minutes from midnight to a `WallTime` or `ClosingTime`, on the clock's face: 0 to 1440."""
+    hours, minutes = wall_time.split(":")
+    return int(hours) * 60 + int(minutes)
