@@ -61,6 +61,13 @@ class LicenseTaken(Conflict):
     detail = "There is a doctor with this licence number already."
 
 
+class ChangedMeanwhile(Conflict):
+    """Others kept changing the same user."""
+
+    code = "CHANGED_MEANWHILE"
+    detail = "The account is being changed by somebody else at the moment. Try again."
+
+
 class OwnAccount(Conflict):
     """Administrators don't lock themselves out."""
 
@@ -79,7 +86,10 @@ class UseDoctorsRoute(Conflict):
     """A doctor's going and coming changes the book, which the directory's routes take care of."""
 
     code = "USE_DOCTORS_ROUTE"
-    detail = "Use DELETE /doctors/{id}: it withdraws the doctor's time and reports the booked appointments."
+    detail = (
+        "Doctors come and go through /doctors/{id}: "
+        "DELETE /doctors/{id} also withdraws the doctor's time and reports the booked appointments."
+    )
 
 
 class DoctorNeedsProfile(Unprocessable):

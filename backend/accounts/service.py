@@ -12,12 +12,13 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Language, Role, User
-from backend.accounts.errors import DoctorNeedsProfile, LastAdmin, duplicate_error
+from backend.accounts.errors import ChangedMeanwhile, DoctorNeedsProfile, LastAdmin, duplicate_error
 from backend.accounts.passwords import hash_password
 from backend.accounts.profiles import DoctorProfile, NurseProfile, PatientProfile
 from backend.accounts.sessions import forget_sessions
+from backend.core.changes import changes as as_update
 from backend.core.clock import utc_now
-from backend.core.errors import Conflict, NotFound
+from backend.core.errors import NotFound
 from backend.core.signals import Signal
 from backend.core.types import Email, Phone
 from backend.core.words import words_of
@@ -35,13 +36,6 @@ _TRIES = 10
 
 _email: TypeAdapter[str] = TypeAdapter(Email)
 _phone: TypeAdapter[str] = TypeAdapter(Phone)
-
-
-class ChangedMeanwhile(Conflict):
-    """Others kept changing the same user."""
-
-    code = "CHANGED_MEANWHILE"
-    detail = "The account is being changed by somebody else at the moment. Try again."
 
 
 async def create_user(
@@ -148,12 +142,7 @@ def _update(old: User, changes: Mapping[str, Any]) -> dict[str, Any]:
         new["search_words"] = words_of(*(new.get(field, getattr(old, field)) for field in _IDENTITY))
     if "phone" in new and new["phone"] != old.phone:
         new["is_verified"] = False
-    set_ = {field: value for field, value in new.items() if value is not None}
-    unset = {field: "" for field, value in new.items() if value is None}
-    update: dict[str, Any] = {"$set": {**set_, "updated_at": utc_now()}}
-    if unset:
-        update["$unset"] = unset
-    return update
+    return as_update({**new, "updated_at": utc_now()})
 
 
 def _stored(value: Any) -> Any:
@@ -168,8 +157,8 @@ def _stored(value: Any) -> Any:
 async def deactivate_user(user_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None) -> User:
     """Ends the account and all its logins at once. Doing it again changes nothing.
 
-    Raises `NotFound`, and `LastAdmin` when nobody could administer any more. What else hangs on the user, such
-    as a doctor's time, is the caller's.
+    Raises `NotFound`, and `LastAdmin` when nobody could administer any more. What else hangs on the user,
+    such as a doctor's time, is the caller's.
     """
     user = await find_user(user_id, where=where)
     if user.role is Role.ADMIN and not await _has_other_admin(user_id):

@@ -50,7 +50,7 @@ async def refuse_if_throttled(key: str) -> None:
 async def count_failure(key: str) -> None:
     """Counts one; raises `TooManyRequests` if it came in parallel with others that used the window up."""
     now = utc_now()
-    # The TTL monitor is up to a minute late and knows the server's clock only, so what is over is decided here.
+    # The TTL monitor is up to a minute late, and goes by the server's clock: what is over is decided here.
     running = {"$gt": ["$expires_at", now]}
     ends = now + timedelta(minutes=settings.LOGIN_WINDOW_MINUTES)
     update = [

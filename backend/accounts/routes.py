@@ -1,0 +1,238 @@
+"""The routes of accounts: logging in, one's own account, and everybody's for administrators."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, status
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from backend.accounts import administration, logins, service, sessions
+from backend.accounts.access import CurrentAdmin, CurrentLogin, CurrentUser, TokenClaims
+from backend.accounts.answers import LoggedInOut, OwnAccountOut, TokensOut, UserOut
+from backend.accounts.documents import Role
+from backend.accounts.errors import (
+    ChangedMeanwhile,
+    DoctorNeedsProfile,
+    EmailTaken,
+    InvalidCredentials,
+    LastAdmin,
+    OwnAccount,
+    PhoneRequired,
+    PhoneTaken,
+    RefreshTokenInvalid,
+    RefreshTokenReused,
+    RoleNotAllowed,
+    UnsupportedMediaType,
+    UseDoctorsRoute,
+    WrongPassword,
+    WrongRole,
+)
+from backend.accounts.logins import Device, LoggedIn
+from backend.accounts.schemas import (
+    LoginBody,
+    LoginForm,
+    NewUser,
+    OwnChanges,
+    PasswordChange,
+    RefreshBody,
+    RegisterBody,
+    UserChanges,
+)
+from backend.core.errors import BadRequest, NotFound, TooManyRequests, responses
+from backend.core.pagination import Cursor, Limit, Page
+from backend.core.types import Id
+
+auth_router = APIRouter(prefix="/auth", tags=["auth"])
+me_router = APIRouter(prefix="/users/me", tags=["me"])
+users_router = APIRouter(prefix="/users", tags=["users"])
+
+
+def _device(request: Request) -> Device:
+    return Device(
+        address=request.client.host if request.client else "",
+        user_agent=request.headers.get("user-agent"),
+    )
+
+
+CallingDevice = Annotated[Device, Depends(_device)]
+
+
+async def _login_body(request: Request) -> LoginBody:
+    """Reads a login in either form. FastAPI reads one content type per operation, and this has two."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind == "application/json":
+            return LoginBody.model_validate_json(await request.body())
+        if kind == "application/x-www-form-urlencoded":
+            async with request.form() as form:
+                sent = LoginForm.model_validate(dict(form))
+            return LoginBody(email=sent.username, password=sent.password)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError(
+            [{**fault, "loc": ("body", *fault["loc"])} for fault in faults]
+        ) from None
+    raise UnsupportedMediaType
+
+
+def _logged_in(found: LoggedIn) -> LoggedInOut:
+    tokens = found.tokens
+    return LoggedInOut(
+        access_token=tokens.access_token,
+        refresh_token=tokens.refresh_token,
+        expires_in=tokens.expires_in,
+        user=OwnAccountOut.model_validate(found.user),
+    )
+
+
+_LOGIN_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {"schema": LoginForm.model_json_schema()},
+            "application/json": {"schema": LoginBody.model_json_schema()},
+        },
+    }
+}
+
+
+@auth_router.post(
+    "/register",
+    summary="Register as a patient",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(RoleNotAllowed, EmailTaken, PhoneTaken),
+)
+async def register(body: RegisterBody, device: CallingDevice) -> LoggedInOut:
+    """Makes a patient's account and logs in at once: the answer is that of `POST /auth/login`.
+
+    Accounts of staff are made by administrators.
+    """
+    return _logged_in(await logins.register(body, device=device))
+
+
+@auth_router.post(
+    "/login",
+    summary="Log in",
+    responses=responses(InvalidCredentials, UnsupportedMediaType, TooManyRequests, BadRequest),
+    openapi_extra=_LOGIN_BODY,
+)
+async def login(body: Annotated[LoginBody, Depends(_login_body)], device: CallingDevice) -> LoggedInOut:
+    """Exchanges an e-mail (or phone) and a password for tokens.
+
+    Takes JSON (`email`, `password`) or the OAuth2 password form (`username`, `password`). After too many
+    failures for one account from one address it answers 429 for a while; `Retry-After` says for how many
+    seconds.
+    """
+    found = await logins.log_in(login=body.email, password=body.password.get_secret_value(), device=device)
+    return _logged_in(found)
+
+
+@auth_router.post(
+    "/refresh", summary="Renew the tokens", responses=responses(RefreshTokenInvalid, RefreshTokenReused)
+)
+async def refresh_tokens(body: RefreshBody) -> TokensOut:
+    """Exchanges a refresh token for a new pair.
+
+    A refresh token works once. One that comes a second time may have been stolen, so the whole login ends:
+    store the new token before using it, and renew from one place at a time.
+    """
+    return TokensOut.model_validate(await sessions.refresh(body.refresh_token))
+
+
+@auth_router.post("/logout", summary="Log out", status_code=status.HTTP_204_NO_CONTENT)
+async def logout(claims: TokenClaims) -> None:
+    """Ends this login on this device at once: its access and refresh tokens. May be repeated."""
+    await sessions.close_session(user_id=claims.user_id, session_id=claims.session_id)
+
+
+@me_router.get("", summary="Read one's own account")
+async def get_own_account(caller: CurrentUser) -> OwnAccountOut:
+    """The caller's account, for a patient with the profile."""
+    return OwnAccountOut.model_validate(caller)
+
+
+@me_router.patch(
+    "",
+    summary="Change one's own account",
+    responses=responses(EmailTaken, PhoneTaken, ChangedMeanwhile, WrongRole, PhoneRequired),
+)
+async def update_own_account(body: OwnChanges, caller: CurrentUser) -> OwnAccountOut:
+    """Changes what is sent and leaves the rest. Null empties a field that may be empty.
+
+    A patient's medical history, notes and assigned doctor are kept by the staff.
+    """
+    return OwnAccountOut.model_validate(await administration.change_own_account(caller, body))
+
+
+@me_router.post(
+    "/password",
+    summary="Change one's own password",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses(WrongPassword, TooManyRequests),
+)
+async def change_own_password(body: PasswordChange, login: CurrentLogin, device: CallingDevice) -> None:
+    """Sets a new password. All other logins of the account end; this one goes on."""
+    await logins.change_password(login, body, device=device)
+
+
+@users_router.get("", summary="List accounts")
+async def list_users(
+    *,
+    caller: CurrentAdmin,
+    role: Role | None = None,
+    is_active: Annotated[bool | None, Query(description="Left out: both.")] = None,
+    q: Annotated[
+        str | None, Query(max_length=100, description="Beginnings of words of name, e-mail or phone.")
+    ] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[UserOut]:
+    """Accounts of every role by name. For administrators."""
+    users, next_cursor = await administration.list_users(
+        role=role, is_active=is_active, q=q, limit=limit, cursor=cursor
+    )
+    return Page(items=[UserOut.model_validate(user) for user in users], next_cursor=next_cursor)
+
+
+@users_router.post(
+    "",
+    summary="Make an account",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(EmailTaken, PhoneTaken, DoctorNeedsProfile, WrongRole),
+)
+async def create_user(body: NewUser, caller: CurrentAdmin) -> UserOut:
+    """Makes an account of a patient, a nurse or an administrator. Doctors are made with `POST /doctors`."""
+    return UserOut.model_validate(await administration.add_user(body))
+
+
+@users_router.get("/{user_id}", summary="Read an account", responses=responses(NotFound))
+async def get_user(user_id: Id, caller: CurrentAdmin) -> UserOut:
+    """One account, active or not. For administrators."""
+    return UserOut.model_validate(await service.find_user(user_id))
+
+
+@users_router.patch(
+    "/{user_id}",
+    summary="Change an account",
+    responses=responses(
+        *(NotFound, EmailTaken, PhoneTaken, OwnAccount, UseDoctorsRoute, ChangedMeanwhile),
+        *(WrongRole, PhoneRequired),
+    ),
+)
+async def update_user(user_id: Id, body: UserChanges, caller: CurrentAdmin) -> UserOut:
+    """Changes what is sent and leaves the rest. A new password ends all logins of the user."""
+    return UserOut.model_validate(await administration.change_user(caller, user_id, body))
+
+
+@users_router.delete(
+    "/{user_id}",
+    summary="Deactivate an account",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses(NotFound, OwnAccount, LastAdmin, UseDoctorsRoute),
+)
+async def deactivate_user(user_id: Id, caller: CurrentAdmin) -> None:
+    """Ends the account and all its logins at once; nothing is deleted.
+
+    A doctor's account is deactivated with `DELETE /doctors/{id}`.
+    """
+    await administration.remove_user(caller, user_id)

@@ -1,0 +1,259 @@
+"""What the routes of accounts take. What they give is in `answers`."""
+
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    model_validator,
+)
+
+from backend.accounts.answers import LanguageField
+from backend.accounts.documents import Role
+from backend.accounts.passwords import GivenPassword, Password
+from backend.accounts.profiles import BloodGroup, Gender
+from backend.core.clock import utc_now
+from backend.core.types import Day, Email, Id, Line, Phone, Request, Text
+
+_EASTERNMOST = timedelta(hours=14)
+
+_url: TypeAdapter[AnyHttpUrl] = TypeAdapter(AnyHttpUrl)
+
+
+def left_out(**field: Any) -> Any:
+    """A field that a PATCH may leave out, but not send as null. Left out, it isn't in `model_fields_set`."""
+    return Field(default_factory=lambda: None, **field)
+
+
+def _not_ahead(day: date) -> date:
+    if day > (utc_now() + _EASTERNMOST).date():
+        raise ValueError("must not lie in the future")
+    return day
+
+
+BirthDay = Annotated[
+    Day, AfterValidator(_not_ahead), Field(examples=["1985-04-12"], description="`YYYY-MM-DD`, not ahead.")
+]
+
+
+def _as_url(text: str) -> str:
+    url = str(_url.validate_python(text))
+    if len(url) > 500:
+        raise ValueError("must have at most 500 characters")
+    return url
+
+
+WebAddress = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://\S+$"),
+    AfterValidator(_as_url),
+    Field(examples=["https://example.com/ada.jpg"], description="An http or https address."),
+]
+
+LoginName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=254, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    Field(examples=["ada@example.com"], description="The e-mail address; the phone works too."),
+]
+
+RefreshToken = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$"),
+    Field(description="The refresh token got last. It works once."),
+]
+
+
+class EmergencyContactBody(Request):
+    """Whom to call."""
+
+    name: Line = Field(examples=["Byron Lovelace"])
+    phone: Phone
+    relationship: Line | None = Field(default=None, examples=["brother"])
+
+
+class PatientFields(Request):
+    """What a patient may change of the own profile. Null empties a field; no allergies are an empty list."""
+
+    date_of_birth: BirthDay | None = None
+    gender: Gender | None = None
+    address: Text | None = Field(default=None, examples=["12 Elm Street, Springfield"])
+    blood_group: BloodGroup | None = None
+    allergies: list[Line] = left_out(max_length=50, examples=[["penicillin"]])
+    emergency_contact: EmergencyContactBody | None = None
+
+    def profile_changes(self) -> dict[str, Any]:
+        """The fields sent, by their stored names, for `service.update_user`."""
+        sent = {
+            name: getattr(self, name) for name in PatientFields.model_fields if name in self.model_fields_set
+        }
+        if sent.get("date_of_birth") is not None:
+            sent["date_of_birth"] = sent["date_of_birth"].isoformat()
+        return {f"patient.{name}": value for name, value in sent.items()}
+
+
+class RegisterBody(Request):
+    """A new patient's account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Ada Lovelace",
+                    "email": "ada@example.com",
+                    "phone": "+15550100001",
+                    "password": "correct horse battery",
+                    "language": "en",
+                    "date_of_birth": "1985-04-12",
+                    "gender": "female",
+                }
+            ]
+        }
+    )
+
+    name: Line
+    email: Email
+    phone: Phone
+    password: Password
+    role: Role = Field(default=Role.PATIENT, description="Nothing but `patient` is accepted.")
+    language: LanguageField = None
+    date_of_birth: BirthDay | None = None
+    gender: Gender | None = None
+    address: Text | None = None
+
+
+class LoginBody(Request):
+    """A login as JSON."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"email": "ada@example.com", "password": "correct horse battery"}]}
+    )
+
+    email: LoginName
+    password: GivenPassword
+
+
+class LoginForm(Request):
+    """A login as an OAuth2 form. What else the standard knows is read over."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "examples": [{"username": "ada@example.com", "password": "correct horse battery"}]
+        },
+    )
+
+    username: LoginName
+    password: GivenPassword
+
+
+class RefreshBody(Request):
+    """A refresh token to be exchanged."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"refresh_token": "9f2c4e6a8b0d1f3a5c7e9b1d.Zm9yIGV4YW1wbGUgb25seSwgbm90IGEgcmVhbCB0b2tlbg"}
+            ]
+        }
+    )
+
+    refresh_token: RefreshToken
+
+
+class PasswordChange(Request):
+    """One's own password."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"current_password": "correct horse battery", "new_password": "staple in the stable"}
+            ]
+        }
+    )
+
+    current_password: GivenPassword
+    new_password: Password
+
+
+class OwnChanges(PatientFields):
+    """Changes to one's own account. Fields left out stay. The patient's fields are for patients only."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"phone": "(555) 010-0002", "language": "es", "allergies": ["penicillin"], "address": None}
+            ]
+        }
+    )
+
+    name: Line = left_out(examples=["Ada King"])
+    email: Email = left_out()
+    phone: Phone | None = Field(
+        default=None, description="Null only for staff: patients are reminded by SMS."
+    )
+    language: LanguageField = None
+    photo_url: WebAddress | None = None
+
+
+class NewUser(Request):
+    """An account made by an administrator. Doctors are made with `POST /doctors`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "role": "nurse",
+                    "name": "Florence Nightingale",
+                    "email": "florence@example.com",
+                    "phone": "+15550100003",
+                    "password": "lamp and ledger",
+                    "clinic_ids": ["671f0c0e9b1d8a0001a1b2c3"],
+                }
+            ]
+        }
+    )
+
+    role: Role
+    name: Line
+    email: Email | None = Field(default=None, description="Required for staff.")
+    phone: Phone | None = Field(default=None, description="Required for patients.")
+    password: Password | None = Field(
+        default=None, description="Required for staff. A patient without one can't log in."
+    )
+    language: LanguageField = None
+    clinic_ids: list[Id] = left_out(max_length=100, description="A nurse's clinics. For nurses only.")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.role is Role.PATIENT and self.phone is None:
+            raise ValueError("a patient needs a phone")
+        if self.role in (Role.NURSE, Role.ADMIN) and (self.email is None or self.password is None):
+            raise ValueError("staff need an e-mail and a password")
+        return self
+
+
+class UserChanges(Request):
+    """An administrator's changes to an account. Fields left out stay. A role never changes."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "Florence N.", "clinic_ids": ["671f0c0e9b1d8a0001a1b2c3"]}]}
+    )
+
+    name: Line = left_out(examples=["Florence N."])
+    email: Email = left_out()
+    phone: Phone | None = Field(default=None, description="Null only for staff.")
+    language: LanguageField = None
+    is_active: Literal[True] = left_out(description="True brings back; `DELETE` deactivates.")
+    password: Password = left_out(description="Sets a new password and ends all logins of the user.")
+    clinic_ids: list[Id] = left_out(max_length=100, description="A nurse's clinics. For nurses only.")
+
+    @property
+    def new_password(self) -> SecretStr | None:
+        """The password, if one was sent."""
+        return self.password if "password" in self.model_fields_set else None
