@@ -1,0 +1,13 @@
+"""Every document of the application, as the database is prepared for them. A new one is added here."""
+
+from beanie import Document
+
+from backend.accounts.documents import LoginFailures, Session, User
+from backend.directory.documents import Clinic, Department
+from backend.scheduling.documents import Leave, SeatHolder, Slot
+
+DOCUMENTS: list[type[Document]] = [
+    *(User, Session, LoginFailures),
+    *(Clinic, Department),
+    *(Slot, Leave, SeatHolder),
+]

@@ -1,0 +1,126 @@
+"""Fixtures for all tests. The environment is set first: importing `backend` reads the settings."""
+
+from tests.support import environment
+
+ENVIRONMENT = environment.begin()
+
+import logging  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
+from typing import Any  # noqa: E402
+
+import httpx  # noqa: E402
+import pymongo  # noqa: E402
+import pytest  # noqa: E402
+from pymongo.database import Database  # noqa: E402
+
+from backend.accounts.documents import Role  # noqa: E402
+from backend.directory.documents import Clinic  # noqa: E402
+from tests import factories  # noqa: E402
+from tests.factories import Person, Run  # noqa: E402
+from tests.support.servers import ServerThread, Unexpected, serving  # noqa: E402
+
+
+def pytest_unconfigure() -> None:
+    """After the last test, and after a failure to collect them."""
+    ENVIRONMENT.end()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ServerThread]:
+    """The application on a free port, in a thread of this process."""
+    server = ServerThread("backend.app:app")
+    server.start()
+    factories.Server.api_url = f"{server.base_url}/api/v1"
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def base_url(server: ServerThread) -> str:
+    """The server's root, without `/api/v1`."""
+    return server.base_url
+
+
+@pytest.fixture(scope="session")
+def run(server: ServerThread) -> Run[Any]:
+    """Runs a coroutine on the server's loop."""
+    return server.run
+
+
+@pytest.fixture(scope="session")
+def api(server: ServerThread) -> httpx.Client:
+    """A client of `/api/v1` that is nobody."""
+    return factories.make_client()
+
+
+@pytest.fixture(scope="session")
+def db(server: ServerThread) -> Iterator[Database[dict[str, Any]]]:
+    """The server's database, without Beanie."""
+    with pymongo.MongoClient[dict[str, Any]](ENVIRONMENT.url, tz_aware=True) as client:
+        yield client[ENVIRONMENT.database_name]
+
+
+@pytest.fixture(scope="session")
+def two_servers(server: ServerThread) -> Iterator[tuple[str, str]]:
+    """The root URLs of two more servers, each a process, on the same database."""
+    with serving() as first, serving() as second:
+        yield first.base_url, second.base_url
+
+
+@pytest.fixture(autouse=True)
+def empty_database(request: pytest.FixtureRequest) -> None:
+    """Before each test that uses the server: no documents, but all indexes."""
+    if "server" not in request.fixturenames:
+        return
+    db: Database[dict[str, Any]] = request.getfixturevalue("db")
+    for name in db.list_collection_names():
+        db[name].delete_many({}, hint=[("_id", 1)])
+
+
+@pytest.fixture(autouse=True)
+def expected_errors() -> Iterator[Callable[[], list[str]]]:
+    """Fails a test during which the application logged an error, a 500 above all.
+
+    A test that means to cause one takes the errors away by calling the fixture's value.
+    """
+    handler = Unexpected()
+    logger = logging.getLogger()
+    logger.addHandler(handler)
+
+    def take() -> list[str]:
+        taken, handler.messages = handler.messages, []
+        return taken
+
+    yield take
+    logger.removeHandler(handler)
+    assert not handler.messages, "\n".join(handler.messages)
+
+
+@pytest.fixture
+def clinic(run: Run[Any]) -> Clinic:
+    """A clinic in New York, open every day from 8 to 20."""
+    return factories.make_clinic(run)
+
+
+@pytest.fixture
+def admin(run: Run[Any]) -> Person:
+    """An administrator."""
+    return factories.make_user(run, Role.ADMIN)
+
+
+@pytest.fixture
+def nurse(run: Run[Any], clinic: Clinic) -> Person:
+    """A nurse of the clinic."""
+    return factories.make_nurse(run, clinic)
+
+
+@pytest.fixture
+def doctor(run: Run[Any], clinic: Clinic) -> Person:
+    """A doctor of the clinic."""
+    return factories.make_doctor(run, clinic)
+
+
+@pytest.fixture
+def patient(run: Run[Any]) -> Person:
+    """A patient."""
+    return factories.make_user(run, Role.PATIENT)

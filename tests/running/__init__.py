@@ -1,0 +1,1 @@
+"""Running it: start and stop, health, logs, metrics, and what every request goes through."""

@@ -1,0 +1,1 @@
+"""The machinery of the tests: servers in this process and beside it."""

@@ -1,0 +1,40 @@
+"""One real MongoDB for the whole run of tests, and the settings that point to it.
+
+`begin()` must come before anything imports `backend`: the settings are read then.
+"""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.core.mongod import Mongod  # knows no settings
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where the tests' database is."""
+
+    mongod: Mongod
+    url: str
+    database_name: str
+
+    def end(self) -> None:
+        """Stops the database and removes its files."""
+        self.mongod.release()
+        shutil.rmtree(self.mongod.folder, ignore_errors=True)
+
+
+def begin() -> Environment:
+    """Starts `mongod`, with queries that no index serves forbidden, and sets the environment."""
+    mongod = Mongod(Path(tempfile.mkdtemp(prefix="clinic-tests-")), no_table_scan=True)
+    environment = Environment(mongod=mongod, url=mongod.start(), database_name=f"test_{os.getpid()}")
+    os.environ.update(
+        ENVIRONMENT="development",
+        MONGODB_URL=environment.url,
+        DATABASE_NAME=environment.database_name,
+        SCHEDULER_ENABLED="false",
+        LOG_LEVEL="WARNING",
+    )
+    return environment
