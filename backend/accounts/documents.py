@@ -28,7 +28,8 @@ class Role(StrEnum):
 
 
 def _unique_text(field: str) -> IndexModel:
-    return IndexModel([(field, ASCENDING)], unique=True, partialFilterExpression={field: {"$type": "string"}})
+    # Any text is greater than an empty one. With `$type` here no search for a text would use the index.
+    return IndexModel([(field, ASCENDING)], unique=True, partialFilterExpression={field: {"$gt": ""}})
 
 
 class User(Document):
@@ -68,7 +69,7 @@ class User(Document):
             IndexModel([("doctor.specialty_key", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("doctor.clinic_ids", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("doctor.department_id", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
-            IndexModel([("role", ASCENDING), ("doctor.slots_until", ASCENDING)]),
+            IndexModel([("role", ASCENDING), ("doctor.slots_made_on", ASCENDING)]),
             IndexModel([("patient.assigned_doctor_id", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
         ]
 

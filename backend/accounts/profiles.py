@@ -93,11 +93,11 @@ class DoctorProfile(BaseModel):
     weekly_hours: list[HoursBlock] | None = Field(
         default=None, description="None: the opening hours of the first clinic."
     )
-    slots_until: str | None = Field(
-        default=None, description="The last day (`YYYY-MM-DD`) that has its slots."
+    slots_made_on: str = Field(
+        default="", description="The day (UTC) on which slots were last made up to date."
     )
-    extension_claimed_until: datetime | None = Field(
-        default=None, description="UTC. Until then another process is extending this doctor's slots."
+    slots_claimed_until: datetime | None = Field(
+        default=None, description="UTC. Until then another process is making this doctor's slots up to date."
     )
 
 

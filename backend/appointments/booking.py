@@ -1,0 +1,266 @@
+"""Booking and moving: one write each, and the unique indexes decide."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from beanie import PydanticObjectId
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from backend.accounts.documents import Role, User
+from backend.appointments.actors import Actor
+from backend.appointments.documents import (
+    Appointment,
+    MessageKind,
+    OwedMessage,
+    Recipient,
+    Status,
+    StepName,
+)
+from backend.appointments.errors import (
+    AppointmentChanged,
+    IdempotencyKeyReused,
+    NotYourBook,
+    PatientMissing,
+    PatientNotFound,
+    SameSlot,
+    SlotNotOpen,
+    SlotUnavailable,
+)
+from backend.appointments.lifecycle import TABLE, check
+from backend.appointments.seating import Seat, seat_in
+from backend.core.clock import utc_now
+from backend.core.errors import DomainError
+from backend.directory.documents import Clinic
+from backend.scheduling.documents import Slot
+from backend.scheduling.errors import SlotNotFound
+from backend.scheduling.reach import clinics_of
+from backend.scheduling.schemas import SlotOut
+from backend.scheduling.search import is_bookable, next_free
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """An appointment, and whether it is the answer to a repeated request."""
+
+    appointment: Appointment
+    is_replay: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingRequest:
+    """What a caller asks for."""
+
+    slot_id: PydanticObjectId
+    patient_id: PydanticObjectId | None = None
+    reason: str | None = None
+    idempotency_key: str | None = None
+
+    def digest(self, patient_id: PydanticObjectId) -> str | None:
+        """What tells two requests of one key apart; None without a key."""
+        if self.idempotency_key is None:
+            return None
+        text = json.dumps([str(self.slot_id), str(patient_id), self.reason])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def book(caller: User, request: BookingRequest) -> Booking:
+    """Books a seat: one read of the slot (and the patient, where the staff book), one insert.
+
+    The caller's repeated request with the same key gets the appointment that the first one made, whatever has
+    become of it since. Raises `SlotNotFound`, `SlotNotOpen`, `SlotTaken`, `DayFull`, `PatientBusy`,
+    `PatientMissing`, `PatientNotFound`, `NotYourBook`, `IdempotencyKeyReused`.
+    """
+    patient_id = request.patient_id or (caller.user_id if caller.role is Role.PATIENT else None)
+    if patient_id is None:
+        raise PatientMissing
+    try:
+        return Booking(await _book(caller, request, patient_id))
+    except DomainError as refusal:
+        earlier = await _earlier(caller, request, patient_id)
+        if earlier is not None:
+            return Booking(earlier, is_replay=True)
+        if isinstance(refusal, SlotUnavailable):
+            refusal.alternatives = await alternatives_to(request.slot_id)
+        raise
+
+
+async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Appointment:
+    slot, patient_name = await _slot_and_patient(caller, request.slot_id, patient_id)
+    now = utc_now()
+    if not is_bookable(slot, now):
+        raise SlotNotOpen
+    history = Actor.of(caller).line(step=StepName.BOOK, status=Status.SCHEDULED, at=now, start=slot.start)
+    owed = OwedMessage(kind=MessageKind.BOOKED, to=Recipient.PATIENT, occurrence=0, owed_at=now)
+
+    async def insert(seat: Seat) -> Appointment:
+        appointment = Appointment(
+            patient_id=patient_id,
+            patient_name=patient_name,
+            **_place(slot),
+            seat=seat.seat,
+            day_seat=seat.day_seat,
+            reason=request.reason,
+            history=[history],
+            owed=[owed],
+            created_by=caller.user_id,
+            idempotency_key=request.idempotency_key,
+            request_hash=request.digest(patient_id),
+            created_at=now,
+            updated_at=now,
+        )
+        return await appointment.insert()
+
+    try:
+        return await seat_in(slot, patient_id=patient_id, write=insert)
+    except DuplicateKeyError:
+        # The key's index: the same request is being carried out at this moment, or was before.
+        raise AppointmentChanged from None
+
+
+def _check_reach(caller: User, slot: Slot) -> None:
+    """Raises `NotYourBook` unless the caller may book into this slot."""
+    if caller.role is Role.DOCTOR and slot.doctor_id != caller.user_id:
+        raise NotYourBook
+    if caller.role is Role.NURSE and slot.clinic_id not in clinics_of(caller):
+        raise NotYourBook
+
+
+async def _slot_and_patient(
+    caller: User, slot_id: PydanticObjectId, patient_id: PydanticObjectId
+) -> tuple[Slot, str]:
+    """A slot that the caller may book into, and the patient's name: one read, whoever books.
+
+    Raises `SlotNotFound`, `NotYourBook`, `PatientNotFound`.
+    """
+    if caller.role is not Role.PATIENT:
+        slot, patient_name = await _read_both(slot_id, patient_id)
+    elif patient_id == caller.user_id:
+        slot, patient_name = await Slot.get(slot_id), caller.name
+    else:
+        raise PatientNotFound
+    if slot is None:
+        raise SlotNotFound
+    _check_reach(caller, slot)
+    if patient_name is None:
+        raise PatientNotFound
+    return slot, patient_name
+
+
+async def _read_both(
+    slot_id: PydanticObjectId, patient_id: PydanticObjectId
+) -> tuple[Slot | None, str | None]:
+    """A slot, and the name of an active patient, where they are there."""
+    patients = {"_id": patient_id, "role": Role.PATIENT, "is_active": True}
+    rows = await Slot.aggregate(
+        [
+            {"$match": {"_id": slot_id}},
+            {
+                "$lookup": {
+                    "from": User.get_pymongo_collection().name,
+                    "pipeline": [{"$match": patients}, {"$project": {"name": 1}}],
+                    "as": "patients",
+                }
+            },
+        ]
+    ).to_list()
+    if not rows:
+        return None, None
+    patients_found = rows[0].pop("patients")
+    return Slot.model_validate(rows[0]), patients_found[0]["name"] if patients_found else None
+
+
+async def _earlier(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Appointment | None:
+    """What the same caller's request with the same key has made before. Raises `IdempotencyKeyReused`."""
+    if request.idempotency_key is None:
+        return None
+    earlier = await Appointment.find_one(
+        {"created_by": caller.user_id, "idempotency_key": request.idempotency_key}
+    )
+    if earlier is not None and earlier.request_hash != request.digest(patient_id):
+        raise IdempotencyKeyReused
+    return earlier
+
+
+async def alternatives_to(slot_id: PydanticObjectId) -> list[SlotOut]:
+    """The next three free slots of the same doctor."""
+    slot = await Slot.get(slot_id)
+    return [] if slot is None else [SlotOut.of(found) for found in await next_free(slot.doctor_id)]
+
+
+def _place(slot: Slot) -> dict[str, Any]:
+    """What an appointment copies of its slot."""
+    return {
+        "doctor_id": slot.doctor_id,
+        "doctor_name": slot.doctor_name,
+        "specialty": slot.specialty,
+        "clinic_id": slot.clinic_id,
+        "clinic_name": slot.clinic_name,
+        "time_zone": slot.time_zone,
+        "slot_id": slot.id,
+        "start": slot.start,
+        "end": slot.end,
+        "clinic_day": slot.day,
+        "ticks": slot.ticks,
+    }
+
+
+async def move(appointment: Appointment, caller: User, *, to: PydanticObjectId) -> Appointment:
+    """Moves an appointment to another slot: one update of the one document.
+
+    If the new time is taken, the old one was never let go. It is scheduled again and wants confirming anew.
+    Raises `SlotNotFound`, `SameSlot`, `SlotNotOpen`, `SlotTaken`, `DayFull`, `PatientBusy`, `NotYourBook`,
+    `AppointmentChanged`, and the errors of `lifecycle.check`.
+    """
+    actor, now = Actor.of(caller), utc_now()
+    clinic = await Clinic.get(appointment.clinic_id)
+    assert clinic is not None  # noqa: S101 - clinics are never deleted
+    rule = TABLE[StepName.MOVE]
+    check(rule, appointment, role=actor.role, now=now, windows=clinic.rules)
+    if to == appointment.slot_id:
+        raise SameSlot
+    slot = await Slot.get(to)
+    if slot is None:
+        raise SlotNotFound
+    _check_reach(caller, slot)
+    try:
+        if not is_bookable(slot, now):
+            raise SlotNotOpen
+        return await _move(appointment, slot, actor)
+    except SlotUnavailable as refusal:
+        refusal.alternatives = await alternatives_to(to)
+        raise
+
+
+async def _move(appointment: Appointment, slot: Slot, actor: Actor) -> Appointment:
+    now, moves = utc_now(), appointment.moves + 1
+    history = actor.line(step=StepName.MOVE, status=Status.SCHEDULED, at=now, start=slot.start)
+    owed = OwedMessage(kind=MessageKind.MOVED, to=Recipient.PATIENT, occurrence=moves, owed_at=now)
+
+    async def update(seat: Seat) -> Appointment:
+        numbered = {"day_seat": seat.day_seat} if seat.day_seat is not None else {}
+        raw = await Appointment.get_pymongo_collection().find_one_and_update(
+            {"_id": appointment.id, "version": appointment.version},
+            {
+                "$set": {
+                    **_place(slot),
+                    **numbered,
+                    "seat": seat.seat,
+                    "status": Status.SCHEDULED,
+                    "moves": moves,
+                    "updated_at": now,
+                },
+                **({} if numbered else {"$unset": {"day_seat": ""}}),
+                "$push": {"history": history.model_dump(exclude_none=True), "owed": owed.model_dump()},
+                "$inc": {"version": 1},
+            },
+            return_document=ReturnDocument.AFTER,
+        )
+        if raw is None:
+            raise AppointmentChanged
+        moved: Appointment = Appointment.model_validate(raw)
+        return moved
+
+    return await seat_in(slot, patient_id=appointment.patient_id, write=update, moving=appointment)

@@ -1,0 +1,30 @@
+"""An appointment as an iCalendar file (RFC 5545), for the patient's own calendar."""
+
+from icalendar import Calendar, Event
+
+from backend.appointments.documents import Appointment, Status
+from backend.core.clock import utc_now
+
+_STATUS = {
+    Status.SCHEDULED: "TENTATIVE",
+    Status.CANCELLED: "CANCELLED",
+}
+
+
+def as_calendar(appointment: Appointment) -> bytes:
+    """One event. It says who and where, never why: calendars are shared more widely than patients think."""
+    event = Event()
+    event.add("uid", f"{appointment.id}@appointments")
+    event.add("dtstamp", utc_now())
+    event.add("sequence", appointment.version)
+    event.add("dtstart", appointment.start)
+    event.add("dtend", appointment.end)
+    event.add("summary", f"Appointment with {appointment.doctor_name}")
+    event.add("location", appointment.clinic_name)
+    event.add("status", _STATUS.get(appointment.status, "CONFIRMED"))
+    calendar = Calendar()
+    calendar.add("prodid", "-//Appointment book//EN")
+    calendar.add("version", "2.0")
+    calendar.add("method", "PUBLISH")
+    calendar.add_component(event)
+    return bytes(calendar.to_ical())

@@ -1,0 +1,191 @@
+"""The life of an appointment as one pure table: which step is allowed, from where, to whom and when.
+
+The API, replies by SMS and the timed jobs all ask here. A step leads from its sources to its target; what it
+may not do it says as an error that names the reason.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from backend.appointments.documents import ActorRole, Status, StepName
+from backend.core.errors import Conflict, Forbidden
+
+CORRECTION_HOURS = 24
+"""How long after its end a no-show may be corrected to checked in."""
+
+
+class WrongStatus(Conflict):
+    """The appointment's status doesn't allow the step."""
+
+    code = "WRONG_STATUS"
+    detail = "An appointment that is cancelled can't be confirmed."
+
+
+class TooEarly(Conflict):
+    """The step's time has not come."""
+
+    code = "TOO_EARLY"
+    detail = "This can't be done yet."
+
+
+class TooLate(Conflict):
+    """The step's time has passed."""
+
+    code = "TOO_LATE"
+    detail = "It is too late for this."
+
+
+class StepNotAllowed(Forbidden):
+    """The caller's role may never do this step."""
+
+    code = "STEP_NOT_ALLOWED"
+    detail = "Your role may not do this with an appointment."
+
+
+class Windows(Protocol):
+    """The clinic's rules that open and close steps, in minutes."""
+
+    confirm_window_minutes: int
+    check_in_window_minutes: int
+    no_show_grace_minutes: int
+
+
+class Timed(Protocol):
+    """When an appointment is, and where it stands. UTC."""
+
+    start: datetime
+    end: datetime
+    status: Status
+
+
+Moment = Callable[[Timed, Windows], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One step. `opens` and `closes` are None where time doesn't matter; it closes at, not after, its moment."""
+
+    sources: frozenset[Status]
+    target: Status
+    roles: frozenset[ActorRole]
+    opens: Moment | None = None
+    closes: Moment | None = None
+
+
+def _start(appointment: Timed, _: Windows) -> datetime:
+    return appointment.start
+
+
+def _end(appointment: Timed, _: Windows) -> datetime:
+    return appointment.end
+
+
+def _confirm_opens(appointment: Timed, windows: Windows) -> datetime:
+    return appointment.start - timedelta(minutes=windows.confirm_window_minutes)
+
+
+def _check_in_opens(appointment: Timed, windows: Windows) -> datetime:
+    return appointment.start - timedelta(minutes=windows.check_in_window_minutes)
+
+
+def _correction_closes(appointment: Timed, _: Windows) -> datetime:
+    return appointment.end + timedelta(hours=CORRECTION_HOURS)
+
+
+_P, _D, _N, _A, _S = (
+    ActorRole.PATIENT,
+    ActorRole.DOCTOR,
+    ActorRole.NURSE,
+    ActorRole.ADMIN,
+    ActorRole.SYSTEM,
+)
+_AHEAD = frozenset({Status.SCHEDULED, Status.CONFIRMED})
+
+TABLE: dict[StepName, Rule] = {
+    StepName.CONFIRM: Rule(
+        sources=frozenset({Status.SCHEDULED}),
+        target=Status.CONFIRMED,
+        roles=frozenset({_P, _N, _A}),
+        opens=_confirm_opens,
+        closes=_start,
+    ),
+    StepName.CANCEL: Rule(
+        sources=_AHEAD,
+        target=Status.CANCELLED,
+        roles=frozenset({_P, _D, _N, _A, _S}),
+        closes=_start,
+    ),
+    StepName.MOVE: Rule(
+        sources=_AHEAD,
+        target=Status.SCHEDULED,
+        roles=frozenset({_P, _N, _A}),
+        closes=_start,
+    ),
+    StepName.CHECK_IN: Rule(
+        sources=_AHEAD,
+        target=Status.CHECKED_IN,
+        roles=frozenset({_D, _N, _A}),
+        opens=_check_in_opens,
+        closes=_end,
+    ),
+    StepName.COMPLETE: Rule(
+        sources=frozenset({Status.CHECKED_IN}),
+        target=Status.COMPLETED,
+        roles=frozenset({_D, _A}),
+        opens=_start,
+    ),
+    StepName.NO_SHOW: Rule(
+        sources=_AHEAD,
+        target=Status.NO_SHOW,
+        roles=frozenset({_D, _N, _A, _S}),
+        opens=_start,
+    ),
+}
+
+CORRECTIONS: dict[Status, Rule] = {
+    Status.CHECKED_IN: Rule(
+        sources=frozenset({Status.NO_SHOW}),
+        target=Status.CHECKED_IN,
+        roles=frozenset({_D, _N, _A}),
+        opens=_start,
+        closes=_correction_closes,
+    ),
+    Status.COMPLETED: Rule(
+        sources=frozenset({Status.NO_SHOW}),
+        target=Status.COMPLETED,
+        roles=frozenset({_D, _A}),
+        opens=_start,
+    ),
+}
+"""Correcting a no-show is a step of its own, so that a check-in never undoes a no-show unseen."""
+
+
+def check(rule: Rule, appointment: Timed, *, role: ActorRole, now: datetime, windows: Windows) -> None:
+    """Raises unless the rule allows its step now.
+
+    `StepNotAllowed` by role, `WrongStatus` by status, `TooEarly` and `TooLate` by time.
+    """
+    if role not in rule.roles:
+        raise StepNotAllowed
+    if appointment.status not in rule.sources:
+        raise WrongStatus(f"The appointment is {_say(appointment.status)}; {_say_sources(rule)}.")
+    if rule.opens is not None and now < (opens := rule.opens(appointment, windows)):
+        raise TooEarly(f"This can be done from {opens:%Y-%m-%dT%H:%MZ} on.")
+    if rule.closes is not None and now >= (closes := rule.closes(appointment, windows)):
+        raise TooLate(f"This could be done until {closes:%Y-%m-%dT%H:%MZ}.")
+
+
+def no_show_due(appointment: Timed, windows: Windows) -> datetime:
+    """When the system marks an appointment as a no-show if nobody has checked in."""
+    return appointment.start + timedelta(minutes=windows.no_show_grace_minutes)
+
+
+def _say(status: Status) -> str:
+    return status.value.replace("_", " ")
+
+
+def _say_sources(rule: Rule) -> str:
+    names = " or ".join(_say(status) for status in Status if status in rule.sources)
+    return f"this is possible only while it is {names}"

@@ -1,0 +1,91 @@
+"""Reading appointments: always inside what the caller may see."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from beanie import PydanticObjectId
+
+from backend.accounts.documents import Role, User
+from backend.appointments.actors import in_sight
+from backend.appointments.documents import Appointment, Status
+from backend.appointments.errors import AppointmentChanged, AppointmentNotFound, PatientNotFound
+from backend.appointments.schemas import AppointmentRow
+from backend.core.pagination import BY_START, after, encode_cursor
+
+_BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
+_ROW = {name: 1 for name in AppointmentRow.model_fields if name != "id"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What a list is narrowed to. Times are UTC, `until` exclusive."""
+
+    status: list[Status] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    doctor_id: PydanticObjectId | None = None
+    patient_id: PydanticObjectId | None = None
+    clinic_id: PydanticObjectId | None = None
+
+    def query(self) -> dict[str, Any]:
+        """The filter. `start` is always part of it: what blocks a withdrawn seat has none."""
+        wanted: dict[str, Any] = {"start": {"$gte": self.since or _BEGINNING}}
+        if self.until is not None:
+            wanted["start"]["$lt"] = self.until
+        if self.status:
+            wanted["status"] = {"$in": self.status}
+        for field in ("doctor_id", "patient_id", "clinic_id"):
+            if (value := getattr(self, field)) is not None:
+                wanted[field] = value
+        return wanted
+
+
+async def list_appointments(
+    caller: User, filters: Filters, *, limit: int, cursor: str | None, newest_first: bool = False
+) -> tuple[list[AppointmentRow], str | None]:
+    """A page of the appointments that the caller may see, by start, and the cursor of the next."""
+    query = {"$and": [in_sight(caller), filters.query(), after(cursor, *BY_START, descending=newest_first)]}
+    direction = -1 if newest_first else 1
+    rows = (
+        await Appointment.get_pymongo_collection()
+        .find(query, _ROW)
+        .sort([("start", direction), ("_id", direction)])
+        .limit(limit + 1)
+        .to_list()
+    )
+    page = rows[:limit]
+    items = [AppointmentRow.model_validate({"reason": None, **row, "id": row["_id"]}) for row in page]
+    return items, encode_cursor(page[-1]["start"], page[-1]["_id"]) if len(rows) > limit else None
+
+
+async def list_of_patient(
+    caller: User,
+    patient_id: PydanticObjectId,
+    *,
+    status: list[Status] | None,
+    limit: int,
+    cursor: str | None,
+    newest_first: bool,
+) -> tuple[list[AppointmentRow], str | None]:
+    """A page of one patient's appointments that the caller may see. Raises `PatientNotFound`."""
+    is_other = caller.role is Role.PATIENT and patient_id != caller.user_id
+    if is_other or await User.find_one({"_id": patient_id, "role": Role.PATIENT}) is None:
+        raise PatientNotFound
+    filters = Filters(patient_id=patient_id, status=status)
+    return await list_appointments(caller, filters, limit=limit, cursor=cursor, newest_first=newest_first)
+
+
+async def get_appointment(
+    caller: User, appointment_id: PydanticObjectId, *, version: int | None = None
+) -> Appointment:
+    """An appointment that the caller may see. Raises `AppointmentNotFound`.
+
+    With a version, raises `AppointmentChanged` unless it is the present one.
+    """
+    found = await Appointment.find_one({"_id": appointment_id, **in_sight(caller)})
+    if found is None:
+        raise AppointmentNotFound
+    if version is not None and version != found.version:
+        raise AppointmentChanged
+    return found

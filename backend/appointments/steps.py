@@ -1,0 +1,163 @@
+"""The steps of an appointment's life but booking and moving: each one conditional update of one document."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from beanie import PydanticObjectId
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from backend.appointments.actors import Actor
+from backend.appointments.documents import (
+    ACTIVE,
+    ActorRole,
+    Appointment,
+    MessageKind,
+    OwedMessage,
+    Recipient,
+    Status,
+    StepName,
+)
+from backend.appointments.errors import AppointmentChanged, NotACorrection, PatientBusy
+from backend.appointments.lifecycle import CORRECTIONS, TABLE, Rule, check
+from backend.appointments.seating import seats_above
+from backend.core.changes import changes
+from backend.core.clock import utc_now
+from backend.core.errors import NotFound
+from backend.directory.documents import Clinic, Rules
+
+_OWES: dict[StepName, tuple[tuple[MessageKind, Recipient], ...]] = {
+    StepName.CONFIRM: ((MessageKind.CONFIRMED, Recipient.DOCTOR),),
+    StepName.NO_SHOW: (
+        (MessageKind.NO_SHOW, Recipient.PATIENT),
+        (MessageKind.NO_SHOW, Recipient.DOCTOR),
+    ),
+}
+
+
+async def rules_of(clinic_id: PydanticObjectId) -> Rules:
+    """A clinic's policy in force."""
+    clinic = await Clinic.get(clinic_id)
+    if clinic is None:
+        raise NotFound
+    return clinic.rules
+
+
+async def confirm(appointment: Appointment, actor: Actor) -> Appointment:
+    """The patient will come, in his own words or on the front desk's. Inside the confirmation window only."""
+    return await _take(appointment, StepName.CONFIRM, actor)
+
+
+async def cancel(appointment: Appointment, actor: Actor, *, reason: str | None = None) -> Appointment:
+    """Frees the time in the same write."""
+    fields = {"cancelled_at": utc_now(), "cancelled_by": actor.user_id, "cancel_reason": reason}
+    return await _take(appointment, StepName.CANCEL, actor, reason=reason, fields=fields)
+
+
+async def check_in(appointment: Appointment, actor: Actor) -> Appointment:
+    """The patient is there."""
+    return await _take(appointment, StepName.CHECK_IN, actor)
+
+
+async def complete(appointment: Appointment, actor: Actor) -> Appointment:
+    """The visit is over."""
+    return await _take(appointment, StepName.COMPLETE, actor)
+
+
+async def no_show(appointment: Appointment, actor: Actor) -> Appointment:
+    """Nobody came."""
+    return await _take(appointment, StepName.NO_SHOW, actor)
+
+
+async def correct_no_show(appointment: Appointment, actor: Actor, *, to: Status) -> Appointment:
+    """The patient was there after all: `checked_in` or `completed`; anything else raises `NotACorrection`.
+
+    Checking in takes the time up again: `PatientBusy` if the patient has since been given another appointment
+    in it. The seat and the number of the day may have gone to others; the patient was there all the same.
+    """
+    rule = CORRECTIONS.get(to)
+    if rule is None:
+        raise NotACorrection
+    if rule.target not in ACTIVE:
+        return await _write(appointment, StepName.CORRECT, rule, actor)
+    for seat in seats_above(appointment.seat):
+        try:
+            return await _write(
+                appointment, StepName.CORRECT, rule, actor, fields={"seat": seat, "day_seat": None}
+            )
+        except DuplicateKeyError as error:
+            if "ticks" in (error.details or {}).get("keyPattern", {}):
+                raise PatientBusy from None
+    raise AppointmentChanged
+
+
+async def annotate(appointment: Appointment, fields: Mapping[str, str | None]) -> Appointment:
+    """Changes the reason or the notes. Raises `AppointmentChanged`."""
+    return await _update(appointment, fields)
+
+
+async def _take(
+    appointment: Appointment,
+    name: StepName,
+    actor: Actor,
+    *,
+    reason: str | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> Appointment:
+    return await _write(appointment, name, TABLE[name], actor, reason=reason, fields=fields)
+
+
+async def _write(
+    appointment: Appointment,
+    name: StepName,
+    rule: Rule,
+    actor: Actor,
+    *,
+    reason: str | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> Appointment:
+    """Does a step if the table allows it and nobody was faster.
+
+    Raises the errors of `lifecycle.check`, or `AppointmentChanged` when the document is no longer the one that
+    was read: of two steps at once exactly one is done.
+    """
+    windows, now = await rules_of(appointment.clinic_id), utc_now()
+    check(rule, appointment, role=actor.role, now=now, windows=windows)
+    line = actor.line(step=name, status=rule.target, at=now, reason=reason)
+    owed = [
+        OwedMessage(kind=kind, to=to, occurrence=appointment.moves, owed_at=now)
+        for kind, to in _owes(name, actor)
+    ]
+    return await _update(
+        appointment,
+        {**(fields or {}), "status": rule.target, "active": rule.target in ACTIVE},
+        push={
+            "history": line.model_dump(exclude_none=True),
+            "owed": {"$each": [message.model_dump() for message in owed]},
+        },
+    )
+
+
+def _owes(name: StepName, actor: Actor) -> tuple[tuple[MessageKind, Recipient], ...]:
+    """The messages that a step owes: nobody is told what he has just done himself."""
+    if name is not StepName.CANCEL:
+        return _OWES.get(name, ())
+    if actor.role is ActorRole.PATIENT:
+        return ((MessageKind.CANCELLED_BY_PATIENT, Recipient.DOCTOR),)
+    return ((MessageKind.CANCELLED, Recipient.PATIENT),)
+
+
+async def _update(
+    appointment: Appointment, fields: Mapping[str, Any], *, push: Mapping[str, Any] | None = None
+) -> Appointment:
+    """One conditional write: only the version that was read is changed."""
+    update = changes({**fields, "updated_at": utc_now()})
+    raw = await Appointment.get_pymongo_collection().find_one_and_update(
+        {"_id": appointment.id, "version": appointment.version},
+        {**update, **({"$push": push} if push else {}), "$inc": {"version": 1}},
+        return_document=ReturnDocument.AFTER,
+    )
+    if raw is None:
+        raise AppointmentChanged
+    changed: Appointment = Appointment.model_validate(raw)
+    return changed

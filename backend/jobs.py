@@ -1,0 +1,55 @@
+"""The timetable of timed work: which function, how often. Every process runs all of it; claims decide."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from pymongo.errors import PyMongoError
+
+from backend.appointments.due import mark_no_shows
+from backend.core.clock import utc_now
+from backend.core.errors import DomainError
+from backend.scheduling.extend import extend_slots
+
+log = logging.getLogger(__name__)
+
+Job = Callable[[], Awaitable[int]]
+
+TIMETABLE: tuple[tuple[str, Job, IntervalTrigger], ...] = (
+    ("mark_no_shows", mark_no_shows, IntervalTrigger(minutes=1, jitter=5)),
+    ("extend_slots", extend_slots, IntervalTrigger(hours=1, jitter=60)),
+)
+
+
+def start() -> AsyncIOScheduler:
+    """Starts the timetable on the running loop; each job for the first time at once."""
+    scheduler = AsyncIOScheduler(
+        timezone="UTC",
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+    )
+    for name, job, trigger in TIMETABLE:
+        scheduler.add_job(_run, trigger, args=[name, job], id=name, next_run_time=utc_now())
+    scheduler.start()
+    return scheduler
+
+
+def stop(scheduler: AsyncIOScheduler) -> None:
+    """Stops the timetable; what is under way is cancelled with the loop and picked up by another process."""
+    scheduler.shutdown(wait=False)
+
+
+def running(scheduler: AsyncIOScheduler | None) -> bool:
+    """Whether timed work is being done."""
+    return scheduler is not None and bool(scheduler.running)
+
+
+async def _run(name: str, job: Job) -> None:
+    """One run. A failure is logged and the next run tries again: what is due stays due."""
+    try:
+        done = await job()
+    except (PyMongoError, DomainError):
+        log.exception("job %s failed; it runs again at its next time", name)
+    else:
+        if done:
+            log.info("job %s: %d done", name, done)

@@ -1,0 +1,150 @@
+"""Slots, leaves, and the part of an appointment that scheduling knows: who holds which seat."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from beanie import Document, PydanticObjectId
+from pydantic import Field
+from pymongo import ASCENDING, IndexModel
+
+from backend.core.clock import utc_now
+
+SEATS_PER_ROUND = 1000
+"""Seat numbers of one round of a slot. Withdrawing a slot ends its round, so that no seat is dealt twice."""
+
+
+class SlotState(StrEnum):
+    """Where a slot stands. Only an open one is offered and can be booked."""
+
+    PENDING = "pending"  # written, its facts still to be read once more before it is offered
+    OPEN = "open"
+    CLOSING = "closing"  # being withdrawn; finished by whoever comes by, should its process die
+    CLOSED = "closed"  # withdrawn; holds its time only while booked appointments remain
+    REMOVED = "removed"  # taken out by hand; holds its time, so that the weekly hours don't bring it back
+
+
+class SlotSource(StrEnum):
+    """What a slot comes from, and so what may take it away again."""
+
+    HOURS = "hours"
+    STAFF = "staff"
+
+
+class Slot(Document):
+    """A stretch of a doctor's time that patients can book. `day` is the clinic's calendar day."""
+
+    doctor_id: PydanticObjectId
+    doctor_name: str
+    specialty: str
+    specialty_key: str
+    department_id: PydanticObjectId | None = None
+    clinic_id: PydanticObjectId
+    clinic_name: str
+    city: str
+    city_key: str
+    time_zone: str
+    start: datetime
+    end: datetime
+    day: str
+    ticks: list[int]
+    capacity: int = 1
+    max_patients_per_day: int | None = None
+    source: SlotSource = SlotSource.HOURS
+    state: SlotState = SlotState.PENDING
+    is_active: bool = True
+    first_seat: int = Field(default=0, description="The first seat number of the present round.")
+    revision: int = Field(
+        default=0, description="Counts withdrawals; whoever opens the slot must have seen it."
+    )
+    created_at: datetime = Field(default_factory=utc_now)
+
+    class Settings:
+        name = "slots"
+        keep_nulls = False
+        indexes = [
+            IndexModel(
+                [("doctor_id", ASCENDING), ("ticks", ASCENDING)],
+                unique=True,
+                partialFilterExpression={"is_active": True},
+            ),
+            *(
+                IndexModel(
+                    [*((field, ASCENDING) for field in fields), ("start", ASCENDING), ("_id", ASCENDING)],
+                    partialFilterExpression={"is_active": True},
+                )
+                for fields in (
+                    (),
+                    ("doctor_id",),
+                    ("clinic_id",),
+                    ("department_id",),
+                    ("city_key",),
+                    ("specialty_key", "city_key"),
+                )
+            ),
+        ]
+
+    @property
+    def slot_id(self) -> PydanticObjectId:
+        """The id of a stored slot."""
+        assert self.id is not None  # noqa: S101 - every slot that is read has one
+        return self.id
+
+
+class Leave(Document):
+    """A doctor's time off. UTC, end exclusive."""
+
+    doctor_id: PydanticObjectId
+    start: datetime
+    end: datetime
+    reason: str | None = None
+    created_by: PydanticObjectId
+    created_at: datetime = Field(default_factory=utc_now)
+
+    class Settings:
+        name = "leaves"
+        keep_nulls = False
+        indexes = [
+            IndexModel([("doctor_id", ASCENDING), ("end", ASCENDING)]),
+            IndexModel([("doctor_id", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
+        ]
+
+
+class SeatHolder(Document):
+    """What holds a seat: an appointment, or a block that a withdrawal put there. Both lie in `appointments`.
+
+    Scheduling sees no more of an appointment than this. A block has the first three fields and `expires_at`.
+    """
+
+    slot_id: PydanticObjectId
+    seat: int
+    active: bool
+    expires_at: datetime | None = None
+    patient_id: PydanticObjectId | None = None
+    patient_name: str | None = None
+    doctor_id: PydanticObjectId | None = None
+    doctor_name: str | None = None
+    clinic_id: PydanticObjectId | None = None
+    clinic_name: str | None = None
+    clinic_day: str | None = None
+    day_seat: int | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    status: str | None = None
+
+    class Settings:
+        name = "appointments"
+        keep_nulls = False
+        indexes = [
+            IndexModel(
+                [("slot_id", ASCENDING), ("seat", ASCENDING)],
+                unique=True,
+                partialFilterExpression={"active": True},
+            ),
+            IndexModel(
+                [("doctor_id", ASCENDING), ("clinic_day", ASCENDING), ("day_seat", ASCENDING)],
+                unique=True,
+                partialFilterExpression={"active": True, "day_seat": {"$gte": 0}},
+            ),
+            # Blocks are needed only while a booking that read the slot before may still be on its way.
+            IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0),
+        ]

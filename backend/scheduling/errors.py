@@ -1,0 +1,94 @@
+"""What can go wrong with hours, leave, closures and slots."""
+
+from backend.core.errors import Conflict, NotFound, Unprocessable
+
+
+class DoctorNotFound(NotFound):
+    """No such doctor, or not for the caller."""
+
+    code = "DOCTOR_NOT_FOUND"
+    detail = "There is no such doctor, or not for you."
+
+
+class ClinicNotFound(NotFound):
+    """No such clinic, or not for the caller."""
+
+    code = "CLINIC_NOT_FOUND"
+    detail = "There is no such clinic, or not for you."
+
+
+class LeaveNotFound(NotFound):
+    """No such leave of this doctor."""
+
+    code = "LEAVE_NOT_FOUND"
+    detail = "This doctor has no such leave."
+
+
+class ClosureNotFound(NotFound):
+    """No such closure of this clinic."""
+
+    code = "CLOSURE_NOT_FOUND"
+    detail = "This clinic has no such closure."
+
+
+class SlotNotFound(NotFound):
+    """No such slot, or not for the caller."""
+
+    code = "SLOT_NOT_FOUND"
+    detail = "There is no such slot, or not for you."
+
+
+class NotTheDoctorsClinic(Unprocessable):
+    """Hours or a slot at a clinic where the doctor doesn't work."""
+
+    code = "NOT_THE_DOCTORS_CLINIC"
+    detail = "The doctor doesn't work at this clinic."
+
+
+class OutsideOpeningHours(Unprocessable):
+    """Hours or a slot that the clinic's opening hours don't hold."""
+
+    code = "OUTSIDE_OPENING_HOURS"
+    detail = "The clinic is not open for the whole of this time."
+
+
+class OffTheGrid(Unprocessable):
+    """A start that is not a whole multiple of five minutes."""
+
+    code = "OFF_THE_GRID"
+    detail = "A slot must start on a whole multiple of five minutes."
+
+
+class InThePast(Unprocessable):
+    """Time that has already begun."""
+
+    code = "IN_THE_PAST"
+    detail = "This time has already begun."
+
+
+class BeyondHorizon(Unprocessable):
+    """Time further ahead than the clinic's book reaches."""
+
+    code = "BEYOND_HORIZON"
+    detail = "This time is further ahead than the clinic's book reaches."
+
+
+class TimeNotAvailable(Conflict):
+    """A leave or a closure, an inactive doctor or an inactive clinic."""
+
+    code = "TIME_NOT_AVAILABLE"
+    detail = "The doctor is on leave, or the clinic is closed, at this time."
+
+
+class SlotOverlaps(Conflict):
+    """The doctor's time is held by another slot."""
+
+    code = "SLOT_OVERLAPS"
+    detail = "The doctor already has a slot in this time."
+
+
+class TooManySlots(Unprocessable):
+    """A range that would make more slots at once than a person can mean."""
+
+    code = "TOO_MANY_SLOTS"
+    detail = "This would make more than 5,000 slots. Ask for a shorter range."

@@ -1,0 +1,188 @@
+"""Brings a doctor's slots in line with the facts: weekly hours, leave, closures, opening hours, who is active.
+
+Whoever changes a fact writes it first and reconciles then. It may run any number of times, in any number of
+processes at once, and may die at any instruction: the next run ends what it began.
+
+A new slot is pending until the facts were read once more and had not changed. A withdrawal counts up the
+revision of each slot that it finds, and a slot is opened only at the revision at which it was read. So either
+the one who opens has read the new fact, or the one who wrote it finds the slot: none stays open against it.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from beanie import PydanticObjectId
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from backend.core.changes import changes
+from backend.core.clock import utc_now
+from backend.core.errors import Conflict
+from backend.scheduling import rules, seats
+from backend.scheduling.documents import SEATS_PER_ROUND, Slot, SlotSource, SlotState
+from backend.scheduling.facts import Book, read_book, shown_names, slot_for
+from backend.scheduling.outcome import Outcome
+
+HINDSIGHT = timedelta(hours=1)
+"""Slots that began a moment ago are withdrawn too: a booking that read one in time may still be on its way."""
+
+_MOST_ATTEMPTS = 20
+_DUPLICATE_KEY = 11000
+
+
+class BookIsBusy(Conflict):
+    """The doctor's hours, leave or clinics changed again and again while slots were brought in line."""
+
+    code = "BOOK_IS_BUSY"
+    detail = "This doctor's hours are being changed by others at this moment. Try again."
+
+
+async def reconcile(doctor_id: PydanticObjectId) -> Outcome:
+    """Makes the doctor's future slots what the facts ask for. Raises `BookIsBusy` if these don't come to rest."""
+    done = Outcome()
+    for _ in range(_MOST_ATTEMPTS):
+        now = utc_now()
+        book = await read_book(doctor_id, now=now)
+        if book is None:
+            return done
+        wanted = {o.span.start: o for o in rules.offers(book.facts, since=now - HINDSIGHT, now=now)}
+        present = await _active_slots(doctor_id, since=now - HINDSIGHT)
+        stale = [slot for slot in present if _is_stale(slot, book, wanted, now)]
+        await withdraw(slot.slot_id for slot in stale)
+        done += Outcome(withdrawn=sum(slot.state is SlotState.OPEN for slot in stale))
+        if stale:
+            present = await _active_slots(doctor_id, since=now - HINDSIGHT)
+        await _insert_missing(book, wanted, present, now)
+        candidates = await _active_slots(doctor_id, since=now, states=[SlotState.PENDING, SlotState.CLOSED])
+        again = await read_book(doctor_id, now=now)
+        if again is not None and again.agrees_with(book):
+            fitting = [slot for slot in candidates if fits(slot, book, wanted, now)]
+            return done + Outcome(opened=await _open(book, fitting, wanted))
+    raise BookIsBusy
+
+
+def fits(slot: Slot, book: Book, wanted: dict[datetime, rules.Offer], now: datetime) -> bool:
+    """Whether the facts allow a slot. One of the weekly hours must still be among their offers."""
+    clinic = book.facts.clinics.get(slot.clinic_id)
+    if clinic is None or clinic.time_zone != slot.time_zone:
+        return False
+    span = rules.Span(slot.start, slot.end)
+    if slot.source is SlotSource.STAFF:
+        return rules.is_possible(book.facts, slot.clinic_id, span, now)
+    offer = wanted.get(slot.start)
+    return offer is not None and offer.span == span and offer.clinic_id == slot.clinic_id
+
+
+def _is_stale(slot: Slot, book: Book, wanted: dict[datetime, rules.Offer], now: datetime) -> bool:
+    """Whether a slot must be withdrawn: it doesn't fit, or another process died withdrawing it.
+
+    A change of capacity withdraws too: seats are dealt anew when the slot opens again.
+    """
+    if slot.state is SlotState.CLOSING or not fits(slot, book, wanted, now):
+        return True
+    offer = wanted.get(slot.start)
+    of_hours = slot.source is SlotSource.HOURS and slot.state is SlotState.OPEN
+    return of_hours and offer is not None and offer.capacity != slot.capacity
+
+
+async def _active_slots(
+    doctor_id: PydanticObjectId, *, since: datetime, states: list[SlotState] | None = None
+) -> list[Slot]:
+    query = {"doctor_id": doctor_id, "is_active": True, "start": {"$gt": since}}
+    if states:
+        query["state"] = {"$in": states}
+    return await Slot.find(query).sort("start", "_id").to_list()
+
+
+async def _insert_missing(
+    book: Book, wanted: dict[datetime, rules.Offer], present: list[Slot], now: datetime
+) -> None:
+    """Writes the slots that are wanted and not there, as pending."""
+    there = {slot.start for slot in present}
+    missing = []
+    for start, offer in wanted.items():
+        if start not in there and start > now:
+            zone = ZoneInfo(book.facts.clinics[offer.clinic_id].time_zone)
+            missing.append(
+                slot_for(
+                    book,
+                    clinic_id=offer.clinic_id,
+                    span=offer.span,
+                    capacity=offer.capacity,
+                    day=rules.local_day(start, zone).isoformat(),
+                    ticks=rules.ticks(offer.span),
+                )
+            )
+    await insert_new(missing)
+
+
+async def insert_new(slots: list[Slot]) -> None:
+    """Writes slots. Where the doctor's time is held already, it stays held and the slot is left out."""
+    if not slots:
+        return
+    try:
+        await Slot.insert_many(slots, ordered=False)
+    except BulkWriteError as error:
+        if any(fault["code"] != _DUPLICATE_KEY for fault in error.details["writeErrors"]):
+            raise
+
+
+async def _open(book: Book, slots: list[Slot], wanted: dict[datetime, rules.Offer]) -> int:
+    """Opens slots at the revision at which they were read, with the names and capacity of the present facts."""
+    if not slots:
+        return 0
+    updates = []
+    for slot in slots:
+        offer = wanted.get(slot.start)
+        capacity = offer.capacity if offer and slot.source is SlotSource.HOURS else slot.capacity
+        updates.append(
+            UpdateOne(
+                {"_id": slot.id, "revision": slot.revision, "state": slot.state, "is_active": True},
+                changes(
+                    {
+                        **shown_names(book.doctor, book.clinics[slot.clinic_id]),
+                        "state": SlotState.OPEN,
+                        "capacity": capacity,
+                    }
+                ),
+            )
+        )
+    result = await Slot.get_pymongo_collection().bulk_write(updates, ordered=False)
+    return result.modified_count
+
+
+async def open_slots(book: Book, slots: list[Slot]) -> None:
+    """Opens pending slots of the staff's, save those that were withdrawn meanwhile."""
+    await _open(book, slots, {})
+
+
+async def withdraw(slot_ids: Iterable[PydanticObjectId], *, final: SlotState = SlotState.CLOSED) -> None:
+    """Takes slots out of the book. When it returns, nothing can be booked in them any more.
+
+    A slot keeps its time while booked appointments remain in it, so that nothing else is offered over them.
+    """
+    ids = list(slot_ids)
+    if not ids:
+        return
+    collection = Slot.get_pymongo_collection()
+    where = {"_id": {"$in": ids}, "is_active": True}
+    await collection.update_many(where, {"$set": {"state": SlotState.CLOSING}, "$inc": {"revision": 1}})
+    closing = await Slot.find({**where, "state": SlotState.CLOSING}).to_list()
+    if not closing:
+        return
+    await seats.take_all(closing)
+    still_booked = await seats.booked_in(slot.slot_id for slot in closing)
+    updates = []
+    for slot in closing:
+        stays_out = final is SlotState.REMOVED and slot.source is SlotSource.HOURS
+        updates.append(
+            UpdateOne(
+                {"_id": slot.id, "revision": slot.revision},
+                {
+                    "$set": {"state": final, "is_active": slot.slot_id in still_booked or stays_out},
+                    "$inc": {"first_seat": SEATS_PER_ROUND},
+                },
+            )
+        )
+    await collection.bulk_write(updates, ordered=False)

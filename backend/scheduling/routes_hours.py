@@ -1,0 +1,88 @@
+"""Routes of a doctor's weekly hours and leave."""
+
+from fastapi import APIRouter, status
+
+from backend.accounts.access import CurrentStaff, CurrentUser
+from backend.core.errors import responses
+from backend.core.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.types import Id
+from backend.scheduling import errors, hours
+from backend.scheduling.reach import reachable_doctor, visible_doctor
+from backend.scheduling.reconcile import BookIsBusy
+from backend.scheduling.schemas import (
+    HoursBlockOut,
+    LeaveOut,
+    LeaveTaken,
+    ScheduleChanged,
+    ScheduleIn,
+    ScheduleOut,
+    SpanIn,
+    WithdrawalReport,
+    report,
+)
+
+router = APIRouter(prefix="/doctors/{doctor_id}", tags=["schedule"])
+
+
+@router.get("/schedule", summary="A doctor's weekly hours", responses=responses(errors.DoctorNotFound))
+async def get_schedule(doctor_id: Id, caller: CurrentUser) -> ScheduleOut:
+    """The hours in force, in the wall-clock time of each block's clinic."""
+    blocks, is_default = await hours.read_hours(await visible_doctor(caller, doctor_id))
+    return ScheduleOut(hours=[HoursBlockOut.model_validate(b) for b in blocks], is_default=is_default)
+
+
+@router.put(
+    "/schedule",
+    summary="Set a doctor's weekly hours",
+    responses=responses(
+        errors.DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours, BookIsBusy
+    ),
+)
+async def set_schedule(doctor_id: Id, body: ScheduleIn, caller: CurrentStaff) -> ScheduleChanged:
+    """Replaces the whole week. Free future slots that no longer fit are withdrawn, new ones opened; the report lists
+    the booked appointments that no longer fit. They stay valid until a person moves or cancels them."""
+    doctor = await reachable_doctor(caller, doctor_id)
+    outcome, booked = await hours.set_hours(doctor, body.hours)
+    blocks, is_default = await hours.read_hours(await reachable_doctor(caller, doctor_id))
+    return ScheduleChanged(
+        hours=[HoursBlockOut.model_validate(block) for block in blocks],
+        is_default=is_default,
+        report=report(outcome, booked),
+    )
+
+
+@router.get("/leaves", summary="A doctor's leave", responses=responses(errors.DoctorNotFound, BadCursor))
+async def list_leaves(
+    doctor_id: Id, caller: CurrentStaff, limit: Limit = 20, cursor: Cursor = None
+) -> Page[LeaveOut]:
+    """Past and coming leave, by start."""
+    doctor = await reachable_doctor(caller, doctor_id)
+    leaves, next_cursor = await hours.list_leaves(doctor, limit=limit, cursor=cursor)
+    return Page(items=[LeaveOut.model_validate(leave) for leave in leaves], next_cursor=next_cursor)
+
+
+@router.post(
+    "/leaves",
+    summary="Take leave",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(errors.DoctorNotFound, errors.InThePast, BookIsBusy),
+)
+async def take_leave(doctor_id: Id, body: SpanIn, caller: CurrentStaff) -> LeaveTaken:
+    """Withdraws the free slots in this time. Once this is answered nothing more can be booked in it, and every
+    appointment in it is listed in the report. They stay valid until a person moves or cancels them."""
+    doctor = await reachable_doctor(caller, doctor_id)
+    leave, outcome, booked = await hours.take_leave(
+        doctor, start=body.start, end=body.end, reason=body.reason, created_by=caller.user_id
+    )
+    return LeaveTaken(**LeaveOut.model_validate(leave).model_dump(), report=report(outcome, booked))
+
+
+@router.delete(
+    "/leaves/{leave_id}",
+    summary="End or delete a leave",
+    responses=responses(errors.DoctorNotFound, errors.LeaveNotFound, BookIsBusy),
+)
+async def delete_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> WithdrawalReport:
+    """Opens the leave's time again, as far as the weekly hours ask for it."""
+    doctor = await reachable_doctor(caller, doctor_id)
+    return report(await hours.end_leave(doctor, leave_id), [])

@@ -1,0 +1,144 @@
+"""Seats: who holds them, and how a withdrawal takes them so that no late booking slips in.
+
+A booking reads its slot, then inserts itself under the unique index on (slot_id, seat). A withdrawal may come
+between the two. It therefore takes every seat of the slot's round with a block. Where an appointment holds the
+seat, the appointment steps over to the next round first (that round isn't open, so nobody else can be there),
+and the block takes the seat it left. Once each seat of the round has a block, no booking that read the slot
+before can be written, now or later: blocks don't leave, and what cancels or moves away gives back a seat of a
+round that nobody has been shown.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from beanie import PydanticObjectId
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from backend.core.clock import utc_now
+from backend.scheduling.documents import SEATS_PER_ROUND, SeatHolder, Slot
+
+BLOCKS_KEPT = timedelta(days=7)
+"""How long a block outlives the withdrawal: far longer than any request."""
+
+_DUPLICATE_KEY = 11000
+
+
+async def taken(slots: Iterable[Slot]) -> Counter[PydanticObjectId]:
+    """How many seats of each open slot's present round are held."""
+    first_seats = {slot.slot_id: slot.first_seat for slot in slots}
+    rows = SeatHolder.get_pymongo_collection().find(
+        {"slot_id": {"$in": list(first_seats)}, "active": True}, {"_id": 0, "slot_id": 1, "seat": 1}
+    )
+    return Counter([row["slot_id"] async for row in rows if row["seat"] >= first_seats[row["slot_id"]]])
+
+
+async def patients_on(days: Iterable[tuple[PydanticObjectId, str]]) -> Counter[tuple[PydanticObjectId, str]]:
+    """How many active appointments doctors have on days of the clinic."""
+    wanted = [{"doctor_id": doctor_id, "clinic_day": day} for doctor_id, day in set(days)]
+    if not wanted:
+        return Counter()
+    rows = SeatHolder.get_pymongo_collection().find(
+        {"$or": wanted, "active": True}, {"_id": 0, "doctor_id": 1, "clinic_day": 1}
+    )
+    return Counter([(row["doctor_id"], row["clinic_day"]) async for row in rows])
+
+
+async def take_all(slots: Sequence[Slot]) -> None:
+    """Blocks every seat of these slots' present rounds; appointments step over to the next round."""
+    rounds = {slot.slot_id: slot.first_seat for slot in slots}
+    wanted = [
+        (slot.slot_id, seat)
+        for slot in slots
+        for seat in range(slot.first_seat, slot.first_seat + slot.capacity)
+    ]
+    while wanted:
+        await _block(wanted)
+        wanted = []
+        for holder in await _appointments(rounds):
+            if holder["seat"] < rounds[holder["slot_id"]] + SEATS_PER_ROUND:
+                await _step_over(holder)
+                wanted.append((holder["slot_id"], holder["seat"]))
+
+
+async def booked_in(slot_ids: Iterable[PydanticObjectId]) -> set[PydanticObjectId]:
+    """Which of these slots still have active appointments."""
+    return {holder["slot_id"] for holder in await _appointments(dict.fromkeys(slot_ids, 0))}
+
+
+async def _block(seats: list[tuple[PydanticObjectId, int]]) -> None:
+    expires_at = utc_now() + BLOCKS_KEPT
+    blocks = [
+        {"slot_id": slot_id, "seat": seat, "active": True, "expires_at": expires_at}
+        for slot_id, seat in seats
+    ]
+    try:
+        await SeatHolder.get_pymongo_collection().insert_many(blocks, ordered=False)
+    except BulkWriteError as error:
+        # A seat that is held already is what we came for; anything else is a real failure.
+        if any(fault["code"] != _DUPLICATE_KEY for fault in error.details["writeErrors"]):
+            raise
+
+
+async def _appointments(rounds: Mapping[PydanticObjectId, int]) -> list[dict[str, Any]]:
+    """The active appointments in slots (blocks have no patient), leaving out rounds before the given ones."""
+    rows = SeatHolder.get_pymongo_collection().find(
+        {"slot_id": {"$in": list(rounds)}, "active": True, "patient_id": {"$exists": True}},
+        {"slot_id": 1, "seat": 1},
+    )
+    return [row async for row in rows if row["seat"] >= rounds[row["slot_id"]]]
+
+
+async def _step_over(holder: Mapping[str, Any]) -> None:
+    """Moves an appointment to the same seat of the next round, or to the first above that nobody has."""
+    where = {key: holder[key] for key in ("_id", "slot_id", "seat")} | {"active": True}
+    next_seat = holder["seat"] + SEATS_PER_ROUND
+    end_of_round = next_seat - next_seat % SEATS_PER_ROUND + SEATS_PER_ROUND
+    for seat in range(next_seat, end_of_round):
+        try:
+            await SeatHolder.get_pymongo_collection().update_one(where, {"$set": {"seat": seat}})
+            return
+        except DuplicateKeyError:
+            continue  # a late booking stepped over before; capacities end far below a round's numbers
+
+
+async def booked(query: Mapping[str, Any]) -> list[SeatHolder]:
+    """The active appointments that a query finds, by start: the list that a withdrawal answers with."""
+    found = SeatHolder.find({**query, "active": True, "patient_id": {"$exists": True}})
+    return await found.sort("start", "_id").to_list()
+
+
+async def booked_between(query: Mapping[str, Any], *, start: datetime, end: datetime) -> list[SeatHolder]:
+    """The active appointments that a query finds and that share a moment with a stretch of time (UTC)."""
+    return await booked({**query, "start": {"$lt": end}, "end": {"$gt": start}})
+
+
+async def number_days(doctor_id: PydanticObjectId, *, since: datetime) -> None:
+    """Gives the doctor's appointments from `since` on their seats of the day, counted from 0 on each day.
+
+    Called when a limit of patients a day is set or changed, so that those booked before count under it.
+    """
+    days: dict[str, list[SeatHolder]] = {}
+    for holder in await booked({"doctor_id": doctor_id, "start": {"$gte": since}}):
+        days.setdefault(holder.clinic_day or "", []).append(holder)
+    for holders in days.values():
+        settled = {h.day_seat for h in holders if h.day_seat is not None and h.day_seat < len(holders)}
+        for holder in holders:
+            if holder.day_seat not in settled:
+                await _number(holder, settled)
+
+
+async def _number(holder: SeatHolder, settled: set[int]) -> None:
+    for number in range(SEATS_PER_ROUND):
+        if number in settled:
+            continue
+        settled.add(number)
+        try:
+            await SeatHolder.get_pymongo_collection().update_one(
+                {"_id": holder.id, "active": True, "clinic_day": holder.clinic_day},
+                {"$set": {"day_seat": number}},
+            )
+            return
+        except DuplicateKeyError:
+            continue  # a booking took this number meanwhile

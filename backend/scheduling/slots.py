@@ -1,0 +1,213 @@
+"""Single slots and ranges of them, made and taken out by hand."""
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from beanie import PydanticObjectId
+
+from backend.accounts.profiles import WEEK
+from backend.core.clock import utc_now
+from backend.core.types import minutes_of
+from backend.scheduling import rules, seats
+from backend.scheduling.documents import SeatHolder, Slot, SlotSource, SlotState
+from backend.scheduling.errors import (
+    BeyondHorizon,
+    DoctorNotFound,
+    InThePast,
+    NotTheDoctorsClinic,
+    OffTheGrid,
+    OutsideOpeningHours,
+    SlotNotFound,
+    SlotOverlaps,
+    TimeNotAvailable,
+    TooManySlots,
+)
+from backend.scheduling.facts import Book, read_book, slot_for
+from backend.scheduling.reconcile import insert_new, open_slots, reconcile, withdraw
+from backend.scheduling.schemas import GenerateIn
+from backend.scheduling.search import OpenSlot, free_seats, is_bookable
+
+MOST_AT_ONCE = 5000
+
+
+async def create_slot(
+    *,
+    doctor_id: PydanticObjectId,
+    clinic_id: PydanticObjectId,
+    start: datetime,
+    minutes: int | None,
+    capacity: int,
+) -> Slot:
+    """Adds one slot. Start UTC, length in minutes.
+
+    Raises `DoctorNotFound`, `NotTheDoctorsClinic`, `OffTheGrid`, `InThePast`, `BeyondHorizon`,
+    `OutsideOpeningHours`, `TimeNotAvailable`, and `SlotOverlaps` when the doctor's time is held already.
+    """
+    book = await _book_of(doctor_id)
+    length = minutes or _usual_minutes(book, clinic_id)
+    span = rules.Span(start, start + timedelta(minutes=length))
+    _check(book, clinic_id, span)
+    await _release_empty(doctor_id, rules.ticks(span))
+    added = await _add(book, clinic_id=clinic_id, spans=[span], capacity=capacity)
+    if not added:
+        _check(await _book_of(doctor_id), clinic_id, span)
+        raise SlotOverlaps
+    return added[0]
+
+
+async def generate_slots(wanted: GenerateIn) -> int:
+    """Adds the slots of a range of days and says how many were new. Time that is held already is passed over.
+
+    Without hours of its own the range gets the slots of the weekly hours, those removed by hand included.
+    Raises `DoctorNotFound`, `NotTheDoctorsClinic`, `BeyondHorizon`, `TooManySlots`.
+    """
+    book = await _book_of(wanted.doctor_id)
+    clinic = _clinic(book, wanted.clinic_id)
+    now = utc_now()
+    if rules.instant(wanted.last_day, 0, ZoneInfo(clinic.time_zone)) >= rules.bookable_until(clinic, now):
+        raise BeyondHorizon
+    if wanted.start is None or wanted.end is None:
+        await _put_back_removed(wanted)
+        return (await reconcile(wanted.doctor_id)).opened
+    length = wanted.minutes or _usual_minutes(book, wanted.clinic_id)
+    wall = rules.WallBlock(0, minutes_of(wanted.start), minutes_of(wanted.end))
+    spans = [
+        span
+        for day in _days(wanted)
+        for span in rules.cut(wall, day, length, ZoneInfo(clinic.time_zone))
+        if span.start > now and rules.is_possible(book.facts, wanted.clinic_id, span, now)
+    ]
+    if len(spans) > MOST_AT_ONCE:
+        raise TooManySlots
+    added = await _add(book, clinic_id=wanted.clinic_id, spans=spans, capacity=wanted.capacity)
+    return len(added)
+
+
+async def remove_slot(slot: Slot) -> list[SeatHolder]:
+    """Takes a slot out of the book for good. When it returns, nothing more can be booked in it.
+
+    Answers with the active appointments in it.
+    """
+    await withdraw([slot.slot_id], final=SlotState.REMOVED)
+    return await seats.booked({"slot_id": slot.slot_id})
+
+
+async def get_slot(slot_id: PydanticObjectId) -> Slot:
+    """A slot that still holds its time. Raises `SlotNotFound`."""
+    slot = await Slot.find_one({"_id": slot_id, "is_active": True})
+    if slot is None:
+        raise SlotNotFound
+    return slot
+
+
+async def get_open_slot(slot_id: PydanticObjectId) -> OpenSlot:
+    """A bookable slot with its free seats, if any. Raises `SlotNotFound`."""
+    slot = await Slot.get(slot_id)
+    if slot is None or not is_bookable(slot, utc_now()):
+        raise SlotNotFound
+    free = await free_seats([slot])
+    return OpenSlot(slot, free[slot.slot_id])
+
+
+def _days(wanted: GenerateIn) -> list[date]:
+    weekdays = {WEEK.index(day) for day in wanted.weekdays or WEEK}
+    count = (wanted.last_day - wanted.first_day).days + 1
+    days = (wanted.first_day + timedelta(days=number) for number in range(count))
+    return [day for day in days if day.weekday() in weekdays]
+
+
+async def _put_back_removed(wanted: GenerateIn) -> None:
+    """Lets the weekly hours bring back what was removed by hand on these days."""
+    removed = Slot.find(
+        {
+            "doctor_id": wanted.doctor_id,
+            "is_active": True,
+            "start": {"$gt": utc_now()},
+            "state": SlotState.REMOVED,
+            "clinic_id": wanted.clinic_id,
+            "day": {"$in": [day.isoformat() for day in _days(wanted)]},
+        }
+    )
+    await withdraw([slot.slot_id async for slot in removed])
+
+
+async def _book_of(doctor_id: PydanticObjectId) -> Book:
+    book = await read_book(doctor_id, now=utc_now())
+    if book is None:
+        raise DoctorNotFound
+    return book
+
+
+def _clinic(book: Book, clinic_id: PydanticObjectId) -> rules.ClinicFacts:
+    if clinic_id not in book.facts.clinics:
+        raise NotTheDoctorsClinic
+    return book.facts.clinics[clinic_id]
+
+
+def _usual_minutes(book: Book, clinic_id: PydanticObjectId) -> int:
+    _clinic(book, clinic_id)
+    assert book.doctor.doctor is not None  # noqa: S101 - a book has a doctor
+    return book.doctor.doctor.slot_minutes or book.clinics[clinic_id].rules.slot_minutes
+
+
+def _check(book: Book, clinic_id: PydanticObjectId, span: rules.Span) -> None:
+    """Says why a slot can't be; the decision itself is `rules.is_possible`."""
+    clinic, now = _clinic(book, clinic_id), utc_now()
+    if not rules.on_grid(span.start):
+        raise OffTheGrid
+    if span.start <= now:
+        raise InThePast
+    if span.end > rules.bookable_until(clinic, now):
+        raise BeyondHorizon
+    if rules.is_possible(book.facts, clinic_id, span, now):
+        return
+    is_away = any(stretch.overlaps(span) for stretch in (*book.facts.leaves, *clinic.closures))
+    if is_away or not (book.facts.is_active and clinic.is_active):
+        raise TimeNotAvailable
+    raise OutsideOpeningHours
+
+
+async def _add(
+    book: Book, *, clinic_id: PydanticObjectId, spans: list[rules.Span], capacity: int
+) -> list[Slot]:
+    """Writes staff's slots and opens them; answers with those that are open.
+
+    They are in the book before they are offered. A leave or a closure that was written since the facts were read
+    either shows when they are read again, or finds the slots and withdraws them.
+    """
+    zone = ZoneInfo(book.facts.clinics[clinic_id].time_zone)
+    slots = []
+    for span in spans:
+        slot = slot_for(
+            book,
+            clinic_id=clinic_id,
+            span=span,
+            capacity=capacity,
+            day=rules.local_day(span.start, zone).isoformat(),
+            ticks=rules.ticks(span),
+        )
+        slot.id, slot.source = PydanticObjectId(), SlotSource.STAFF
+        slots.append(slot)
+    await insert_new(slots)
+    again, now = await _book_of(book.doctor.user_id), utc_now()
+    ours = {"_id": {"$in": [slot.id for slot in slots]}, "is_active": True}
+    written = await Slot.find(ours).to_list()
+    fitting = [
+        s for s in written if rules.is_possible(again.facts, clinic_id, rules.Span(s.start, s.end), now)
+    ]
+    await withdraw(slot.slot_id for slot in written if slot not in fitting)
+    await open_slots(again, [slot for slot in fitting if slot.state is SlotState.PENDING])
+    return await Slot.find({**ours, "state": SlotState.OPEN}).sort("start", "_id").to_list()
+
+
+async def _release_empty(doctor_id: PydanticObjectId, ticks: list[int]) -> None:
+    """Lets go of slots that only hold their time: withdrawn or removed, with nobody booked any more."""
+    holding = Slot.find(
+        {
+            "doctor_id": doctor_id,
+            "is_active": True,
+            "ticks": {"$in": ticks},
+            "state": {"$in": [SlotState.CLOSED, SlotState.REMOVED]},
+        }
+    )
+    await withdraw([found.slot_id async for found in holding])
