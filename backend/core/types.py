@@ -113,8 +113,17 @@ def _sane_day(value: date) -> date:
 Day = Annotated[date, BeforeValidator(_text_only), AfterValidator(_sane_day)]
 """A calendar day, `YYYY-MM-DD`."""
 
+
+def _not_null(value: Any) -> Any:
+    """An ObjectId of None would be a new one."""
+    if value is None:
+        raise ValueError("must be an id of 24 hexadecimal digits")
+    return value
+
+
 Id = Annotated[
     PydanticObjectId,
+    BeforeValidator(_not_null),
     WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{24}$", "examples": ["671f0c0e9b1d8a0001a1b2c3"]}),
 ]
 """An ObjectId, 24 hexadecimal digits in JSON."""
