@@ -3,6 +3,7 @@
 from beanie import Document
 
 from backend.accounts.documents import LoginFailures, Session, User
+from backend.appointments.documents import Appointment
 from backend.directory.documents import Clinic, Department
 from backend.scheduling.documents import Leave, SeatHolder, Slot
 
@@ -10,4 +11,5 @@ DOCUMENTS: list[type[Document]] = [
     *(User, Session, LoginFailures),
     *(Clinic, Department),
     *(Slot, Leave, SeatHolder),
+    Appointment,
 ]

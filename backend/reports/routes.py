@@ -1,0 +1,39 @@
+"""Routes of the dashboard and the doctors' statistics."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from backend.accounts.access import CurrentAdmin, CurrentStaff
+from backend.core.errors import responses
+from backend.core.types import Day, Id
+from backend.reports import service
+from backend.reports.schemas import Dashboard, DoctorStats
+from backend.scheduling.errors import DoctorNotFound
+from backend.scheduling.reach import reachable_doctor
+
+router = APIRouter(tags=["reports"])
+
+
+@router.get(
+    "/doctors/{doctor_id}/stats",
+    summary="A doctor's numbers",
+    responses=responses(DoctorNotFound, service.RangeTooLong),
+)
+async def get_doctor_stats(
+    doctor_id: Id,
+    caller: CurrentStaff,
+    group_by: service.GroupBy = service.GroupBy.DAY,
+    first_day: Annotated[Day | None, Query(alias="from", description="Default: 30 days before `to`.")] = None,
+    last_day: Annotated[Day | None, Query(alias="to", description="This day included.")] = None,
+) -> DoctorStats:
+    """Appointments by status per day or month, in the clinic's zone. Doctors see their own, nurses those of the
+    doctors of their clinics, administrators all."""
+    await reachable_doctor(caller, doctor_id)
+    return await service.doctor_stats(doctor_id, group_by=group_by, first_day=first_day, last_day=last_day)
+
+
+@router.get("/admin/dashboard", summary="The business in numbers")
+async def get_dashboard(caller: CurrentAdmin) -> Dashboard:
+    """Totals, appointments by status, today and the next seven days. For administrators."""
+    return await service.dashboard()

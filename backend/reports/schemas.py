@@ -1,0 +1,53 @@
+"""Answers about numbers of appointments."""
+
+from datetime import date, datetime
+
+from pydantic import Field
+
+from backend.appointments.documents import Status
+from backend.core.types import Id, Response
+
+
+class StatusCounts(Response):
+    """How many appointments stand where."""
+
+    scheduled: int = 0
+    confirmed: int = 0
+    checked_in: int = 0
+    completed: int = 0
+    cancelled: int = 0
+    no_show: int = 0
+    total: int = 0
+
+    def add(self, status: Status, count: int) -> None:
+        """Counts `count` more of a status."""
+        setattr(self, status.value, getattr(self, status.value) + count)
+        self.total += count
+
+
+class PeriodCounts(StatusCounts):
+    """The counts of one day or month."""
+
+    period: str = Field(description="`YYYY-MM-DD` or `YYYY-MM`, in the clinic's zone.", examples=["2026-11-21"])
+
+
+class DoctorStats(Response):
+    """A doctor's appointments by period. Periods without any are left out."""
+
+    doctor_id: Id
+    first_day: date
+    last_day: date
+    items: list[PeriodCounts]
+
+
+class Dashboard(Response):
+    """The whole business in numbers."""
+
+    patients: int = Field(description="Active patients.")
+    doctors: int = Field(description="Active doctors.")
+    nurses: int = Field(description="Active nurses.")
+    clinics: int = Field(description="Active clinics.")
+    appointments: StatusCounts
+    today: StatusCounts = Field(description="Today, each clinic by its own calendar.")
+    next_7_days: StatusCounts = Field(description="The seven days after today.")
+    at: datetime
