@@ -5,7 +5,7 @@ import binascii
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from bson import ObjectId, json_util
+from bson import ObjectId, encode, json_util
 from bson.errors import BSONError
 from fastapi import Query
 from pydantic import BaseModel, Field
@@ -47,6 +47,7 @@ def decode_cursor(cursor: str, *types: type) -> list[Any]:
             base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)),
             json_options=json_util.JSONOptions(tz_aware=True),
         )
+        encode({"key": key})  # half a surrogate pair is text to Python, but not to the database
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, binascii.Error, BSONError):
         raise BadCursor from None
     if not isinstance(key, list) or len(key) != len(types):
