@@ -123,13 +123,10 @@ def make_clinic(run: Run[Any], **over: Any) -> Clinic:
             "name": f"Clinic {n:05}",
             "address": f"{n} Main Street",
             "city": "New York",
-            "city_key": "",
             "time_zone": "America/New_York",
             "opening_hours": [OpeningHours(weekday=day, opens="08:00", closes="20:00") for day in WEEK],
             **over,
         }
     )
-    clinic.city_key = clinic.find_city_key()
-    clinic.search_words = clinic.find_words()
     run(clinic.insert())
     return clinic

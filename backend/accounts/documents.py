@@ -66,6 +66,7 @@ class User(Document):
             ),
             IndexModel([("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("search_words", ASCENDING), ("role", ASCENDING)]),
+            IndexModel([("doctor.search_words", ASCENDING)]),
             IndexModel([("doctor.specialty_key", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("doctor.clinic_ids", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("doctor.department_id", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),

@@ -90,6 +90,9 @@ class DoctorProfile(BaseModel):
     experience_years: int | None = None
     max_patients_per_day: int | None = None
     slot_minutes: int | None = None
+    search_words: list[str] = Field(
+        default=[], description="What the public may find the doctor by: never e-mail or phone."
+    )
     weekly_hours: list[HoursBlock] | None = Field(
         default=None, description="None: the opening hours of the first clinic."
     )

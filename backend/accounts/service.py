@@ -29,6 +29,9 @@ user_renamed: Signal[User] = Signal()
 clinics_assigned: Signal[list[PydanticObjectId]] = Signal()
 """Sent before a nurse is given these clinics. A handler raises if one of them can't be given."""
 
+user_deactivated: Signal[User] = Signal()
+"""Sent after an account was ended, each time that is asked for: a handler may find its work done."""
+
 _IDENTITY = ("name", "email", "phone")
 """The fields that search words are made of."""
 
@@ -47,6 +50,7 @@ async def create_user(
     password: str | None = None,
     password_hash: str | None = None,
     language: Language | None = None,
+    photo_url: str | None = None,
     patient: PatientProfile | None = None,
     doctor: DoctorProfile | None = None,
     nurse: NurseProfile | None = None,
@@ -70,6 +74,7 @@ async def create_user(
         phone=phone or None,
         password_hash=password_hash,
         language=language,
+        photo_url=photo_url,
         is_verified=is_verified,
         patient=(patient or PatientProfile()) if role is Role.PATIENT else None,
         doctor=doctor if role is Role.DOCTOR else None,
@@ -173,7 +178,9 @@ async def deactivate_user(user_id: PydanticObjectId, *, where: Mapping[str, Any]
         # Two administrators have deactivated each other at once. Whoever comes last undoes it.
         await _users().update_one({"_id": user_id}, {"$set": {"is_active": True}})
         raise LastAdmin
-    return _read(raw)
+    user = _read(raw)
+    await user_deactivated.send(user)
+    return user
 
 
 async def _has_other_admin(user_id: PydanticObjectId) -> bool:

@@ -1,11 +1,11 @@
 """Clinics and departments."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from beanie import Document, PydanticObjectId
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from pymongo import ASCENDING, GEOSPHERE, IndexModel
 
 from backend.accounts.documents import Language
@@ -68,13 +68,27 @@ class Rules(BaseModel):
     auto_cancel_minutes: int
 
 
+CLINIC_WORDS = ("name", "city", "address", "state", "zip_code")
+"""The fields of a clinic that its keys are made of."""
+
+
+def clinic_keys(*, name: str, city: str, **more: str | None) -> dict[str, Any]:
+    """By what a clinic is compared and found, from the fields of `CLINIC_WORDS`."""
+    return {
+        "name_key": fold(name),
+        "city_key": fold(city),
+        "search_words": words_of(name, city, *more.values()),
+    }
+
+
 class Clinic(Document):
     """A place where patients are seen."""
 
     name: str
+    name_key: str = ""
     address: str | None = None
     city: str
-    city_key: str
+    city_key: str = ""
     state: str | None = None
     zip_code: str | None = None
     phone: str | None = None
@@ -94,7 +108,7 @@ class Clinic(Document):
         name = "clinics"
         keep_nulls = False
         indexes = [
-            IndexModel([("name", ASCENDING), ("city_key", ASCENDING)], unique=True),
+            IndexModel([("name_key", ASCENDING), ("city_key", ASCENDING)], unique=True),
             IndexModel([("is_active", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("city_key", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("search_words", ASCENDING)]),
@@ -129,13 +143,13 @@ class Clinic(Document):
             }
         )
 
-    def find_words(self) -> list[str]:
-        """What a text search may begin with."""
-        return words_of(self.name, self.city, self.address, self.state, self.zip_code)
-
-    def find_city_key(self) -> str:
-        """The city as it is compared."""
-        return fold(self.city)
+    @model_validator(mode="after")
+    def _with_keys(self) -> Self:
+        """No clinic is made without its keys. Whoever changes what they are made of writes new ones."""
+        if not self.name_key:
+            for key, value in clinic_keys(**{name: getattr(self, name) for name in CLINIC_WORDS}).items():
+                setattr(self, key, value)
+        return self
 
 
 class Department(Document):
