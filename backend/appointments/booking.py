@@ -24,7 +24,6 @@ from backend.appointments.errors import (
     IdempotencyKeyReused,
     NotYourBook,
     PatientMissing,
-    PatientNotFound,
     SameSlot,
     SlotNotOpen,
     SlotUnavailable,
@@ -34,6 +33,7 @@ from backend.appointments.seating import Seat, seat_in
 from backend.core.clock import utc_now
 from backend.core.errors import DomainError
 from backend.directory.documents import Clinic
+from backend.directory.errors import PatientNotFound
 from backend.scheduling.documents import Slot
 from backend.scheduling.errors import SlotNotFound
 from backend.scheduling.reach import clinics_of

@@ -15,13 +15,6 @@ class AppointmentNotFound(NotFound):
     detail = "There is no such appointment, or not for you."
 
 
-class PatientNotFound(NotFound):
-    """No such patient, or not for the caller."""
-
-    code = "PATIENT_NOT_FOUND"
-    detail = "There is no such patient, or not for you."
-
-
 class PatientMissing(Unprocessable):
     """The staff book for somebody, and must say for whom."""
 

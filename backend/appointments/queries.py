@@ -9,9 +9,10 @@ from beanie import PydanticObjectId
 from backend.accounts.documents import Role, User
 from backend.appointments.actors import in_sight
 from backend.appointments.documents import Appointment, Status
-from backend.appointments.errors import AppointmentChanged, AppointmentNotFound, PatientNotFound
+from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
 from backend.appointments.schemas import AppointmentRow
 from backend.core.pagination import BY_START, after, encode_cursor
+from backend.directory.errors import PatientNotFound
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 _ROW = {name: 1 for name in AppointmentRow.model_fields if name != "id"}

@@ -25,6 +25,7 @@ from backend.appointments.schemas import (
 from backend.core.errors import Forbidden, responses
 from backend.core.pagination import BadCursor, Cursor, Limit, Page
 from backend.core.types import Id, Instant
+from backend.directory.errors import PatientNotFound
 from backend.scheduling.errors import SlotNotFound
 
 router = APIRouter(tags=["appointments"])
@@ -69,9 +70,7 @@ def _shown(caller: CurrentUser, appointment: Appointment) -> AppointmentOut:
     "/appointments",
     summary="Book an appointment",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(
-        *SEAT_ERRORS, errors.PatientNotFound, errors.PatientMissing, errors.IdempotencyKeyReused
-    ),
+    responses=responses(*SEAT_ERRORS, PatientNotFound, errors.PatientMissing, errors.IdempotencyKeyReused),
 )
 async def book_appointment(
     body: BookIn, caller: CurrentUser, response: Response, idempotency_key: IdempotencyKey = None
@@ -124,7 +123,7 @@ async def list_my_appointments(
 @router.get(
     "/patients/{patient_id}/appointments",
     summary="A patient's appointments",
-    responses=responses(errors.PatientNotFound, BadCursor),
+    responses=responses(PatientNotFound, BadCursor),
 )
 async def list_patient_appointments(
     patient_id: Id,

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from backend.accounts.access import CurrentAdmin, CurrentStaff
 from backend.core.errors import responses
 from backend.core.types import Day, Id
+from backend.directory.errors import DoctorNotFound
 from backend.reports import service
 from backend.reports.schemas import Dashboard, DoctorStats
-from backend.scheduling.errors import DoctorNotFound
 from backend.scheduling.reach import reachable_doctor
 
 router = APIRouter(tags=["reports"])

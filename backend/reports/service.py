@@ -88,7 +88,11 @@ async def dashboard() -> Dashboard:
             _joined(Clinic.get_pymongo_collection().name, {"is_active": True}, {"of": "clinics"}),
         ]
     ).to_list()
-    found: dict[str, Any] = {"appointments": StatusCounts(), "today": StatusCounts(), "next_7_days": StatusCounts()}
+    found: dict[str, Any] = {
+        "appointments": StatusCounts(),
+        "today": StatusCounts(),
+        "next_7_days": StatusCounts(),
+    }
     people: dict[str, int] = {}
     clinics = 0
     for row in rows:

@@ -13,9 +13,9 @@ from backend.core.changes import changes
 from backend.core.clock import utc_now
 from backend.directory import clinics, doctors
 from backend.directory.documents import Clinic, Closure
+from backend.directory.errors import ClosureNotFound
 from backend.scheduling import seats
 from backend.scheduling.documents import SeatHolder, Slot
-from backend.scheduling.errors import ClosureNotFound
 from backend.scheduling.facts import shown_names
 from backend.scheduling.hours import left_over
 from backend.scheduling.outcome import Outcome

@@ -3,32 +3,11 @@
 from backend.core.errors import Conflict, NotFound, Unprocessable
 
 
-class DoctorNotFound(NotFound):
-    """No such doctor, or not for the caller."""
-
-    code = "DOCTOR_NOT_FOUND"
-    detail = "There is no such doctor, or not for you."
-
-
-class ClinicNotFound(NotFound):
-    """No such clinic, or not for the caller."""
-
-    code = "CLINIC_NOT_FOUND"
-    detail = "There is no such clinic, or not for you."
-
-
 class LeaveNotFound(NotFound):
     """No such leave of this doctor."""
 
     code = "LEAVE_NOT_FOUND"
     detail = "This doctor has no such leave."
-
-
-class ClosureNotFound(NotFound):
-    """No such closure of this clinic."""
-
-    code = "CLOSURE_NOT_FOUND"
-    detail = "This clinic has no such closure."
 
 
 class SlotNotFound(NotFound):

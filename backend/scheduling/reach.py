@@ -4,7 +4,7 @@ from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role, User
 from backend.directory.documents import Clinic
-from backend.scheduling.errors import ClinicNotFound, DoctorNotFound
+from backend.directory.errors import ClinicNotFound, DoctorNotFound
 
 
 def clinics_of(user: User) -> list[PydanticObjectId]:

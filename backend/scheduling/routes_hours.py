@@ -6,6 +6,7 @@ from backend.accounts.access import CurrentStaff, CurrentUser
 from backend.core.errors import responses
 from backend.core.pagination import BadCursor, Cursor, Limit, Page
 from backend.core.types import Id
+from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors, hours
 from backend.scheduling.reach import reachable_doctor, visible_doctor
 from backend.scheduling.reconcile import BookIsBusy
@@ -24,7 +25,7 @@ from backend.scheduling.schemas import (
 router = APIRouter(prefix="/doctors/{doctor_id}", tags=["schedule"])
 
 
-@router.get("/schedule", summary="A doctor's weekly hours", responses=responses(errors.DoctorNotFound))
+@router.get("/schedule", summary="A doctor's weekly hours", responses=responses(DoctorNotFound))
 async def get_schedule(doctor_id: Id, caller: CurrentUser) -> ScheduleOut:
     """The hours in force, in the wall-clock time of each block's clinic."""
     blocks, is_default = await hours.read_hours(await visible_doctor(caller, doctor_id))
@@ -34,9 +35,7 @@ async def get_schedule(doctor_id: Id, caller: CurrentUser) -> ScheduleOut:
 @router.put(
     "/schedule",
     summary="Set a doctor's weekly hours",
-    responses=responses(
-        errors.DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours, BookIsBusy
-    ),
+    responses=responses(DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours, BookIsBusy),
 )
 async def set_schedule(doctor_id: Id, body: ScheduleIn, caller: CurrentStaff) -> ScheduleChanged:
     """Replaces the whole week. Free future slots that no longer fit are withdrawn, new ones opened; the report lists
@@ -51,7 +50,7 @@ async def set_schedule(doctor_id: Id, body: ScheduleIn, caller: CurrentStaff) ->
     )
 
 
-@router.get("/leaves", summary="A doctor's leave", responses=responses(errors.DoctorNotFound, BadCursor))
+@router.get("/leaves", summary="A doctor's leave", responses=responses(DoctorNotFound, BadCursor))
 async def list_leaves(
     doctor_id: Id, caller: CurrentStaff, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[LeaveOut]:
@@ -65,7 +64,7 @@ async def list_leaves(
     "/leaves",
     summary="Take leave",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(errors.DoctorNotFound, errors.InThePast, BookIsBusy),
+    responses=responses(DoctorNotFound, errors.InThePast, BookIsBusy),
 )
 async def take_leave(doctor_id: Id, body: SpanIn, caller: CurrentStaff) -> LeaveTaken:
     """Withdraws the free slots in this time. Once this is answered nothing more can be booked in it, and every
@@ -80,7 +79,7 @@ async def take_leave(doctor_id: Id, body: SpanIn, caller: CurrentStaff) -> Leave
 @router.delete(
     "/leaves/{leave_id}",
     summary="End or delete a leave",
-    responses=responses(errors.DoctorNotFound, errors.LeaveNotFound, BookIsBusy),
+    responses=responses(DoctorNotFound, errors.LeaveNotFound, BookIsBusy),
 )
 async def delete_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> WithdrawalReport:
     """Opens the leave's time again, as far as the weekly hours ask for it."""

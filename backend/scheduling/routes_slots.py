@@ -8,6 +8,7 @@ from backend.accounts.access import CurrentStaff
 from backend.core.errors import responses
 from backend.core.pagination import BadCursor, Cursor, Limit, Page
 from backend.core.types import Id, Instant, Line
+from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
 from backend.scheduling.outcome import Outcome
 from backend.scheduling.reach import reachable_doctor, reachable_doctor_at
@@ -71,7 +72,7 @@ async def get_slot_by_id(slot_id: Id) -> SlotOut:
     summary="Add one slot",
     status_code=status.HTTP_201_CREATED,
     responses=responses(
-        errors.DoctorNotFound,
+        DoctorNotFound,
         errors.SlotOverlaps,
         errors.TimeNotAvailable,
         errors.NotTheDoctorsClinic,
@@ -99,7 +100,7 @@ async def add_slot(body: SlotIn, caller: CurrentStaff) -> SlotOut:
     "/slots/generate",
     summary="Add slots over a range of days",
     responses=responses(
-        errors.DoctorNotFound,
+        DoctorNotFound,
         errors.NotTheDoctorsClinic,
         errors.BeyondHorizon,
         errors.TooManySlots,
@@ -120,6 +121,6 @@ async def delete_slot(slot_id: Id, caller: CurrentStaff) -> WithdrawalReport:
     slot = await get_slot(slot_id)
     try:
         await reachable_doctor(caller, slot.doctor_id)
-    except errors.DoctorNotFound:
+    except DoctorNotFound:
         raise errors.SlotNotFound from None
     return report(Outcome(withdrawn=1), await remove_slot(slot))

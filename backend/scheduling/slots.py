@@ -8,11 +8,11 @@ from beanie import PydanticObjectId
 from backend.accounts.profiles import WEEK
 from backend.core.clock import utc_now
 from backend.core.types import minutes_of
+from backend.directory.errors import DoctorNotFound
 from backend.scheduling import rules, seats
 from backend.scheduling.documents import SeatHolder, Slot, SlotSource, SlotState
 from backend.scheduling.errors import (
     BeyondHorizon,
-    DoctorNotFound,
     InThePast,
     NotTheDoctorsClinic,
     OffTheGrid,
