@@ -1,13 +1,18 @@
 """The API: every package's routes under `/api/v1`, authenticated unless listed as public."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
 
 from backend import health
+from backend.accounts import access
 from backend.accounts import routes as accounts
 from backend.appointments import routes as appointments
 from backend.reports import routes as reports
 from backend.scheduling import routes_hours as hours
 from backend.scheduling import routes_slots as slots
+
+PREFIX = "/api/v1"
 
 ROUTERS: list[APIRouter] = [
     # Each package's routers, in the order in which the documentation shows them. A new one is added here.
@@ -23,6 +28,9 @@ ROUTERS: list[APIRouter] = [
 
 PUBLIC: set[str] = {
     # Operation ids that need no login. Everything else does, or the application doesn't start.
+    "register",
+    "login",
+    "refresh_tokens",
     "get_time",
     "search_slots",
     "list_doctor_slots",
@@ -30,9 +38,35 @@ PUBLIC: set[str] = {
 }
 
 
+TOKEN_SUFFICES: set[str] = {
+    # Operation ids that need a valid access token, but not that its session still lives.
+    "logout",
+}
+
+
 def build_router() -> APIRouter:
     """Assembles the API."""
-    api = APIRouter(prefix="/api/v1")
+    api = APIRouter(prefix=PREFIX)
     for router in ROUTERS:
         api.include_router(router)
     return api
+
+
+def require_login_everywhere(app: FastAPI) -> None:
+    """Raises `RuntimeError` if a route of the API asks for no login and isn't listed above, or the reverse."""
+    unlisted = PUBLIC | TOKEN_SUFFICES
+    known = set()
+    for route in iter_route_contexts(app.routes):
+        if not (route.path or "").startswith(PREFIX):
+            continue
+        known.add(route.name)
+        if (route.name in unlisted) == _asks_for_login(route.dependant):
+            raise RuntimeError(
+                f"{route.name}: asks for a login, or doesn't, against the lists in backend/api.py"
+            )
+    if missing := unlisted - known:
+        raise RuntimeError(f"listed in backend/api.py, but not there: {', '.join(sorted(missing))}")
+
+
+def _asks_for_login(dependant: Dependant) -> bool:
+    return dependant.call is access.current_login or any(map(_asks_for_login, dependant.dependencies))

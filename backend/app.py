@@ -1,35 +1,83 @@
-"""The application: its lifespan, middleware and error handlers around the API."""
+"""The application: its lifespan, middleware and error handlers around the API.
+
+`uvicorn backend.app:app` from the project's root serves it; `python -m backend serve` does that and a bit more.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
-from backend import api, health
-from backend.core import database, errors
+from backend import api, health, jobs, openapi
+from backend.core import database, errors, logs, metrics
+from backend.core.middleware import BodyLimit, PlainStartFailure, Requests
+from backend.core.settings import settings
 from backend.documents import DOCUMENTS
+
+VERSION = "1.0.0"
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Connects to the database before the first request; lets go of it after the last."""
+    """Connects to the database and starts timed work before the first request; lets go of both after the last.
+
+    Raises `SettingsError` and `DatabaseStartError`.
+    """
+    settings.check()
     app.state.database = connection = await database.connect(DOCUMENTS)
+    app.state.scheduler = jobs.start() if settings.SCHEDULER_ENABLED else None
     try:
         yield
     finally:
+        if app.state.scheduler is not None:
+            jobs.stop(app.state.scheduler)
         await connection.close()
+        metrics.forget_process()
+
+
+class Application(FastAPI):
+    """FastAPI, but for the document that describes the API."""
+
+    def openapi(self) -> dict[str, Any]:
+        """FastAPI's document, completed once."""
+        if self.openapi_schema is None:
+            openapi.complete(super().openapi(), public=api.PUBLIC)
+        assert self.openapi_schema is not None  # noqa: S101 - FastAPI keeps it there
+        return self.openapi_schema
 
 
 def create_app() -> FastAPI:
     """Builds the application. Nothing is started before its lifespan begins."""
-    app = FastAPI(
-        title="Clinic appointment book",
+    logs.configure()
+    app = Application(
+        title=openapi.TITLE,
+        version=VERSION,
+        description=openapi.DESCRIPTION,
+        openapi_tags=openapi.tags(),
+        license_info={"name": "MIT", "identifier": "MIT"},
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
     )
     errors.install(app)
+    # From the inside out.
+    app.add_middleware(BodyLimit, largest=settings.MAX_BODY_BYTES)
+    app.add_middleware(Requests)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+        expose_headers=["X-Request-ID", "Retry-After", "Idempotent-Replayed", "Location"],
+        max_age=600,
+    )
+    app.add_middleware(CorrelationIdMiddleware)
+    app.add_middleware(PlainStartFailure)
     app.include_router(health.router)
     app.include_router(api.build_router())
+    api.require_login_everywhere(app)
     return app
 
 

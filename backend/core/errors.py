@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from asgi_correlation_id import correlation_id
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -214,13 +215,19 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, _UNREACHABLE) or (isinstance(error, PyMongoError) and error.timeout):
         log.warning("database unavailable: %s", type(error).__name__)
         return _answer(DatabaseUnavailable())
-    return await _unexpected(request, error)
+    return await unexpected(request, error)
 
 
-async def _unexpected(_: Request, error: Exception) -> JSONResponse:
+async def unexpected(_: Request, error: Exception) -> JSONResponse:
+    """The answer to a fault of ours, which is logged under the same request id."""
     log.error("unexpected error", exc_info=error)
     return JSONResponse(
-        {"detail": "Something went wrong on our side.", "error_code": "INTERNAL_ERROR"}, status_code=500
+        {
+            "detail": "Something went wrong on our side.",
+            "error_code": "INTERNAL_ERROR",
+            "request_id": correlation_id.get(),
+        },
+        status_code=500,
     )
 
 
@@ -230,4 +237,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(PyMongoError, _database_error)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, unexpected)

@@ -1,0 +1,43 @@
+"""What is measured for Prometheus, over all worker processes.
+
+With several of them, PROMETHEUS_MULTIPROC_DIR must name an empty folder before this module is imported:
+`serve --workers` sees to it.
+"""
+
+import os
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+_METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
+
+_requests = Histogram(
+    "http_request_duration_seconds",
+    "Time to answer a request, by route template.",
+    ["method", "route", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+
+def observe_request(*, method: str, route: str, status: int, seconds: float) -> None:
+    """Counts one answered request. `route` is a template, so that there are only so many."""
+    method = method if method in _METHODS else "other"
+    _requests.labels(method, route, str(status)).observe(seconds)
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus' text format."""
+    if FOLDER_VARIABLE not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def forget_process() -> None:
+    """Takes back what is true of this process only while it lives."""
+    if FOLDER_VARIABLE in os.environ:
+        mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

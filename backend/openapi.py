@@ -1,0 +1,143 @@
+"""The OpenAPI document as a product: what front-end developers read, and what clients are generated from."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from backend.core.errors import (
+    BadRequest,
+    DatabaseUnavailable,
+    DomainError,
+    ErrorBody,
+    FieldFault,
+    Forbidden,
+    Malformed,
+    TooLarge,
+    Unauthorized,
+    ValidationErrorBody,
+)
+
+TITLE = "Clinic appointment book"
+
+DESCRIPTION = """
+The back end of a clinic's appointment book: patients book, confirm, move and cancel; doctors and the front desk
+keep the day; administrators oversee it.
+
+**Logging in.** `POST /api/v1/auth/login` with e-mail (or phone) and password returns an access token, good for
+minutes, and a refresh token, good for days. Send the access token as `Authorization: Bearer …`. When a request
+answers `401`, exchange the refresh token at `POST /api/v1/auth/refresh` for a new pair and repeat the request. A
+refresh token works once; using it again ends that login.
+
+**Errors** all look alike: `detail` is a sentence for people, `error_code` is for programs and stable. A request that
+doesn't fit the schema gets `422 VALIDATION_ERROR` with a list of `errors`, each with its place (`loc`). Every
+response carries `X-Request-ID`: quote it when you report a fault.
+
+**What you may not see is not there:** another patient's appointment answers `404`. `403` means that your role can't
+do this to anything.
+
+**Lists** come in pages: `limit` rows and a `next_cursor`, to be passed as `cursor` for the next page and null on the
+last. A cursor stays good while rows are added.
+
+**Repeating a request.** Send an `Idempotency-Key` of your own with `POST /api/v1/appointments`: after a lost answer
+send the same request with the same key again, and it gets the answer of the first with `Idempotent-Replayed: true`.
+After `503`, wait as long as `Retry-After` says.
+
+**Times** are RFC 3339: send any offset, receive UTC (`2027-03-14T13:30:00Z`). Wall-clock times of a clinic, such as
+opening hours, are `HH:MM` in the clinic's `time_zone`.
+
+**Changing** is `PATCH`: fields that you don't send stay as they are; null empties a field that may be empty.
+""".strip()
+
+TAGS = {
+    "auth": "Registering, logging in and out, renewing tokens.",
+    "me": "The account of whoever is asking.",
+    "users": "Accounts of every role, for administrators.",
+    "clinics": "Places, with their opening hours, closures and policy.",
+    "departments": "Fields of medicine.",
+    "doctors": "Doctors and their profiles.",
+    "patients": "Patients and their records.",
+    "schedule": "A doctor's weekly hours and leave.",
+    "slots": "Time that can be booked.",
+    "appointments": "Booking and everything after it.",
+    "reports": "Counts for doctors and administrators.",
+    "operations": "For monitoring and for clients' clocks.",
+}
+
+_UNNEEDED = ("HTTPValidationError", "ValidationError")
+_METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+
+def tags() -> list[dict[str, str]]:
+    """The tags in the order in which they are shown."""
+    return [{"name": name, "description": text} for name, text in TAGS.items()]
+
+
+def complete(document: dict[str, Any], *, public: set[str]) -> None:
+    """Adds to FastAPI's document what is true of all routes: the errors that no route lists by itself."""
+    for path, operation in _operations(document):
+        responses = operation["responses"]
+        if _mentions_unneeded(responses.get("422", {})):
+            del responses["422"]
+        for error in _common_errors(path, operation, public):
+            _add(responses, error)
+        if operation["operationId"] in public and operation.get("security"):
+            operation["security"] = [{}, *operation["security"]]  # better with a token, possible without
+        operation["responses"] = dict(sorted(responses.items()))
+    schemas = document["components"]["schemas"]
+    for name in _UNNEEDED:
+        schemas.pop(name, None)
+    models = [(model, "serialization") for model in (ErrorBody, FieldFault, ValidationErrorBody)]
+    _, definitions = models_json_schema(
+        models,  # type: ignore[arg-type]  # a list of a literal
+        ref_template="#/components/schemas/{model}",
+    )
+    for name, schema in definitions["$defs"].items():
+        schemas.setdefault(name, schema)
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in _METHODS:
+                yield path, operation
+
+
+def _mentions_unneeded(response: dict[str, Any]) -> bool:
+    content = response.get("content", {}).get("application/json", {})
+    return str(content.get("schema", {}).get("$ref", "")).endswith(_UNNEEDED)
+
+
+def _common_errors(path: str, operation: dict[str, Any], public: set[str]) -> Iterator[type[DomainError]]:
+    if not path.startswith("/api/"):
+        return
+    if operation.get("security"):
+        yield Unauthorized
+        if operation["operationId"] not in public:
+            yield Forbidden
+    if "requestBody" in operation:
+        yield from (BadRequest, TooLarge)
+    if "requestBody" in operation or "parameters" in operation:
+        yield Malformed
+    yield DatabaseUnavailable
+
+
+def _add(responses: dict[str, Any], error: type[DomainError]) -> None:
+    """Adds an error to those that a route lists under the same status."""
+    response = responses.setdefault(str(error.status), {})
+    content = response.setdefault("content", {}).setdefault("application/json", {})
+    content["schema"] = _either(content.get("schema"), error.body.__name__)
+    example: dict[str, Any] = {"detail": error.detail, "error_code": error.code}
+    if error is Malformed:
+        example["errors"] = [{"loc": ["body", "email"], "msg": "Field required", "type": "missing"}]
+    examples = content.setdefault("examples", {})
+    examples.setdefault(error.code, {"summary": error.code, "value": example})
+    response["description"] = " or ".join(f"`{code}`" for code in examples)
+
+
+def _either(schema: dict[str, Any] | None, model: str) -> dict[str, Any]:
+    wanted = {"$ref": f"#/components/schemas/{model}"}
+    if not schema or schema == wanted:
+        return wanted
+    choices = schema.get("anyOf", [schema])
+    return {"anyOf": choices if wanted in choices else [*choices, wanted]}
