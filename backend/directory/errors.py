@@ -50,6 +50,13 @@ class ClinicTaken(Conflict):
     detail = "There is a clinic of this name in this city already; it may be deactivated."
 
 
+class ClinicChanged(Conflict):
+    """Others kept changing the same clinic."""
+
+    code = "CLINIC_CHANGED"
+    detail = "The clinic is being changed by somebody else at the moment. Try again."
+
+
 class TooManyClosures(Conflict):
     """A clinic's document holds its closures, so their number is limited."""
 

@@ -1,0 +1,241 @@
+"""What the routes of the directory take. What they give is in `answers`."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from backend.accounts.answers import LanguageField
+from backend.accounts.documents import Language
+from backend.accounts.passwords import Password
+from backend.accounts.profiles import BloodGroup, Gender
+from backend.accounts.schemas import BirthDay, EmergencyContactBody, PatientFields, WebAddress, left_out
+from backend.core.types import Email, Id, Line, Phone, Request, Text
+from backend.directory.fields import (
+    ClinicIds,
+    LicenseNumber,
+    PatientsPerDay,
+    PolicyBody,
+    Position,
+    SlotMinutes,
+    Week,
+    Words,
+    Years,
+    ZoneName,
+)
+
+_EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
+_BACK = "True brings back; `DELETE` deactivates."
+
+
+class NewClinic(Request):
+    """A clinic."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Midtown Clinic",
+                    "address": "350 Fifth Avenue",
+                    "city": "New York",
+                    "state": "NY",
+                    "zip_code": "10118",
+                    "phone": "+15550100100",
+                    "email": "midtown@example.com",
+                    "time_zone": "America/New_York",
+                    "language": "en",
+                    "location": {"longitude": -73.9857, "latitude": 40.7484},
+                    "opening_hours": [
+                        {"weekday": "monday", "opens": "08:00", "closes": "12:30"},
+                        {"weekday": "monday", "opens": "13:30", "closes": "18:00"},
+                    ],
+                    "policy": {"slot_minutes": 20, "reminder_minutes": [1440, 180]},
+                }
+            ]
+        }
+    )
+
+    name: Line
+    city: Line
+    time_zone: ZoneName
+    address: Line | None = None
+    state: Line | None = None
+    zip_code: Annotated[Line, Field(max_length=20)] | None = None
+    phone: Phone | None = None
+    email: Email | None = None
+    language: Language = Field(
+        default="en", description="The language of messages, where a patient has none."
+    )
+    location: Position | None = None
+    opening_hours: Week | None = Field(default=None, description="Default: Monday to Friday, 9:00 to 17:00.")
+    policy: PolicyBody | None = None
+
+
+class ClinicPatch(Request):
+    """Changes to a clinic. Fields left out stay; null empties a field that may be empty."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"address": "1 Main Street", "phone": None, "policy": {"horizon_days": 90}}]
+        }
+    )
+
+    name: Line = left_out()
+    city: Line = left_out()
+    time_zone: ZoneName = left_out()
+    address: Line | None = None
+    state: Line | None = None
+    zip_code: Annotated[Line, Field(max_length=20)] | None = None
+    phone: Phone | None = None
+    email: Email | None = None
+    language: Language = left_out()
+    location: Position | None = None
+    opening_hours: Week = left_out()
+    policy: PolicyBody = left_out(
+        description="Rules left out stay; null makes one follow the settings again."
+    )
+    is_active: Literal[True] = left_out(description=_BACK)
+
+
+class NewDepartment(Request):
+    """A department."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "Cardiology", "description": "Heart and vessels."}]}
+    )
+
+    name: Line
+    description: Text | None = None
+
+
+class DepartmentPatch(Request):
+    """Changes to a department. Fields left out stay."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"description": "Heart and blood vessels."}]})
+
+    name: Line = left_out()
+    description: Text | None = None
+    is_active: Literal[True] = left_out(description=_BACK)
+
+
+class NewDoctor(Request):
+    """A doctor and the login. Weekly hours are set with `PUT /doctors/{id}/schedule`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Dr. Elizabeth Blackwell",
+                    "email": "elizabeth@example.com",
+                    "phone": "+15550100200",
+                    "password": "first of her name",
+                    "specialty": "Cardiology",
+                    "license_number": "NY-123456",
+                    "clinic_ids": [_EXAMPLE_ID],
+                    "department_id": _EXAMPLE_ID,
+                    "qualifications": ["MD", "FACC"],
+                    "experience_years": 12,
+                    "max_patients_per_day": 20,
+                    "slot_minutes": 20,
+                    "language": "en",
+                    "photo_url": "https://example.com/elizabeth.jpg",
+                }
+            ]
+        }
+    )
+
+    name: Line
+    email: Email
+    phone: Phone | None = None
+    password: Password
+    specialty: Line
+    license_number: LicenseNumber
+    clinic_ids: ClinicIds
+    department_id: Id | None = None
+    qualifications: Words = Field(default=[], examples=[["MD"]])
+    experience_years: Years | None = None
+    max_patients_per_day: PatientsPerDay | None = Field(default=None, description="Null: no limit.")
+    slot_minutes: SlotMinutes | None = Field(default=None, description="Null: the clinic's.")
+    language: LanguageField = None
+    photo_url: WebAddress | None = None
+
+
+class DoctorPatch(Request):
+    """Changes to a doctor. Fields left out stay; null empties a field that may be empty."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"specialty": "Paediatric cardiology", "max_patients_per_day": None}]}
+    )
+
+    name: Line = left_out()
+    email: Email = left_out()
+    phone: Phone | None = None
+    specialty: Line = left_out()
+    license_number: LicenseNumber = left_out()
+    clinic_ids: ClinicIds = left_out()
+    department_id: Id | None = None
+    qualifications: Words = left_out()
+    experience_years: Years | None = None
+    max_patients_per_day: PatientsPerDay | None = None
+    slot_minutes: SlotMinutes | None = None
+    language: LanguageField = None
+    photo_url: WebAddress | None = None
+    is_active: Literal[True] = left_out(description=_BACK)
+
+
+class NewPatient(Request):
+    """A patient as the staff enters one: without a password, if need be without phone and e-mail."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Charles Babbage",
+                    "phone": "+15550100300",
+                    "date_of_birth": "1951-12-26",
+                    "gender": "male",
+                    "address": "1 Dorset Street, Springfield",
+                    "blood_group": "O+",
+                    "allergies": ["penicillin"],
+                    "emergency_contact": {
+                        "name": "Georgiana Babbage",
+                        "phone": "+15550100301",
+                        "relationship": "wife",
+                    },
+                    "notes": "Prefers mornings.",
+                    "assigned_doctor_id": _EXAMPLE_ID,
+                }
+            ]
+        }
+    )
+
+    name: Line
+    email: Email | None = None
+    phone: Phone | None = Field(default=None, description="Without one there are no reminders.")
+    language: LanguageField = None
+    date_of_birth: BirthDay | None = None
+    gender: Gender | None = None
+    address: Text | None = None
+    blood_group: BloodGroup | None = None
+    allergies: Words = []
+    emergency_contact: EmergencyContactBody | None = None
+    medical_history: Text | None = None
+    notes: Text | None = Field(default=None, description="For the staff; the patient never sees them.")
+    assigned_doctor_id: Id | None = None
+
+
+class PatientPatch(PatientFields):
+    """Changes to a patient. Fields left out stay; null empties a field that may be empty."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"allergies": ["penicillin", "latex"], "notes": None}]}
+    )
+
+    name: Line = left_out()
+    email: Email | None = Field(default=None, description="Null only by the staff.")
+    phone: Phone | None = Field(default=None, description="Null only by the staff.")
+    language: LanguageField = None
+    photo_url: WebAddress | None = None
+    medical_history: Text | None = Field(default=None, description="Changed by the staff only.")
+    notes: Text | None = Field(default=None, description="Seen and changed by the staff only.")
+    assigned_doctor_id: Id | None = Field(default=None, description="Changed by the staff only.")
+    is_active: Literal[True] = left_out(description=f"Nurses and administrators only. {_BACK}")
