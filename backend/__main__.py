@@ -1,20 +1,102 @@
-"""The command line: `python -m backend serve`."""
+"""The command line: `python -m backend serve | create-admin | openapi`.
+
+Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 no database.
+"""
 
 import argparse
+import json
+import os
+import sys
 
-import uvicorn
+from pydantic import ValidationError
+
+# What a command needs is imported when it runs: reading the settings may fail, and what measures requests must
+# know first whether there will be several workers.
 
 
-def main() -> None:
-    """Reads the arguments and does as they say."""
-    parser = argparse.ArgumentParser(prog="python -m backend")
-    commands = parser.add_subparsers(dest="command", required=True)
-    serve = commands.add_parser("serve")
-    serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8000)
-    arguments = parser.parse_args()
-    uvicorn.run("backend.app:app", host=arguments.host, port=arguments.port)
+def main() -> int:
+    """Does what the arguments say. What went wrong goes to stderr in words; returns the exit code."""
+    arguments = _parser().parse_args()
+    try:
+        from backend.core.settings import SettingsError  # noqa: PLC0415
+    except ValidationError as error:
+        return _failed("These settings can't be read:", *_faults(error), code=2)
+    from backend.core.database import DatabaseStartError  # noqa: PLC0415
+
+    try:
+        return int(arguments.command(arguments))
+    except SettingsError as error:
+        return _failed(str(error), code=2)
+    except DatabaseStartError as error:
+        return _failed(str(error), code=3)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m backend", description="The clinic's appointment book.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    serve = commands.add_parser("serve", help="serve the API")
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    serve.add_argument(
+        "--port",
+        type=int,
+        default=os.environ.get("PORT") or 8000,
+        help="the port (default: $PORT, or else 8000)",
+    )
+    serve.add_argument("--workers", type=int, default=1, help="how many processes (default: %(default)s)")
+    serve.add_argument("--demo", action="store_true", help="fill an empty database with demo data first")
+    serve.set_defaults(command=_serve)
+
+    admin = commands.add_parser(
+        "create-admin",
+        help="make an administrator",
+        description="Makes an administrator. Asks for what isn't given; the password may come in ADMIN_PASSWORD.",
+    )
+    admin.add_argument("--name")
+    admin.add_argument("--email")
+    admin.add_argument("--phone")
+    admin.set_defaults(command=_create_admin)
+
+    openapi = commands.add_parser("openapi", help="print the OpenAPI document")
+    openapi.set_defaults(command=_openapi)
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from backend.serving import serve  # noqa: PLC0415
+
+    return serve(
+        host=arguments.host,
+        port=arguments.port,
+        workers=arguments.workers,
+        demo=arguments.demo,
+    )
+
+
+def _create_admin(arguments: argparse.Namespace) -> int:
+    from backend.create_admin import create_admin  # noqa: PLC0415
+
+    return create_admin(name=arguments.name, email=arguments.email, phone=arguments.phone)
+
+
+def _openapi(_: argparse.Namespace) -> int:
+    from backend.app import create_app  # noqa: PLC0415
+
+    print(json.dumps(create_app().openapi(), indent=2))
+    return 0
+
+
+def _faults(error: ValidationError) -> list[str]:
+    """Without the values: some are secrets."""
+    return [f"  - {fault['loc'][0]}: {fault['msg']}" for fault in error.errors(include_input=False)]
+
+
+def _failed(*lines: str, code: int) -> int:
+    print("\n".join(lines), file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

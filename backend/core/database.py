@@ -69,10 +69,9 @@ async def connect(documents: Sequence[type[Document]]) -> Database:
 
     Safe to run in several processes at once. Raises `DatabaseStartError`.
     """
-    mongod = None
+    mongod = embedded()
     url = settings.MONGODB_URL
-    if not url:
-        mongod = Mongod(settings.DATA_DIR / "mongodb")
+    if mongod is not None:
         try:
             url = await asyncio.to_thread(mongod.start)
         except MongodError as error:
@@ -90,6 +89,11 @@ async def connect(documents: Sequence[type[Document]]) -> Database:
         raise
     log.info("database connected", extra={"address": database.address, "database": settings.DATABASE_NAME})
     return database
+
+
+def embedded() -> Mongod | None:
+    """This process's way to the embedded server, if the settings ask for it."""
+    return None if settings.MONGODB_URL else Mongod(settings.DATA_DIR / "mongodb")
 
 
 def address_of(url: str) -> str:

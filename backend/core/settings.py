@@ -18,7 +18,7 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Every setting with its default. Durations name their unit; the text of each is in `.env.example`."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
 
     ENVIRONMENT: Literal["development", "production"] = "development"
 

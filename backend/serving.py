@@ -1,0 +1,175 @@
+"""Serving the API from the command line: everything that comes before and after uvicorn."""
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from backend.core import database, logs
+from backend.core.mongod import MongodError
+from backend.core.settings import SettingsError, settings
+from backend.documents import DOCUMENTS
+
+if TYPE_CHECKING:
+    from seed.credentials import DemoLogin
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 20
+"""How long requests under way may take when the server is told to stop."""
+
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+class PortUnusable(Exception):
+    """Somebody else listens there, or we may not."""
+
+
+def serve(*, host: str, port: int, workers: int, demo: bool) -> int:
+    """Serves until told to stop (Ctrl-C, SIGTERM). Returns the exit code; what went wrong is on stderr.
+
+    Raises `SettingsError` and `DatabaseStartError`.
+    """
+    settings.check()
+    if demo and settings.in_production:
+        raise SettingsError("--demo: there are no demo people in ENVIRONMENT=production.")
+    if workers < 1:
+        raise SettingsError("--workers: at least one is needed.")
+    logs.configure()
+    try:
+        listener = _listen(host, port)
+    except PortUnusable as error:
+        print(error, file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it is through with it
+    with listener, _shared_mongod(), _shared_metrics(workers):
+        logins = asyncio.run(_prepare(demo))
+        if demo:
+            print(_where_to_look(host, port, logins), flush=True)
+        log.info("serving", extra={"host": host, "port": port, "workers": workers})
+        return _run(listener, workers)
+
+
+def _leave(_: int, __: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Takes the port before anything else is done. Raises `PortUnusable`."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no such port"
+        raise PortUnusable(
+            f"Can't listen on {host}, port {port}: {reason}. Choose another port with PORT=… or --port."
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+@contextmanager
+def _shared_mongod() -> Iterator[None]:
+    """Holds the embedded MongoDB while workers come and go, and stops it after the last one."""
+    mongod = database.embedded()
+    if mongod is None:
+        yield
+        return
+    try:
+        mongod.start()
+    except MongodError as error:
+        raise database.DatabaseStartError(str(error)) from None
+    try:
+        yield
+    finally:
+        with _undisturbed():
+            mongod.release()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Lets no second Ctrl-C leave the embedded MongoDB behind."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _shared_metrics(workers: int) -> Iterator[None]:
+    """Gives several workers a folder of one run, in which their counts are added up."""
+    if workers == 1:
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="clinic-metrics-")
+    os.environ[METRICS_FOLDER] = folder
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _prepare(demo: bool) -> "list[DemoLogin]":
+    """Waits for the database and creates its indexes, once for all workers; fills it if it is to be a demo."""
+    if demo:
+        from seed.run import ensure_demo  # noqa: PLC0415 - the only place that knows of demo data
+
+        return await ensure_demo()
+    connection = await database.connect(DOCUMENTS)
+    await connection.close()
+    return []
+
+
+def _where_to_look(host: str, port: int, logins: "list[DemoLogin]") -> str:
+    shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host  # noqa: S104
+    width = max((len(login.email) for login in logins), default=0)
+    people = [f"    {login.role:<8} {login.email:<{width}}  {login.password}" for login in logins]
+    return "\n".join(
+        [
+            "",
+            f"  The appointment book is on http://{shown}:{port}",
+            f"  Try it at                  http://{shown}:{port}/docs  (Authorize with one of these)",
+            "",
+            *people,
+            "",
+            "  Ctrl-C stops it.",
+            "",
+        ]
+    )
+
+
+def _run(listener: socket.socket, workers: int) -> int:
+    config = uvicorn.Config(
+        "backend.app:app",
+        workers=workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    if workers == 1:
+        server = uvicorn.Server(config)
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+        return 0 if server.started else STARTUP_FAILURE
+    supervisor = Multiprocess(config, sockets=[listener])
+    supervisor.run()
+    failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
+    return STARTUP_FAILURE if failed else 0
