@@ -1,0 +1,157 @@
+"""The demo's people and places, made through the services. What an earlier run made is found, not made again."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from beanie import PydanticObjectId
+from tqdm import tqdm
+
+from backend.accounts.documents import Role, User
+from backend.accounts.passwords import hash_password
+from backend.accounts.profiles import WEEK, BloodGroup, EmergencyContact, Gender, NurseProfile, PatientProfile
+from backend.accounts.service import create_user
+from backend.core.clock import utc_now
+from backend.core.words import fold
+from backend.directory.clinics import create_clinic
+from backend.directory.departments import create_department
+from backend.directory.doctors import create_doctor
+from backend.directory.documents import Clinic, Department
+from backend.scheduling.hours import set_hours
+from backend.scheduling.schemas import HoursBlockIn
+from seed import world
+from seed.credentials import DemoLogin
+from seed.people import ALLERGIES, BLOOD_GROUPS, STREETS, birthday, fictional_phone, someone
+
+DOCTORS = 20
+PATIENTS = 100
+NURSES = 2
+PEOPLE = 1 + NURSES + DOCTORS + PATIENTS
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Everybody of the demo."""
+
+    admin: User
+    nurses: list[User]
+    doctors: list[User]
+    patients: list[User]
+    early_confirmers: list[User]
+    """Doctors of the clinic whose patients may confirm days ahead."""
+
+    def patient(self, patient_id: PydanticObjectId) -> User:
+        """One of the patients."""
+        return next(patient for patient in self.patients if patient.id == patient_id)
+
+
+def demo_logins(password: str) -> list[DemoLogin]:
+    """A login of each role. All of the demo's people have the same password."""
+    people = {"admin": "admin1", "nurse": "nurse1", "doctor": "doctor1", "patient": "patient1"}
+    return [DemoLogin(role, f"{name}@demo.example.com", password) for role, name in people.items()]
+
+
+async def make(random: Random, *, password: str, progress: "tqdm[Any]") -> People:
+    """Makes clinics, departments and people, with the doctors' weekly hours and so their first slots."""
+    password_hash = await hash_password(password)
+    clinics = [await _clinic(dict(given)) for given in world.CLINICS]
+    departments = {name: await _department(name, text) for name, text, _ in world.DEPARTMENTS}
+
+    async def user(kind: Role, number: int, phone: int, **profile: Any) -> User:
+        person = someone(random, kind=kind.value, number=number, phone=phone)
+        progress.update()
+        return await _find(person.email) or await create_user(
+            name=person.name,
+            role=kind,
+            email=person.email,
+            phone=person.phone,
+            password_hash=password_hash,
+            is_verified=True,
+            **profile,
+        )
+
+    admin = await user(Role.ADMIN, 1, 100)
+    everywhere = NurseProfile(clinic_ids=[clinic.clinic_id for clinic in clinics])
+    first_only = NurseProfile(clinic_ids=[clinics[0].clinic_id])
+    nurses = [
+        await user(Role.NURSE, number, 200 + number, nurse=profile)
+        for number, profile in enumerate((everywhere, first_only), start=1)
+    ]
+    doctors = []
+    for number in range(1, DOCTORS + 1):
+        clinic = clinics[number % len(clinics)]
+        doctors.append(await _doctor(random, number, clinic, departments, password_hash))
+        progress.update()
+    patients = [
+        await user(Role.PATIENT, number, 1000 + number, patient=_profile(random, number, doctors))
+        for number in range(1, PATIENTS + 1)
+    ]
+    early = clinics[1].clinic_id
+    return People(
+        admin=admin,
+        nurses=nurses,
+        doctors=doctors,
+        patients=patients,
+        early_confirmers=[d for d in doctors if d.doctor is not None and early in d.doctor.clinic_ids],
+    )
+
+
+async def _find(email: str) -> User | None:
+    return await User.find_one({"email": email})
+
+
+async def _clinic(given: dict[str, Any]) -> Clinic:
+    found = await Clinic.find_one({"name": given["name"], "city_key": fold(given["city"])})
+    if found is not None:
+        return found
+    opens, closes = given.pop("opens"), given.pop("closes")
+    longitude, latitude = given.pop("location")
+    week = [{"weekday": day, "opens": opens, "closes": closes} for day in WEEK]
+    position = {"longitude": longitude, "latitude": latitude}
+    return await create_clinic(**given, location=position, opening_hours=week)
+
+
+async def _department(name: str, description: str) -> Department:
+    found = await Department.find_one({"name_key": fold(name)})
+    return found or await create_department(name=name, description=description)
+
+
+async def _doctor(
+    random: Random, number: int, clinic: Clinic, departments: dict[str, Department], password_hash: str
+) -> User:
+    person = someone(random, kind="doctor", number=number, phone=300 + number)
+    specialty, department = world.specialties()[number % len(world.specialties())]
+    years = random.randint(2, 35)
+    found = await _find(person.email)
+    if found is not None and found.doctor is not None and found.doctor.weekly_hours:
+        return found
+    shape = world.SHAPES[number % len(world.SHAPES)]
+    doctor = found or await create_doctor(
+        name=person.name,
+        email=person.email,
+        phone=person.phone,
+        password_hash=password_hash,
+        specialty=specialty,
+        license_number=f"DEMO-{number:04}",
+        clinic_ids=[clinic.clinic_id],
+        department_id=departments[department].department_id,
+        qualifications=["MD"],
+        experience_years=years,
+        max_patients_per_day=shape.max_patients_per_day,
+    )
+    week = [HoursBlockIn.model_validate(block) for block in world.week_of(number, str(clinic.clinic_id))]
+    await set_hours(doctor, week)
+    return await _find(person.email) or doctor
+
+
+def _profile(random: Random, number: int, doctors: list[User]) -> PatientProfile:
+    contact = someone(random, kind="contact", number=number, phone=number)
+    return PatientProfile(
+        date_of_birth=birthday(random, today=utc_now().date()).isoformat(),
+        gender=random.choice(list(Gender)),
+        address=f"{random.randint(1, 200)} {random.choice(STREETS)}",
+        blood_group=BloodGroup(random.choice(BLOOD_GROUPS)),
+        allergies=random.sample(ALLERGIES, k=random.choice((0, 0, 0, 1, 2))),
+        emergency_contact=EmergencyContact(name=contact.name, phone=fictional_phone(5000 + number)),
+        assigned_doctor_id=random.choice(doctors).id if random.random() < 0.5 else None,
+    )
