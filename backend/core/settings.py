@@ -1,5 +1,6 @@
 """The settings: one instance, read from the environment and `.env`, checked before anything starts."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,12 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Every setting with its default. Durations name their unit; the text of each is in `.env.example`."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_file=os.environ.get("ENV_FILE", ".env"),
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
 
     ENVIRONMENT: Literal["development", "production"] = "development"
 

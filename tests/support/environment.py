@@ -11,6 +11,8 @@ from pathlib import Path
 
 from backend.core.mongod import Mongod  # knows no settings
 
+ROOT = Path(__file__).parents[2]
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -29,8 +31,11 @@ class Environment:
 def begin() -> Environment:
     """Starts `mongod`, with queries that no index serves forbidden, and sets the environment."""
     mongod = Mongod(Path(tempfile.mkdtemp(prefix="clinic-tests-")), no_table_scan=True)
+    for line in (ROOT / ".env.example").read_text().splitlines():
+        os.environ.pop(line.partition("=")[0], None)  # what the developer's shell sets is not ours
     environment = Environment(mongod=mongod, url=mongod.start(), database_name=f"test_{os.getpid()}")
     os.environ.update(
+        ENV_FILE=os.devnull,
         ENVIRONMENT="development",
         MONGODB_URL=environment.url,
         DATABASE_NAME=environment.database_name,

@@ -1,0 +1,55 @@
+# The commands of a working day. Needs Python 3.11 or later, make and git; `make` alone lists them.
+
+PYTHON ?= python3
+PORT ?= 8000
+WORKERS ?= 1
+BIN := .venv/bin
+OPENAPI_TYPESCRIPT := openapi-typescript@7.13.0
+TYPESCRIPT := typescript@5.9.3
+
+export PORT
+
+.PHONY: help setup run seed test check client-check
+
+help:
+	@echo "make run     set up, start MongoDB and the API with demo data, and say where to look (PORT=8000)"
+	@echo "make setup   make the virtual environment .venv and install what is pinned (PYTHON=python3)"
+	@echo "make seed    fill the database with demo data (ARGS=--help tells more)"
+	@echo "make test    set up and run the tests"
+	@echo "make check   format, lint, types, architecture"
+	@echo "make client-check   generate a TypeScript client from the OpenAPI document and compile it (needs Node)"
+
+setup: .venv/installed
+
+# Rebuilt only when the pins change.
+.venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; choose one with PYTHON=…"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv \
+		|| { echo "No venv? On Debian and Ubuntu: apt install python3-venv"; rm -rf .venv; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+run: setup
+	@exec $(BIN)/python -m backend serve --demo --workers $(WORKERS)
+
+seed: setup
+	@$(BIN)/python -m seed $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+client-check: setup
+	@if ! command -v npx >/dev/null; then echo "client-check: SKIPPED, there is no Node here"; else \
+		set -e; mkdir -p build; \
+		$(BIN)/python -m backend openapi > build/openapi.json; \
+		npx --yes $(OPENAPI_TYPESCRIPT) build/openapi.json --output build/api.d.ts; \
+		npx --yes --package $(TYPESCRIPT) tsc --project tests/client; \
+		echo "client-check: the generated client compiles"; \
+	fi
