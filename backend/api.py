@@ -8,7 +8,9 @@ from backend import health
 from backend.accounts import access
 from backend.accounts import routes as accounts
 from backend.appointments import routes as appointments
+from backend.directory import routes_clinics, routes_departments, routes_doctors, routes_patients
 from backend.reports import routes as reports
+from backend.scheduling import routes_changes as changes
 from backend.scheduling import routes_hours as hours
 from backend.scheduling import routes_slots as slots
 
@@ -19,6 +21,12 @@ ROUTERS: list[APIRouter] = [
     accounts.auth_router,
     accounts.me_router,
     accounts.users_router,
+    routes_clinics.router,
+    changes.clinics_router,
+    routes_departments.router,
+    routes_doctors.router,
+    changes.doctors_router,
+    routes_patients.router,
     hours.router,
     slots.router,
     appointments.router,
@@ -32,6 +40,14 @@ PUBLIC: set[str] = {
     "login",
     "refresh_tokens",
     "get_time",
+    "list_clinics",
+    "get_clinic",
+    "list_clinic_doctors",
+    "list_closures",
+    "list_departments",
+    "get_department",
+    "list_doctors",
+    "get_doctor",
     "search_slots",
     "list_doctor_slots",
     "get_slot_by_id",

@@ -13,9 +13,9 @@ from backend.core.changes import changes
 from backend.core.clock import utc_now
 from backend.directory import clinics, doctors
 from backend.directory.documents import Clinic, Closure
-from backend.directory.errors import ClosureNotFound
 from backend.scheduling import seats
 from backend.scheduling.documents import SeatHolder, Slot
+from backend.scheduling.errors import InThePast
 from backend.scheduling.facts import shown_names
 from backend.scheduling.hours import left_over
 from backend.scheduling.outcome import Outcome
@@ -28,7 +28,12 @@ _AT_ONCE = 4
 async def close_clinic(
     clinic: Clinic, *, start: datetime, end: datetime, reason: str | None
 ) -> tuple[Closure, Outcome, list[SeatHolder]]:
-    """Closes a clinic for a stretch of time. When it returns, nothing more can be booked in it there."""
+    """Closes a clinic for a stretch of time. When it returns, nothing more can be booked in it there.
+
+    Raises `InThePast` for a closure that is over already, and `TooManyClosures`.
+    """
+    if end <= utc_now():
+        raise InThePast
     closure = Closure(start=start, end=end, reason=reason)
     await clinics.push_closure(clinic.clinic_id, closure)
     outcome = await _reconcile_clinic(clinic.clinic_id)
@@ -38,8 +43,6 @@ async def close_clinic(
 
 async def reopen_clinic(clinic: Clinic, closure_id: PydanticObjectId) -> Outcome:
     """Deletes a closure and opens its time again. Raises `ClosureNotFound`."""
-    if all(closure.id != closure_id for closure in clinic.closures):
-        raise ClosureNotFound
     await clinics.pull_closure(clinic.clinic_id, closure_id)
     return await _reconcile_clinic(clinic.clinic_id)
 
@@ -128,6 +131,12 @@ def _without_zone(names: dict[str, Any]) -> dict[str, Any]:
 
 async def _rename_on_appointments(query: dict[str, Any], names: dict[str, str]) -> None:
     await SeatHolder.get_pymongo_collection().update_many(query, {"$set": names})
+
+
+@doctors.doctor_created.connect
+async def _open_first_slots(doctor: User) -> None:
+    """A new doctor can be booked at once."""
+    await reconcile(doctor.user_id)
 
 
 @user_renamed.connect
