@@ -81,6 +81,7 @@ async def open_session(user: User, user_agent: str | None = None) -> TokenPair:
     if opened.matched_count == 0:
         await _sessions().delete_one({"_id": session_id})
         raise InvalidCredentials
+    user.last_login = now
     return _pair(user.user_id, session_id, token)
 
 

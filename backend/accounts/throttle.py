@@ -33,9 +33,10 @@ def _network(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if parsed.version == 4:
-        return address
-    return str(ipaddress.ip_network((parsed.packed, 64), strict=False))
+    if isinstance(parsed, ipaddress.IPv6Address):
+        # A socket for both versions shows IPv4 addresses as ::ffff:192.0.2.7.
+        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))
+    return address
 
 
 async def refuse_if_throttled(key: str) -> None:

@@ -1,0 +1,220 @@
+"""One's own account: what may be changed, what null means, and what a patient never sees."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from backend.accounts import service
+from backend.core import clock
+from tests.accounts.helpers import at_once, codes, registration
+
+
+def test_a_patient_changes_what_is_the_patients(ada):
+    sent = {
+        "name": "Ada King",
+        "phone": "(555) 014-0009",
+        "email": "Countess@Example.com",
+        "language": "es",
+        "photo_url": "https://example.com/ada.jpg",
+        "date_of_birth": "1985-04-12",
+        "gender": "female",
+        "address": "12 Elm Street",
+        "blood_group": "AB-",
+        "allergies": ["penicillin", "nuts"],
+        "emergency_contact": {"name": "Byron", "phone": "555 014 0010", "relationship": "brother"},
+    }
+    answer = ada.client.patch("/users/me", json=sent)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body == ada.client.get("/users/me").json()
+    assert {name: body[name] for name in ("name", "phone", "email", "language", "photo_url")} == {
+        "name": "Ada King",
+        "phone": "+15550140009",
+        "email": "countess@example.com",
+        "language": "es",
+        "photo_url": "https://example.com/ada.jpg",
+    }
+    assert body["patient"]["allergies"] == ["penicillin", "nuts"]
+    assert body["patient"]["blood_group"] == "AB-"
+    assert body["patient"]["date_of_birth"] == "1985-04-12"
+    assert body["patient"]["emergency_contact"] == {
+        "name": "Byron",
+        "phone": "+15550140010",
+        "relationship": "brother",
+    }
+
+
+def test_fields_left_out_stay(ada):
+    ada.client.patch("/users/me", json={"address": "12 Elm Street", "allergies": ["nuts"], "language": "es"})
+    body = ada.client.patch("/users/me", json={"gender": "other"}).json()
+    assert body["language"] == "es"
+    assert body["name"] == "Ada Lovelace"
+    assert (body["patient"]["address"], body["patient"]["allergies"]) == ("12 Elm Street", ["nuts"])
+    assert ada.client.patch("/users/me", json={}).status_code == 200
+
+
+def test_null_empties_what_may_be_empty(ada, db):
+    fields = {
+        "language": "es",
+        "photo_url": "https://example.com/a",
+        "date_of_birth": "1985-04-12",
+        "gender": "female",
+        "address": "12 Elm Street",
+        "blood_group": "O+",
+        "emergency_contact": {"name": "Byron", "phone": "+15550140010"},
+    }
+    ada.client.patch("/users/me", json=fields)
+    body = ada.client.patch("/users/me", json=dict.fromkeys(fields)).json()
+    assert [body.get(name, body["patient"].get(name)) for name in fields] == [None] * len(fields)
+    stored = db.users.find_one({"email": ada.email})
+    assert not {"language", "photo_url"} & stored.keys()
+    assert stored["patient"] == {"allergies": []}
+
+
+@pytest.mark.parametrize("field", ["name", "email", "phone", "allergies"])
+def test_null_is_refused_where_there_must_be_something(ada, field):
+    before = ada.client.get("/users/me").json()
+    assert ada.client.patch("/users/me", json={field: None}).status_code == 422
+    assert ada.client.get("/users/me").json() == before
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["role", "is_active", "is_verified", "notes", "medical_history", "assigned_doctor_id", "patient", "id"],
+)
+def test_what_is_not_the_patients_to_change_is_refused(ada, field):
+    assert ada.client.patch("/users/me", json={field: "admin"}).status_code == 422
+    assert ada.client.get("/users/me").json()["role"] == "patient"
+
+
+def test_a_patient_never_sees_the_notes_of_the_staff(ada, db):
+    db.users.update_one(
+        {"email": ada.email},
+        {"$set": {"patient.notes": "difficult", "patient.medical_history": "measles 1990"}},
+    )
+    answers = [ada.client.get("/users/me"), ada.client.patch("/users/me", json={"gender": "female"})]
+    for answer in answers:
+        assert "difficult" not in answer.text
+        assert answer.json()["patient"]["medical_history"] == "measles 1990"
+    assert db.users.find_one({"email": ada.email})["patient"]["notes"] == "difficult"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"photo_url": "javascript:alert(1)"},
+        {"photo_url": "https://"},
+        {"photo_url": "https://[::1"},
+        {"photo_url": "https://example.com/" + "a" * 500},
+        {"photo_url": "https://example.com/" + "é" * 200},
+        {"allergies": ["x"] * 51},
+        {"allergies": [""]},
+        {"allergies": ["x\ud800"]},
+        {"allergies": "nuts"},
+        {"emergency_contact": {"name": "Byron"}},
+        {"emergency_contact": {"name": "Byron", "phone": "1"}},
+        {"date_of_birth": "1985-02-30"},
+        {"date_of_birth": 482112000},
+        {"date_of_birth": "0001-01-01"},
+        {"gender": "female\x00"},
+        {"language": "fr"},
+        {"address": "x\x00"},
+        {"name": "x" * 121},
+        [],
+        "x",
+        None,
+    ],
+)
+def test_malformed_changes_change_nothing(ada, sent):
+    before = ada.client.get("/users/me").json()
+    answer = ada.client.patch(
+        "/users/me", content=json.dumps(sent), headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 422, answer.text
+    assert ada.client.get("/users/me").json() == before
+
+
+def test_nobody_is_born_tomorrow_but_somewhere_it_is_tomorrow_already(ada):
+    with clock.stopped(datetime(2026, 11, 21, 12, tzinfo=UTC)):
+        token = ada.client.post("/auth/refresh", json={"refresh_token": ada.refresh_token}).json()
+        headers = {"Authorization": f"Bearer {token['access_token']}"}
+        statuses = [
+            ada.client.patch("/users/me", json={"date_of_birth": day}, headers=headers).status_code
+            for day in ("2026-11-21", "2026-11-22", "2026-11-23")
+        ]
+    assert statuses == [200, 200, 422]
+
+
+def test_a_taken_email_or_phone_is_refused_and_nothing_changes(api, ada):
+    api.post("/auth/register", json=registration(email="b@example.com", phone="+15550140002"))
+    before = ada.client.get("/users/me").json()
+    by_email = ada.client.patch("/users/me", json={"name": "X", "email": "B@example.com"})
+    by_phone = ada.client.patch("/users/me", json={"name": "X", "phone": "+15550140002"})
+    assert codes([by_email, by_phone]) == ["EMAIL_TAKEN", "PHONE_TAKEN"]
+    assert ada.client.get("/users/me").json() == before
+
+
+def test_a_new_phone_has_yet_to_be_verified(ada, db):
+    db.users.update_one({"email": ada.email}, {"$set": {"is_verified": True}})
+    ada.client.patch("/users/me", json={"email": "new@example.com", "phone": "555 014 0001"})
+    assert ada.client.get("/users/me").json()["is_verified"] is True
+    ada.client.patch("/users/me", json={"phone": "+15550140009"})
+    assert ada.client.get("/users/me").json()["is_verified"] is False
+
+
+def test_the_new_login_works_and_the_old_one_does_not(ada, log_in):
+    ada.client.patch("/users/me", json={"email": "countess@example.com", "phone": "+15550140009"})
+    assert log_in(email="countess@example.com").status_code == 200
+    assert log_in(email="+15550140009").status_code == 200
+    assert log_in(email="ada@example.com").status_code == 401
+    assert log_in(email="+15550140001").status_code == 401
+
+
+@pytest.mark.parametrize("sent", [{"blood_group": "A+"}, {"allergies": []}, {"address": None}])
+def test_staff_have_no_patients_profile(nurse, db, sent):
+    answer = nurse.client.patch("/users/me", json=sent)
+    assert (answer.status_code, answer.json()["error_code"]) == (422, "WRONG_ROLE")
+    assert "patient" not in db.users.find_one({"_id": nurse.user.id})
+
+
+def test_staff_may_do_without_a_phone(nurse):
+    assert nurse.client.patch("/users/me", json={"phone": None}).json()["phone"] is None
+
+
+def test_everybody_sees_the_own_role(admin, nurse, doctor, patient):
+    for person in (admin, nurse, doctor, patient):
+        body = person.client.get("/users/me").json()
+        assert body["id"] == person.id
+        assert body["role"] == person.user.role
+        assert (body["patient"] is not None) == (body["role"] == "patient")
+        assert (body["nurse"] is not None) == (body["role"] == "nurse")
+        assert (body["doctor"] is not None) == (body["role"] == "doctor")
+
+
+def test_a_new_name_is_found_and_told(ada, admin, run):
+    told = []
+
+    async def remember(user):
+        told.append((str(user.id), user.name))
+
+    service.user_renamed.connect(remember)
+    ada.client.patch("/users/me", json={"name": "Ada King"})
+    ada.client.patch("/users/me", json={"name": "Ada King", "gender": "female"})
+    assert told == [(ada.id, "Ada King")]
+    names = [u["name"] for u in admin.client.get("/users", params={"q": "king"}).json()["items"]]
+    assert names == ["Ada King"]
+    assert admin.client.get("/users", params={"q": "lovelace"}).json()["items"] == []
+
+
+def test_changes_of_different_fields_at_once_leave_the_search_words_right(ada, db):
+    for n in range(5):
+        answers = at_once(
+            lambda n=n: ada.client.patch("/users/me", json={"name": f"Name{n}"}),
+            lambda n=n: ada.client.patch("/users/me", json={"email": f"mail{n}@example.com"}),
+            lambda n=n: ada.client.patch("/users/me", json={"phone": f"+1555014002{n}"}),
+        )
+        assert codes(answers) == ["200"] * 3
+        stored = db.users.find_one()
+        assert {f"name{n}", f"mail{n}", f"1555014002{n}"} <= set(stored["search_words"])
+        assert len(stored["search_words"]) == 5
