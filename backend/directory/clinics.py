@@ -26,7 +26,7 @@ from backend.directory.documents import (
     usual_opening_hours,
 )
 from backend.directory.errors import (
-    ClinicChanged,
+    ClinicChangedMeanwhile,
     ClinicNotFound,
     ClinicTaken,
     ClosureNotFound,
@@ -168,7 +168,7 @@ async def update_clinic(clinic_id: PydanticObjectId, changes: Mapping[str, Any])
     """Changes fields in one write; None removes one. Of a policy, rules left out stay, and None ends one.
 
     The fields are those of `ClinicPatch`, which checks them. Raises `ClinicNotFound`, `ClinicTaken`,
-    `ClinicChanged`.
+    `ClinicChangedMeanwhile`.
     """
     new = {**changes, "updated_at": utc_now()}
     if "location" in new:
@@ -184,7 +184,7 @@ async def update_clinic(clinic_id: PydanticObjectId, changes: Mapping[str, Any])
         keys = clinic_keys(**{**unchanged, **{field: new[field] for field in CLINIC_WORDS if field in new}})
         if clinic := await _write(clinic_id, as_update({**new, **keys}), where=unchanged):
             return clinic
-    raise ClinicChanged
+    raise ClinicChangedMeanwhile
 
 
 async def set_active(clinic_id: PydanticObjectId, is_active: bool) -> Clinic:

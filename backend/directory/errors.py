@@ -50,10 +50,10 @@ class ClinicTaken(Conflict):
     detail = "There is a clinic of this name in this city already; it may be deactivated."
 
 
-class ClinicChanged(Conflict):
+class ClinicChangedMeanwhile(Conflict):
     """Others kept changing the same clinic."""
 
-    code = "CLINIC_CHANGED"
+    code = "CLINIC_CHANGED_MEANWHILE"
     detail = "The clinic is being changed by somebody else at the moment. Try again."
 
 
@@ -116,7 +116,7 @@ class EmailRequired(Unprocessable):
 class FieldNotAllowedBody(ErrorBody):
     """Which fields of the request may not be changed by the caller."""
 
-    fields: list[str] = Field(examples=[["notes"]])
+    fields: list[str] = Field(default=[], examples=[["notes"]])
 
 
 class FieldNotAllowed(Forbidden):

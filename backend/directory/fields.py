@@ -157,3 +157,27 @@ ClinicIds = Annotated[
 ]
 PatientsPerDay = Annotated[int, Field(ge=1, le=MOST_PATIENTS_A_DAY)]
 Years = Annotated[int, Field(ge=0, le=80)]
+
+
+def position_of(near: str) -> tuple[float, float]:
+    """Longitude and latitude, in degrees, of a `NearPoint`."""
+    longitude, latitude = near.split(",")
+    return float(longitude), float(latitude)
+
+
+def _on_earth(near: str) -> str:
+    longitude, latitude = position_of(near)
+    if abs(longitude) > 180 or abs(latitude) > 90:
+        raise ValueError("must be a longitude from -180 to 180, then a latitude from -90 to 90")
+    return near
+
+
+NearPoint = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        pattern=r"^[+-]?[0-9]{1,3}(\.[0-9]{0,20})?, ?[+-]?[0-9]{1,2}(\.[0-9]{0,20})?$",
+    ),
+    AfterValidator(_on_earth),
+]
+"""Longitude and latitude in degrees with a comma between: `-73.98,40.75`."""

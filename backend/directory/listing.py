@@ -7,11 +7,14 @@ from backend.accounts.documents import Role, User
 from backend.core.pagination import BY_NAME, after, encode_cursor
 
 
+def is_staff(viewer: User | None) -> bool:
+    """Whether somebody (or nobody) sees what is not for the public."""
+    return viewer is not None and viewer.role is not Role.PATIENT
+
+
 def visible_to(viewer: User | None) -> dict[str, Any]:
-    """The filter for what somebody (or nobody) may see: deactivated things are for the staff."""
-    if viewer is None or viewer.role is Role.PATIENT:
-        return {"is_active": True}
-    return {}
+    """The filter for what somebody may see: what is deactivated is for the staff."""
+    return {} if is_staff(viewer) else {"is_active": True}
 
 
 class _Collection(Protocol):

@@ -1,4 +1,4 @@
-"""What the routes of the directory take. What they give is in `answers`."""
+"""What the routes of the directory take. What they give is in `answers_places` and `answers_people`."""
 
 from typing import Annotated, Literal
 

@@ -1,0 +1,174 @@
+"""Patients: entering, changing and finding them. What they book is not known here."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from beanie import PydanticObjectId
+
+from backend.accounts.documents import Language, Role, User
+from backend.accounts.errors import PhoneRequired
+from backend.accounts.profiles import BloodGroup, EmergencyContact, Gender, PatientProfile
+from backend.accounts.service import create_user, deactivate_user, update_user, user_deactivated
+from backend.core.signals import Signal
+from backend.core.words import starting_with
+from backend.directory.doctors import require_active_doctor
+from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound
+from backend.directory.listing import page_by_name
+
+patient_deactivated: Signal[User] = Signal()
+"""Sent after a patient's account was ended, by whatever route, each time that is asked for."""
+
+_IS_PATIENT = {"role": Role.PATIENT}
+_IN_LISTS = (
+    *("name", "email", "phone", "role", "is_active"),
+    *("patient.date_of_birth", "patient.assigned_doctor_id"),
+)
+_OF_PROFILE = frozenset(PatientProfile.model_fields)
+_FOR_STAFF = frozenset(("medical_history", "notes", "assigned_doctor_id"))
+_FOR_FRONT_DESK = frozenset(("is_active",))
+_REFUSED: dict[Role, frozenset[str]] = {
+    Role.PATIENT: _FOR_STAFF | _FOR_FRONT_DESK,
+    Role.DOCTOR: _FOR_FRONT_DESK,
+}
+"""The fields that somebody may not change, by role."""
+
+
+def profile_of(patient: User) -> PatientProfile:
+    """The patient's part of a user who is one."""
+    return patient.patient or PatientProfile()
+
+
+def within_reach(caller: User) -> dict[str, Any]:
+    """The filter for the patients that the caller may see: all for the staff, only himself for a patient."""
+    return {"_id": caller.user_id} if caller.role is Role.PATIENT else {}
+
+
+async def create_patient(
+    *,
+    name: str,
+    email: str | None = None,
+    phone: str | None = None,
+    password_hash: str | None = None,
+    language: Language | None = None,
+    date_of_birth: date | None = None,
+    gender: Gender | None = None,
+    address: str | None = None,
+    blood_group: BloodGroup | None = None,
+    allergies: Sequence[str] = (),
+    emergency_contact: Mapping[str, Any] | None = None,
+    medical_history: str | None = None,
+    notes: str | None = None,
+    assigned_doctor_id: PydanticObjectId | None = None,
+) -> User:
+    """Stores a new active patient, usually without a login.
+
+    The fields are those of `NewPatient`, which checks them. Raises `UnknownDoctor`, `EmailTaken`, `PhoneTaken`.
+    """
+    if assigned_doctor_id is not None:
+        await require_active_doctor(assigned_doctor_id)
+    return await create_user(
+        name=name,
+        role=Role.PATIENT,
+        email=email,
+        phone=phone,
+        password_hash=password_hash,
+        language=language,
+        patient=PatientProfile(
+            date_of_birth=date_of_birth.isoformat() if date_of_birth else None,
+            gender=gender,
+            address=address,
+            blood_group=blood_group,
+            allergies=list(allergies),
+            emergency_contact=_contact(emergency_contact),
+            medical_history=medical_history,
+            notes=notes,
+            assigned_doctor_id=assigned_doctor_id,
+        ),
+    )
+
+
+async def get_patient(patient_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None) -> User:
+    """The patient, if `where` (a MongoDB filter, as that of `within_reach`) is met too.
+
+    Raises `PatientNotFound`.
+    """
+    patient = await User.find_one({"$and": [{"_id": patient_id}, _IS_PATIENT, where or {}]})
+    if patient is None:
+        raise PatientNotFound
+    return patient
+
+
+async def list_patients(
+    *,
+    is_active: bool = True,
+    q: str | None = None,
+    assigned_doctor_id: PydanticObjectId | None = None,
+    limit: int = 20,
+    cursor: str | None = None,
+) -> tuple[list[User], str | None]:
+    """A page of patients by name, and the cursor of the next. They come with what tells them apart, no more."""
+    conditions: list[Mapping[str, Any]] = [_IS_PATIENT, {"is_active": is_active}]
+    if assigned_doctor_id is not None:
+        conditions.append({"patient.assigned_doctor_id": assigned_doctor_id})
+    if q is not None:
+        conditions.append(starting_with("search_words", q))
+    rows, next_cursor = await page_by_name(
+        User.get_pymongo_collection(),
+        conditions,
+        limit=limit,
+        cursor=cursor,
+        projection=dict.fromkeys(_IN_LISTS, 1),
+    )
+    return [User.model_validate(row) for row in rows], next_cursor
+
+
+async def update_patient(patient_id: PydanticObjectId, changes: Mapping[str, Any], *, caller: User) -> User:
+    """Changes fields of a patient whom the caller may see; None removes one.
+
+    The fields are those of `PatientPatch`, which checks them. Raises `PatientNotFound`, `FieldNotAllowed`,
+    `PhoneRequired`, `EmailRequired`, `UnknownDoctor`, `EmailTaken`, `PhoneTaken`, `ChangedMeanwhile`.
+    """
+    old = await get_patient(patient_id, where=within_reach(caller))
+    _check_fields(caller, changes)
+    assigned_doctor_id = changes.get("assigned_doctor_id")
+    if assigned_doctor_id is not None and assigned_doctor_id != profile_of(old).assigned_doctor_id:
+        await require_active_doctor(assigned_doctor_id)
+    new = dict(changes)
+    if new.get("date_of_birth") is not None:
+        new["date_of_birth"] = new["date_of_birth"].isoformat()
+    if new.get("emergency_contact") is not None:
+        new["emergency_contact"] = _contact(new["emergency_contact"])
+    stored = {f"patient.{name}" if name in _OF_PROFILE else name: value for name, value in new.items()}
+    return await update_user(patient_id, stored, where=_IS_PATIENT)
+
+
+def _check_fields(caller: User, changes: Mapping[str, Any]) -> None:
+    """Who may change what. Nobody takes away the own login."""
+    if refused := _REFUSED.get(caller.role, frozenset()).intersection(changes):
+        raise FieldNotAllowed(refused)
+    if caller.role is Role.PATIENT:
+        removed = {name for name, value in changes.items() if value is None}
+        if "phone" in removed:
+            raise PhoneRequired
+        if "email" in removed:
+            raise EmailRequired
+
+
+async def deactivate_patient(patient_id: PydanticObjectId) -> User:
+    """Ends the patient's account and all logins at once, and tells `patient_deactivated`.
+
+    Doing it again changes nothing, but tells again. Raises `PatientNotFound`.
+    """
+    await get_patient(patient_id)
+    return await deactivate_user(patient_id, where=_IS_PATIENT)
+
+
+@user_deactivated.connect
+async def _pass_on(user: User) -> None:
+    if user.role is Role.PATIENT:
+        await patient_deactivated.send(user)
+
+
+def _contact(given: Mapping[str, Any] | None) -> EmergencyContact | None:
+    return None if given is None else EmergencyContact.model_validate(given)

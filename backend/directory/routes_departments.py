@@ -1,0 +1,69 @@
+"""Routes of departments."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, status
+
+from backend.accounts.access import CurrentAdmin, OptionalUser
+from backend.core.errors import responses
+from backend.core.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.types import Id
+from backend.directory import departments
+from backend.directory.answers_places import DepartmentOut
+from backend.directory.errors import DepartmentInUse, DepartmentNotFound, DepartmentTaken
+from backend.directory.listing import visible_to
+from backend.directory.schemas import DepartmentPatch, NewDepartment
+
+router = APIRouter(prefix="/departments", tags=["departments"])
+
+
+@router.get("", summary="List departments", responses=responses(BadCursor))
+async def list_departments(
+    *,
+    viewer: OptionalUser,
+    is_active: Annotated[bool, Query(description="False lists deactivated ones, to the staff only.")] = True,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[DepartmentOut]:
+    """Departments by name. Needs no login."""
+    found, next_cursor = await departments.list_departments(
+        where=visible_to(viewer), is_active=is_active, limit=limit, cursor=cursor
+    )
+    return Page(items=[DepartmentOut.model_validate(each) for each in found], next_cursor=next_cursor)
+
+
+@router.post(
+    "", summary="Make a department", status_code=status.HTTP_201_CREATED, responses=responses(DepartmentTaken)
+)
+async def create_department(body: NewDepartment, caller: CurrentAdmin) -> DepartmentOut:
+    """Makes an active department. Its name must be the only one; case and accents don't matter."""
+    return DepartmentOut.model_validate(await departments.create_department(**body.model_dump()))
+
+
+@router.get("/{department_id}", summary="Read a department", responses=responses(DepartmentNotFound))
+async def get_department(department_id: Id, viewer: OptionalUser) -> DepartmentOut:
+    """One department. Needs no login. Deactivated ones are there for the staff only."""
+    found = await departments.get_department(department_id, where=visible_to(viewer))
+    return DepartmentOut.model_validate(found)
+
+
+@router.patch(
+    "/{department_id}",
+    summary="Change a department",
+    responses=responses(DepartmentNotFound, DepartmentTaken),
+)
+async def update_department(department_id: Id, body: DepartmentPatch, caller: CurrentAdmin) -> DepartmentOut:
+    """Changes what is sent and leaves the rest."""
+    changed = await departments.update_department(department_id, body.model_dump(exclude_unset=True))
+    return DepartmentOut.model_validate(changed)
+
+
+@router.delete(
+    "/{department_id}",
+    summary="Deactivate a department",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses(DepartmentNotFound, DepartmentInUse),
+)
+async def deactivate_department(department_id: Id, caller: CurrentAdmin) -> None:
+    """Takes a department without active doctors out of use; nothing is deleted. May be repeated."""
+    await departments.deactivate_department(department_id)
