@@ -65,13 +65,21 @@ Moment = Callable[[Timed, Windows], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One step. `opens` and `closes` are None where time doesn't matter; it closes at, not after, its moment."""
+    """One step. `opens` and `closes` are None where time doesn't matter; it closes at, not after, its moment.
+
+    `opens_for_system` says when the system may do by itself what people may do from `opens` on.
+    """
 
     sources: frozenset[Status]
     target: Status
     roles: frozenset[ActorRole]
     opens: Moment | None = None
     closes: Moment | None = None
+    opens_for_system: Moment | None = None
+
+    def opens_for(self, role: ActorRole) -> Moment | None:
+        """When the step opens for a role."""
+        return self.opens_for_system or self.opens if role is ActorRole.SYSTEM else self.opens
 
 
 def _start(appointment: Timed, _: Windows) -> datetime:
@@ -88,6 +96,11 @@ def _confirm_opens(appointment: Timed, windows: Windows) -> datetime:
 
 def _check_in_opens(appointment: Timed, windows: Windows) -> datetime:
     return appointment.start - timedelta(minutes=windows.check_in_window_minutes)
+
+
+def no_show_due(appointment: Timed, windows: Windows) -> datetime:
+    """When the system marks an appointment as a no-show if nobody has checked in."""
+    return appointment.start + timedelta(minutes=windows.no_show_grace_minutes)
 
 
 def _correction_closes(appointment: Timed, _: Windows) -> datetime:
@@ -141,6 +154,7 @@ TABLE: dict[StepName, Rule] = {
         target=Status.NO_SHOW,
         roles=frozenset({_D, _N, _A, _S}),
         opens=_start,
+        opens_for_system=no_show_due,
     ),
 }
 
@@ -171,15 +185,11 @@ def check(rule: Rule, appointment: Timed, *, role: ActorRole, now: datetime, win
         raise StepNotAllowed
     if appointment.status not in rule.sources:
         raise WrongStatus(f"The appointment is {_say(appointment.status)}; {_say_sources(rule)}.")
-    if rule.opens is not None and now < (opens := rule.opens(appointment, windows)):
+    opening = rule.opens_for(role)
+    if opening is not None and now < (opens := opening(appointment, windows)):
         raise TooEarly(f"This can be done from {opens:%Y-%m-%dT%H:%MZ} on.")
     if rule.closes is not None and now >= (closes := rule.closes(appointment, windows)):
         raise TooLate(f"This could be done until {closes:%Y-%m-%dT%H:%MZ}.")
-
-
-def no_show_due(appointment: Timed, windows: Windows) -> datetime:
-    """When the system marks an appointment as a no-show if nobody has checked in."""
-    return appointment.start + timedelta(minutes=windows.no_show_grace_minutes)
 
 
 def _say(status: Status) -> str:

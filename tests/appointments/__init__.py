@@ -1,0 +1,1 @@
+"""Booking, moving, the steps of an appointment, and reading them."""

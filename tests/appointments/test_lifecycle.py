@@ -1,0 +1,263 @@
+"""The table of the appointment's life against one written by hand: every step, status, role and edge of a window."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+
+from backend.appointments.documents import ACTIVE, ActorRole, Status, StepName
+from backend.appointments.lifecycle import (
+    CORRECTIONS,
+    TABLE,
+    Rule,
+    StepNotAllowed,
+    TooEarly,
+    TooLate,
+    WrongStatus,
+    check,
+    no_show_due,
+)
+
+START = datetime(2026, 6, 1, 14, tzinfo=UTC)
+END = START + timedelta(minutes=30)
+MS = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The clinic's minutes, as the settings have them."""
+
+    confirm_window_minutes: int = 180
+    check_in_window_minutes: int = 60
+    no_show_grace_minutes: int = 15
+
+
+USUAL = Windows()
+
+
+@dataclass(frozen=True)
+class Visit:
+    """As much of an appointment as the table looks at."""
+
+    status: Status
+    start: datetime = START
+    end: datetime = END
+
+
+EDGES = {
+    "confirming opens": START - timedelta(minutes=180),
+    "checking in opens": START - timedelta(minutes=60),
+    "it starts": START,
+    "the grace is over": START + timedelta(minutes=15),
+    "it ends": END,
+    "a day after its end": END + timedelta(hours=24),
+}
+MOMENTS = {
+    "weeks before": START - timedelta(days=60),
+    **{
+        f"{name} {by}": edge + shift
+        for name, edge in EDGES.items()
+        for by, shift in (("-1 ms", -MS), ("", timedelta()), ("+1 ms", MS))
+    },
+    "a year after": START + timedelta(days=365),
+}
+
+# When a step is too early (e), open (o) or too late (l): weeks before, then one ms before, at and after each
+# edge (confirming opens, checking in opens, start, end of the grace, end, a day after the end), a year after.
+TIMES = {
+    #                    far  confirm check-in start grace  end   day  year
+    "WHILE_CONFIRMING": "e    eoo     ooo      oll   lll    lll   lll  l",
+    "BEFORE_THE_START": "o    ooo     ooo      oll   lll    lll   lll  l",
+    "AROUND_THE_VISIT": "e    eee     eoo      ooo   ooo    oll   lll  l",
+    "FROM_THE_START":   "e    eee     eee      eoo   ooo    ooo   ooo  o",
+    "AFTER_THE_GRACE":  "e    eee     eee      eee   eoo    ooo   ooo  o",
+    "WITHIN_A_DAY":     "e    eee     eee      eoo   ooo    ooo   oll  l",
+}  # fmt: skip
+
+# Who may do a step from where: "never" by role, "no" by status, or the time that decides.
+STEPS: dict[str, tuple[Rule, str]] = {
+    "confirm": (TABLE[StepName.CONFIRM], """
+                 patient           doctor            nurse             admin             system
+    scheduled    WHILE_CONFIRMING  never             WHILE_CONFIRMING  WHILE_CONFIRMING  never
+    confirmed    no                never             no                no                never
+    checked_in   no                never             no                no                never
+    completed    no                never             no                no                never
+    cancelled    no                never             no                no                never
+    no_show      no                never             no                no                never
+    """),
+    "cancel": (TABLE[StepName.CANCEL], """
+                 patient           doctor            nurse             admin             system
+    scheduled    BEFORE_THE_START  BEFORE_THE_START  BEFORE_THE_START  BEFORE_THE_START  BEFORE_THE_START
+    confirmed    BEFORE_THE_START  BEFORE_THE_START  BEFORE_THE_START  BEFORE_THE_START  BEFORE_THE_START
+    checked_in   no                no                no                no                no
+    completed    no                no                no                no                no
+    cancelled    no                no                no                no                no
+    no_show      no                no                no                no                no
+    """),
+    "move": (TABLE[StepName.MOVE], """
+                 patient           doctor            nurse             admin             system
+    scheduled    BEFORE_THE_START  never             BEFORE_THE_START  BEFORE_THE_START  never
+    confirmed    BEFORE_THE_START  never             BEFORE_THE_START  BEFORE_THE_START  never
+    checked_in   no                never             no                no                never
+    completed    no                never             no                no                never
+    cancelled    no                never             no                no                never
+    no_show      no                never             no                no                never
+    """),
+    "check in": (TABLE[StepName.CHECK_IN], """
+                 patient           doctor            nurse             admin             system
+    scheduled    never             AROUND_THE_VISIT  AROUND_THE_VISIT  AROUND_THE_VISIT  never
+    confirmed    never             AROUND_THE_VISIT  AROUND_THE_VISIT  AROUND_THE_VISIT  never
+    checked_in   never             no                no                no                never
+    completed    never             no                no                no                never
+    cancelled    never             no                no                no                never
+    no_show      never             no                no                no                never
+    """),
+    "complete": (TABLE[StepName.COMPLETE], """
+                 patient           doctor            nurse             admin             system
+    scheduled    never             no                never             no                never
+    confirmed    never             no                never             no                never
+    checked_in   never             FROM_THE_START    never             FROM_THE_START    never
+    completed    never             no                never             no                never
+    cancelled    never             no                never             no                never
+    no_show      never             no                never             no                never
+    """),
+    "no-show": (TABLE[StepName.NO_SHOW], """
+                 patient           doctor            nurse             admin             system
+    scheduled    never             FROM_THE_START    FROM_THE_START    FROM_THE_START    AFTER_THE_GRACE
+    confirmed    never             FROM_THE_START    FROM_THE_START    FROM_THE_START    AFTER_THE_GRACE
+    checked_in   never             no                no                no                no
+    completed    never             no                no                no                no
+    cancelled    never             no                no                no                no
+    no_show      never             no                no                no                no
+    """),
+    "correct to checked in": (CORRECTIONS[Status.CHECKED_IN], """
+                 patient           doctor            nurse             admin             system
+    scheduled    never             no                no                no                never
+    confirmed    never             no                no                no                never
+    checked_in   never             no                no                no                never
+    completed    never             no                no                no                never
+    cancelled    never             no                no                no                never
+    no_show      never             WITHIN_A_DAY      WITHIN_A_DAY      WITHIN_A_DAY      never
+    """),
+    "correct to completed": (CORRECTIONS[Status.COMPLETED], """
+                 patient           doctor            nurse             admin             system
+    scheduled    never             no                never             no                never
+    confirmed    never             no                never             no                never
+    checked_in   never             no                never             no                never
+    completed    never             no                never             no                never
+    cancelled    never             no                never             no                never
+    no_show      never             FROM_THE_START    never             FROM_THE_START    never
+    """),
+}  # fmt: skip
+
+TARGETS = {
+    "confirm": "confirmed",
+    "cancel": "cancelled",
+    "move": "scheduled",
+    "check in": "checked_in",
+    "complete": "completed",
+    "no-show": "no_show",
+    "correct to checked in": "checked_in",
+    "correct to completed": "completed",
+}
+
+REFUSALS = {StepNotAllowed: "never", WrongStatus: "no", TooEarly: "e", TooLate: "l"}
+
+
+def expected(grid: str, status: Status, role: ActorRole, moment: str) -> str:
+    """What the tables above say."""
+    header, *rows = (line.split() for line in grid.strip().splitlines())
+    (row,) = (row[1:] for row in rows if row[0] == status.value)
+    cell = row[header.index(role.value)]
+    if cell in ("never", "no"):
+        return cell
+    return dict(zip(MOMENTS, TIMES[cell].replace(" ", ""), strict=True))[moment]
+
+
+def said(rule: Rule, visit: Visit, role: ActorRole, now: datetime, windows: Windows = USUAL) -> str:
+    """What the code says."""
+    try:
+        check(rule, visit, role=role, now=now, windows=windows)
+    except (StepNotAllowed, WrongStatus, TooEarly, TooLate) as refusal:
+        return REFUSALS[type(refusal)]
+    return "o"
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_is_allowed_exactly_where_to_whom_and_when_the_table_says(step: str) -> None:
+    rule, grid = STEPS[step]
+    wrong = [
+        f"{status} by {role}, {moment}: {is_said}, should be {should}"
+        for status, role, moment in product(Status, ActorRole, MOMENTS)
+        if (is_said := said(rule, Visit(status), role, MOMENTS[moment]))
+        != (should := expected(grid, status, role, moment))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_step_leads_where_the_table_says() -> None:
+    assert {step: rule.target.value for step, (rule, _) in STEPS.items()} == TARGETS
+
+
+def test_no_step_is_missing_from_the_table() -> None:
+    assert set(TABLE) == set(StepName) - {StepName.BOOK, StepName.CORRECT}
+    assert set(CORRECTIONS) == {Status.CHECKED_IN, Status.COMPLETED}
+
+
+def test_time_is_held_while_scheduled_confirmed_or_checked_in() -> None:
+    assert {status.value for status in ACTIVE} == {"scheduled", "confirmed", "checked_in"}
+
+
+def test_nothing_leads_out_of_completed_or_cancelled() -> None:
+    for rule, _ in STEPS.values():
+        assert not rule.sources & {Status.COMPLETED, Status.CANCELLED}
+
+
+@pytest.mark.parametrize(
+    ("step", "role", "windows", "opens"),
+    [
+        ("confirm", ActorRole.PATIENT, Windows(confirm_window_minutes=1440), START - timedelta(days=1)),
+        ("confirm", ActorRole.PATIENT, Windows(confirm_window_minutes=10_080), START - timedelta(days=7)),
+        ("check in", ActorRole.NURSE, Windows(check_in_window_minutes=5), START - timedelta(minutes=5)),
+        ("check in", ActorRole.NURSE, Windows(check_in_window_minutes=0), START),
+        ("no-show", ActorRole.SYSTEM, Windows(no_show_grace_minutes=0), START),
+        ("no-show", ActorRole.SYSTEM, Windows(no_show_grace_minutes=90), START + timedelta(minutes=90)),
+        ("no-show", ActorRole.NURSE, Windows(no_show_grace_minutes=90), START),
+    ],
+)
+def test_a_clinic_opens_its_windows_itself(
+    step: str, role: ActorRole, windows: Windows, opens: datetime
+) -> None:
+    rule, _ = STEPS[step]
+    visit = Visit(Status.SCHEDULED)
+    assert said(rule, visit, role, opens - MS, windows) == "e"
+    assert said(rule, visit, role, opens, windows) == "o"
+
+
+def test_a_window_of_no_minutes_never_opens_for_confirming() -> None:
+    windows = Windows(confirm_window_minutes=0)
+    rule, _ = STEPS["confirm"]
+    assert said(rule, Visit(Status.SCHEDULED), ActorRole.PATIENT, START - MS, windows) == "e"
+    assert said(rule, Visit(Status.SCHEDULED), ActorRole.PATIENT, START, windows) == "l"
+
+
+def test_a_no_show_is_due_when_the_grace_is_over() -> None:
+    visit = Visit(Status.CONFIRMED)
+    assert no_show_due(visit, USUAL) == START + timedelta(minutes=15)
+    assert no_show_due(replace(visit, end=START), Windows(no_show_grace_minutes=0)) == START
+
+
+def test_a_refusal_names_the_status_and_the_time() -> None:
+    with pytest.raises(
+        WrongStatus, match="is no show; this is possible only while it is scheduled or confirmed"
+    ):
+        check(TABLE[StepName.CANCEL], Visit(Status.NO_SHOW), role=ActorRole.ADMIN, now=START, windows=USUAL)
+    with pytest.raises(TooEarly, match="from 2026-06-01T11:00Z on"):
+        check(
+            TABLE[StepName.CONFIRM],
+            Visit(Status.SCHEDULED),
+            role=ActorRole.PATIENT,
+            now=START - timedelta(days=1),
+            windows=USUAL,
+        )
