@@ -102,11 +102,17 @@ def local_day(moment: datetime, zone: ZoneInfo) -> date:
 def instant(day: date, minutes: int, zone: ZoneInfo) -> datetime:
     """The UTC moment of a wall-clock time, `minutes` after midnight of a day.
 
-    A time that occurs twice means the first; one that is skipped means the moment of the change, moved on by
-    as much as it lies behind it (PEP 495, fold=0).
+    A time that occurs twice means the first (PEP 495, fold=0); one that is skipped means the moment of the change.
     """
     wall = datetime.combine(day, time(), tzinfo=zone) + timedelta(minutes=minutes)
-    return wall.astimezone(UTC)
+    moment = wall.astimezone(UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) == wall.replace(tzinfo=None):
+        return moment
+    # fold=0 reads a skipped time by the offset before the change, and so lands behind it: go back to the change.
+    tick, offset = timedelta(minutes=TICK_MINUTES), moment.astimezone(zone).utcoffset()
+    while (moment - tick).astimezone(zone).utcoffset() == offset:
+        moment -= tick
+    return moment
 
 
 def is_skipped(day: date, minutes: int, zone: ZoneInfo) -> bool:
