@@ -48,7 +48,7 @@ async def reconcile(doctor_id: PydanticObjectId) -> Outcome:
             return done
         wanted = {o.span.start: o for o in rules.offers(book.facts, since=now - HINDSIGHT, now=now)}
         present = await _active_slots(doctor_id, since=now - HINDSIGHT)
-        stale = [slot for slot in present if _is_stale(slot, book, wanted, now)]
+        stale = await _without_kept(slot for slot in present if _is_stale(slot, book, wanted, now))
         await withdraw(slot.slot_id for slot in stale)
         done += Outcome(withdrawn=sum(slot.state is SlotState.OPEN for slot in stale))
         if stale:
@@ -84,6 +84,14 @@ def _is_stale(slot: Slot, book: Book, wanted: dict[datetime, rules.Offer], now: 
     offer = wanted.get(slot.start)
     of_hours = slot.source is SlotSource.HOURS and slot.state is SlotState.OPEN
     return of_hours and offer is not None and offer.capacity != slot.capacity
+
+
+async def _without_kept(stale: Iterable[Slot]) -> list[Slot]:
+    """Leaves out what was removed by hand and still has patients: withdrawn as an ordinary slot, it might reopen."""
+    slots = list(stale)
+    removed = {slot.slot_id for slot in slots if slot.state is SlotState.REMOVED}
+    kept = await seats.booked_in(removed) if removed else set()
+    return [slot for slot in slots if slot.slot_id not in kept]
 
 
 async def _active_slots(
