@@ -8,7 +8,6 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +19,9 @@ from typing import IO, Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from backend.core.processes import LOOPBACK, command_line_of, find_free_port, is_free, listens
+
 REPLICA_SET = "rs0"
-_HOST = "127.0.0.1"
 _LARGEST_LOG = 10_000_000
 _INSTEAD = "Set MONGODB_URL to use a MongoDB server of your own instead."
 
@@ -78,7 +78,7 @@ class Mongod:
                 share.close()
                 raise
             self._share = share
-        return f"mongodb://{_HOST}:{running.port}/?replicaSet={REPLICA_SET}"
+        return f"mongodb://{LOOPBACK}:{running.port}/?replicaSet={REPLICA_SET}"
 
     def release(self) -> None:
         """Gives the share back. The last one stops the server."""
@@ -140,9 +140,9 @@ class Mongod:
     def _running(self) -> _Running | None:
         """Found by the process ids that we and `mongod` itself wrote down, believed only if `ps` agrees."""
         for pid in (self._recorded().get("pid"), _number_in(self._database_folder / "mongod.lock")):
-            arguments = _arguments_of(pid) if pid else []
-            if pid and str(self._database_folder) in arguments and "--port" in arguments:
-                return _Running(pid=pid, port=int(arguments[arguments.index("--port") + 1]))
+            ours, _, rest = command_line_of(pid).partition(f"--dbpath {self._database_folder} --port ")
+            if pid and ours and rest:
+                return _Running(pid=pid, port=int(rest.split()[0]))
         return None
 
     def _recorded(self) -> dict[str, int]:
@@ -154,11 +154,11 @@ class Mongod:
 
     def _launch(self) -> _Running:
         """Starts a server. The port of the last run is taken again if it is free: others may hold its URL."""
-        binary = _find_binary()
+        binary = find_binary()
         deadline = time.monotonic() + self._timeout
         port = self._recorded().get("port", 0)
-        if not _is_free(port):
-            port = _free_port()
+        if not is_free(port):
+            port = find_free_port()
             if (self._database_folder / "WiredTiger").exists():
                 self._rename_member(binary, port, deadline)
         self._run(binary, port, deadline, "--replSet", REPLICA_SET)
@@ -180,6 +180,8 @@ class Mongod:
         running = _Running(pid=self._process.pid, port=port)
         try:
             with _client(port) as client:
+                if client.admin.command("serverStatus")["pid"] != running.pid:
+                    raise PyMongoError("another server has taken the port")
                 act(client, port, deadline)
         except PyMongoError as error:
             self._end(running)
@@ -192,7 +194,7 @@ class Mongod:
         temporary = self._record.with_suffix(".tmp")
         temporary.write_text(json.dumps({"pid": process.pid, "port": port}))
         temporary.replace(self._record)
-        while not _listens(port):
+        while not listens(port):
             if process.poll() is not None:
                 raise self._failure(f"ended with code {process.returncode}")
             if time.monotonic() > deadline:
@@ -212,7 +214,7 @@ class Mongod:
             str(binary),
             *("--dbpath", str(self._database_folder)),
             *("--port", str(port)),
-            *("--bind_ip", _HOST),
+            *("--bind_ip", LOOPBACK),
             "--nounixsocket",
             *("--oplogSize", "256"),
             *("--wiredTigerCacheSizeGB", str(self._cache_gb)),
@@ -240,6 +242,7 @@ class Mongod:
         for number, patience in ((signal.SIGTERM, 20), (signal.SIGKILL, 10)):
             try:
                 os.kill(running.pid, number)
+                os.kill(running.pid, signal.SIGCONT)  # one that was suspended could not even end
             except ProcessLookupError:
                 return
             deadline = time.monotonic() + patience
@@ -247,7 +250,8 @@ class Mongod:
                 if self._process is not None:
                     self._process.poll()  # a child that has ended stays until it is asked
                 # A process loses its command line before its port.
-                if not _arguments_of(running.pid) and _is_free(running.port):
+                gone = str(self._database_folder) not in command_line_of(running.pid)
+                if gone and is_free(running.port):
                     return
                 time.sleep(0.02)
 
@@ -259,7 +263,7 @@ class Mongod:
         )
 
 
-def _find_binary() -> Path:
+def find_binary() -> Path:
     """The `mongod` that pip installed, found without importing the package around it."""
     package = importlib.util.find_spec("fiftyone")
     for folder in (package.submodule_search_locations or []) if package else []:
@@ -279,13 +283,13 @@ def _try_exclusive(file: IO[bytes]) -> bool:
 
 def _client(port: int) -> MongoClient[dict[str, Any]]:
     return MongoClient(
-        _HOST, port, directConnection=True, serverSelectionTimeoutMS=5000, socketTimeoutMS=5000
+        LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=5000, socketTimeoutMS=5000
     )
 
 
 def _make_primary(client: MongoClient[dict[str, Any]], port: int, deadline: float) -> None:
     """Makes the server a writable replica set of one; PyMongo's error if it isn't by the deadline."""
-    members = [{"_id": 0, "host": f"{_HOST}:{port}"}]
+    members = [{"_id": 0, "host": f"{LOOPBACK}:{port}"}]
     while not client.admin.command("hello").get("isWritablePrimary"):
         if time.monotonic() > deadline:
             raise PyMongoError("no primary")
@@ -297,7 +301,7 @@ def _make_primary(client: MongoClient[dict[str, Any]], port: int, deadline: floa
 def _write_member(client: MongoClient[dict[str, Any]], port: int, _: float) -> None:
     """Corrects the address of the replica set's only member, on a server started without `--replSet`."""
     client["local"]["system.replset"].update_one(
-        {"_id": REPLICA_SET}, {"$set": {"members.0.host": f"{_HOST}:{port}"}, "$inc": {"version": 1}}
+        {"_id": REPLICA_SET}, {"$set": {"members.0.host": f"{LOOPBACK}:{port}"}, "$inc": {"version": 1}}
     )
 
 
@@ -306,42 +310,6 @@ def _number_in(path: Path) -> int | None:
         return int(path.read_text())
     except (OSError, ValueError):
         return None
-
-
-def _arguments_of(pid: int) -> list[str]:
-    """A process's command line; empty if it has ended, even if its parent hasn't noticed yet."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        if Path("/proc/self").exists():
-            return []
-    shown = subprocess.run(  # noqa: S603
-        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return shown.stdout.split()
-
-
-def _is_free(port: int) -> bool:
-    if not port:
-        return False
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((_HOST, port)) == 0
 
 
 def _last_words(log: Path, count: int = 5) -> list[str]:
