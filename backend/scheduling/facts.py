@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from beanie import PydanticObjectId
@@ -13,6 +13,10 @@ from backend.core.types import minutes_of
 from backend.directory.documents import Clinic
 from backend.scheduling.documents import Leave, Slot
 from backend.scheduling.rules import ClinicFacts, Facts, Span, WallBlock, WorkingBlock
+
+
+_REMEMBERED = timedelta(days=1)
+"""Leave that is over still counts: which of two colliding clinics has an hour must not change during the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,9 @@ async def read_book(doctor_id: PydanticObjectId, *, now: datetime) -> Book | Non
     """The present facts of a doctor, active or not; None where there is no such doctor. Three reads."""
     doctor, leaves = await asyncio.gather(
         User.find_one({"_id": doctor_id, "role": Role.DOCTOR}),
-        Leave.find({"doctor_id": doctor_id, "end": {"$gt": now}}).sort("start", "_id").to_list(),
+        Leave.find({"doctor_id": doctor_id, "end": {"$gt": now - _REMEMBERED}})
+        .sort("start", "_id")
+        .to_list(),
     )
     if doctor is None or doctor.doctor is None:
         return None

@@ -5,6 +5,7 @@ winter; a stretch of the wall clock that a change of clocks skips yields no slot
 slots once (their first occurrence).
 """
 
+from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -136,10 +137,15 @@ def cut(wall: WallBlock, day: date, minutes: int, zone: ZoneInfo) -> Iterator[Sp
             yield Span(begins, begins + length)
 
 
+def last_day(clinic: ClinicFacts, now: datetime) -> date:
+    """The last day of the booking horizon, as the clinic's calendar has it."""
+    return local_day(now, ZoneInfo(clinic.time_zone)) + timedelta(days=clinic.horizon_days)
+
+
 def bookable_until(clinic: ClinicFacts, now: datetime) -> datetime:
     """The end of the booking horizon: midnight at the clinic after its last day. UTC."""
     zone = ZoneInfo(clinic.time_zone)
-    return instant(local_day(now, zone) + timedelta(days=clinic.horizon_days + 1), 0, zone)
+    return instant(last_day(clinic, now) + timedelta(days=1), 0, zone)
 
 
 def is_open(clinic: ClinicFacts, span: Span) -> bool:
@@ -171,26 +177,28 @@ def is_possible(facts: Facts, clinic_id: PydanticObjectId, span: Span, now: date
 def offers(facts: Facts, *, since: datetime, now: datetime) -> list[Offer]:
     """The slots that the weekly hours make from `since` up to the horizon, by start, none overlapping another.
 
-    Where blocks of two clinics collide (they can, between zones), the earlier start wins.
+    Where blocks of two clinics collide (they can, between zones), the block listed first wins. "The earlier start
+    wins" would turn over as the day goes on: each slot that is past lets go of the next one that it had beaten.
     """
-    found: list[Offer] = []
+    apart: list[Offer] = []
     for block in facts.blocks:
         clinic = facts.clinics.get(block.clinic_id)
         if clinic is None:
             continue
         zone = ZoneInfo(clinic.time_zone)
-        day, last = local_day(since, zone), local_day(now, zone) + timedelta(days=clinic.horizon_days)
+        # From a day before: what has begun by now still wins against what it collides with.
+        day, last = local_day(since, zone) - timedelta(days=1), last_day(clinic, now)
         while day <= last:
             if day.weekday() == block.wall.weekday:
-                found.extend(
-                    Offer(block.clinic_id, span, block.capacity)
-                    for span in cut(block.wall, day, block.slot_minutes, zone)
-                    if span.start >= since and is_possible(facts, block.clinic_id, span, now)
-                )
+                for span in cut(block.wall, day, block.slot_minutes, zone):
+                    if is_possible(facts, block.clinic_id, span, now):
+                        _insert_if_apart(apart, Offer(block.clinic_id, span, block.capacity))
             day += timedelta(days=1)
-    found.sort(key=lambda offer: (offer.span.start, offer.clinic_id))
-    apart: list[Offer] = []
-    for offer in found:
-        if not apart or apart[-1].span.end <= offer.span.start:
-            apart.append(offer)
-    return apart
+    return [offer for offer in apart if offer.span.start >= since]
+
+
+def _insert_if_apart(offers_by_start: list[Offer], offer: Offer) -> None:
+    place = bisect(offers_by_start, offer.span.start, key=lambda other: other.span.start)
+    neighbours = offers_by_start[max(place - 1, 0) : place + 1]
+    if not any(offer.span.overlaps(other.span) for other in neighbours):
+        offers_by_start.insert(place, offer)
