@@ -14,7 +14,6 @@ from backend.directory.documents import Clinic
 from backend.scheduling.documents import Leave, Slot
 from backend.scheduling.rules import ClinicFacts, Facts, Span, WallBlock, WorkingBlock
 
-
 _REMEMBERED = timedelta(days=1)
 """Leave that is over still counts: which of two colliding clinics has an hour must not change during the day."""
 
