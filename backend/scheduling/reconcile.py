@@ -48,7 +48,10 @@ async def reconcile(doctor_id: PydanticObjectId) -> Outcome:
             return done
         wanted = {o.span.start: o for o in rules.offers(book.facts, since=now - HINDSIGHT, now=now)}
         present = await _active_slots(doctor_id, since=now - HINDSIGHT)
-        stale = await _without_kept(slot for slot in present if _is_stale(slot, book, wanted, now))
+        uneven = await _uneven(present, wanted)
+        stale = await _without_kept(
+            slot for slot in present if _is_stale(slot, book, wanted, now) or uneven.get(slot.slot_id)
+        )
         await withdraw(slot.slot_id for slot in stale)
         done += Outcome(withdrawn=sum(slot.state is SlotState.OPEN for slot in stale))
         if stale:
@@ -57,7 +60,8 @@ async def reconcile(doctor_id: PydanticObjectId) -> Outcome:
         candidates = await _active_slots(doctor_id, since=now, states=[SlotState.PENDING, SlotState.CLOSED])
         again = await read_book(doctor_id, now=now)
         if again is not None and again.agrees_with(book):
-            fitting = [slot for slot in candidates if fits(slot, book, wanted, now)]
+            uneven = await _uneven(candidates, wanted)
+            fitting = [s for s in candidates if fits(s, book, wanted, now) and s.slot_id not in uneven]
             return done + Outcome(opened=await _open(book, fitting, wanted))
     raise BookIsBusy
 
@@ -84,6 +88,30 @@ def _is_stale(slot: Slot, book: Book, wanted: dict[datetime, rules.Offer], now: 
     offer = wanted.get(slot.start)
     of_hours = slot.source is SlotSource.HOURS and slot.state is SlotState.OPEN
     return of_hours and offer is not None and offer.capacity != slot.capacity
+
+
+async def _uneven(slots: Iterable[Slot], wanted: dict[datetime, rules.Offer]) -> dict[PydanticObjectId, bool]:
+    """The closed slots with patients on seats beyond the capacity that they would open with.
+
+    Opened like that, a slot would deal its lower seats to others and be overfull: it stays closed. True where
+    withdrawing it once more seats its patients together, False where they are more than it would hold.
+    """
+    closed = [slot for slot in slots if slot.state is SlotState.CLOSED]
+    if not closed:
+        return {}
+    held = await seats.held(closed)
+    found = {}
+    for slot in closed:
+        taken, capacity = held.get(slot.slot_id, []), _capacity(slot, wanted)
+        if any(seat >= slot.first_seat + capacity for seat in taken):
+            found[slot.slot_id] = len(taken) <= capacity
+    return found
+
+
+def _capacity(slot: Slot, wanted: dict[datetime, rules.Offer]) -> int:
+    """The capacity with which a slot is to open: that of the weekly hours where it comes from them."""
+    offer = wanted.get(slot.start)
+    return offer.capacity if offer and slot.source is SlotSource.HOURS else slot.capacity
 
 
 async def _without_kept(stale: Iterable[Slot]) -> list[Slot]:
@@ -142,8 +170,6 @@ async def _open(book: Book, slots: list[Slot], wanted: dict[datetime, rules.Offe
         return 0
     updates = []
     for slot in slots:
-        offer = wanted.get(slot.start)
-        capacity = offer.capacity if offer and slot.source is SlotSource.HOURS else slot.capacity
         updates.append(
             UpdateOne(
                 {"_id": slot.id, "revision": slot.revision, "state": slot.state, "is_active": True},
@@ -151,7 +177,7 @@ async def _open(book: Book, slots: list[Slot], wanted: dict[datetime, rules.Offe
                     {
                         **shown_names(book.doctor, book.clinics[slot.clinic_id]),
                         "state": SlotState.OPEN,
-                        "capacity": capacity,
+                        "capacity": _capacity(slot, wanted),
                     }
                 ),
             )

@@ -46,8 +46,12 @@ async def patients_on(days: Iterable[tuple[PydanticObjectId, str]]) -> Counter[t
 
 
 async def take_all(slots: Sequence[Slot]) -> None:
-    """Blocks every seat of these slots' present rounds; appointments step over to the next round."""
+    """Blocks every seat of these slots' present rounds; appointments step over to the next round.
+
+    There they take the lowest seats, so that a slot which opens again smaller has none of them beyond its last.
+    """
     rounds = {slot.slot_id: slot.first_seat for slot in slots}
+    steps = {slot_id: first_seat + SEATS_PER_ROUND for slot_id, first_seat in rounds.items()}
     wanted = [
         (slot.slot_id, seat)
         for slot in slots
@@ -58,13 +62,21 @@ async def take_all(slots: Sequence[Slot]) -> None:
         wanted = []
         for holder in await _appointments(rounds):
             if holder["seat"] < rounds[holder["slot_id"]] + SEATS_PER_ROUND:
-                await _step_over(holder)
+                steps[holder["slot_id"]] = await _step_over(holder, steps[holder["slot_id"]])
                 wanted.append((holder["slot_id"], holder["seat"]))
 
 
 async def booked_in(slot_ids: Iterable[PydanticObjectId]) -> set[PydanticObjectId]:
     """Which of these slots still have active appointments."""
     return {holder["slot_id"] for holder in await _appointments(dict.fromkeys(slot_ids, 0))}
+
+
+async def held(slots: Iterable[Slot]) -> dict[PydanticObjectId, list[int]]:
+    """The seats of these slots' present rounds that appointments hold; slots without any are left out."""
+    found: dict[PydanticObjectId, list[int]] = {}
+    for holder in await _appointments({slot.slot_id: slot.first_seat for slot in slots}):
+        found.setdefault(holder["slot_id"], []).append(holder["seat"])
+    return found
 
 
 async def _block(seats: list[tuple[PydanticObjectId, int]]) -> None:
@@ -90,17 +102,17 @@ async def _appointments(rounds: Mapping[PydanticObjectId, int]) -> list[dict[str
     return [row async for row in rows if row["seat"] >= rounds[row["slot_id"]]]
 
 
-async def _step_over(holder: Mapping[str, Any]) -> None:
-    """Moves an appointment to the same seat of the next round, or to the first above that nobody has."""
+async def _step_over(holder: Mapping[str, Any], first: int) -> int:
+    """Moves an appointment to the lowest seat from `first` on that nobody has, and says where the next may look."""
     where = {key: holder[key] for key in ("_id", "slot_id", "seat")} | {"active": True}
-    next_seat = holder["seat"] + SEATS_PER_ROUND
-    end_of_round = next_seat - next_seat % SEATS_PER_ROUND + SEATS_PER_ROUND
-    for seat in range(next_seat, end_of_round):
+    end_of_round = first - first % SEATS_PER_ROUND + SEATS_PER_ROUND
+    for seat in range(first, end_of_round):
         try:
-            await SeatHolder.get_pymongo_collection().update_one(where, {"$set": {"seat": seat}})
-            return
+            result = await SeatHolder.get_pymongo_collection().update_one(where, {"$set": {"seat": seat}})
         except DuplicateKeyError:
-            continue  # a late booking stepped over before; capacities end far below a round's numbers
+            continue  # another withdrawal of the same slot has brought somebody here
+        return seat + result.matched_count  # cancelled or moved away meanwhile: the seat is still to be had
+    return end_of_round  # never reached: capacities end far below a round's numbers
 
 
 async def booked(query: Mapping[str, Any]) -> list[SeatHolder]:
