@@ -11,7 +11,7 @@ from backend.core.types import Id, Instant, Line
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
 from backend.scheduling.outcome import Outcome
-from backend.scheduling.reach import reachable_doctor, reachable_doctor_at
+from backend.scheduling.reach import reachable_doctor_at
 from backend.scheduling.reconcile import BookIsBusy
 from backend.scheduling.schemas import Generated, GenerateIn, SlotIn, SlotOut, WithdrawalReport, report
 from backend.scheduling.search import Wanted, find_open
@@ -120,7 +120,7 @@ async def delete_slot(slot_id: Id, caller: CurrentStaff) -> WithdrawalReport:
     The weekly hours don't bring it back; `POST /slots/generate` does."""
     slot = await get_slot(slot_id)
     try:
-        await reachable_doctor(caller, slot.doctor_id)
+        await reachable_doctor_at(caller, slot.doctor_id, slot.clinic_id)
     except DoctorNotFound:
         raise errors.SlotNotFound from None
     return report(Outcome(withdrawn=1), await remove_slot(slot))

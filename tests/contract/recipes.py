@@ -1,0 +1,203 @@
+"""How to make each request of the table of roles valid: ids of things that belong to the caller, and bodies."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from backend.accounts import sessions
+from backend.accounts.documents import Role
+from tests import factories
+from tests.contract.world import DAY, NOW, Call, World, call
+from tests.factories import PASSWORD
+
+Recipe = Callable[[World], Call]
+
+NEXT_WEEK = {"start": (NOW + 7 * DAY).isoformat(), "end": (NOW + 8 * DAY).isoformat()}
+A_DAY = {"first_day": "2030-06-20", "last_day": "2030-06-20", "start": "09:00", "end": "10:00"}
+
+
+def plain(world: World) -> Call:
+    """Nothing to say."""
+    return call()
+
+
+def person_fields(world: World) -> dict[str, Any]:
+    """What every new account needs, different each time."""
+    number = world.number
+    return {"name": "Ada Lovelace", "email": f"ada{number}@example.org", "phone": f"+1555020{number:04}"}
+
+
+def registration(world: World) -> Call:
+    return call({**person_fields(world), "password": PASSWORD})
+
+
+def login(world: World) -> Call:
+    return call({"email": world.patient.user.email, "password": PASSWORD})
+
+
+def refreshing(world: World) -> Call:
+    pair = world.run(sessions.open_session(world.patient.user))
+    return call({"refresh_token": pair.refresh_token})
+
+
+def own_language(world: World) -> Call:
+    return call({"language": "es"})
+
+
+def own_password(world: World) -> Call:
+    return call({"current_password": PASSWORD, "new_password": "staple in the stable"})
+
+
+def new_nurse(world: World) -> Call:
+    return call({**person_fields(world), "role": "nurse", "password": PASSWORD})
+
+
+def a_user(world: World) -> Call:
+    return call(user_id=factories.make_nurse(world.run, world.clinic).id)
+
+
+def a_user_renamed(world: World) -> Call:
+    return call({"name": "Florence N."}, user_id=world.nurse.id)
+
+
+def the_clinic(world: World) -> Call:
+    return call(clinic_id=world.clinic.clinic_id)
+
+
+def new_clinic(world: World) -> Call:
+    return call({"name": f"New {world.number}", "city": "Boston", "time_zone": "America/New_York"})
+
+
+def clinic_address(world: World) -> Call:
+    return call({"address": "1 Main Street"}, clinic_id=world.clinic.clinic_id)
+
+
+def an_idle_clinic(world: World) -> Call:
+    return call(clinic_id=factories.make_clinic(world.run).clinic_id)
+
+
+def closing(world: World) -> Call:
+    return call(NEXT_WEEK, clinic_id=world.clinic.clinic_id)
+
+
+def a_closure(world: World) -> Call:
+    return call(clinic_id=world.clinic.clinic_id, closure_id=world.closure())
+
+
+def a_department(world: World) -> Call:
+    return call(department_id=world.department().department_id)
+
+
+def new_department(world: World) -> Call:
+    return call({"name": f"New {world.number}"})
+
+
+def department_text(world: World) -> Call:
+    return call({"description": "Heart and vessels."}, department_id=world.department().department_id)
+
+
+def my_doctor(world: World) -> Call:
+    return call(doctor_id=world.doctor.id)
+
+
+def new_doctor(world: World) -> Call:
+    profile = {
+        "specialty": "Cardiology",
+        "license_number": f"NEW-{world.number}",
+        "clinic_ids": [str(world.clinic.clinic_id)],
+        "slot_minutes": 480,
+    }
+    return call({**person_fields(world), **profile, "password": PASSWORD})
+
+
+def doctor_years(world: World) -> Call:
+    return call({"experience_years": 11}, doctor_id=world.doctor.id)
+
+
+def an_idle_doctor(world: World) -> Call:
+    return call(doctor_id=factories.make_doctor(world.run, world.clinic, weekly_hours=[]).id)
+
+
+def new_patient(world: World) -> Call:
+    return call({"name": "Charles Babbage"})
+
+
+def my_record(world: World) -> Call:
+    return call(patient_id=world.my_patient.id)
+
+
+def my_address(world: World) -> Call:
+    return call({"address": "1 Dorset Street"}, patient_id=world.my_patient.id)
+
+
+def a_patient(world: World) -> Call:
+    return call(patient_id=factories.make_user(world.run, Role.PATIENT).id)
+
+
+def my_week(world: World) -> Call:
+    block = {"weekday": "monday", "start": "09:00", "end": "10:00"}
+    hours = [{**block, "clinic_id": str(world.clinic.clinic_id)}]
+    return call({"hours": hours}, doctor_id=world.doctor.id)
+
+
+def my_leave(world: World) -> Call:
+    return call(NEXT_WEEK, doctor_id=world.doctor.id)
+
+
+def my_leave_over(world: World) -> Call:
+    return call(doctor_id=world.doctor.id, leave_id=world.leave())
+
+
+def my_new_slot(world: World) -> Call:
+    where = {"doctor_id": world.doctor.id, "clinic_id": str(world.clinic.clinic_id)}
+    return call({**where, "start": world.time().isoformat(), "minutes": 30})
+
+
+def my_slots_of_a_day(world: World) -> Call:
+    where = {"doctor_id": world.doctor.id, "clinic_id": str(world.clinic.clinic_id)}
+    return call({**where, **A_DAY})
+
+
+def my_slot(world: World) -> Call:
+    return call(slot_id=world.new_slot())
+
+
+def booking(world: World) -> Call:
+    """A patient books for himself, the staff for a patient."""
+    body = {"slot_id": world.slot(60), "reason": "Yearly check-up"}
+    if world.caller is None or world.caller.user.role is not Role.PATIENT:
+        body["patient_id"] = world.my_patient.id
+    return call(body)
+
+
+def my_appointment(world: World) -> Call:
+    """In an hour: it can be confirmed, cancelled, and checked in."""
+    return call(appointment_id=world.appointment())
+
+
+def my_reason(world: World) -> Call:
+    return call({"reason": "Follow-up"}, appointment_id=world.appointment())
+
+
+def my_move(world: World) -> Call:
+    return call({"slot_id": world.new_slot()}, appointment_id=world.appointment())
+
+
+def my_visit(world: World) -> Call:
+    """Under way, the patient checked in."""
+    return call(appointment_id=world.appointment(minutes=-15, after=["check_in"]))
+
+
+def my_missed_visit(world: World) -> Call:
+    """Begun, and nobody there."""
+    return call(appointment_id=world.appointment(minutes=-15))
+
+
+def my_no_show(world: World) -> Call:
+    return call({"status": "checked_in"}, appointment_id=world.appointment(minutes=-60, after=["no_show"]))
+
+
+def my_days(world: World) -> Call:
+    """A doctor's numbers of a month."""
+    last_day = (NOW + timedelta(days=30)).date().isoformat()
+    return call(query={"from": NOW.date().isoformat(), "to": last_day}, doctor_id=world.doctor.id)

@@ -1,0 +1,113 @@
+"""Every route × every role: who may do what, and who is told why not. A new route needs a row here.
+
+The expectations are those of the design: 401 for nobody, 403 for a role that may not do this at all, and success
+for a valid request about things in the caller's own reach. What lies outside it is in `test_scoping`.
+"""
+
+import pytest
+
+from tests.contract import recipes as r
+from tests.contract.document import OPERATIONS, faults
+from tests.contract.recipes import Recipe
+from tests.contract.world import World
+
+ROLES = ("nobody", "patient", "doctor", "nurse", "admin")
+
+# fmt: off
+ROWS: dict[str, tuple[int, int, int, int, int, Recipe]] = {
+    # operation                 nobody patient doctor nurse admin  the valid request
+    "get_health":                 (200, 200, 200, 200, 200, r.plain),
+    "get_readiness":              (200, 200, 200, 200, 200, r.plain),
+    "get_time":                   (200, 200, 200, 200, 200, r.plain),
+    # Logging in: for everybody.
+    "register":                   (201, 201, 201, 201, 201, r.registration),
+    "login":                      (200, 200, 200, 200, 200, r.login),
+    "refresh_tokens":             (200, 200, 200, 200, 200, r.refreshing),
+    "logout":                     (401, 204, 204, 204, 204, r.plain),
+    # One's own account.
+    "get_own_account":            (401, 200, 200, 200, 200, r.plain),
+    "update_own_account":         (401, 200, 200, 200, 200, r.own_language),
+    "change_own_password":        (401, 204, 204, 204, 204, r.own_password),
+    # Accounts: administrators.
+    "list_users":                 (401, 403, 403, 403, 200, r.plain),
+    "create_user":                (401, 403, 403, 403, 201, r.new_nurse),
+    "get_user":                   (401, 403, 403, 403, 200, r.a_user),
+    "update_user":                (401, 403, 403, 403, 200, r.a_user_renamed),
+    "deactivate_user":            (401, 403, 403, 403, 204, r.a_user),
+    # Clinics: seen by everybody, kept by administrators, closed for a time by the front desk.
+    "list_clinics":               (200, 200, 200, 200, 200, r.plain),
+    "get_clinic":                 (200, 200, 200, 200, 200, r.the_clinic),
+    "list_clinic_doctors":        (200, 200, 200, 200, 200, r.the_clinic),
+    "list_closures":              (200, 200, 200, 200, 200, r.the_clinic),
+    "create_clinic":              (401, 403, 403, 403, 201, r.new_clinic),
+    "update_clinic":              (401, 403, 403, 403, 200, r.clinic_address),
+    "deactivate_clinic":          (401, 403, 403, 403, 200, r.an_idle_clinic),
+    "close_clinic":               (401, 403, 403, 201, 201, r.closing),
+    "delete_closure":             (401, 403, 403, 200, 200, r.a_closure),
+    # Departments and doctors: seen by everybody, kept by administrators.
+    "list_departments":           (200, 200, 200, 200, 200, r.plain),
+    "get_department":             (200, 200, 200, 200, 200, r.a_department),
+    "create_department":          (401, 403, 403, 403, 201, r.new_department),
+    "update_department":          (401, 403, 403, 403, 200, r.department_text),
+    "deactivate_department":      (401, 403, 403, 403, 204, r.a_department),
+    "list_doctors":               (200, 200, 200, 200, 200, r.plain),
+    "get_doctor":                 (200, 200, 200, 200, 200, r.my_doctor),
+    "create_doctor":              (401, 403, 403, 403, 201, r.new_doctor),
+    "update_doctor":              (401, 403, 403, 403, 200, r.doctor_years),
+    "deactivate_doctor":          (401, 403, 403, 403, 200, r.an_idle_doctor),
+    # Patients: the staff see all, a patient himself.
+    "list_patients":              (401, 403, 200, 200, 200, r.plain),
+    "create_patient":             (401, 403, 201, 201, 201, r.new_patient),
+    "get_patient":                (401, 200, 200, 200, 200, r.my_record),
+    "update_patient":             (401, 200, 200, 200, 200, r.my_address),
+    "deactivate_patient":         (401, 403, 403, 204, 204, r.a_patient),
+    "list_patient_appointments":  (401, 200, 200, 200, 200, r.my_record),
+    # A doctor's time: the doctor's own, the nurses' of the clinic, the administrators'.
+    "get_schedule":               (401, 200, 200, 200, 200, r.my_doctor),
+    "set_schedule":               (401, 403, 200, 200, 200, r.my_week),
+    "list_leaves":                (401, 403, 200, 200, 200, r.my_doctor),
+    "take_leave":                 (401, 403, 201, 201, 201, r.my_leave),
+    "delete_leave":               (401, 403, 200, 200, 200, r.my_leave_over),
+    # Slots: found by everybody, made and taken out by the staff.
+    "search_slots":               (200, 200, 200, 200, 200, r.plain),
+    "list_doctor_slots":          (200, 200, 200, 200, 200, r.my_doctor),
+    "get_slot_by_id":             (200, 200, 200, 200, 200, r.my_slot),
+    "add_slot":                   (401, 403, 201, 201, 201, r.my_new_slot),
+    "generate_slots_over_range":  (401, 403, 200, 200, 200, r.my_slots_of_a_day),
+    "delete_slot":                (401, 403, 200, 200, 200, r.my_slot),
+    # Appointments, and the steps of their life.
+    "book_appointment":           (401, 201, 201, 201, 201, r.booking),
+    "list_my_appointments":       (401, 200, 200, 200, 200, r.plain),
+    "get_appointment_by_id":      (401, 200, 200, 200, 200, r.my_appointment),
+    "get_appointment_calendar":   (401, 200, 200, 200, 200, r.my_appointment),
+    "update_appointment":         (401, 200, 200, 200, 200, r.my_reason),
+    "confirm_appointment":        (401, 200, 403, 200, 200, r.my_appointment),
+    "cancel_appointment":         (401, 200, 200, 200, 200, r.my_appointment),
+    "move_appointment":           (401, 200, 403, 200, 200, r.my_move),
+    "check_in_appointment":       (401, 403, 200, 200, 200, r.my_appointment),
+    "complete_appointment":       (401, 403, 200, 403, 200, r.my_visit),
+    "mark_no_show":               (401, 403, 200, 200, 200, r.my_missed_visit),
+    "correct_no_show":            (401, 403, 200, 200, 200, r.my_no_show),
+    # Numbers.
+    "get_doctor_stats":           (401, 403, 200, 200, 200, r.my_days),
+    "get_dashboard":              (401, 403, 403, 403, 200, r.plain),
+}
+# fmt: on
+
+
+def test_every_route_has_a_row_and_every_row_a_route() -> None:
+    assert set(ROWS) == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("operation_id", ROWS)
+def test_each_role_gets_what_it_may(operation_id: str, world: World) -> None:
+    *expected, recipe = ROWS[operation_id]
+    operation = OPERATIONS[operation_id]
+    got, undocumented = {}, []
+    for role in ROLES:
+        world.caller = world.person(role)
+        answer = recipe(world).send(operation, world.client())
+        got[role] = answer.status_code
+        undocumented += faults(operation, answer)
+    assert got == dict(zip(ROLES, expected, strict=True))
+    assert undocumented == []
