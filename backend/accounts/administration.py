@@ -62,7 +62,7 @@ async def add_user(body: NewUser) -> User:
 async def change_user(caller: User, user_id: PydanticObjectId, body: UserChanges) -> User:
     """Changes an account for an administrator; a new password ends all its logins in the same write.
 
-    Raises `NotFound`, `OwnAccount`, `UseDoctorsRoute`, `WrongRole`, `PhoneRequired`, and what
+    Raises `UserNotFound`, `OwnAccount`, `UseDoctorsRoute`, `WrongRole`, `PhoneRequired`, and what
     `service.update_user` raises.
     """
     user = await find_user(user_id)
@@ -87,7 +87,7 @@ async def change_user(caller: User, user_id: PydanticObjectId, body: UserChanges
 
 
 async def remove_user(caller: User, user_id: PydanticObjectId) -> None:
-    """Deactivates an account; raises `NotFound`, `OwnAccount`, `UseDoctorsRoute`, `LastAdmin`."""
+    """Deactivates an account; raises `UserNotFound`, `OwnAccount`, `UseDoctorsRoute`, `LastAdmin`."""
     if user_id == caller.user_id:
         raise OwnAccount
     user = await find_user(user_id)

@@ -2,7 +2,7 @@
 
 from pymongo.errors import DuplicateKeyError
 
-from backend.core.errors import Conflict, DomainError, Forbidden, Unauthorized, Unprocessable
+from backend.core.errors import Conflict, DomainError, Forbidden, NotFound, Unauthorized, Unprocessable
 
 
 class InvalidCredentials(Unauthorized):
@@ -111,6 +111,20 @@ class WrongRole(Unprocessable):
 
     code = "WRONG_ROLE"
     detail = "Some of these fields don't exist for a user of this role."
+
+
+class UnknownClinic(Unprocessable):
+    """A clinic that is named doesn't exist, or is not active. The directory, which knows, raises it."""
+
+    code = "UNKNOWN_CLINIC"
+    detail = "There is no active clinic by one of these ids."
+
+
+class UserNotFound(NotFound):
+    """No such account."""
+
+    code = "USER_NOT_FOUND"
+    detail = "There is no such account."
 
 
 class UnsupportedMediaType(DomainError):

@@ -22,8 +22,10 @@ from backend.accounts.errors import (
     RefreshTokenInvalid,
     RefreshTokenReused,
     RoleNotAllowed,
+    UnknownClinic,
     UnsupportedMediaType,
     UseDoctorsRoute,
+    UserNotFound,
     WrongPassword,
     WrongRole,
 )
@@ -38,8 +40,8 @@ from backend.accounts.schemas import (
     RegisterBody,
     UserChanges,
 )
-from backend.core.errors import BadRequest, NotFound, TooManyRequests, responses
-from backend.core.pagination import Cursor, Limit, Page
+from backend.core.errors import BadRequest, TooManyRequests, responses
+from backend.core.pagination import BadCursor, Cursor, Limit, Page
 from backend.core.types import Id
 
 auth_router = APIRouter(prefix="/auth", tags=["auth"])
@@ -175,14 +177,15 @@ async def change_own_password(body: PasswordChange, login: CurrentLogin, device:
     await logins.change_password(login, body, device=device)
 
 
-@users_router.get("", summary="List accounts")
+@users_router.get("", summary="List accounts", responses=responses(BadCursor))
 async def list_users(
     *,
     caller: CurrentAdmin,
-    role: Role | None = None,
+    role: Annotated[Role | None, Query(examples=["nurse"], description="Left out: all.")] = None,
     is_active: Annotated[bool | None, Query(description="Left out: both.")] = None,
     q: Annotated[
-        str | None, Query(max_length=100, description="Beginnings of words of name, e-mail or phone.")
+        str | None,
+        Query(max_length=100, examples=["ada"], description="Beginnings of words of name, e-mail or phone."),
     ] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
@@ -198,14 +201,14 @@ async def list_users(
     "",
     summary="Make an account",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(EmailTaken, PhoneTaken, DoctorNeedsProfile, WrongRole),
+    responses=responses(EmailTaken, PhoneTaken, DoctorNeedsProfile, WrongRole, UnknownClinic),
 )
 async def create_user(body: NewUser, caller: CurrentAdmin) -> UserOut:
     """Makes an account of a patient, a nurse or an administrator. Doctors are made with `POST /doctors`."""
     return UserOut.model_validate(await administration.add_user(body))
 
 
-@users_router.get("/{user_id}", summary="Read an account", responses=responses(NotFound))
+@users_router.get("/{user_id}", summary="Read an account", responses=responses(UserNotFound))
 async def get_user(user_id: Id, caller: CurrentAdmin) -> UserOut:
     """One account, active or not. For administrators."""
     return UserOut.model_validate(await service.find_user(user_id))
@@ -215,8 +218,8 @@ async def get_user(user_id: Id, caller: CurrentAdmin) -> UserOut:
     "/{user_id}",
     summary="Change an account",
     responses=responses(
-        *(NotFound, EmailTaken, PhoneTaken, OwnAccount, UseDoctorsRoute, ChangedMeanwhile),
-        *(WrongRole, PhoneRequired),
+        *(UserNotFound, EmailTaken, PhoneTaken, OwnAccount, UseDoctorsRoute, ChangedMeanwhile),
+        *(WrongRole, PhoneRequired, UnknownClinic),
     ),
 )
 async def update_user(user_id: Id, body: UserChanges, caller: CurrentAdmin) -> UserOut:
@@ -228,7 +231,7 @@ async def update_user(user_id: Id, body: UserChanges, caller: CurrentAdmin) -> U
     "/{user_id}",
     summary="Deactivate an account",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=responses(NotFound, OwnAccount, LastAdmin, UseDoctorsRoute),
+    responses=responses(UserNotFound, OwnAccount, LastAdmin, UseDoctorsRoute),
 )
 async def deactivate_user(user_id: Id, caller: CurrentAdmin) -> None:
     """Ends the account and all its logins at once; nothing is deleted.

@@ -12,13 +12,18 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Language, Role, User
-from backend.accounts.errors import ChangedMeanwhile, DoctorNeedsProfile, LastAdmin, duplicate_error
+from backend.accounts.errors import (
+    ChangedMeanwhile,
+    DoctorNeedsProfile,
+    LastAdmin,
+    UserNotFound,
+    duplicate_error,
+)
 from backend.accounts.passwords import hash_password
 from backend.accounts.profiles import DoctorProfile, NurseProfile, PatientProfile
 from backend.accounts.sessions import forget_sessions
 from backend.core.changes import changes as as_update
 from backend.core.clock import utc_now
-from backend.core.errors import NotFound
 from backend.core.signals import Signal
 from backend.core.types import Email, Phone
 from backend.core.words import words_of
@@ -27,7 +32,7 @@ user_renamed: Signal[User] = Signal()
 """Sent after a change of name, with the user as it is now."""
 
 clinics_assigned: Signal[list[PydanticObjectId]] = Signal()
-"""Sent before a nurse is given these clinics. A handler raises if one of them can't be given."""
+"""Sent before a nurse is given these clinics. A handler raises `UnknownClinic` if one can't be given."""
 
 user_deactivated: Signal[User] = Signal()
 """Sent after an account was ended, each time that is asked for: a handler may find its work done."""
@@ -91,10 +96,10 @@ async def create_user(
 
 
 async def find_user(user_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None) -> User:
-    """The user, if `where` (a MongoDB filter, as `{"role": "patient"}`) is met too; raises `NotFound`."""
+    """The user, if `where` (a MongoDB filter, as `{"role": "patient"}`) is met too; raises `UserNotFound`."""
     raw = await _users().find_one({**(where or {}), "_id": user_id})
     if raw is None:
-        raise NotFound
+        raise UserNotFound
     return _read(raw)
 
 
@@ -117,7 +122,7 @@ async def update_user(
     """Changes fields in one write, by their stored names (`name`, `patient.address`); None removes a field.
 
     Keeps search words, and forgets that a phone was verified when it changes. Tells `user_renamed`. Raises
-    `NotFound` unless the user meets `where` too, and `EmailTaken`, `PhoneTaken`, `LicenseTaken`.
+    `UserNotFound` unless the user meets `where` too, and `EmailTaken`, `PhoneTaken`, `LicenseTaken`.
     """
     for _ in range(_TRIES):
         old = await find_user(user_id, where=where)
@@ -162,7 +167,7 @@ def _stored(value: Any) -> Any:
 async def deactivate_user(user_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None) -> User:
     """Ends the account and all its logins at once. Doing it again changes nothing.
 
-    Raises `NotFound`, and `LastAdmin` when nobody could administer any more. What else hangs on the user,
+    Raises `UserNotFound`, and `LastAdmin` when nobody could administer any more. What else hangs on the user,
     such as a doctor's time, is the caller's.
     """
     user = await find_user(user_id, where=where)

@@ -10,6 +10,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Language
+from backend.accounts.errors import UnknownClinic
 from backend.accounts.service import clinics_assigned
 from backend.core.changes import changes as as_update
 from backend.core.clock import utc_now
@@ -32,7 +33,6 @@ from backend.directory.errors import (
     ClosureNotFound,
     NearRequired,
     TooManyClosures,
-    UnknownClinic,
 )
 from backend.directory.listing import page_by_name
 

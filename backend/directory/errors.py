@@ -85,13 +85,6 @@ class NearRequired(Unprocessable):
     detail = "max_distance_m needs near, the point that it is measured from."
 
 
-class UnknownClinic(Unprocessable):
-    """A clinic that is named doesn't exist, or is not active."""
-
-    code = "UNKNOWN_CLINIC"
-    detail = "There is no active clinic by one of these ids."
-
-
 class UnknownDepartment(Unprocessable):
     """The department that is named doesn't exist, or is not active."""
 

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, status
 
 from backend.accounts.access import CurrentAdmin, OptionalUser
-from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken
+from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.errors import responses
 from backend.core.pagination import BadCursor, Cursor, Limit
 from backend.core.types import Id, Line
 from backend.directory import doctors
 from backend.directory.answers_people import DoctorDetail, DoctorOut, DoctorPage
-from backend.directory.errors import DoctorNotFound, UnknownClinic, UnknownDepartment
+from backend.directory.errors import DoctorNotFound, UnknownDepartment
 from backend.directory.listing import visible_to
 from backend.directory.presenting import show_doctors, show_in_detail
 from backend.directory.schemas import NewDoctor

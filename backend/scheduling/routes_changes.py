@@ -3,7 +3,7 @@
 from fastapi import APIRouter, status
 
 from backend.accounts.access import CurrentAdmin, FrontDesk
-from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken
+from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.errors import responses
 from backend.core.types import Id
 from backend.directory import clinics, doctors
@@ -15,7 +15,6 @@ from backend.directory.errors import (
     ClosureNotFound,
     DoctorNotFound,
     TooManyClosures,
-    UnknownClinic,
     UnknownDepartment,
 )
 from backend.directory.presenting import show_in_detail

@@ -47,6 +47,14 @@ def test_a_nurse_is_given_clinics(admin, clinic):
     assert (changed.json()["name"], changed.json()["nurse"]["clinic_ids"]) == ("F.", [clinic_id])
 
 
+def test_a_nurse_is_not_given_clinics_that_are_not_there(admin, clinic, nurse):
+    made = admin.client.post("/users", json={**NURSE, "clinic_ids": [str(clinic.id), NOBODY]})
+    assert (made.status_code, made.json()["error_code"]) == (422, "UNKNOWN_CLINIC")
+    changed = admin.client.patch(f"/users/{nurse.id}", json={"name": "X", "clinic_ids": [NOBODY]})
+    assert (changed.status_code, changed.json()["error_code"]) == (422, "UNKNOWN_CLINIC")
+    assert admin.client.get(f"/users/{nurse.id}").json()["name"] == nurse.user.name
+
+
 def test_a_patient_is_made_without_a_password_and_cannot_log_in(admin, api):
     made = admin.client.post("/users", json={"role": "patient", "name": "Walk-in", "phone": "+15550140101"})
     assert made.status_code == 201
@@ -141,10 +149,13 @@ def test_the_list_is_filtered(admin, nurse, patient, api):
 
 def test_one_account_is_read_by_id(admin, patient):
     assert admin.client.get(f"/users/{patient.id}").json()["name"] == patient.user.name
-    assert admin.client.get(f"/users/{NOBODY}").status_code == 404
     assert admin.client.get("/users/nonsense").status_code == 422
-    assert admin.client.patch(f"/users/{NOBODY}", json={"name": "X"}).status_code == 404
-    assert admin.client.delete(f"/users/{NOBODY}").status_code == 404
+    answers = [
+        admin.client.get(f"/users/{NOBODY}"),
+        admin.client.patch(f"/users/{NOBODY}", json={"name": "X"}),
+        admin.client.delete(f"/users/{NOBODY}"),
+    ]
+    assert codes(answers) == ["USER_NOT_FOUND"] * 3
 
 
 @pytest.mark.parametrize(
