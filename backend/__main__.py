@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 
 from pydantic import ValidationError
 
@@ -41,11 +42,18 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     serve.add_argument(
         "--port",
-        type=int,
-        default=os.environ.get("PORT") or 8000,
+        type=_within(0, 65_535),
+        metavar="PORT",
+        default=os.environ.get("PORT") or "8000",
         help="the port (default: $PORT, or else 8000)",
     )
-    serve.add_argument("--workers", type=int, default=1, help="how many processes (default: %(default)s)")
+    serve.add_argument(
+        "--workers",
+        type=_within(1, 1000),
+        metavar="N",
+        default=1,
+        help="how many processes (default: %(default)s)",
+    )
     serve.add_argument("--demo", action="store_true", help="fill an empty database with demo data first")
     serve.set_defaults(command=_serve)
 
@@ -62,6 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     openapi = commands.add_parser("openapi", help="print the OpenAPI document")
     openapi.set_defaults(command=_openapi)
     return parser
+
+
+def _within(lowest: int, highest: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or not lowest <= int(text) <= highest:
+            raise argparse.ArgumentTypeError(f"{text} is not a number from {lowest} to {highest}")
+        return int(text)
+
+    return read
 
 
 def _serve(arguments: argparse.Namespace) -> int:

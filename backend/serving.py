@@ -45,8 +45,6 @@ def serve(*, host: str, port: int, workers: int, demo: bool) -> int:
     settings.check()
     if demo and settings.in_production:
         raise SettingsError("--demo: there are no demo people in ENVIRONMENT=production.")
-    if workers < 1:
-        raise SettingsError("--workers: at least one is needed.")
     logs.configure()
     try:
         listener = _listen(host, port)
@@ -73,10 +71,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no such port"
+    except OSError as error:
         raise PortUnusable(
-            f"Can't listen on {host}, port {port}: {reason}. Choose another port with PORT=… or --port."
+            f"Can't listen on {host}, port {port}: {error.strerror}. Choose another port with PORT=… or --port."
         ) from None
     listener.set_inheritable(True)
     return listener

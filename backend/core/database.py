@@ -26,6 +26,10 @@ from backend.core.settings import settings
 
 log = logging.getLogger(__name__)
 
+LONGEST_OPERATION_SECONDS = 5
+"""What one operation may take: finding a primary, waiting for a connection, the answer, all repetitions. Then a
+request gets its 503. Work that needs longer says so, with `pymongo.timeout(seconds)` around it."""
+
 _LONGEST_INDEX_BUILD_SECONDS = 3600
 _AUTHENTICATION_FAILED = 18
 _INDEX_CONFLICTS = {85: "its options", 86: "its keys"}
@@ -108,10 +112,8 @@ def _open(url: str) -> AsyncMongoClient[dict[str, Any]]:
             url,
             tz_aware=True,
             appname="clinic-appointments",
-            # How long a request waits for a primary, and for an answer at the most.
-            serverSelectionTimeoutMS=3000,
             connectTimeoutMS=3000,
-            timeoutMS=10_000,
+            timeoutMS=LONGEST_OPERATION_SECONDS * 1000,
             # A booking that was answered survives the loss of any one server.
             w="majority",
             journal=True,
@@ -144,7 +146,8 @@ async def _wait_until_usable(database: Database, url: str) -> None:
 async def _require_replica_set(database: Database, url: str) -> None:
     """Raises `_Unready`, or `DatabaseStartError` for what waiting doesn't mend."""
     try:
-        hello = await database.client.admin.command("hello")
+        with pymongo.timeout(3):
+            hello = await database.client.admin.command("hello")
         _refuse_standalone(hello, database.address)
         await database.ping()
     except OperationFailure as error:
@@ -163,9 +166,7 @@ async def _why_no_primary(address: str, url: str) -> str:
         parsed = await parse_uri(url)
         host, port = parsed["nodelist"][0]
         tls = {name: value for name, value in parsed["options"].items() if name.lower().startswith("tls")}
-        async with AsyncMongoClient(
-            host, port, directConnection=True, serverSelectionTimeoutMS=2000, timeoutMS=3000, **tls
-        ) as client:
+        async with AsyncMongoClient(host, port, directConnection=True, timeoutMS=1500, **tls) as client:
             hello: dict[str, Any] = await client.admin.command("hello")
     except (PyMongoError, ValueError):
         return (

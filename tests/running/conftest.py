@@ -39,15 +39,14 @@ def use_mongod(folder: Path) -> Iterator[Callable[[], Program]]:
         program.kill()
 
 
-@pytest.fixture
-def bare_mongod(tmp_path: Path) -> Iterator[Callable[..., int]]:
+@pytest.fixture(scope="module")
+def bare_mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., int]]:
     """Starts a server as an administrator might, with these arguments; returns its port."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: str) -> int:
         port = find_free_port()
-        data = tmp_path / f"bare{port}"
-        data.mkdir()
+        data = tmp_path_factory.mktemp("bare")
         places = ["--dbpath", str(data), "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket"]
         process = subprocess.Popen(
             [str(find_binary()), *places, "--wiredTigerCacheSizeGB", "0.25", *arguments],
