@@ -1,5 +1,6 @@
 """Field types that requests share: text that can be stored and shown, phones, times inside a sane range."""
 
+import re
 import unicodedata
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
@@ -93,9 +94,12 @@ def _sane_instant(value: datetime) -> datetime:
     return instant
 
 
+_STARTS_LIKE_A_DATE = re.compile(r"[0-9]{4}-")
+
+
 def _text_only(value: Any) -> Any:
-    """Numbers would be read as seconds or milliseconds since 1970, whichever fits: refuse to guess."""
-    if not isinstance(value, str | date):
+    """Numbers, as text too, would be read as seconds or milliseconds since 1970: refuse to guess."""
+    if not (isinstance(value, date) or (isinstance(value, str) and _STARTS_LIKE_A_DATE.match(value))):
         raise ValueError("must be an RFC 3339 text")
     return value
 
