@@ -142,10 +142,11 @@ class Appointment(Document):
                 unique=True,
                 partialFilterExpression={"active": True, "patient_id": {"$exists": True}},
             ),
+            # Any key is greater than an empty one. With `$type` here no search for a key would use the index.
             IndexModel(
                 [("created_by", ASCENDING), ("idempotency_key", ASCENDING)],
                 unique=True,
-                partialFilterExpression={"idempotency_key": {"$type": "string"}},
+                partialFilterExpression={"idempotency_key": {"$gt": ""}},
             ),
             IndexModel([("patient_id", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("doctor_id", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
