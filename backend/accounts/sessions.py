@@ -88,7 +88,8 @@ async def open_session(user: User, user_agent: str | None = None) -> TokenPair:
 async def refresh(token: str) -> TokenPair:
     """Exchanges a refresh token for a new pair; raises `RefreshTokenInvalid` or `RefreshTokenReused`.
 
-    Of two exchanges of one token one wins, and the other looks like the thief that it may be: the login ends.
+    Of two exchanges of one token at most one is answered with tokens, and the other looks like the thief that it
+    may be: the login ends.
     """
     now = utc_now()
     digest = _digest(token)
