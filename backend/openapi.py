@@ -1,8 +1,11 @@
 """The OpenAPI document as a product: what front-end developers read, and what clients are generated from."""
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from backend.core.errors import (
@@ -17,6 +20,7 @@ from backend.core.errors import (
     Unauthorized,
     ValidationErrorBody,
 )
+from backend.core.types import Request, Response
 
 TITLE = "Clinic appointment book"
 
@@ -85,8 +89,11 @@ def complete(document: dict[str, Any], *, public: set[str]) -> None:
             operation["security"] = [{}, *operation["security"]]  # better with a token, possible without
         operation["responses"] = dict(sorted(responses.items()))
     schemas = document["components"]["schemas"]
-    for name in _UNNEEDED:
-        schemas.pop(name, None)
+    for model in (*_models(Request), *_models(Response)):
+        extra = model.model_config.get("json_schema_extra")
+        if isinstance(extra, dict) and model.__name__ in schemas:
+            # FastAPI leaves out every null, also those that an example means.
+            schemas[model.__name__].update(extra)
     models = [(model, "serialization") for model in (ErrorBody, FieldFault, ValidationErrorBody)]
     _, definitions = models_json_schema(
         models,  # type: ignore[arg-type]  # a list of a literal
@@ -94,6 +101,12 @@ def complete(document: dict[str, Any], *, public: set[str]) -> None:
     )
     for name, schema in definitions["$defs"].items():
         schemas.setdefault(name, schema)
+
+
+def _models(root: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for model in root.__subclasses__():
+        yield model
+        yield from _models(model)
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -127,11 +140,8 @@ def _add(responses: dict[str, Any], error: type[DomainError]) -> None:
     response = responses.setdefault(str(error.status), {})
     content = response.setdefault("content", {}).setdefault("application/json", {})
     content["schema"] = _either(content.get("schema"), error.body.__name__)
-    example: dict[str, Any] = {"detail": error.detail, "error_code": error.code}
-    if error is Malformed:
-        example["errors"] = [{"loc": ["body", "email"], "msg": "Field required", "type": "missing"}]
     examples = content.setdefault("examples", {})
-    examples.setdefault(error.code, {"summary": error.code, "value": example})
+    examples.setdefault(error.code, {"summary": error.code, "value": error.example()})
     response["description"] = " or ".join(f"`{code}`" for code in examples)
 
 

@@ -13,11 +13,12 @@ import time
 from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 
 T = TypeVar("T")
 
@@ -27,11 +28,11 @@ ROOT = Path(__file__).parents[2]
 class ServerThread:
     """uvicorn as in production, but in a thread: tests can shift the clock and call services on its loop."""
 
-    def __init__(self, app: str) -> None:
+    def __init__(self, app: str | FastAPI, lifespan: Literal["on", "off"] = "on") -> None:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(app, http="httptools", log_config=None, access_log=False)
+        config = uvicorn.Config(app, http="httptools", lifespan=lifespan, log_config=None, access_log=False)
         self._server = uvicorn.Server(config)
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._thread = threading.Thread(target=self._serve, name="server", daemon=True)
