@@ -65,6 +65,11 @@ class NotReady(DomainError):
         """The usual body, and the state of each part."""
         return {**super().content(), **self.states}
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """With the usual cause."""
+        return {**super().example(), "database": "unreachable", "scheduler": "running"}
+
 
 class Now(Response):
     """The server's time."""

@@ -53,6 +53,11 @@ class SlotUnavailable(Conflict):
             "alternatives": [slot.model_dump(mode="json") for slot in self.alternatives],
         }
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """Nothing else is free."""
+        return {**super().example(), "alternatives": []}
+
 
 class SlotTaken(SlotUnavailable):
     """Every seat of the slot is held."""

@@ -57,8 +57,13 @@ class DomainError(Exception):
         super().__init__(self.detail)
 
     def content(self) -> dict[str, Any]:
-        """The JSON body. A subclass with more to say extends it together with `body`."""
+        """The JSON body. A subclass with more to say extends it together with `body` and `example`."""
         return {"detail": self.detail, "error_code": self.code}
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """The JSON body as the documentation shows it."""
+        return {"detail": cls.detail, "error_code": cls.code}
 
 
 class BadRequest(DomainError):
@@ -113,6 +118,12 @@ class Malformed(Unprocessable):
     detail = "The request doesn't have the right form."
     body = ValidationErrorBody
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """With one fault."""
+        fault = {"loc": ["body", "email"], "msg": "Field required", "type": "missing"}
+        return {**super().example(), "errors": [fault]}
+
 
 class TooLarge(DomainError):
     """The body is larger than any request of this API needs to be."""
@@ -148,11 +159,10 @@ def responses(*errors: type[DomainError]) -> dict[int | str, dict[str, Any]]:
         entry = found.setdefault(
             error.status, {"model": error.body, "content": {"application/json": {"examples": {}}}}
         )
-        if issubclass(error.body, entry["model"]):
-            entry["model"] = error.body
+        entry["model"] |= error.body
         entry["content"]["application/json"]["examples"][error.code] = {
             "summary": error.code,
-            "value": {"detail": error.detail, "error_code": error.code},
+            "value": error.example(),
         }
         codes = entry["content"]["application/json"]["examples"]
         entry["description"] = " or ".join(f"`{code}`" for code in codes)

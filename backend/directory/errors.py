@@ -125,3 +125,7 @@ class FieldNotAllowed(Forbidden):
 
     def content(self) -> dict[str, Any]:
         return {**super().content(), "fields": self.fields}
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        return {**super().example(), "fields": ["notes"]}

@@ -1,6 +1,7 @@
 """Changes of doctors and clinics that change the book: closures, opening hours, zones, who is active, names."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,9 @@ from backend.scheduling.errors import InThePast
 from backend.scheduling.facts import shown_names
 from backend.scheduling.hours import left_over
 from backend.scheduling.outcome import Outcome
-from backend.scheduling.reconcile import reconcile
+from backend.scheduling.reconcile import BookIsBusy, reconcile
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 4
 """Doctors of a clinic that are brought in line at the same time."""
@@ -136,7 +139,11 @@ async def _rename_on_appointments(query: dict[str, Any], names: dict[str, str]) 
 @doctors.doctor_created.connect
 async def _open_first_slots(doctor: User) -> None:
     """A new doctor can be booked at once."""
-    await reconcile(doctor.user_id)
+    try:
+        await reconcile(doctor.user_id)
+    except BookIsBusy:
+        # The doctor is made all the same; `extend_slots` finds one whose slots were never made.
+        log.warning("slots of the new doctor %s are made later", doctor.user_id)
 
 
 @user_renamed.connect

@@ -1,15 +1,17 @@
 """Routes that change doctors and clinics, and with them the book: each answers with what that has done."""
 
 from fastapi import APIRouter, status
+from pydantic import ConfigDict
 
 from backend.accounts.access import CurrentAdmin, FrontDesk
-from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
+from backend.accounts.errors import ChangedMeanwhile, EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.errors import responses
 from backend.core.types import Id
 from backend.directory import clinics, doctors
 from backend.directory.answers_people import DoctorDetail
 from backend.directory.answers_places import ClinicOut
 from backend.directory.errors import (
+    ClinicChangedMeanwhile,
     ClinicNotFound,
     ClinicTaken,
     ClosureNotFound,
@@ -32,17 +34,23 @@ doctors_router = APIRouter(prefix="/doctors/{doctor_id}", tags=["doctors"])
 class ClinicChanged(ClinicOut):
     """The clinic as it now is, and what the change has done to the book."""
 
+    model_config = ConfigDict(json_schema_extra=None)
+
     report: WithdrawalReport
 
 
 class DoctorChanged(DoctorDetail):
     """The doctor as he now is, and what the change has done to the book."""
 
+    model_config = ConfigDict(json_schema_extra=None)
+
     report: WithdrawalReport
 
 
 @clinics_router.patch(
-    "", summary="Change a clinic", responses=responses(ClinicNotFound, ClinicTaken, BookIsBusy)
+    "",
+    summary="Change a clinic",
+    responses=responses(ClinicNotFound, ClinicTaken, ClinicChangedMeanwhile, BookIsBusy),
 )
 async def update_clinic(clinic_id: Id, body: ClinicPatch, caller: CurrentAdmin) -> ClinicChanged:
     """New opening hours, another zone or horizon withdraw the slots that no longer fit and open those that now do;
@@ -97,7 +105,8 @@ async def delete_closure(clinic_id: Id, closure_id: Id, caller: FrontDesk) -> Wi
     "",
     summary="Change a doctor",
     responses=responses(
-        DoctorNotFound, EmailTaken, PhoneTaken, LicenseTaken, UnknownClinic, UnknownDepartment, BookIsBusy
+        *(DoctorNotFound, EmailTaken, PhoneTaken, LicenseTaken, ChangedMeanwhile),
+        *(UnknownClinic, UnknownDepartment, BookIsBusy),
     ),
 )
 async def update_doctor(doctor_id: Id, body: DoctorPatch, caller: CurrentAdmin) -> DoctorChanged:

@@ -167,8 +167,20 @@ class ScheduleChanged(ScheduleOut):
 class SpanIn(Request):
     """A stretch of time. RFC 3339 with an offset; the end is exclusive."""
 
-    start: Instant = Field(examples=["2026-12-24T00:00:00-05:00"])
-    end: Instant = Field(examples=["2026-12-27T00:00:00-05:00"])
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "start": "2026-12-24T00:00:00-05:00",
+                    "end": "2026-12-27T00:00:00-05:00",
+                    "reason": "Christmas",
+                }
+            ]
+        }
+    )
+
+    start: Instant
+    end: Instant
     reason: Text | None = None
 
     @model_validator(mode="after")

@@ -1,0 +1,111 @@
+"""Every error that a route can raise, as its source says, stands in its description; and no other."""
+
+from backend.accounts import errors as accounts
+from backend.app import app
+from backend.appointments.errors import AppointmentChanged
+from backend.core.errors import (
+    BadRequest,
+    DatabaseUnavailable,
+    DomainError,
+    Forbidden,
+    Malformed,
+    NotFound,
+    TooLarge,
+    Unauthorized,
+)
+from backend.core.pagination import BadCursor
+from backend.directory import errors as directory
+from tests.contract.document import OPERATIONS
+from tests.contract.raising import raised_by_routes
+
+CENTRAL = {
+    error.code for error in (BadRequest, TooLarge, Unauthorized, Forbidden, Malformed, DatabaseUnavailable)
+}
+"""What `backend.openapi` adds to all routes of a kind."""
+
+CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
+    # What the source seems to raise on a route, why it can't come there, and where.
+    (
+        accounts.UserNotFound,
+        "the user was read a moment before, and users are never deleted",
+        {"update_own_account", "update_patient", "deactivate_patient", "update_doctor", "deactivate_doctor"},
+    ),
+    (
+        accounts.LicenseTaken,
+        "only doctors have a licence",
+        {"register", "create_user", "update_user", "update_own_account", "create_patient", "update_patient"},
+    ),
+    (
+        accounts.DoctorNeedsProfile,
+        "the patient is no doctor, and the doctor has a profile",
+        {"register", "create_patient", "create_doctor"},
+    ),
+    (accounts.UnknownClinic, "a patient has no clinics", {"register", "create_patient"}),
+    (accounts.LastAdmin, "neither is an administrator", {"deactivate_patient", "deactivate_doctor"}),
+    (accounts.InvalidCredentials, "nobody can have ended an account this young", {"register"}),
+    *(
+        (error, "deactivating changes none of the fields that can collide", {"deactivate_doctor"})
+        for error in (
+            accounts.ChangedMeanwhile,
+            accounts.EmailTaken,
+            accounts.PhoneTaken,
+            accounts.LicenseTaken,
+        )
+    ),
+    (
+        directory.ClinicTaken,
+        "the name stays",
+        {"deactivate_clinic", "close_clinic", "delete_closure"},
+    ),
+    (directory.ClinicChangedMeanwhile, "the name stays", {"deactivate_clinic"}),
+    (directory.DepartmentTaken, "the name stays", {"deactivate_department"}),
+    (BadCursor, "the alternatives are a first page", {"book_appointment", "move_appointment"}),
+    (AppointmentChanged, "whoever holds the key is found, and is the answer", {"book_appointment"}),
+    (
+        AppointmentChanged,
+        "no version is asked for",
+        {"get_appointment_by_id", "get_appointment_calendar"},
+    ),
+    (
+        NotFound,
+        "clinics are never deleted",
+        {
+            *("confirm_appointment", "cancel_appointment", "check_in_appointment"),
+            *("complete_appointment", "mark_no_show", "correct_no_show"),
+        },
+    ),
+]
+
+
+def _excused(operation_id: str) -> set[str]:
+    return {error.code for error, _, operations in CANNOT_COME if operation_id in operations}
+
+
+RAISED = {
+    operation_id: {error.code for error in errors}
+    for operation_id, errors in raised_by_routes(app).items()
+    if operation_id in OPERATIONS
+}
+
+
+def test_every_error_that_a_route_can_raise_stands_in_its_description() -> None:
+    missing = {
+        operation_id: sorted(codes - OPERATIONS[operation_id].all_codes - _excused(operation_id))
+        for operation_id, codes in RAISED.items()
+    }
+    assert {operation_id: codes for operation_id, codes in missing.items() if codes} == {}
+
+
+def test_no_route_describes_an_error_that_it_never_raises() -> None:
+    invented = {
+        operation_id: sorted(OPERATIONS[operation_id].all_codes - codes - CENTRAL)
+        for operation_id, codes in RAISED.items()
+    }
+    assert {operation_id: codes for operation_id, codes in invented.items() if codes} == {}
+
+
+def test_every_excuse_is_needed() -> None:
+    for error, why, operations in CANNOT_COME:
+        for operation_id in operations:
+            needed = error.code in RAISED[operation_id] - OPERATIONS[operation_id].all_codes
+            assert needed, f"{operation_id} needs no excuse for {error.code}: {why}"
