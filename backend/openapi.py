@@ -101,6 +101,21 @@ def complete(document: dict[str, Any], *, public: set[str]) -> None:
     )
     for name, schema in definitions["$defs"].items():
         schemas.setdefault(name, schema)
+    document["components"]["schemas"] = _referred(schemas, start=document["paths"])
+
+
+def _referred(schemas: dict[str, Any], start: Any) -> dict[str, Any]:
+    """The schemas that are used. (What replaces a type in our fields leaves its own schema behind.)"""
+    found: set[str] = set()
+    new = _references(start)
+    while new:
+        found |= new
+        new = set().union(*(_references(schemas[name]) for name in new)) - found
+    return {name: schema for name, schema in schemas.items() if name in found}
+
+
+def _references(part: Any) -> set[str]:
+    return set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(part)))
 
 
 def _models(root: type[BaseModel]) -> Iterator[type[BaseModel]]:
