@@ -28,6 +28,7 @@ from backend.directory.documents import Clinic, Rules
 
 _OWES: dict[StepName, tuple[tuple[MessageKind, Recipient], ...]] = {
     StepName.CONFIRM: ((MessageKind.CONFIRMED, Recipient.DOCTOR),),
+    StepName.CANCEL: ((MessageKind.CANCELLED, Recipient.PATIENT),),
     StepName.NO_SHOW: (
         (MessageKind.NO_SHOW, Recipient.PATIENT),
         (MessageKind.NO_SHOW, Recipient.DOCTOR),
@@ -140,11 +141,11 @@ async def _write(
 
 def _owes(name: StepName, actor: Actor) -> tuple[tuple[MessageKind, Recipient], ...]:
     """The messages that a step owes: nobody is told what he has just done himself."""
-    if name is not StepName.CANCEL:
-        return _OWES.get(name, ())
-    if actor.role is ActorRole.PATIENT:
+    if name is StepName.CANCEL and actor.role is ActorRole.PATIENT:
         return ((MessageKind.CANCELLED_BY_PATIENT, Recipient.DOCTOR),)
-    return ((MessageKind.CANCELLED, Recipient.PATIENT),)
+    # A doctor acts on the own appointments only, and so is the doctor who would be told.
+    is_doctor = actor.role is ActorRole.DOCTOR
+    return tuple((kind, to) for kind, to in _OWES.get(name, ()) if not (is_doctor and to is Recipient.DOCTOR))
 
 
 async def _update(
