@@ -29,3 +29,9 @@ def clinic(run: Run[Any]) -> Clinic:
 def doctor(run: Run[Any], clinic: Clinic) -> Person:
     """Sees patients every day from 9:00 to 11:00, half an hour each."""
     return factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "11:00"))
+
+
+@pytest.fixture
+def free_doctor(run: Run[Any], clinic: Clinic) -> Person:
+    """Has no weekly hours."""
+    return factories.make_doctor(run, clinic, weekly_hours=[])

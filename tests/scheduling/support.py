@@ -166,3 +166,14 @@ def stored_slot(db: Db, slot: dict[str, Any]) -> dict[str, Any]:
     found = db["slots"].find_one({"_id": PydanticObjectId(slot["id"])})
     assert found is not None
     return found
+
+
+def ask_for_slot(doctor: Person, clinic: Clinic, start: str, **body: Any) -> httpx.Response:
+    """The doctor asks for a slot of his at a clinic."""
+    whose = {"doctor_id": doctor.id, "clinic_id": str(clinic.clinic_id)}
+    return doctor.client.post("/slots", json={**whose, "start": start, **body})
+
+
+def add_slot(doctor: Person, clinic: Clinic, wall_time: str, *, days: int = 0, **body: Any) -> Any:
+    """The doctor gets a slot of his at a clinic."""
+    return done(ask_for_slot(doctor, clinic, text(at(wall_time, days=days)), **body), 201)
