@@ -18,12 +18,11 @@ from backend.appointments.documents import (
     Status,
     StepName,
 )
-from backend.appointments.errors import AppointmentChanged, NotACorrection, PatientBusy
+from backend.appointments.errors import AppointmentChanged, AppointmentNotFound, NotACorrection, PatientBusy
 from backend.appointments.lifecycle import CORRECTIONS, TABLE, Rule, check
 from backend.appointments.seating import seats_above
 from backend.core.changes import changes
 from backend.core.clock import utc_now
-from backend.core.errors import NotFound
 from backend.directory.documents import Clinic, Rules
 
 _OWES: dict[StepName, tuple[tuple[MessageKind, Recipient], ...]] = {
@@ -40,7 +39,7 @@ async def rules_of(clinic_id: PydanticObjectId) -> Rules:
     """A clinic's policy in force."""
     clinic = await Clinic.get(clinic_id)
     if clinic is None:
-        raise NotFound
+        raise AppointmentNotFound
     return clinic.rules
 
 
