@@ -18,7 +18,7 @@ from pythonjsonlogger.json import JsonFormatter
 from backend.core.settings import settings
 
 FILE_BYTES = 10_000_000
-FILES = 5
+OLDER_FILES = 5
 
 _TOO_TALKATIVE = {
     "apscheduler": logging.WARNING,  # says twice a minute that it works
@@ -82,12 +82,12 @@ class _Stdout(logging.StreamHandler[TextIO]):
         raise AttributeError("it is always stdout")
 
 
-class _SharedFile(RotatingFileHandler):
+class SharedFile(RotatingFileHandler):
     """A rotating file that several processes write: a lock lets one of them rotate, the others reopen."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, largest: int = FILE_BYTES, older: int = OLDER_FILES) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(path, maxBytes=FILE_BYTES, backupCount=FILES, encoding="utf-8")
+        super().__init__(path, maxBytes=largest, backupCount=older, encoding="utf-8")
         self._lock_file = Path(f"{path}.lock").open("ab")  # noqa: SIM115 - open as long as the handler
 
     def emit(self, record: LogRecord) -> None:
@@ -121,9 +121,9 @@ def configure() -> None:
     """Sends everything to stdout and LOG_FILE. Calling it again replaces what it set up before."""
     handlers: list[logging.Handler] = [_Stdout()]
     if settings.LOG_FILE is not None:
-        handlers.append(_SharedFile(settings.LOG_FILE))
+        handlers.append(SharedFile(settings.LOG_FILE))
     root = logging.getLogger()
-    for old in [handler for handler in root.handlers if isinstance(handler, _Stdout | _SharedFile)]:
+    for old in [handler for handler in root.handlers if isinstance(handler, _Stdout | SharedFile)]:
         root.removeHandler(old)
         old.close()
     for handler in handlers:

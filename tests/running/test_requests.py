@@ -3,12 +3,14 @@
 import json
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from backend.app import create_app
+from backend.core import logs
 from tests.support.servers import ServerThread
 
 ORIGIN = "http://localhost:3000"
@@ -193,6 +195,21 @@ def test_a_fault_of_ours_has_the_shape_of_errors_and_is_logged_without_data(
     assert "in faulty" in line["exc_info"]
     assert "ValueError" in line["exc_info"]
     assert "what-a-patient-said" not in json.dumps(line)
+
+
+def test_a_log_file_that_several_processes_write_is_rotated_by_one_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "api.log"
+    writers = [logs.SharedFile(path, largest=1000, older=50) for _ in range(3)]
+    for number in range(300):
+        record = logging.LogRecord("test", logging.INFO, "", 0, f"line {number:04}", None, None)
+        writers[number % 3].emit(record)
+    for writer in writers:
+        writer.close()
+    files = sorted(path.parent.glob("api.log*"))
+    written = [line for file in files for line in file.read_text().splitlines()]
+    assert sorted(written) == [f"line {number:04}" for number in range(300)]
+    assert len(files) > 3
+    assert all(file.stat().st_size <= 1000 for file in files)
 
 
 def test_logging_is_set_up_once_however_often_the_application_is_built() -> None:

@@ -3,15 +3,18 @@
 `begin()` must come before anything imports `backend`: the settings are read then.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.core.mongod import Mongod  # knows no settings
+from backend.core.mongod import Mongod, MongodError  # knows no settings
 
 ROOT = Path(__file__).parents[2]
+
+_PREFIX = "clinic-tests-"
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Environment:
 
 def begin() -> Environment:
     """Starts `mongod`, with queries that no index serves forbidden, and sets the environment."""
-    mongod = Mongod(Path(tempfile.mkdtemp(prefix="clinic-tests-")), no_table_scan=True)
+    _end_those_left_behind()
+    mongod = Mongod(Path(tempfile.mkdtemp(prefix=_PREFIX)), no_table_scan=True)
     for line in (ROOT / ".env.example").read_text().splitlines():
         os.environ.pop(line.partition("=")[0], None)  # what the developer's shell sets is not ours
     environment = Environment(mongod=mongod, url=mongod.start(), database_name=f"test_{os.getpid()}")
@@ -43,3 +47,15 @@ def begin() -> Environment:
         LOG_LEVEL="WARNING",
     )
     return environment
+
+
+def _end_those_left_behind() -> None:
+    """Stops the databases of runs that were killed. One that is in use stays: it has other users."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(MongodError, OSError):
+            mongod = Mongod(folder)
+            if mongod.pid:
+                mongod.start()
+                mongod.release()
+                if mongod.pid is None:
+                    shutil.rmtree(folder, ignore_errors=True)
