@@ -1,0 +1,1 @@
+"""Counting: the dashboard and the doctors' statistics."""
