@@ -1,0 +1,120 @@
+"""Every declared index is on the server with its options, those that make the rules are spelled out once more."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from backend.documents import DOCUMENTS
+
+Db = Database[dict[str, Any]]
+
+Essence = tuple[list[tuple[str, Any]], dict[str, Any]]
+"""What two indexes are compared by: keys in order, and the options that change what they do."""
+
+OPTIONS = ("unique", "partialFilterExpression", "expireAfterSeconds", "sparse", "collation")
+
+
+def essence(index: dict[str, Any]) -> Essence:
+    """Of an index as it is declared, or as the server tells of it."""
+    options = {name: index[name] for name in OPTIONS if index.get(name) not in (None, False)}
+    return list(dict(index["key"]).items()), options
+
+
+DECLARED: list[tuple[str, Essence]] = [
+    (document.Settings.name, essence(index.document))
+    for document in DOCUMENTS
+    for index in getattr(document.Settings, "indexes", [])
+]
+
+
+def on_server(db: Db, collection: str) -> list[Essence]:
+    """The indexes of a collection but for that of `_id`."""
+    found = db[collection].index_information()
+    return [essence(dict(index)) for name, index in found.items() if name != "_id_"]
+
+
+@pytest.mark.parametrize(
+    ("collection", "index"),
+    DECLARED,
+    ids=[f"{name} {' '.join(field for field, _ in keys)}" for name, (keys, _) in DECLARED],
+)
+def test_a_declared_index_is_on_the_server_with_its_options(db: Db, collection: str, index: Essence) -> None:
+    assert index in on_server(db, collection)
+
+
+def test_no_declared_index_was_merged_with_another(db: Db) -> None:
+    declared = Counter(collection for collection, _ in DECLARED)
+    assert declared == {collection: len(on_server(db, collection)) for collection in declared}
+
+
+def test_every_collection_has_a_document(db: Db) -> None:
+    collections = {name for name in db.list_collection_names() if not name.startswith("system.")}
+    assert collections <= {document.Settings.name for document in DOCUMENTS}
+
+
+# The rules that are kept by nothing but an index: collection, keys, and the filter of a partial one.
+ACTIVE = {"active": True}
+RULES: list[tuple[str, dict[str, int], dict[str, Any] | None]] = [
+    # A doctor has no two slots in the same five minutes.
+    ("slots", {"doctor_id": 1, "ticks": 1}, {"is_active": True}),
+    # A patient is not in two places at once.
+    ("appointments", {"patient_id": 1, "ticks": 1}, {**ACTIVE, "patient_id": {"$exists": True}}),
+    # A seat is held once.
+    ("appointments", {"slot_id": 1, "seat": 1}, ACTIVE),
+    # A doctor sees so many patients a day.
+    ("appointments", {"doctor_id": 1, "clinic_day": 1, "day_seat": 1}, {**ACTIVE, "day_seat": {"$gte": 0}}),
+    # A retry is the same request.
+    ("appointments", {"created_by": 1, "idempotency_key": 1}, {"idempotency_key": {"$gt": ""}}),
+    # An e-mail address, a phone, a licence belong to one user.
+    ("users", {"email": 1}, {"email": {"$gt": ""}}),
+    ("users", {"phone": 1}, {"phone": {"$gt": ""}}),
+    ("users", {"doctor.license_number": 1}, {"doctor.license_number": {"$gt": ""}}),
+    # A clinic is known by name and city, a department by name.
+    ("clinics", {"name_key": 1, "city_key": 1}, None),
+    ("departments", {"name_key": 1}, None),
+    ("sessions", {"token_hash": 1}, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("collection", "keys", "where"), RULES, ids=[f"{name} {' '.join(keys)}" for name, keys, _ in RULES]
+)
+def test_a_rule_is_kept_by_a_unique_index(
+    db: Db, collection: str, keys: dict[str, int], where: dict[str, Any] | None
+) -> None:
+    (found,) = (
+        index
+        for index in db[collection].index_information().values()
+        if dict(index["key"]) == keys and index.get("unique")
+    )
+    assert found.get("partialFilterExpression") == where
+
+
+@pytest.mark.parametrize("collection", ["appointments", "sessions", "login_failures"])
+def test_what_has_expired_goes_by_itself(db: Db, collection: str) -> None:
+    (found,) = (
+        index for index in db[collection].index_information().values() if "expireAfterSeconds" in index
+    )
+    assert dict(found["key"]) == {"expires_at": 1}
+    assert found["expireAfterSeconds"] == 0
+
+
+def test_clinics_are_found_on_the_globe(db: Db) -> None:
+    assert "2dsphere" in {
+        kind for index in db["clinics"].index_information().values() for _, kind in index["key"]
+    }
+
+
+def test_no_other_index_is_unique(db: Db) -> None:
+    """A unique index that nobody knows of refuses what the rules allow."""
+    known = {(collection, repr(keys)) for collection, keys, _ in RULES}
+    for collection in {name for name, _ in DECLARED}:
+        for index in db[collection].index_information().values():
+            if index.get("unique"):
+                assert (collection, repr(dict(index["key"]))) in known
+
+
+def test_the_tests_server_refuses_a_query_that_no_index_serves(db: Db) -> None:
+    assert db.client.admin.command({"getParameter": 1, "notablescan": 1})["notablescan"] is True
