@@ -18,10 +18,10 @@ from backend.scheduling.slots import create_slot
 from tests import factories
 from tests.factories import Person, Run
 
-NOW = datetime(2026, 6, 1, 10, tzinfo=UTC)
-"""A Monday, 6:00 in New York (UTC-4)."""
+NOW = datetime(2037, 6, 1, 10, tzinfo=UTC)
+"""A Monday, 6:00 in New York (UTC-4). It lies ahead, so that MongoDB expires nothing by its own clock."""
 
-TEN = datetime(2026, 6, 1, 14, tzinfo=UTC)
+TEN = datetime(2037, 6, 1, 14, tzinfo=UTC)
 """10:00 in New York on that Monday."""
 
 MS = timedelta(milliseconds=1)

@@ -42,15 +42,15 @@ def test_a_patient_books_a_seat(book: Book, patient: Person) -> None:
         "clinic_name": book.clinic.name,
         "time_zone": "America/New_York",
         "slot_id": str(slot.id),
-        "start": "2026-06-01T14:00:00Z",
-        "end": "2026-06-01T14:30:00Z",
+        "start": "2037-06-01T14:00:00Z",
+        "end": "2037-06-01T14:30:00Z",
         "status": "scheduled",
         "reason": "Yearly check-up",
         "notes": None,
         "version": 1,
         "cancelled_at": None,
         "created_by": patient.id,
-        "created_at": "2026-06-01T10:00:00Z",
+        "created_at": "2037-06-01T10:00:00Z",
     }
     assert {name: appointment[name] for name in shown} == shown
     assert done(patient.client.get(f"/appointments/{appointment['id']}")) == appointment
@@ -71,12 +71,12 @@ def test_the_history_begins_with_the_booking(book: Book, patient: Person, nurse:
         {
             "step": "book",
             "status": "scheduled",
-            "at": "2026-06-01T10:00:00Z",
+            "at": "2037-06-01T10:00:00Z",
             "by": patient.id,
             "by_name": patient.user.name,
             "by_role": "patient",
             "reason": None,
-            "start": "2026-06-01T14:00:00Z",
+            "start": "2037-06-01T14:00:00Z",
         }
     ]
     by_nurse = booked(nurse, second, patient_id=patient.id)

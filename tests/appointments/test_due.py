@@ -51,7 +51,7 @@ def test_a_no_show_is_marked_when_the_grace_is_over(
     assert marked["history"][-1] == {
         "step": "no_show",
         "status": "no_show",
-        "at": "2026-06-01T14:15:00Z",
+        "at": "2037-06-01T14:15:00Z",
         "by": None,
         "by_name": "system",
         "by_role": "system",

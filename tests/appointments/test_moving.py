@@ -45,7 +45,7 @@ def test_an_appointment_moves(book: Book, patient: Person) -> None:
     appointment = booked(patient, first, reason="Pain")
     moved = done(move(patient, appointment, second))
     assert moved["slot_id"] == str(second.id)
-    assert (moved["start"], moved["end"]) == ("2026-06-01T15:00:00Z", "2026-06-01T15:45:00Z")
+    assert (moved["start"], moved["end"]) == ("2037-06-01T15:00:00Z", "2037-06-01T15:45:00Z")
     unchanged = ("id", "patient_id", "patient_name", "reason", "created_by", "created_at", "status")
     assert {name: moved[name] for name in unchanged} == {name: appointment[name] for name in unchanged}
     assert moved["version"] == 2
@@ -106,9 +106,9 @@ def test_the_history_says_who_moved_it_and_where_it_was(
     assert steps_of(moved) == [("book", "scheduled", "patient"), ("move", "scheduled", "nurse")]
     last = moved["history"][1]
     assert (last["by"], last["by_name"]) == (nurse.id, nurse.user.name)
-    assert (last["at"], last["start"]) == ("2026-06-01T12:00:00Z", "2026-06-01T14:30:00Z")
+    assert (last["at"], last["start"]) == ("2037-06-01T12:00:00Z", "2037-06-01T14:30:00Z")
     assert moved["updated_at"] == last["at"]
-    assert moved["history"][0]["start"] == "2026-06-01T14:00:00Z"
+    assert moved["history"][0]["start"] == "2037-06-01T14:00:00Z"
 
 
 def test_an_appointment_moves_to_another_doctor_and_clinic(
@@ -123,7 +123,7 @@ def test_an_appointment_moves_to_another_doctor_and_clinic(
     assert (moved["doctor_id"], moved["doctor_name"]) == (doctor.id, doctor.user.name)
     assert (moved["clinic_id"], moved["clinic_name"]) == (str(elsewhere.id), elsewhere.name)
     assert (moved["specialty"], moved["time_zone"]) == ("Neurology", "Pacific/Auckland")
-    assert stored(db, moved)["clinic_day"] == "2026-06-02"
+    assert stored(db, moved)["clinic_day"] == "2037-06-02"
     assert done(doctor.client.get(f"/appointments/{moved['id']}"))["id"] == moved["id"]
     answer = book.doctor.client.get(f"/appointments/{moved['id']}")
     refused(answer, 404, "APPOINTMENT_NOT_FOUND")

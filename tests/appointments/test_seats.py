@@ -46,7 +46,7 @@ def test_a_slot_for_three_takes_three(
 ) -> None:
     slot = book.slot(capacity=3)
     for number, person in enumerate(patients_placed(run, *places, capacity=3)):
-        assert free(api, book) == {"2026-06-01T14:00:00Z": 3 - number}
+        assert free(api, book) == {"2037-06-01T14:00:00Z": 3 - number}
         booked(person, slot)
     assert free(api, book) == {}
     for person in make_patients(run, 3):
@@ -84,7 +84,7 @@ def test_a_doctors_day_is_full(
     people = make_patients(run, 2)
     for person, slot in zip(people, slots, strict=False):
         booked(person, slot)
-    assert set(free(api, doctors)) == {"2026-06-02T14:00:00Z", "2026-06-02T14:30:00Z"}
+    assert set(free(api, doctors)) == {"2037-06-02T14:00:00Z", "2037-06-02T14:30:00Z"}
     for slot in slots[2:]:
         body = refused(try_booking(patient, slot), 409, "DAY_FULL")
         assert [offer["id"] for offer in body["alternatives"]] == [str(s.id) for s in tomorrow]
@@ -173,7 +173,7 @@ def test_a_slot_that_was_withdrawn_and_opened_again_deals_no_seat_twice(
         assert free(api, book) == {}
         refused(try_booking(*make_patients(run, 1), slot), 409, "SLOT_NOT_OPEN")
         done(book.doctor.client.delete(away))
-        assert free(api, book) == {"2026-06-01T14:00:00Z": 1}
+        assert free(api, book) == {"2037-06-01T14:00:00Z": 1}
     third, fourth = patients_placed(run, places[0], 0, capacity=3)
     booked(third, slot)
     refused(try_booking(fourth, slot), 409, "SLOT_TAKEN")
@@ -196,7 +196,7 @@ def test_whoever_is_booked_stays_when_the_slot_is_withdrawn_and_may_leave(
     done(take(run, one, first, "cancel"))
     refused(try_booking(three, slot), 409, "SLOT_NOT_OPEN")
     done(book.doctor.client.delete(away))
-    assert free(api, book) == {"2026-06-01T14:00:00Z": 1}
+    assert free(api, book) == {"2037-06-01T14:00:00Z": 1}
     booked(three, slot)
     refused(try_booking(one, slot), 409, "SLOT_TAKEN")
 
@@ -218,7 +218,7 @@ class Mondays:
     def today(self) -> dict[str, Any] | None:
         """This Monday's slot, if it has a free seat."""
         slots = done(self._api.get("/slots", params={"doctor_id": self.doctor.id, "limit": 1}))["items"]
-        return slots[0] if slots[0]["start"] == "2026-06-01T14:00:00Z" else None
+        return slots[0] if slots[0]["start"] == "2037-06-01T14:00:00Z" else None
 
 
 @pytest.mark.parametrize("places", [(0, 1), (0, 2), (1, 2)])

@@ -38,7 +38,7 @@ def fill(book: Book, day: int, count: int, patient: Person, *, cancelled: bool =
     zone = ZoneInfo(book.clinic.time_zone)
     for number in range(count):
         minutes = 0 if number == 0 else 24 * 60 - 30 * number
-        start = datetime(2026, 6, day, tzinfo=zone) + timedelta(minutes=minutes)
+        start = datetime(2037, 6, day, tzinfo=zone) + timedelta(minutes=minutes)
         appointment = booked(patient, book.slot(start.astimezone(UTC)))
         if cancelled:
             done(patient.client.post(f"/appointments/{appointment['id']}/cancel"))
@@ -48,13 +48,13 @@ def fill(book: Book, day: int, count: int, patient: Person, *, cancelled: bool =
     ("moment", "in_auckland", "in_honolulu"),
     [
         # The 3rd, 21:00 in Auckland; the 2nd, 23:00 in Honolulu.
-        (datetime(2026, 6, 3, 9, tzinfo=UTC), (1, 2), (4, 3)),
+        (datetime(2037, 6, 3, 9, tzinfo=UTC), (1, 2), (4, 3)),
         # Midnight in Honolulu: the 3rd in both.
-        (datetime(2026, 6, 3, 9, 59, 59, 999_000, tzinfo=UTC), (1, 2), (4, 3)),
-        (datetime(2026, 6, 3, 10, tzinfo=UTC), (1, 2), (3, 5)),
+        (datetime(2037, 6, 3, 9, 59, 59, 999_000, tzinfo=UTC), (1, 2), (4, 3)),
+        (datetime(2037, 6, 3, 10, tzinfo=UTC), (1, 2), (3, 5)),
         # Midnight in Auckland: the 4th there, the 3rd in Honolulu.
-        (datetime(2026, 6, 3, 11, 59, 59, 999_000, tzinfo=UTC), (1, 2), (3, 5)),
-        (datetime(2026, 6, 3, 12, tzinfo=UTC), (2, 6), (3, 5)),
+        (datetime(2037, 6, 3, 11, 59, 59, 999_000, tzinfo=UTC), (1, 2), (3, 5)),
+        (datetime(2037, 6, 3, 12, tzinfo=UTC), (2, 6), (3, 5)),
     ],
 )
 def test_today_is_each_clinics_own(
@@ -82,8 +82,8 @@ def test_today_is_each_clinics_own(
 @pytest.mark.parametrize(
     ("zone", "moment", "today"),
     [
-        ("Pacific/Kiritimati", datetime(2026, 6, 3, 20, tzinfo=UTC), 4),  # 14 hours ahead
-        ("Pacific/Pago_Pago", datetime(2026, 6, 5, 5, tzinfo=UTC), 4),  # 11 hours behind
+        ("Pacific/Kiritimati", datetime(2037, 6, 3, 20, tzinfo=UTC), 4),  # 14 hours ahead
+        ("Pacific/Pago_Pago", datetime(2037, 6, 5, 5, tzinfo=UTC), 4),  # 11 hours behind
     ],
 )
 def test_the_next_seven_days_reach_as_far_in_the_farthest_zones(

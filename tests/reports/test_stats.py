@@ -60,12 +60,12 @@ def test_appointments_are_counted_by_status_and_day(open_in: OpenIn, admin: Pers
         booked(patient, tomorrow)
     assert stats(admin, book.doctor)["items"] == [
         {
-            "period": "2026-06-01",
+            "period": "2037-06-01",
             **{"scheduled": 1, "confirmed": 1, "checked_in": 1, "completed": 1},
             **{"no_show": 1, "cancelled": 2, "total": 7},
         },
         {
-            "period": "2026-06-02",
+            "period": "2037-06-02",
             **{"scheduled": 2, "confirmed": 0, "checked_in": 0, "completed": 0},
             **{"no_show": 0, "cancelled": 0, "total": 2},
         },
@@ -79,11 +79,11 @@ def test_a_day_and_a_month_end_at_midnight_where_the_clinic_is(
     open_in: OpenIn, admin: Person, patient: Person, zone: str
 ) -> None:
     book = open_in(zone)
-    for moment in ((2026, 6, 30, 0, 0), (2026, 6, 30, 23, 30), (2026, 7, 1, 0, 0), (2026, 7, 1, 0, 30)):
+    for moment in ((2037, 6, 30, 0, 0), (2037, 6, 30, 23, 30), (2037, 7, 1, 0, 0), (2037, 7, 1, 0, 30)):
         booked(patient, book.slot(local(zone, *moment)))
-    asked = {"from": "2026-06-01", "to": "2026-07-31"}
-    assert totals(stats(admin, book.doctor, **asked)) == {"2026-06-30": 2, "2026-07-01": 2}
-    assert totals(stats(admin, book.doctor, **asked, group_by="month")) == {"2026-06": 2, "2026-07": 2}
+    asked = {"from": "2037-06-01", "to": "2037-07-31"}
+    assert totals(stats(admin, book.doctor, **asked)) == {"2037-06-30": 2, "2037-07-01": 2}
+    assert totals(stats(admin, book.doctor, **asked, group_by="month")) == {"2037-06": 2, "2037-07": 2}
 
 
 def test_a_doctor_of_two_clinics_is_counted_in_the_calendar_of_each(
@@ -91,10 +91,10 @@ def test_a_doctor_of_two_clinics_is_counted_in_the_calendar_of_each(
 ) -> None:
     here, there = open_in("Pacific/Honolulu").clinic, open_in("Pacific/Auckland").clinic
     doctor = factories.make_doctor(run, here, clinic_ids=[here.clinic_id, there.clinic_id], weekly_hours=[])
-    moment = local("Pacific/Honolulu", 2026, 6, 3, 12, 0)  # 10:00 on the 4th in Auckland
+    moment = local("Pacific/Honolulu", 2037, 6, 3, 12, 0)  # 10:00 on the 4th in Auckland
     booked(patient, Book(run=run, clinic=here, doctor=doctor).slot(moment))
     booked(patient, Book(run=run, clinic=there, doctor=doctor).slot(moment + HOUR))
-    assert totals(stats(admin, doctor)) == {"2026-06-03": 1, "2026-06-04": 1}
+    assert totals(stats(admin, doctor)) == {"2037-06-03": 1, "2037-06-04": 1}
 
 
 def test_both_days_of_a_range_are_counted(open_in: OpenIn, admin: Person, patient: Person) -> None:
@@ -105,15 +105,15 @@ def test_both_days_of_a_range_are_counted(open_in: OpenIn, admin: Person, patien
     def days(**params: str) -> list[str]:
         return list(totals(stats(admin, book.doctor, **params)))
 
-    every = ["2026-06-01", "2026-06-02", "2026-06-03", "2026-06-04", "2026-06-05"]
+    every = ["2037-06-01", "2037-06-02", "2037-06-03", "2037-06-04", "2037-06-05"]
     assert days() == every
-    assert days(**{"from": "2026-06-02", "to": "2026-06-04"}) == every[1:4]
-    assert days(**{"from": "2026-06-03", "to": "2026-06-03"}) == every[2:3]
-    assert days(**{"from": "2026-06-04"}) == every[3:]
-    assert days(to="2026-06-02") == every[:2]
-    assert days(**{"from": "2026-06-05", "to": "2026-06-01"}) == []
-    months = stats(admin, book.doctor, group_by="month", **{"from": "2026-06-02", "to": "2026-06-03"})
-    assert totals(months) == {"2026-06": 2}, "a month counts only its days within the range"
+    assert days(**{"from": "2037-06-02", "to": "2037-06-04"}) == every[1:4]
+    assert days(**{"from": "2037-06-03", "to": "2037-06-03"}) == every[2:3]
+    assert days(**{"from": "2037-06-04"}) == every[3:]
+    assert days(to="2037-06-02") == every[:2]
+    assert days(**{"from": "2037-06-05", "to": "2037-06-01"}) == []
+    months = stats(admin, book.doctor, group_by="month", **{"from": "2037-06-02", "to": "2037-06-03"})
+    assert totals(months) == {"2037-06": 2}, "a month counts only its days within the range"
 
 
 def test_the_usual_range_is_a_month_back_and_a_month_ahead(open_in: OpenIn, admin: Person) -> None:
@@ -123,26 +123,26 @@ def test_the_usual_range_is_a_month_back_and_a_month_ahead(open_in: OpenIn, admi
         body = stats(admin, doctor, **params)
         return body["first_day"], body["last_day"]
 
-    assert span() == ("2026-05-02", "2026-07-01")
-    assert span(to="2026-06-15") == ("2026-05-16", "2026-06-15")
-    assert span(**{"from": "2026-05-20"}) == ("2026-05-20", "2026-07-01")
-    assert span(**{"from": "2026-08-01"}) == ("2026-08-01", "2026-08-31")
+    assert span() == ("2037-05-02", "2037-07-01")
+    assert span(to="2037-06-15") == ("2037-05-16", "2037-06-15")
+    assert span(**{"from": "2037-05-20"}) == ("2037-05-20", "2037-07-01")
+    assert span(**{"from": "2037-08-01"}) == ("2037-08-01", "2037-08-31")
 
 
 def test_a_range_has_a_limit(open_in: OpenIn, admin: Person) -> None:
     doctor = open_in("America/New_York").doctor
     path = f"/doctors/{doctor.id}/stats"
-    first = {"from": "2026-01-01"}
-    done(admin.client.get(path, params={**first, "to": "2027-01-02"}))
-    refused(admin.client.get(path, params={**first, "to": "2027-01-03"}), 422, "RANGE_TOO_LONG")
+    first = {"from": "2037-01-01"}
+    done(admin.client.get(path, params={**first, "to": "2038-01-02"}))
+    refused(admin.client.get(path, params={**first, "to": "2038-01-03"}), 422, "RANGE_TOO_LONG")
     refused(admin.client.get(path, params={"from": "1900-01-01"}), 422, "RANGE_TOO_LONG")
     by_month = {**first, "group_by": "month"}
-    done(admin.client.get(path, params={**by_month, "to": "2036-01-07"}))
-    refused(admin.client.get(path, params={**by_month, "to": "2036-01-10"}), 422, "RANGE_TOO_LONG")
+    done(admin.client.get(path, params={**by_month, "to": "2047-01-07"}))
+    refused(admin.client.get(path, params={**by_month, "to": "2047-01-10"}), 422, "RANGE_TOO_LONG")
 
 
 @pytest.mark.parametrize(
-    "day", ["1899-12-31", "2200-01-01", "9999-12-31", "0001-01-01", "2026-02-30", "x", ""]
+    "day", ["1899-12-31", "2200-01-01", "9999-12-31", "0001-01-01", "2037-02-30", "x", ""]
 )
 def test_a_day_that_makes_no_sense_is_refused(open_in: OpenIn, admin: Person, day: str) -> None:
     doctor = open_in("America/New_York").doctor
@@ -155,7 +155,7 @@ def test_a_day_that_makes_no_sense_is_refused(open_in: OpenIn, admin: Person, da
 def test_the_first_and_the_last_day_of_all_are_counted(open_in: OpenIn, admin: Person, day: str) -> None:
     doctor = open_in("America/New_York").doctor
     assert stats(admin, doctor, **{"from": day, "to": day})["items"] == []
-    if day > "2026":
+    if day > "2037":
         assert stats(admin, doctor, **{"from": day})["items"] == []
     else:
         assert stats(admin, doctor, to=day)["items"] == []
@@ -186,7 +186,7 @@ def test_the_numbers_are_for_the_doctor_his_nurses_and_administrators(
 def test_one_doctors_numbers_hold_nobody_elses(open_in: OpenIn, admin: Person, patient: Person) -> None:
     one, other = open_in("America/New_York"), open_in("America/New_York")
     booked(patient, one.slot())
-    assert totals(stats(admin, one.doctor)) == {"2026-06-01": 1}
+    assert totals(stats(admin, one.doctor)) == {"2037-06-01": 1}
     assert totals(stats(admin, other.doctor)) == {}
 
 
