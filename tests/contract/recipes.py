@@ -131,7 +131,7 @@ def my_address(world: World) -> Call:
 
 
 def a_patient(world: World) -> Call:
-    return call(patient_id=factories.make_user(world.run, Role.PATIENT).id)
+    return call(patient_id=world.new_patient().id)
 
 
 def my_week(world: World) -> Call:

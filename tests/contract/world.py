@@ -16,7 +16,7 @@ from backend.appointments.actors import Actor
 from backend.appointments.documents import Appointment
 from backend.core import clock
 from backend.directory.departments import create_department
-from backend.directory.documents import Clinic, Department
+from backend.directory.documents import Clinic, Department, Policy
 from backend.scheduling import changes, hours
 from backend.scheduling.slots import create_slot
 from tests import factories
@@ -28,6 +28,9 @@ NOW = datetime(2030, 6, 3, 14, tzinfo=UTC)
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
+
+_SHORT_BOOK = Policy(horizon_days=20)
+"""Enough for what the tests do, and quickly filled."""
 
 NOTHING = "5f0000000000000000000000"
 """An id that nothing has."""
@@ -64,17 +67,18 @@ class World:
         self.run = run
         self.caller: Person | None = None
         self._numbers = itertools.count(1)
+        self._times = itertools.count()
         self._slots: dict[tuple[PydanticObjectId, int], str] = {}
-        self.clinic: Clinic = factories.make_clinic(run)
+        self.clinic: Clinic = factories.make_clinic(run, policy=_SHORT_BOOK)
         self.doctor = factories.make_doctor(run, self.clinic, weekly_hours=[])
         self.nurse = factories.make_nurse(run, self.clinic)
-        self.patient = factories.make_user(run, Role.PATIENT)
+        self.patient = self.new_patient()
         self.admin = factories.make_user(run, Role.ADMIN)
 
     @cached_property
     def elsewhere(self) -> Clinic:
         """A clinic where neither the doctor nor the nurse works."""
-        return factories.make_clinic(self.run)
+        return factories.make_clinic(self.run, policy=_SHORT_BOOK)
 
     @cached_property
     def other_doctor(self) -> Person:
@@ -84,6 +88,10 @@ class World:
     @cached_property
     def other_patient(self) -> Person:
         """A patient whom no caller is."""
+        return self.new_patient()
+
+    def new_patient(self) -> Person:
+        """Another patient."""
         return factories.make_user(self.run, Role.PATIENT)
 
     def person(self, role: str) -> Person | None:
@@ -107,7 +115,7 @@ class World:
         """The caller, if a patient; else a new patient."""
         if self.caller is not None and self.caller.user.role is Role.PATIENT:
             return self.caller
-        return factories.make_user(self.run, Role.PATIENT)
+        return self.new_patient()
 
     def department(self) -> Department:
         """A new one."""
@@ -115,8 +123,9 @@ class World:
         return made
 
     def time(self) -> datetime:
-        """The start of half an hour that nothing has taken, tomorrow from 9:00 in New York on."""
-        return NOW + DAY + (self.number * 30 - 90) * MINUTE
+        """The start of half an hour that nothing has taken, from tomorrow 8:00 in New York on."""
+        days, half_hours = divmod(next(self._times), 24)
+        return NOW + (days + 1) * DAY + (half_hours * 30 - 120) * MINUTE
 
     def slot(self, minutes: int, doctor: Person | None = None, clinic: Clinic | None = None) -> str:
         """A slot of half an hour for many patients, so long from now. Made once."""
