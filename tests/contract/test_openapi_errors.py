@@ -9,7 +9,6 @@ from backend.core.errors import (
     DomainError,
     Forbidden,
     Malformed,
-    NotFound,
     TooLarge,
     Unauthorized,
 )
@@ -65,14 +64,6 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
         AppointmentChanged,
         "no version is asked for",
         {"get_appointment_by_id", "get_appointment_calendar"},
-    ),
-    (
-        NotFound,
-        "clinics are never deleted",
-        {
-            *("confirm_appointment", "cancel_appointment", "check_in_appointment"),
-            *("complete_appointment", "mark_no_show", "correct_no_show"),
-        },
     ),
 ]
 
