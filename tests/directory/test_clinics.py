@@ -4,7 +4,6 @@ from typing import Any
 
 import httpx
 import pytest
-from pymongo.database import Database
 
 from backend.directory.documents import Clinic
 from tests.directory.support import NOWHERE, at_once, changed, code, faults, made, new_clinic, read
@@ -272,7 +271,7 @@ def test_of_clinics_renamed_at_once_to_one_name_one_is_renamed(admin: Person, ap
     assert sorted(map(code, answers), key=str) == [(200, None), *[(409, "CLINIC_TAKEN")] * 3]
 
 
-def test_what_is_not_sent_stays_and_null_empties(admin: Person, db: Database[Any]) -> None:
+def test_what_is_not_sent_stays_and_null_empties(admin: Person, db: Any) -> None:
     clinic = made(
         admin.client,
         "/clinics",

@@ -147,9 +147,13 @@ def test_a_patient_changes_nothing_of_the_staffs(
     patient: Person, doctor: Person, db: Any, value: str
 ) -> None:
     before = db.users.find_one({"_id": patient.object_id})
-    theirs = {"notes": "Nice.", "medical_history": "Healthy.", "assigned_doctor_id": doctor.id}
+    theirs: dict[str, Any] = {
+        "notes": "Nice.",
+        "medical_history": "Healthy.",
+        "assigned_doctor_id": doctor.id,
+    }
     if value == "null":
-        theirs = dict.fromkeys(theirs, None)  # type: ignore[arg-type]
+        theirs = dict.fromkeys(theirs, None)
 
     answer = patient.client.patch(f"/patients/{patient.id}", json={"address": "Here", **theirs})
 
