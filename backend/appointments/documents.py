@@ -108,6 +108,9 @@ class Appointment(Document):
     time_zone: str
     slot_id: PydanticObjectId
     seat: int
+    kept_seat: int | None = Field(
+        default=None, description="The seat once more: a withdrawal moves `seat` on first, then this."
+    )
     day_seat: int | None = None
     start: datetime
     end: datetime

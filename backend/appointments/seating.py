@@ -41,9 +41,10 @@ async def seat_in(
             return await write(seat)
         except DuplicateKeyError as error:
             broken = (error.details or {}).get("keyPattern", {})
-            if "seat" in broken and slot.capacity == 1:
+            is_seat = "seat" in broken or "kept_seat" in broken
+            if is_seat and slot.capacity == 1:
                 raise SlotTaken from None
-            if "seat" in broken or "day_seat" in broken:
+            if is_seat or "day_seat" in broken:
                 seat = await _free_seat(slot, patient_id, moving)
             elif "ticks" in broken:
                 raise PatientBusy from None
@@ -77,8 +78,10 @@ async def _free_seat(slot: Slot, patient_id: PydanticObjectId, moving: Appointme
     place = _place_of(patient_id)
     holders = SeatHolder.get_pymongo_collection()
     own = moving.id if moving else None
-    in_slot = holders.find({"slot_id": slot.id, "active": True}, {"seat": 1})
-    taken = {row["seat"] async for row in in_slot if row["_id"] != own}
+    in_slot = holders.find({"slot_id": slot.id, "active": True}, {"seat": 1, "kept_seat": 1})
+    taken = {
+        seat async for row in in_slot if row["_id"] != own for seat in (row["seat"], row.get("kept_seat"))
+    }
     seat = _free_one(range(slot.first_seat, slot.first_seat + slot.capacity), taken, place)
     if seat is None:
         raise SlotTaken

@@ -35,6 +35,10 @@ _OWES: dict[StepName, tuple[tuple[MessageKind, Recipient], ...]] = {
 }
 
 
+_OUT_OF_LINE = {"kept_seat": None, "day_seat": None}
+"""A correction asks for none of what bookings compete for but the patient's time."""
+
+
 async def rules_of(clinic_id: PydanticObjectId) -> Rules:
     """A clinic's policy in force."""
     clinic = await Clinic.get(clinic_id)
@@ -83,7 +87,7 @@ async def correct_no_show(appointment: Appointment, actor: Actor, *, to: Status)
     for seat in seats_above(appointment.seat):
         try:
             return await _write(
-                appointment, StepName.CORRECT, rule, actor, fields={"seat": seat, "day_seat": None}
+                appointment, StepName.CORRECT, rule, actor, fields={**_OUT_OF_LINE, "seat": seat}
             )
         except DuplicateKeyError as error:
             if "ticks" in (error.details or {}).get("keyPattern", {}):

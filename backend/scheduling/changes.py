@@ -15,7 +15,7 @@ from backend.core.clock import utc_now
 from backend.directory import clinics, doctors
 from backend.directory.documents import Clinic, Closure
 from backend.scheduling import seats
-from backend.scheduling.documents import SeatHolder, Slot
+from backend.scheduling.documents import SeatHolder, Slot, SlotState
 from backend.scheduling.errors import InThePast
 from backend.scheduling.facts import shown_names
 from backend.scheduling.hours import left_over
@@ -121,6 +121,7 @@ async def _refresh_slots(of_doctors: list[User], at_clinics: list[Clinic]) -> No
                     "doctor_id": doctor.user_id,
                     "clinic_id": clinic.clinic_id,
                     "is_active": True,
+                    "state": {"$ne": SlotState.CLOSING},  # is given its names when it opens again
                     "start": {"$gt": utc_now()},
                 },
                 {**changes(_without_zone(shown_names(doctor, clinic))), "$inc": {"revision": 1}},

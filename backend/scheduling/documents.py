@@ -112,11 +112,13 @@ class Leave(Document):
 class SeatHolder(Document):
     """What holds a seat: an appointment, or a block that a withdrawal put there. Both lie in `appointments`.
 
-    Scheduling sees no more of an appointment than this. A block has the first three fields and `expires_at`.
+    Scheduling sees no more of an appointment than this. A block has a slot, a seat, and `expires_at`. The
+    `kept_seat` of an appointment is its seat, but for the moment in which a withdrawal moves it on: see `seats`.
     """
 
     slot_id: PydanticObjectId
     seat: int
+    kept_seat: int | None = None
     active: bool
     expires_at: datetime | None = None
     patient_id: PydanticObjectId | None = None
@@ -139,6 +141,11 @@ class SeatHolder(Document):
                 [("slot_id", ASCENDING), ("seat", ASCENDING)],
                 unique=True,
                 partialFilterExpression={"active": True},
+            ),
+            IndexModel(
+                [("slot_id", ASCENDING), ("kept_seat", ASCENDING)],
+                unique=True,
+                partialFilterExpression={"active": True, "kept_seat": {"$gte": 0}},
             ),
             IndexModel(
                 [("doctor_id", ASCENDING), ("clinic_day", ASCENDING), ("day_seat", ASCENDING)],

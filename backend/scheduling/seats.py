@@ -3,9 +3,11 @@
 A booking reads its slot, then inserts itself under the unique index on (slot_id, seat). A withdrawal may come
 between the two. It therefore takes every seat of the slot's round with a block. Where an appointment holds the
 seat, the appointment steps over to the next round first (that round isn't open, so nobody else can be there),
-and the block takes the seat it left. Once each seat of the round has a block, no booking that read the slot
-before can be written, now or later: blocks don't leave, and what cancels or moves away gives back a seat of a
-round that nobody has been shown.
+and the block takes the seat it left. In between nobody else can: a booking writes its seat into `kept_seat` too,
+which is unique as well, and the appointment that steps over keeps it there until the block is written.
+
+Once each seat of the round has a block, no booking that read the slot before can be written, now or later:
+blocks don't leave, and what cancels or moves away gives back a seat of a round that nobody has been shown.
 """
 
 from collections import Counter
@@ -57,13 +59,20 @@ async def take_all(slots: Sequence[Slot]) -> None:
         for slot in slots
         for seat in range(slot.first_seat, slot.first_seat + slot.capacity)
     ]
+    left: list[dict[str, Any]] = []
     while wanted:
         await _block(wanted)
-        wanted = []
+        for holder in left:
+            await _let_go(holder)
+        wanted, left = [], []
         for holder in await _appointments(rounds):
-            if holder["seat"] < rounds[holder["slot_id"]] + SEATS_PER_ROUND:
-                steps[holder["slot_id"]] = await _step_over(holder, steps[holder["slot_id"]])
-                wanted.append((holder["slot_id"], holder["seat"]))
+            slot_id, next_round = holder["slot_id"], rounds[holder["slot_id"]] + SEATS_PER_ROUND
+            if holder["seat"] < next_round:
+                steps[slot_id] = await _step_over(holder, steps[slot_id])
+                wanted.append((slot_id, holder["seat"]))
+            if holder.get("kept_seat", next_round) < next_round:
+                wanted.append((slot_id, holder["kept_seat"]))
+                left.append(holder)
 
 
 async def booked_in(slot_ids: Iterable[PydanticObjectId]) -> set[PydanticObjectId]:
@@ -97,7 +106,7 @@ async def _appointments(rounds: Mapping[PydanticObjectId, int]) -> list[dict[str
     """The active appointments in slots (blocks have no patient), leaving out rounds before the given ones."""
     rows = SeatHolder.get_pymongo_collection().find(
         {"slot_id": {"$in": list(rounds)}, "active": True, "patient_id": {"$exists": True}},
-        {"slot_id": 1, "seat": 1},
+        {"slot_id": 1, "seat": 1, "kept_seat": 1},
     )
     return [row async for row in rows if row["seat"] >= rounds[row["slot_id"]]]
 
@@ -113,6 +122,15 @@ async def _step_over(holder: Mapping[str, Any], first: int) -> int:
             continue  # another withdrawal of the same slot has brought somebody here
         return seat + result.matched_count  # cancelled or moved away meanwhile: the seat is still to be had
     return end_of_round  # never reached: capacities end far below a round's numbers
+
+
+async def _let_go(holder: Mapping[str, Any]) -> None:
+    """Ends an appointment's hold on the seat that it has left, now that a block has it."""
+    where = {key: holder[key] for key in ("_id", "slot_id", "kept_seat")}
+    moved_on = {"active": True, "seat": {"$ne": holder["kept_seat"]}}
+    await SeatHolder.get_pymongo_collection().update_one(
+        {**where, **moved_on}, [{"$set": {"kept_seat": "$seat"}}]
+    )
 
 
 async def booked(query: Mapping[str, Any]) -> list[SeatHolder]:

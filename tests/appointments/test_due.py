@@ -126,6 +126,7 @@ def expected_by_hundreds(book: Book, run: Run[Any], db: Db, count: int) -> None:
             **model,
             "patient_id": ObjectId(),
             "seat": number,
+            "kept_seat": number,
             "start": TEN + number // 50 * 30 * MINUTE,
         }
         for number in range(1, count)
