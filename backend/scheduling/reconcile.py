@@ -10,10 +10,11 @@ the one who opens has read the new fact, or the one who wrote it finds the slot:
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from beanie import PydanticObjectId
-from pymongo import UpdateOne
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from backend.core.changes import changes
@@ -31,6 +32,10 @@ _MOST_ATTEMPTS = 20
 _DUPLICATE_KEY = 11000
 
 
+Offers = dict[datetime, rules.Offer]
+"""By start."""
+
+
 class BookIsBusy(Conflict):
     """The doctor's hours, leave or clinics changed again and again while slots were brought in line."""
 
@@ -46,15 +51,14 @@ async def reconcile(doctor_id: PydanticObjectId) -> Outcome:
         book = await read_book(doctor_id, now=now)
         if book is None:
             return done
-        wanted = {o.span.start: o for o in rules.offers(book.facts, since=now - HINDSIGHT, now=now)}
+        wanted = _offers(book.facts, now)
         present = await _active_slots(doctor_id, since=now - HINDSIGHT)
-        uneven = await _uneven(present, wanted)
-        stale = await _without_kept(
-            slot for slot in present if _is_stale(slot, book, wanted, now) or uneven.get(slot.slot_id)
-        )
+        stale = await _stale(present, book, wanted, now)
+        no_longer_removed = await _no_longer_removed(present, book, now)
         await withdraw(slot.slot_id for slot in stale)
+        await let_go(slot.slot_id for slot in no_longer_removed)
         done += Outcome(withdrawn=sum(slot.state is SlotState.OPEN for slot in stale))
-        if stale:
+        if stale or no_longer_removed:
             present = await _active_slots(doctor_id, since=now - HINDSIGHT)
         await _insert_missing(book, wanted, present, now)
         candidates = await _active_slots(doctor_id, since=now, states=[SlotState.PENDING, SlotState.CLOSED])
@@ -66,23 +70,42 @@ async def reconcile(doctor_id: PydanticObjectId) -> Outcome:
     raise BookIsBusy
 
 
-def fits(slot: Slot, book: Book, wanted: dict[datetime, rules.Offer], now: datetime) -> bool:
+def _offers(facts: rules.Facts, now: datetime) -> Offers:
+    return {offer.span.start: offer for offer in rules.offers(facts, since=now - HINDSIGHT, now=now)}
+
+
+def fits(slot: Slot, book: Book, wanted: Offers, now: datetime) -> bool:
     """Whether the facts allow a slot. One of the weekly hours must still be among their offers."""
     clinic = book.facts.clinics.get(slot.clinic_id)
     if clinic is None or clinic.time_zone != slot.time_zone:
         return False
-    span = rules.Span(slot.start, slot.end)
     if slot.source is SlotSource.STAFF:
-        return rules.is_possible(book.facts, slot.clinic_id, span, now)
-    offer = wanted.get(slot.start)
-    return offer is not None and offer.span == span and offer.clinic_id == slot.clinic_id
+        return rules.is_possible(book.facts, slot.clinic_id, rules.Span(slot.start, slot.end), now)
+    return _is_among(slot, wanted)
 
 
-def _is_stale(slot: Slot, book: Book, wanted: dict[datetime, rules.Offer], now: datetime) -> bool:
+def _is_among(slot: Slot, offers: Offers) -> bool:
+    offer = offers.get(slot.start)
+    return offer is not None and offer.span.end == slot.end and offer.clinic_id == slot.clinic_id
+
+
+async def _stale(present: list[Slot], book: Book, wanted: Offers, now: datetime) -> list[Slot]:
+    """The slots that must be withdrawn. One that is withdrawn already and still has patients is left as it is."""
+    uneven = await _uneven(present, wanted)
+    stale = [slot for slot in present if _is_stale(slot, book, wanted, now)]
+    closed = [slot.slot_id for slot in stale if slot.state is SlotState.CLOSED]
+    settled = await seats.booked_in(closed) if closed else set()
+    again = [slot for slot in present if uneven.get(slot.slot_id) and slot not in stale]
+    return [slot for slot in stale if slot.slot_id not in settled or uneven.get(slot.slot_id)] + again
+
+
+def _is_stale(slot: Slot, book: Book, wanted: Offers, now: datetime) -> bool:
     """Whether a slot must be withdrawn: it doesn't fit, or another process died withdrawing it.
 
     A change of capacity withdraws too: seats are dealt anew when the slot opens again.
     """
+    if slot.state is SlotState.REMOVED:
+        return False
     if slot.state is SlotState.CLOSING or not fits(slot, book, wanted, now):
         return True
     offer = wanted.get(slot.start)
@@ -90,7 +113,7 @@ def _is_stale(slot: Slot, book: Book, wanted: dict[datetime, rules.Offer], now: 
     return of_hours and offer is not None and offer.capacity != slot.capacity
 
 
-async def _uneven(slots: Iterable[Slot], wanted: dict[datetime, rules.Offer]) -> dict[PydanticObjectId, bool]:
+async def _uneven(slots: Iterable[Slot], wanted: Offers) -> dict[PydanticObjectId, bool]:
     """The closed slots with patients on seats beyond the capacity that they would open with.
 
     Opened like that, a slot would deal its lower seats to others and be overfull: it stays closed. True where
@@ -108,18 +131,23 @@ async def _uneven(slots: Iterable[Slot], wanted: dict[datetime, rules.Offer]) ->
     return found
 
 
-def _capacity(slot: Slot, wanted: dict[datetime, rules.Offer]) -> int:
+def _capacity(slot: Slot, wanted: Offers) -> int:
     """The capacity with which a slot is to open: that of the weekly hours where it comes from them."""
     offer = wanted.get(slot.start)
     return offer.capacity if offer and slot.source is SlotSource.HOURS else slot.capacity
 
 
-async def _without_kept(stale: Iterable[Slot]) -> list[Slot]:
-    """Leaves out what was removed by hand and still has patients: withdrawn as an ordinary slot, it might reopen."""
-    slots = list(stale)
-    removed = {slot.slot_id for slot in slots if slot.state is SlotState.REMOVED}
-    kept = await seats.booked_in(removed) if removed else set()
-    return [slot for slot in slots if slot.slot_id not in kept]
+async def _no_longer_removed(present: list[Slot], book: Book, now: datetime) -> list[Slot]:
+    """What was removed by hand and need not be remembered: the hours don't ask for it any more, nobody is in it.
+
+    Leave and closures don't count here. They come and go, and must not bring back what was removed.
+    """
+    removed = [slot for slot in present if slot.state is SlotState.REMOVED]
+    if not removed:
+        return []
+    asked_for = _offers(rules.without_absence(book.facts), now)
+    kept = await seats.booked_in(slot.slot_id for slot in removed)
+    return [slot for slot in removed if not _is_among(slot, asked_for) and slot.slot_id not in kept]
 
 
 async def _active_slots(
@@ -131,9 +159,7 @@ async def _active_slots(
     return await Slot.find(query).sort("start", "_id").to_list()
 
 
-async def _insert_missing(
-    book: Book, wanted: dict[datetime, rules.Offer], present: list[Slot], now: datetime
-) -> None:
+async def _insert_missing(book: Book, wanted: Offers, present: list[Slot], now: datetime) -> None:
     """Writes the slots that are wanted and not there, as pending."""
     there = {slot.start for slot in present}
     missing = []
@@ -164,7 +190,7 @@ async def insert_new(slots: list[Slot]) -> None:
             raise
 
 
-async def _open(book: Book, slots: list[Slot], wanted: dict[datetime, rules.Offer]) -> int:
+async def _open(book: Book, slots: list[Slot], wanted: Offers) -> int:
     """Opens slots at the revision at which they were read, with the names and capacity of the present facts."""
     if not slots:
         return 0
@@ -191,17 +217,21 @@ async def open_slots(book: Book, slots: list[Slot]) -> None:
     await _open(book, slots, {})
 
 
-async def withdraw(slot_ids: Iterable[PydanticObjectId], *, final: SlotState = SlotState.CLOSED) -> None:
+async def withdraw(slot_ids: Iterable[PydanticObjectId]) -> None:
     """Takes slots out of the book. When it returns, nothing can be booked in them any more.
 
-    A slot keeps its time while booked appointments remain in it, so that nothing else is offered over them.
+    A slot keeps its time while booked appointments remain in it, so that nothing else is offered over them. What was
+    removed by hand stays removed.
     """
     ids = list(slot_ids)
     if not ids:
         return
     collection = Slot.get_pymongo_collection()
     where = {"_id": {"$in": ids}, "is_active": True}
-    await collection.update_many(where, {"$set": {"state": SlotState.CLOSING}, "$inc": {"revision": 1}})
+    await collection.update_many(
+        {**where, "state": {"$ne": SlotState.REMOVED}},
+        {"$set": {"state": SlotState.CLOSING}, "$inc": {"revision": 1}},
+    )
     closing = await Slot.find({**where, "state": SlotState.CLOSING}).to_list()
     if not closing:
         return
@@ -209,14 +239,52 @@ async def withdraw(slot_ids: Iterable[PydanticObjectId], *, final: SlotState = S
     still_booked = await seats.booked_in(slot.slot_id for slot in closing)
     updates = []
     for slot in closing:
-        stays_out = final is SlotState.REMOVED and slot.source is SlotSource.HOURS
+        is_active = slot.slot_id in still_booked
         updates.append(
             UpdateOne(
-                {"_id": slot.id, "revision": slot.revision},
+                {**_as_read(slot), "state": SlotState.CLOSING},
                 {
-                    "$set": {"state": final, "is_active": slot.slot_id in still_booked or stays_out},
+                    "$set": {"state": SlotState.CLOSED, "is_active": is_active},
                     "$inc": {"first_seat": SEATS_PER_ROUND},
                 },
             )
         )
     await collection.bulk_write(updates, ordered=False)
+
+
+async def remove(slot_id: PydanticObjectId) -> bool:
+    """Takes a slot out of the book by hand; False if it isn't there any more. Nothing can be booked in it then.
+
+    It is removed from the first write on: while others bring the book in line, none of them ends this in his own way.
+    """
+    collection = Slot.get_pymongo_collection()
+    raw = await collection.find_one_and_update(
+        {"_id": slot_id, "is_active": True},
+        {"$set": {"state": SlotState.REMOVED}, "$inc": {"revision": 1}},
+        return_document=ReturnDocument.AFTER,
+    )
+    if raw is None:
+        return False
+    slot: Slot = Slot.model_validate(raw)
+    await seats.take_all([slot])
+    await collection.update_one(_as_read(slot), {"$inc": {"first_seat": SEATS_PER_ROUND}})
+    return True
+
+
+def _as_read(slot: Slot) -> dict[str, Any]:
+    """The filter for a slot whose round nobody has ended since it was read.
+
+    Several may withdraw a slot at once, but its round may end only once: were it ended twice, the appointments in it
+    would be left a round behind, on seats that nobody counts.
+    """
+    return {"_id": slot.id, "revision": slot.revision, "first_seat": slot.first_seat}
+
+
+async def let_go(slot_ids: Iterable[PydanticObjectId]) -> None:
+    """Withdraws slots like any others, those too that were removed by hand: the hours may bring them back."""
+    ids = list(slot_ids)
+    if not ids:
+        return
+    removed = {"_id": {"$in": ids}, "is_active": True, "state": SlotState.REMOVED}
+    await Slot.get_pymongo_collection().update_many(removed, {"$set": {"state": SlotState.CLOSING}})
+    await withdraw(ids)

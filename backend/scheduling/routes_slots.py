@@ -10,6 +10,7 @@ from backend.core.pagination import BadCursor, Cursor, Limit, Page
 from backend.core.types import Id, Instant, Line
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
+from backend.scheduling.documents import SlotState
 from backend.scheduling.outcome import Outcome
 from backend.scheduling.reach import reachable_doctor_at
 from backend.scheduling.reconcile import BookIsBusy
@@ -123,4 +124,4 @@ async def delete_slot(slot_id: Id, caller: CurrentStaff) -> WithdrawalReport:
         await reachable_doctor_at(caller, slot.doctor_id, slot.clinic_id)
     except DoctorNotFound:
         raise errors.SlotNotFound from None
-    return report(Outcome(withdrawn=1), await remove_slot(slot))
+    return report(Outcome(withdrawn=int(slot.state is SlotState.OPEN)), await remove_slot(slot))

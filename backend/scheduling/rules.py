@@ -7,7 +7,7 @@ slots once (their first occurrence).
 
 from bisect import bisect
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -172,6 +172,14 @@ def is_possible(facts: Facts, clinic_id: PydanticObjectId, span: Span, now: date
         and not any(leave.overlaps(span) for leave in facts.leaves)
         and is_open(clinic, span)
     )
+
+
+def without_absence(facts: Facts) -> Facts:
+    """The facts as they'd be if nobody were away: no leave, no closure, doctor and clinics active."""
+    clinics = {
+        clinic_id: replace(clinic, is_active=True, closures=()) for clinic_id, clinic in facts.clinics.items()
+    }
+    return replace(facts, is_active=True, leaves=(), clinics=clinics)
 
 
 def offers(facts: Facts, *, since: datetime, now: datetime) -> list[Offer]:

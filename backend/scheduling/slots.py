@@ -23,7 +23,14 @@ from backend.scheduling.errors import (
     TooManySlots,
 )
 from backend.scheduling.facts import Book, read_book, slot_for
-from backend.scheduling.reconcile import insert_new, open_slots, reconcile, withdraw
+from backend.scheduling.reconcile import (
+    insert_new,
+    let_go,
+    open_slots,
+    reconcile,
+    remove,
+    withdraw,
+)
 from backend.scheduling.schemas import GenerateIn
 from backend.scheduling.search import OpenSlot, free_seats, is_bookable
 
@@ -47,7 +54,8 @@ async def create_slot(
     length = minutes or _usual_minutes(book, clinic_id)
     span = rules.Span(start, start + timedelta(minutes=length))
     _check(book, clinic_id, span)
-    await _release_empty(doctor_id, rules.ticks(span))
+    if not await _make_room(doctor_id, [span]):
+        raise SlotOverlaps
     added = await _add(book, clinic_id=clinic_id, spans=[span], capacity=capacity)
     if not added:
         _check(await _book_of(doctor_id), clinic_id, span)
@@ -58,43 +66,46 @@ async def create_slot(
 async def generate_slots(wanted: GenerateIn) -> int:
     """Adds the slots of a range of days and says how many were new. Time that is held already is passed over.
 
-    Without hours of its own the range gets the slots of the weekly hours, those removed by hand included.
-    Raises `DoctorNotFound`, `NotTheDoctorsClinic`, `BeyondHorizon`, `TooManySlots`.
+    Without hours of its own the range gets the slots of the weekly hours. Either way what was removed by hand comes
+    back. Raises `DoctorNotFound`, `NotTheDoctorsClinic`, `BeyondHorizon`, `TooManySlots`.
     """
     book = await _book_of(wanted.doctor_id)
     clinic = _clinic(book, wanted.clinic_id)
-    now = utc_now()
-    if rules.instant(wanted.last_day, 0, ZoneInfo(clinic.time_zone)) >= rules.bookable_until(clinic, now):
+    now, zone = utc_now(), ZoneInfo(clinic.time_zone)
+    if wanted.last_day > rules.last_day(clinic, now):
         raise BeyondHorizon
+    days = _days(wanted, since=rules.local_day(now, zone))
     if wanted.start is None or wanted.end is None:
-        await _put_back_removed(wanted)
-        return (await reconcile(wanted.doctor_id)).opened
+        return await _generate_weekly(wanted, days)
     length = wanted.minutes or _usual_minutes(book, wanted.clinic_id)
     wall = rules.WallBlock(0, minutes_of(wanted.start), minutes_of(wanted.end))
+    if len(days) * ((wall.end - wall.start) // length) > MOST_AT_ONCE:
+        raise TooManySlots
     spans = [
         span
-        for day in _days(wanted)
-        for span in rules.cut(wall, day, length, ZoneInfo(clinic.time_zone))
+        for day in days
+        for span in rules.cut(wall, day, length, zone)
         if span.start > now and rules.is_possible(book.facts, wanted.clinic_id, span, now)
     ]
-    if len(spans) > MOST_AT_ONCE:
-        raise TooManySlots
-    added = await _add(book, clinic_id=wanted.clinic_id, spans=spans, capacity=wanted.capacity)
+    room = await _make_room(wanted.doctor_id, spans)
+    added = await _add(book, clinic_id=wanted.clinic_id, spans=room, capacity=wanted.capacity)
     return len(added)
 
 
 async def remove_slot(slot: Slot) -> list[SeatHolder]:
     """Takes a slot out of the book for good. When it returns, nothing more can be booked in it.
 
-    Answers with the active appointments in it.
+    Answers with the active appointments in it. Raises `SlotNotFound` if it was withdrawn meanwhile.
     """
-    await withdraw([slot.slot_id], final=SlotState.REMOVED)
+    if not await remove(slot.slot_id):
+        raise SlotNotFound
     return await seats.booked({"slot_id": slot.slot_id})
 
 
 async def get_slot(slot_id: PydanticObjectId) -> Slot:
-    """A slot that still holds its time. Raises `SlotNotFound`."""
-    slot = await Slot.find_one({"_id": slot_id, "is_active": True})
+    """A slot ahead that still holds its time, open or not, and wasn't removed. Raises `SlotNotFound`."""
+    ahead = {"is_active": True, "start": {"$gt": utc_now()}, "state": {"$ne": SlotState.REMOVED}}
+    slot = await Slot.find_one({"_id": slot_id, **ahead})
     if slot is None:
         raise SlotNotFound
     return slot
@@ -109,26 +120,31 @@ async def get_open_slot(slot_id: PydanticObjectId) -> OpenSlot:
     return OpenSlot(slot, free[slot.slot_id])
 
 
-def _days(wanted: GenerateIn) -> list[date]:
+def _days(wanted: GenerateIn, *, since: date) -> list[date]:
+    """The days of the range from `since` on: the range may begin in any year, but the past gets no slots."""
     weekdays = {WEEK.index(day) for day in wanted.weekdays or WEEK}
-    count = (wanted.last_day - wanted.first_day).days + 1
-    days = (wanted.first_day + timedelta(days=number) for number in range(count))
+    first = max(wanted.first_day, since)
+    days = (first + timedelta(days=number) for number in range((wanted.last_day - first).days + 1))
     return [day for day in days if day.weekday() in weekdays]
 
 
-async def _put_back_removed(wanted: GenerateIn) -> None:
-    """Lets the weekly hours bring back what was removed by hand on these days."""
-    removed = Slot.find(
-        {
-            "doctor_id": wanted.doctor_id,
-            "is_active": True,
-            "start": {"$gt": utc_now()},
-            "state": SlotState.REMOVED,
-            "clinic_id": wanted.clinic_id,
-            "day": {"$in": [day.isoformat() for day in _days(wanted)]},
-        }
-    )
-    await withdraw([slot.slot_id async for slot in removed])
+async def _generate_weekly(wanted: GenerateIn, days: list[date]) -> int:
+    """Lets the weekly hours bring back what was removed by hand on these days, and counts what is new on them."""
+    on_these_days = {
+        "doctor_id": wanted.doctor_id,
+        "is_active": True,
+        "start": {"$gt": utc_now()},
+        "clinic_id": wanted.clinic_id,
+        "day": {"$in": [day.isoformat() for day in days]},
+    }
+
+    async def found(state: SlotState) -> set[PydanticObjectId]:
+        return {slot.slot_id async for slot in Slot.find({**on_these_days, "state": state})}
+
+    before = await found(SlotState.OPEN)
+    await let_go(await found(SlotState.REMOVED))
+    await reconcile(wanted.doctor_id)
+    return len(await found(SlotState.OPEN) - before)
 
 
 async def _book_of(doctor_id: PydanticObjectId) -> Book:
@@ -200,14 +216,21 @@ async def _add(
     return await Slot.find({**ours, "state": SlotState.OPEN}).sort("start", "_id").to_list()
 
 
-async def _release_empty(doctor_id: PydanticObjectId, ticks: list[int]) -> None:
-    """Lets go of slots that only hold their time: withdrawn or removed, with nobody booked any more."""
-    holding = Slot.find(
-        {
-            "doctor_id": doctor_id,
-            "is_active": True,
-            "ticks": {"$in": ticks},
-            "state": {"$in": [SlotState.CLOSED, SlotState.REMOVED]},
-        }
-    )
-    await withdraw([found.slot_id async for found in holding])
+async def _make_room(doctor_id: PydanticObjectId, spans: list[rules.Span]) -> list[rules.Span]:
+    """Lets go of slots that only hold their time: withdrawn or removed, with nobody booked any more.
+
+    Answers with the stretches that nothing else holds. What stands in the way of the others stays as it is.
+    """
+    if not spans:
+        return []
+    earliest = min(span.start for span in spans) - timedelta(minutes=rules.MOST_SLOT_MINUTES)
+    near = {"$gt": earliest, "$lt": max(span.end for span in spans)}
+    present = await Slot.find({"doctor_id": doctor_id, "is_active": True, "start": near}).to_list()
+    withdrawn = [slot for slot in present if slot.state in (SlotState.CLOSED, SlotState.REMOVED)]
+    booked = await seats.booked_in(slot.slot_id for slot in withdrawn)
+    empty = [slot for slot in withdrawn if slot.slot_id not in booked]
+    held = {tick for slot in present if slot not in empty for tick in slot.ticks}
+    room = [span for span in spans if held.isdisjoint(rules.ticks(span))]
+    needed = {tick for span in room for tick in rules.ticks(span)}
+    await let_go(slot.slot_id for slot in empty if not needed.isdisjoint(slot.ticks))
+    return room
