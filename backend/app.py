@@ -60,6 +60,8 @@ def create_app() -> FastAPI:
         license_info={"name": "MIT", "identifier": "MIT"},
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
+        # A redirect would go where the request's Host header says, and leave TLS behind a proxy.
+        redirect_slashes=False,
     )
     errors.install(app)
     # From the inside out.

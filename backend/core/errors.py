@@ -18,6 +18,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 log = logging.getLogger(__name__)
 
@@ -221,6 +222,11 @@ async def _http_error(_: Request, error: Exception) -> JSONResponse:
     )
 
 
+async def _client_gone(_: Request, __: Exception) -> JSONResponse:
+    """The client went away while it was sending. Nobody reads this answer, but it is no fault of ours."""
+    return _answer(BadRequest())
+
+
 async def _database_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, _UNREACHABLE) or (isinstance(error, PyMongoError) and error.timeout):
         log.warning("database unavailable: %s", type(error).__name__)
@@ -246,5 +252,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(DomainError, _domain_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _client_gone)
     app.add_exception_handler(PyMongoError, _database_error)
     app.add_exception_handler(Exception, unexpected)
