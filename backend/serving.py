@@ -8,10 +8,10 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -24,6 +24,8 @@ from backend.documents import DOCUMENTS
 
 if TYPE_CHECKING:
     from seed.credentials import DemoLogin
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +53,10 @@ def serve(*, host: str, port: int, workers: int, demo: bool) -> int:
     except PortUnusable as error:
         print(error, file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it is through with it
+    signal.signal(signal.SIGTERM, _leave)
     with listener, _shared_mongod(), _shared_metrics(workers):
-        logins = asyncio.run(_prepare(demo))
+        logins = _run_until_told(_prepare(demo))
+        signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it is through with it
         if demo:
             print(_where_to_look(host, port, logins), flush=True)
         log.info("serving", extra={"host": host, "port": port, "workers": workers})
@@ -71,6 +74,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen()  # only now it is nobody else's; who calls early waits
     except OSError as error:
         raise PortUnusable(
             f"Can't listen on {host}, port {port}: {error.strerror}. Choose another port with PORT=… or --port."
@@ -131,6 +135,31 @@ async def _prepare(demo: bool) -> "list[DemoLogin]":
     connection = await database.connect(DOCUMENTS)
     await connection.close()
     return []
+
+
+def _run_until_told(work: Coroutine[Any, Any, T]) -> T:
+    """Like `asyncio.run`; Ctrl-C and SIGTERM cancel the work, again and again until it has ended.
+
+    (Once isn't enough: in Python 3.11 `asyncio.wait_for`, which PyMongo uses, loses a cancellation now and then.)
+    """
+
+    async def cancellable() -> T:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - we are in one
+
+        def cancel() -> None:
+            task.cancel()
+            loop.call_later(0.5, cancel)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, cancel)
+        return await work
+
+    try:
+        return asyncio.run(cancellable())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 def _where_to_look(host: str, port: int, logins: "list[DemoLogin]") -> str:

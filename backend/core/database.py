@@ -63,9 +63,10 @@ class Database:
 
     async def close(self) -> None:
         """Closes the connections, and stops the embedded server if nobody else uses it."""
-        await self.client.close()
-        if self.mongod is not None:
-            await asyncio.to_thread(self.mongod.release)
+        try:
+            await self.client.close()
+        finally:
+            await _release(self.mongod)
 
 
 async def connect(documents: Sequence[type[Document]]) -> Database:
@@ -74,22 +75,16 @@ async def connect(documents: Sequence[type[Document]]) -> Database:
     Safe to run in several processes at once. Raises `DatabaseStartError`.
     """
     mongod = embedded()
-    url = settings.MONGODB_URL
-    if mongod is not None:
-        try:
-            url = await asyncio.to_thread(mongod.start)
-        except MongodError as error:
-            raise DatabaseStartError(str(error)) from None
     database = None
     try:
+        url = settings.MONGODB_URL if mongod is None else await asyncio.to_thread(mongod.start)
         database = Database(client=_open(url), address=address_of(url), mongod=mongod)
         await _wait_until_usable(database, url)
         await _create_indexes(database, documents)
-    except BaseException:
-        if database is not None:
-            await database.close()
-        elif mongod is not None:
-            await asyncio.to_thread(mongod.release)
+    except MongodError as error:
+        raise DatabaseStartError(str(error)) from None
+    except BaseException:  # cancelled, too
+        await (database.close() if database is not None else _release(mongod))
         raise
     log.info("database connected", extra={"address": database.address, "database": settings.DATABASE_NAME})
     return database
@@ -98,6 +93,11 @@ async def connect(documents: Sequence[type[Document]]) -> Database:
 def embedded() -> Mongod | None:
     """This process's way to the embedded server, if the settings ask for it."""
     return None if settings.MONGODB_URL else Mongod(settings.DATA_DIR / "mongodb")
+
+
+async def _release(mongod: Mongod | None) -> None:
+    if mongod is not None:
+        await asyncio.to_thread(mongod.release)
 
 
 def address_of(url: str) -> str:

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -55,6 +56,7 @@ class Mongod:
         self._cache_gb = cache_gb
         self._no_table_scan = no_table_scan
         self._timeout = start_timeout_seconds
+        self._turn = threading.Lock()
         self._share: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -69,25 +71,31 @@ class Mongod:
             raise MongodError(
                 f"The folder {self.folder} can't be made: {error.strerror}. Set DATA_DIR to another."
             ) from None
-        with self._locked():
+        with self._turn, self._locked():
             share = (self.folder / "mongod.users").open("ab")
             try:
                 running = self._join_or_end(share) or self._launch()
                 fcntl.flock(share, fcntl.LOCK_SH)
-            except BaseException:
+            except BaseException:  # Ctrl-C too
                 share.close()
+                if self._process is not None and self._process.poll() is None:
+                    self._end(_Running(pid=self._process.pid, port=self._recorded().get("port", 0)))
                 raise
             self._share = share
         return f"mongodb://{LOOPBACK}:{running.port}/?replicaSet={REPLICA_SET}"
 
     def release(self) -> None:
-        """Gives the share back. The last one stops the server."""
-        share, self._share = self._share, None
-        if share is None:
-            return
-        with self._locked(), share:
-            if _try_exclusive(share) and (running := self._running()):
-                self._end(running)
+        """Gives the share back, if there is one. The last one stops the server.
+
+        Waits for a start that is under way in another thread.
+        """
+        with self._turn:
+            share, self._share = self._share, None
+            if share is None:
+                return
+            with self._locked(), share:
+                if _try_exclusive(share) and (running := self._running()):
+                    self._end(running)
 
     @property
     def pid(self) -> int | None:
