@@ -1,8 +1,8 @@
 """Finding a seat in a slot. The unique indexes decide; what is read here only chooses which seat to ask for."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from beanie import PydanticObjectId
 from pymongo.errors import DuplicateKeyError
@@ -31,11 +31,14 @@ async def seat_in(
 ) -> T:
     """Writes with the first seat that the indexes grant.
 
-    The first attempt asks for a seat without reading which are free: in most slots there is but one. Only when
-    that is held are the seats read. Each further refusal means that somebody else got a seat meanwhile, so the
-    attempts are bounded by the seats there are. Raises `SlotTaken`, `DayFull`, `PatientBusy`.
+    Where a doctor's patients of the day are not limited, the first attempt asks for a seat without reading which
+    are free: in most slots there is but one. Each refusal means that somebody else got a seat or a number meanwhile,
+    so the attempts are bounded by those there are. Raises `SlotTaken`, `DayFull`, `PatientBusy`.
     """
-    seat = _first_guess(slot, patient_id, moving)
+    if slot.max_patients_per_day is None or _keeps_number(slot, moving):
+        seat = Seat(slot.first_seat + _place_of(patient_id) % slot.capacity, _number_kept(slot, moving))
+    else:
+        seat = await _free_seat(slot, patient_id, moving)
     for _ in range(slot.capacity + (slot.max_patients_per_day or 0) + 1):
         try:
             return await write(seat)
@@ -53,53 +56,55 @@ async def seat_in(
     raise SlotTaken
 
 
-def _first_guess(slot: Slot, patient_id: PydanticObjectId, moving: Appointment | None) -> Seat:
-    """Spreads patients over the seats and the slots of a day over its numbers, so that guesses seldom collide."""
-    place = _place_of(patient_id) % slot.capacity
-    seat = slot.first_seat + place
-    if slot.max_patients_per_day is None:
-        return Seat(seat, None)
-    if (
-        moving
-        and moving.day_seat is not None
-        and (moving.doctor_id, moving.clinic_day)
-        == (
-            slot.doctor_id,
-            slot.day,
-        )
-    ):
-        return Seat(seat, moving.day_seat)
-    ordinal = slot.ticks[0] // len(slot.ticks) * slot.capacity + place
-    return Seat(seat, ordinal % slot.max_patients_per_day)
+def _keeps_number(slot: Slot, moving: Appointment | None) -> bool:
+    """Whether somebody moves within one of the doctor's days: he counts there already."""
+    return moving is not None and (moving.doctor_id, moving.clinic_day) == (slot.doctor_id, slot.day)
+
+
+def _number_kept(slot: Slot, moving: Appointment | None) -> int | None:
+    return moving.day_seat if moving is not None and _keeps_number(slot, moving) else None
 
 
 async def _free_seat(slot: Slot, patient_id: PydanticObjectId, moving: Appointment | None) -> Seat:
-    """Reads who holds what and picks seats nobody has. Raises `SlotTaken` or `DayFull`."""
-    place = _place_of(patient_id)
-    holders = SeatHolder.get_pymongo_collection()
-    own = moving.id if moving else None
-    in_slot = holders.find({"slot_id": slot.id, "active": True}, {"seat": 1, "kept_seat": 1})
-    taken = {
-        seat async for row in in_slot if row["_id"] != own for seat in (row["seat"], row.get("kept_seat"))
-    }
-    seat = _free_one(range(slot.first_seat, slot.first_seat + slot.capacity), taken, place)
+    """Reads who holds what and picks a seat and a number that nobody has. Raises `SlotTaken` or `DayFull`."""
+    own, place = moving.id if moving else None, _place_of(patient_id)
+    in_slot = {"slot_id": slot.id, "active": True}
+    on_day = {"doctor_id": slot.doctor_id, "clinic_day": slot.day, "active": True}
+    found = SeatHolder.get_pymongo_collection().find(
+        in_slot if slot.max_patients_per_day is None else {"$or": [in_slot, on_day]},
+        dict.fromkeys((*in_slot, *on_day, "seat", "kept_seat", "day_seat"), 1),
+    )
+    others = [row async for row in found if row["_id"] != own]
+    here = [row for row in others if row["slot_id"] == slot.id]
+    seats = range(slot.first_seat, slot.first_seat + slot.capacity)
+    held = {row[field] for row in here for field in ("seat", "kept_seat") if field in row}
+    seat = _one_of([seat for seat in seats if seat not in held], place)
     if seat is None:
         raise SlotTaken
-    if slot.max_patients_per_day is None:
-        return Seat(seat, None)
-    on_day = holders.find(
-        {"doctor_id": slot.doctor_id, "clinic_day": slot.day, "active": True}, {"day_seat": 1}
-    )
-    numbers = [row.get("day_seat") async for row in on_day if row["_id"] != own]
-    day_seat = _free_one(range(slot.max_patients_per_day), set(numbers), place)
-    if day_seat is None or len(numbers) >= slot.max_patients_per_day:
+    if slot.max_patients_per_day is None or _keeps_number(slot, moving):
+        return Seat(seat, _number_kept(slot, moving))
+    that_day = [row for row in others if all(row.get(field) == on_day[field] for field in on_day)]
+    number = _one_of(_numbers_for(slot.max_patients_per_day, that_day), place)
+    if number is None:
         raise DayFull
-    return Seat(seat, day_seat)
+    return Seat(seat, number)
 
 
-def _free_one(numbers: range, taken: Collection[int | None], place: int) -> int | None:
-    """One of the free numbers, not the same for everybody: many who ask at once seldom ask for the same."""
-    free = [number for number in numbers if number not in taken]
+def _numbers_for(most: int, that_day: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The numbers of the day that may be asked for.
+
+    On a day there may be patients without a number, or with one that the limit doesn't reach: they were booked
+    before it was set or lowered, or a correction brought them back. For each of them the highest of the free
+    numbers stays free. Whoever takes a number leaves as many above it, so that however many ask at once, and
+    whatever they have read, the numbers run out when the day is full.
+    """
+    numbers = {row.get("day_seat") for row in that_day}
+    room = max(0, most - len(that_day))
+    return [number for number in range(most) if number not in numbers][:room]
+
+
+def _one_of(free: Sequence[int], place: int) -> int | None:
+    """One of them, not the same for everybody: many who ask at once seldom ask for the same."""
     return free[place % len(free)] if free else None
 
 

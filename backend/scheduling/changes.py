@@ -76,8 +76,6 @@ async def change_doctor(doctor: User, wanted: Mapping[str, Any]) -> tuple[User, 
     assert changed.doctor is not None  # noqa: S101 - it is the same doctor
     found = await Clinic.find({"_id": {"$in": changed.doctor.clinic_ids}}).to_list()
     await _refresh_slots([changed], found)
-    if changed.doctor.max_patients_per_day not in (None, doctor.doctor.max_patients_per_day):
-        await seats.number_days(doctor.user_id, since=utc_now())
     outcome = await reconcile(doctor.user_id)
     return changed, outcome, await left_over(doctor.user_id)
 

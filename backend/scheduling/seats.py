@@ -142,33 +142,3 @@ async def booked(query: Mapping[str, Any]) -> list[SeatHolder]:
 async def booked_between(query: Mapping[str, Any], *, start: datetime, end: datetime) -> list[SeatHolder]:
     """The active appointments that a query finds and that share a moment with a stretch of time (UTC)."""
     return await booked({**query, "start": {"$lt": end}, "end": {"$gt": start}})
-
-
-async def number_days(doctor_id: PydanticObjectId, *, since: datetime) -> None:
-    """Gives the doctor's appointments from `since` on their seats of the day, counted from 0 on each day.
-
-    Called when a limit of patients a day is set or changed, so that those booked before count under it.
-    """
-    days: dict[str, list[SeatHolder]] = {}
-    for holder in await booked({"doctor_id": doctor_id, "start": {"$gte": since}}):
-        days.setdefault(holder.clinic_day or "", []).append(holder)
-    for holders in days.values():
-        settled = {h.day_seat for h in holders if h.day_seat is not None and h.day_seat < len(holders)}
-        for holder in holders:
-            if holder.day_seat not in settled:
-                await _number(holder, settled)
-
-
-async def _number(holder: SeatHolder, settled: set[int]) -> None:
-    for number in range(SEATS_PER_ROUND):
-        if number in settled:
-            continue
-        settled.add(number)
-        try:
-            await SeatHolder.get_pymongo_collection().update_one(
-                {"_id": holder.id, "active": True, "clinic_day": holder.clinic_day},
-                {"$set": {"day_seat": number}},
-            )
-            return
-        except DuplicateKeyError:
-            continue  # a booking took this number meanwhile
