@@ -70,7 +70,7 @@ class User(Document):
             IndexModel([("doctor.specialty_key", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("doctor.clinic_ids", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("doctor.department_id", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
-            IndexModel([("role", ASCENDING), ("doctor.slots_made_on", ASCENDING)]),
+            IndexModel([("role", ASCENDING), ("doctor.slots_due_at", ASCENDING)]),
             IndexModel([("patient.assigned_doctor_id", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
         ]
 

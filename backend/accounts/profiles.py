@@ -1,6 +1,6 @@
 """What a user is besides a login: the embedded profile of a patient, a doctor or a nurse."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from beanie import PydanticObjectId
@@ -96,8 +96,9 @@ class DoctorProfile(BaseModel):
     weekly_hours: list[HoursBlock] | None = Field(
         default=None, description="None: the opening hours of the first clinic."
     )
-    slots_made_on: str = Field(
-        default="", description="The day (UTC) on which slots were last made up to date."
+    slots_due_at: datetime = Field(
+        default=datetime(1970, 1, 1, tzinfo=UTC),
+        description="UTC. When the slots are to be brought up to date: from the next midnight at a clinic on.",
     )
     slots_claimed_until: datetime | None = Field(
         default=None, description="UTC. Until then another process is making this doctor's slots up to date."

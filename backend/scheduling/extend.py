@@ -1,10 +1,12 @@
 """Keeps the booking horizon full: each day at the clinics adds its slots at the far end."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from backend.accounts.documents import Role, User
 from backend.core.clock import utc_now
+from backend.directory.documents import Clinic
+from backend.scheduling import rules
 from backend.scheduling.reconcile import BookIsBusy, reconcile
 
 log = logging.getLogger(__name__)
@@ -14,14 +16,15 @@ CLAIM = timedelta(minutes=5)
 
 
 async def extend_slots() -> int:
-    """Brings every active doctor's slots up to the horizon, once a day (UTC) each. Answers how many doctors.
+    """Brings every active doctor's slots up to the horizon, once after each midnight at a clinic of his. Answers how
+    many doctors.
 
     Any number of processes may run it at once: each doctor is claimed by one conditional update, and marked as
     done only afterwards, so that a process that dies leaves the doctor to the next one.
     """
     done = 0
     while (doctor := await _claim()) is not None:
-        today = utc_now().date().isoformat()
+        due_again = await _next_midnight(doctor, utc_now())
         try:
             await reconcile(doctor.user_id)
         except BookIsBusy:
@@ -29,10 +32,19 @@ async def extend_slots() -> int:
             continue
         await User.get_pymongo_collection().update_one(
             {"_id": doctor.user_id},
-            {"$set": {"doctor.slots_made_on": today}, "$unset": {"doctor.slots_claimed_until": ""}},
+            {"$set": {"doctor.slots_due_at": due_again}, "$unset": {"doctor.slots_claimed_until": ""}},
         )
         done += 1
     return done
+
+
+async def _next_midnight(doctor: User, now: datetime) -> datetime:
+    """When one of the doctor's clinics next begins a day, and its horizon reaches a day further. UTC."""
+    assert doctor.doctor is not None  # noqa: S101 - only doctors are claimed
+    clinics = await Clinic.find({"_id": {"$in": doctor.doctor.clinic_ids}}).to_list()
+    zones = [clinic.zone for clinic in clinics]
+    tomorrows = [(rules.local_day(now, zone) + timedelta(days=1), zone) for zone in zones]
+    return min((rules.instant(day, 0, zone) for day, zone in tomorrows), default=now + timedelta(days=1))
 
 
 async def _claim() -> User | None:
@@ -40,7 +52,7 @@ async def _claim() -> User | None:
     raw = await User.get_pymongo_collection().find_one_and_update(
         {
             "role": Role.DOCTOR,
-            "doctor.slots_made_on": {"$lt": now.date().isoformat()},
+            "doctor.slots_due_at": {"$lte": now},
             "is_active": True,
             "$or": [
                 {"doctor.slots_claimed_until": {"$exists": False}},
