@@ -241,6 +241,25 @@ def test_of_many_moves_at_once_to_one_slot_one_is_done(book: Book, run: Run[Any]
     assert db["appointments"].count_documents({"slot_id": wanted.id, "active": True}) == 1
 
 
+def test_of_moving_and_cancelling_at_once_the_state_agrees_with_the_answers(
+    book: Book, run: Run[Any], db: Db
+) -> None:
+    slots, targets = book.slots(6), book.slots(6, TEN + DAY)
+    for patient, slot, target in zip(make_patients(run, 6), slots, targets, strict=True):
+        appointment = booked(patient, slot)
+        answers = at_once(
+            lambda p=patient, a=appointment, t=target: move(p, a, t),  # type: ignore[misc]
+            lambda p=patient, a=appointment: p.client.post(f"/appointments/{a['id']}/cancel"),  # type: ignore[misc]
+        )
+        granted = [answer.json()["status"] for answer in answers if answer.status_code == 200]
+        found = stored(db, appointment)
+        assert granted
+        assert (found["status"], found["active"]) == (
+            ("cancelled", False) if "cancelled" in granted else ("scheduled", True)
+        )
+        assert len(found["history"]) == found["version"] == 1 + len(granted)
+
+
 def test_an_appointment_moves_out_of_a_withdrawn_slot(
     book: Book, patient: Person, run: Run[Any], db: Db
 ) -> None:
