@@ -29,7 +29,7 @@ from backend.appointments.errors import (
     SlotUnavailable,
 )
 from backend.appointments.lifecycle import TABLE, check
-from backend.appointments.seating import Seat, seat_in
+from backend.appointments.seating import Place, Seat, read_place, seat_in
 from backend.core.clock import utc_now
 from backend.core.errors import DomainError
 from backend.directory.documents import Clinic
@@ -88,8 +88,8 @@ async def book(caller: User, request: BookingRequest) -> Booking:
 
 
 async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Appointment:
-    slot, patient_name = await _slot_and_patient(caller, request.slot_id, patient_id)
-    now = utc_now()
+    place, patient_name = await _place_for(caller, request.slot_id, patient_id)
+    slot, now = place.slot, utc_now()
     if not is_bookable(slot, now):
         raise SlotNotOpen
     history = Actor.of(caller).line(step=StepName.BOOK, status=Status.SCHEDULED, at=now, start=slot.start)
@@ -99,7 +99,7 @@ async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjec
         appointment = Appointment(
             patient_id=patient_id,
             patient_name=patient_name,
-            **_place(slot),
+            **_copied(slot),
             seat=seat.seat,
             kept_seat=seat.seat,
             day_seat=seat.day_seat,
@@ -115,7 +115,7 @@ async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjec
         return await appointment.insert()
 
     try:
-        return await seat_in(slot, patient_id=patient_id, write=insert)
+        return await seat_in(place, patient_id=patient_id, write=insert)
     except DuplicateKeyError:
         # The key's index: the same request is being carried out at this moment, or was before.
         raise AppointmentChanged from None
@@ -129,48 +129,26 @@ def _check_reach(caller: User, slot: Slot) -> None:
         raise NotYourBook
 
 
-async def _slot_and_patient(
+async def _place_for(
     caller: User, slot_id: PydanticObjectId, patient_id: PydanticObjectId
-) -> tuple[Slot, str]:
+) -> tuple[Place, str]:
     """A slot that the caller may book into, and the patient's name: one read, whoever books.
 
     Raises `SlotNotFound`, `NotYourBook`, `PatientNotFound`.
     """
     if caller.role is not Role.PATIENT:
-        slot, patient_name = await _read_both(slot_id, patient_id)
+        place = await read_place(slot_id, patient_id=patient_id)
     elif patient_id == caller.user_id:
-        slot, patient_name = await Slot.get(slot_id), caller.name
+        place = await read_place(slot_id)
     else:
         raise PatientNotFound
-    if slot is None:
+    if place is None:
         raise SlotNotFound
-    _check_reach(caller, slot)
+    _check_reach(caller, place.slot)
+    patient_name = caller.name if caller.role is Role.PATIENT else place.patient_name
     if patient_name is None:
         raise PatientNotFound
-    return slot, patient_name
-
-
-async def _read_both(
-    slot_id: PydanticObjectId, patient_id: PydanticObjectId
-) -> tuple[Slot | None, str | None]:
-    """A slot, and the name of an active patient, where they are there."""
-    patients = {"_id": patient_id, "role": Role.PATIENT, "is_active": True}
-    rows = await Slot.aggregate(
-        [
-            {"$match": {"_id": slot_id}},
-            {
-                "$lookup": {
-                    "from": User.get_pymongo_collection().name,
-                    "pipeline": [{"$match": patients}, {"$project": {"name": 1}}],
-                    "as": "patients",
-                }
-            },
-        ]
-    ).to_list()
-    if not rows:
-        return None, None
-    patients_found = rows[0].pop("patients")
-    return Slot.model_validate(rows[0]), patients_found[0]["name"] if patients_found else None
+    return place, patient_name
 
 
 async def _earlier(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Appointment | None:
@@ -191,7 +169,7 @@ async def alternatives_to(slot_id: PydanticObjectId) -> list[SlotOut]:
     return [] if slot is None else [SlotOut.of(found) for found in await next_free(slot.doctor_id)]
 
 
-def _place(slot: Slot) -> dict[str, Any]:
+def _copied(slot: Slot) -> dict[str, Any]:
     """What an appointment copies of its slot."""
     return {
         "doctor_id": slot.doctor_id,
@@ -222,22 +200,22 @@ async def move(appointment: Appointment, caller: User, *, to: PydanticObjectId) 
     check(rule, appointment, role=actor.role, now=now, windows=clinic.rules)
     if to == appointment.slot_id:
         raise SameSlot
-    slot = await Slot.get(to)
-    if slot is None:
+    place = await read_place(to)
+    if place is None:
         raise SlotNotFound
-    _check_reach(caller, slot)
+    _check_reach(caller, place.slot)
     try:
-        if not is_bookable(slot, now):
+        if not is_bookable(place.slot, now):
             raise SlotNotOpen
-        return await _move(appointment, slot, actor)
+        return await _move(appointment, place, actor)
     except SlotUnavailable as refusal:
         refusal.alternatives = await alternatives_to(to)
         raise
 
 
-async def _move(appointment: Appointment, slot: Slot, actor: Actor) -> Appointment:
+async def _move(appointment: Appointment, place: Place, actor: Actor) -> Appointment:
     now, moves = utc_now(), appointment.moves + 1
-    history = actor.line(step=StepName.MOVE, status=Status.SCHEDULED, at=now, start=slot.start)
+    history = actor.line(step=StepName.MOVE, status=Status.SCHEDULED, at=now, start=place.slot.start)
     owed = OwedMessage(kind=MessageKind.MOVED, to=Recipient.PATIENT, occurrence=moves, owed_at=now)
 
     async def update(seat: Seat) -> Appointment:
@@ -246,7 +224,7 @@ async def _move(appointment: Appointment, slot: Slot, actor: Actor) -> Appointme
             {"_id": appointment.id, "version": appointment.version},
             {
                 "$set": {
-                    **_place(slot),
+                    **_copied(place.slot),
                     **numbered,
                     "seat": seat.seat,
                     "kept_seat": seat.seat,
@@ -265,4 +243,4 @@ async def _move(appointment: Appointment, slot: Slot, actor: Actor) -> Appointme
         moved: Appointment = Appointment.model_validate(raw)
         return moved
 
-    return await seat_in(slot, patient_id=appointment.patient_id, write=update, moving=appointment)
+    return await seat_in(place, patient_id=appointment.patient_id, write=update, moving=appointment)

@@ -7,11 +7,17 @@ from typing import Any, TypeVar
 from beanie import PydanticObjectId
 from pymongo.errors import DuplicateKeyError
 
+from backend.accounts.documents import Role, User
 from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientBusy, SlotTaken
 from backend.scheduling.documents import SEATS_PER_ROUND, SeatHolder, Slot
 
 T = TypeVar("T")
+
+
+Row = Mapping[str, Any]
+
+_HOLDER = dict.fromkeys(("slot_id", "seat", "kept_seat", "doctor_id", "clinic_day", "day_seat", "active"), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +28,62 @@ class Seat:
     day_seat: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A slot to be seated in, and the doctor's active appointments of that day where there is a choice to make."""
+
+    slot: Slot
+    holders: Sequence[Row]
+    patient_name: str | None = None
+
+
+async def read_place(
+    slot_id: PydanticObjectId, *, patient_id: PydanticObjectId | None = None
+) -> Place | None:
+    """Reads a slot with all that booking in it needs, in one read; None where there is no such slot.
+
+    Where a slot has one seat and the doctor's day no limit, there is nothing to choose and nobody is looked up. With
+    a patient's id it brings the name, if that is an active patient.
+    """
+    of_day = {"$cond": [_IS_A_CHOICE, "$doctor_id", "nobody"]}
+    same_day = {"$and": [{"$eq": ["$doctor_id", "$$doctor"]}, {"$eq": ["$clinic_day", "$$day"]}]}
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"_id": slot_id}},
+        {
+            "$lookup": {
+                "from": SeatHolder.get_pymongo_collection().name,
+                "let": {"doctor": of_day, "day": "$day"},
+                "pipeline": [{"$match": {"$expr": same_day, "active": True}}, {"$project": _HOLDER}],
+                "as": "holders",
+            }
+        },
+    ]
+    if patient_id is not None:
+        pipeline.append(_name_of(patient_id))
+    rows = await Slot.aggregate(pipeline).to_list()
+    if not rows:
+        return None
+    holders, patients = rows[0].pop("holders"), rows[0].pop("patients", [])
+    name = patients[0]["name"] if patients else None
+    return Place(slot=Slot.model_validate(rows[0]), holders=holders, patient_name=name)
+
+
+_IS_A_CHOICE = {"$or": [{"$gt": ["$capacity", 1]}, {"$gt": ["$max_patients_per_day", 0]}]}
+
+
+def _name_of(patient_id: PydanticObjectId) -> dict[str, Any]:
+    patients = {"_id": patient_id, "role": Role.PATIENT, "is_active": True}
+    return {
+        "$lookup": {
+            "from": User.get_pymongo_collection().name,
+            "pipeline": [{"$match": patients}, {"$project": {"name": 1}}],
+            "as": "patients",
+        }
+    }
+
+
 async def seat_in(
-    slot: Slot,
+    place: Place,
     *,
     patient_id: PydanticObjectId,
     write: Callable[[Seat], Awaitable[T]],
@@ -31,14 +91,11 @@ async def seat_in(
 ) -> T:
     """Writes with the first seat that the indexes grant.
 
-    Where a doctor's patients of the day are not limited, the first attempt asks for a seat without reading which
-    are free: in most slots there is but one. Each refusal means that somebody else got a seat or a number meanwhile,
-    so the attempts are bounded by those there are. Raises `SlotTaken`, `DayFull`, `PatientBusy`.
+    A refusal means that somebody else got the seat or the number meanwhile, and who holds what is read again; so the
+    attempts are bounded by the seats and numbers there are. Raises `SlotTaken`, `DayFull`, `PatientBusy`.
     """
-    if slot.max_patients_per_day is None or _keeps_number(slot, moving):
-        seat = Seat(slot.first_seat + _place_of(patient_id) % slot.capacity, _number_kept(slot, moving))
-    else:
-        seat = await _free_seat(slot, patient_id, moving)
+    slot = place.slot
+    seat = _free_seat(slot, place.holders, patient_id, moving)
     for _ in range(slot.capacity + (slot.max_patients_per_day or 0) + 1):
         try:
             return await write(seat)
@@ -48,7 +105,7 @@ async def seat_in(
             if is_seat and slot.capacity == 1:
                 raise SlotTaken from None
             if is_seat or "day_seat" in broken:
-                seat = await _free_seat(slot, patient_id, moving)
+                seat = _free_seat(slot, await _holders(slot), patient_id, moving)
             elif "ticks" in broken:
                 raise PatientBusy from None
             else:
@@ -65,16 +122,22 @@ def _number_kept(slot: Slot, moving: Appointment | None) -> int | None:
     return moving.day_seat if moving is not None and _keeps_number(slot, moving) else None
 
 
-async def _free_seat(slot: Slot, patient_id: PydanticObjectId, moving: Appointment | None) -> Seat:
-    """Reads who holds what and picks a seat and a number that nobody has. Raises `SlotTaken` or `DayFull`."""
-    own, place = moving.id if moving else None, _place_of(patient_id)
+async def _holders(slot: Slot) -> list[Row]:
+    """Who holds a seat of the slot, blocks included, or a number of the doctor's day."""
     in_slot = {"slot_id": slot.id, "active": True}
     on_day = {"doctor_id": slot.doctor_id, "clinic_day": slot.day, "active": True}
     found = SeatHolder.get_pymongo_collection().find(
-        in_slot if slot.max_patients_per_day is None else {"$or": [in_slot, on_day]},
-        dict.fromkeys((*in_slot, *on_day, "seat", "kept_seat", "day_seat"), 1),
+        in_slot if slot.max_patients_per_day is None else {"$or": [in_slot, on_day]}, _HOLDER
     )
-    others = [row async for row in found if row["_id"] != own]
+    return await found.to_list()
+
+
+def _free_seat(
+    slot: Slot, holders: Sequence[Row], patient_id: PydanticObjectId, moving: Appointment | None
+) -> Seat:
+    """Picks a seat and a number that nobody has. Raises `SlotTaken` or `DayFull`."""
+    own, place = moving.id if moving else None, _place_of(patient_id)
+    others = [row for row in holders if row["_id"] != own]
     here = [row for row in others if row["slot_id"] == slot.id]
     seats = range(slot.first_seat, slot.first_seat + slot.capacity)
     held = {row[field] for row in here for field in ("seat", "kept_seat") if field in row}
@@ -83,6 +146,7 @@ async def _free_seat(slot: Slot, patient_id: PydanticObjectId, moving: Appointme
         raise SlotTaken
     if slot.max_patients_per_day is None or _keeps_number(slot, moving):
         return Seat(seat, _number_kept(slot, moving))
+    on_day = {"doctor_id": slot.doctor_id, "clinic_day": slot.day}
     that_day = [row for row in others if all(row.get(field) == on_day[field] for field in on_day)]
     number = _one_of(_numbers_for(slot.max_patients_per_day, that_day), place)
     if number is None:

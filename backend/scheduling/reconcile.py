@@ -90,13 +90,29 @@ def _is_among(slot: Slot, offers: Offers) -> bool:
 
 
 async def _stale(present: list[Slot], book: Book, wanted: Offers, now: datetime) -> list[Slot]:
-    """The slots that must be withdrawn. One that is withdrawn already and still has patients is left as it is."""
+    """The slots that must be withdrawn. One that is withdrawn already and still has patients is only held closed."""
     uneven = await _uneven(present, wanted)
     stale = [slot for slot in present if _is_stale(slot, book, wanted, now)]
     closed = [slot.slot_id for slot in stale if slot.state is SlotState.CLOSED]
     settled = await seats.booked_in(closed) if closed else set()
+    settled -= {slot_id for slot_id, can_be_mended in uneven.items() if can_be_mended}
+    opened = await _hold_closed(settled)
     again = [slot for slot in present if uneven.get(slot.slot_id) and slot not in stale]
-    return [slot for slot in stale if slot.slot_id not in settled or uneven.get(slot.slot_id)] + again
+    return [slot for slot in stale if slot.slot_id not in settled] + again + opened
+
+
+async def _hold_closed(slot_ids: set[PydanticObjectId]) -> list[Slot]:
+    """Counts up the revision of closed slots, so that nobody opens them who read them under older facts.
+
+    Answers with those that were opened just before: they must be withdrawn after all.
+    """
+    if not slot_ids:
+        return []
+    where = {"_id": {"$in": list(slot_ids)}, "is_active": True}
+    await Slot.get_pymongo_collection().update_many(
+        {**where, "state": SlotState.CLOSED}, {"$inc": {"revision": 1}}
+    )
+    return await Slot.find({**where, "state": SlotState.OPEN}).to_list()
 
 
 def _is_stale(slot: Slot, book: Book, wanted: Offers, now: datetime) -> bool:
