@@ -97,6 +97,8 @@ async def correct_no_show(appointment: Appointment, actor: Actor, *, to: Status)
 
 async def annotate(appointment: Appointment, fields: Mapping[str, str | None]) -> Appointment:
     """Changes the reason or the notes. Raises `AppointmentChanged`."""
+    if not fields:
+        return appointment  # a write would make others' version stale for nothing
     return await _update(appointment, fields)
 
 

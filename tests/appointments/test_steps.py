@@ -232,7 +232,8 @@ def test_of_many_cancellations_at_once_one_is_done(
 def test_of_confirming_and_cancelling_at_once_the_state_agrees_with_the_answers(
     book: Book, run: Run[Any], db: Db
 ) -> None:
-    for patient, slot in zip(make_patients(run, 8), book.slots(8, TEN - 2 * HOUR), strict=True):
+    slot = book.slot(TEN - 2 * HOUR, capacity=8)
+    for patient in make_patients(run, 8):
         appointment = booked(patient, slot)
         address = f"/appointments/{appointment['id']}"
         answers = at_once(
@@ -260,6 +261,14 @@ def test_reason_and_notes_change_and_are_cleared(
     assert (changed["reason"], changed["notes"]) == (None, None)
     assert not {"reason", "notes"} & set(stored(db, appointment))
     assert steps_of(changed) == [("book", "scheduled", "patient")]
+
+
+def test_a_change_of_nothing_changes_nothing(appointment: dict[str, Any], patient: Person, db: Db) -> None:
+    before = stored(db, appointment)
+    for body in ({}, {"version": 1}):
+        answer = patient.client.patch(f"/appointments/{appointment['id']}", json=body)
+        assert done(answer) == appointment
+    assert stored(db, appointment) == before
 
 
 def test_the_time_of_a_slot_stays_taken_while_the_patient_is_there(
