@@ -29,6 +29,9 @@ HINDSIGHT = timedelta(hours=1)
 """Slots that began a moment ago are withdrawn too: a booking that read one in time may still be on its way."""
 
 _MOST_ATTEMPTS = 20
+_AT_ONCE = 500
+"""Slots of one write, so that other requests come in between."""
+
 _DUPLICATE_KEY = 11000
 
 
@@ -197,8 +200,11 @@ async def _insert_missing(book: Book, wanted: Offers, present: list[Slot], now: 
 
 async def insert_new(slots: list[Slot]) -> None:
     """Writes slots. Where the doctor's time is held already, it stays held and the slot is left out."""
-    if not slots:
-        return
+    for first in range(0, len(slots), _AT_ONCE):
+        await _insert_some(slots[first : first + _AT_ONCE])
+
+
+async def _insert_some(slots: list[Slot]) -> None:
     try:
         await Slot.insert_many(slots, ordered=False)
     except BulkWriteError as error:

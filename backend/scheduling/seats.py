@@ -24,6 +24,10 @@ from backend.scheduling.documents import SEATS_PER_ROUND, SeatHolder, Slot
 BLOCKS_KEPT = timedelta(days=7)
 """How long a block outlives the withdrawal: far longer than any request."""
 
+_AT_ONCE = 1000
+"""Blocks of one write: it stays far below the time that one operation may take, and lets other requests come
+in between. Hundreds of slots of many seats are a valid week."""
+
 _DUPLICATE_KEY = 11000
 
 
@@ -90,10 +94,16 @@ async def held(slots: Iterable[Slot]) -> dict[PydanticObjectId, list[int]]:
 
 async def _block(seats: list[tuple[PydanticObjectId, int]]) -> None:
     expires_at = utc_now() + BLOCKS_KEPT
-    blocks = [
-        {"slot_id": slot_id, "seat": seat, "active": True, "expires_at": expires_at}
-        for slot_id, seat in seats
-    ]
+    for first in range(0, len(seats), _AT_ONCE):
+        await _insert_blocks(
+            [
+                {"slot_id": slot_id, "seat": seat, "active": True, "expires_at": expires_at}
+                for slot_id, seat in seats[first : first + _AT_ONCE]
+            ]
+        )
+
+
+async def _insert_blocks(blocks: list[dict[str, Any]]) -> None:
     try:
         await SeatHolder.get_pymongo_collection().insert_many(blocks, ordered=False)
     except BulkWriteError as error:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from beanie import PydanticObjectId
 
+from backend.accounts import service
 from backend.accounts.documents import Role
 from backend.appointments import booking, steps
 from backend.appointments.actors import Actor
@@ -99,7 +100,7 @@ class World:
         if role == "nobody":
             return None
         someone: Person = getattr(self, role)
-        return factories.log_in(self.run, someone.user)
+        return factories.log_in(self.run, self.run(service.find_user(someone.object_id)))
 
     def client(self) -> httpx.Client:
         """The caller's."""
