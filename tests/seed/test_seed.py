@@ -1,0 +1,182 @@
+"""The seed script, run as its users run it: what it makes, that it repeats itself, and what it refuses."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pymongo
+import pytest
+from pymongo.database import Database
+
+from backend.appointments.documents import Status
+from tests.support.environment import ROOT
+
+Db = Database[dict[str, Any]]
+NAMES = ("seed_test_one", "seed_test_two")
+COLLECTIONS = ("users", "clinics", "departments", "slots", "leaves", "appointments", "seed_runs")
+
+
+def seed(database: str, folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Starts the script on a database of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "seed", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_NAME": database, "DATA_DIR": str(folder), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
+    """What it printed, once it has ended with this exit code."""
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == code, errors
+    return output, errors
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the logins are kept."""
+    return tmp_path_factory.mktemp("seed")
+
+
+@pytest.fixture(scope="module")
+def two(folder: Path) -> Iterator[tuple[Db, Db]]:
+    """Two databases, seeded from the same number at the same time."""
+    for process in [seed(name, folder, "--random-seed", "7") for name in NAMES]:
+        finished(process)
+    with pymongo.MongoClient[dict[str, Any]](os.environ["MONGODB_URL"], tz_aware=True) as client:
+        yield client[NAMES[0]], client[NAMES[1]]
+        for name in NAMES:
+            client.drop_database(name)
+
+
+@pytest.fixture
+def demo(two: tuple[Db, Db]) -> Db:
+    """One of them."""
+    return two[0]
+
+
+def snapshot(db: Db) -> dict[str, list[dict[str, Any]]]:
+    """Every document, by id."""
+    return {name: sorted(db[name].find(), key=lambda row: str(row["_id"])) for name in COLLECTIONS}
+
+
+def booked(db: Db) -> list[dict[str, Any]]:
+    """All appointments; blocks of withdrawn seats have no patient."""
+    return [row for row in db["appointments"].find() if "patient_id" in row]
+
+
+def test_it_makes_clinics_in_three_zones_and_the_people_who_work_there(demo: Db) -> None:
+    assert len({clinic["time_zone"] for clinic in demo["clinics"].find()}) == 3
+    roles = Counter(user["role"] for user in demo["users"].find())
+    assert roles == {"admin": 1, "nurse": 2, "doctor": 20, "patient": 100}
+    assert demo["departments"].count_documents({}) == 5
+
+
+def test_every_phone_is_fictional(demo: Db) -> None:
+    assert all(user["phone"].startswith("+1555") for user in demo["users"].find())
+    assert all(clinic["phone"].startswith("+1555") for clinic in demo["clinics"].find())
+
+
+def test_appointments_stand_in_every_status_before_and_behind_now(demo: Db) -> None:
+    now, rows = datetime.now(UTC), booked(demo)
+    assert len(rows) >= 300
+    past = Counter(row["status"] for row in rows if row["start"] < now)
+    ahead = Counter(row["status"] for row in rows if row["start"] >= now)
+    assert set(past) | set(ahead) == {status.value for status in Status}
+    assert min(past["completed"], past["no_show"], past["cancelled"]) >= 10
+    assert min(ahead["scheduled"], ahead["confirmed"], ahead["cancelled"]) >= 10
+
+
+def test_each_history_explains_its_status(demo: Db) -> None:
+    for row in booked(demo):
+        assert row["history"][0]["step"] == "book"
+        assert row["history"][-1]["status"] == row["status"]
+        moments = [step["at"] for step in row["history"]]
+        assert moments == sorted(moments)
+
+
+def test_there_are_free_slots_tomorrow_in_every_clinic(demo: Db) -> None:
+    taken = {row["slot_id"] for row in booked(demo) if row["active"]}
+    for clinic in demo["clinics"].find():
+        tomorrow = datetime.now(ZoneInfo(clinic["time_zone"])).date() + timedelta(days=1)
+        slots = demo["slots"].find(
+            {
+                "clinic_id": clinic["_id"],
+                "is_active": True,
+                "state": "open",
+                "start": {"$gt": datetime.now(UTC)},
+            }
+        )
+        free = [slot for slot in slots if slot["day"] == tomorrow.isoformat() and slot["_id"] not in taken]
+        assert len(free) >= 10, clinic["name"]
+
+
+def test_the_same_number_makes_the_same_demo(two: tuple[Db, Db]) -> None:
+    def told(db: Db) -> tuple[Any, ...]:
+        people = sorted((user["email"], user["name"], user["role"]) for user in db["users"].find())
+        visits = sorted(
+            (row["idempotency_key"], row["patient_name"], row["doctor_name"], row["status"])
+            for row in booked(db)
+        )
+        return people, visits
+
+    assert told(two[0]) == told(two[1])
+
+
+def test_a_second_run_changes_nothing(demo: Db, folder: Path) -> None:
+    before = snapshot(demo)
+    output, _ = finished(seed(NAMES[0], folder))
+    assert snapshot(demo) == before
+    assert "admin1@demo.example.com" in output
+
+
+def test_an_interrupted_run_is_completed(demo: Db, folder: Path) -> None:
+    rows, people = len(booked(demo)), demo["users"].count_documents({})
+    demo["seed_runs"].update_one({"_id": "demo"}, {"$unset": {"finished_at": ""}})
+    demo["users"].delete_one({"email": "patient100@demo.example.com"})
+    finished(seed(NAMES[0], folder))
+    assert demo["users"].count_documents({}) == people
+    assert len(booked(demo)) >= rows
+    assert "finished_at" in (demo["seed_runs"].find_one({"_id": "demo"}) or {})
+
+
+def test_the_logins_are_stored_for_the_owner_alone(two: tuple[Db, Db], folder: Path) -> None:
+    path = folder / f"demo-credentials-{NAMES[0]}.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    logins = json.loads(path.read_text())
+    assert [login["role"] for login in logins] == ["admin", "nurse", "doctor", "patient"]
+    other = json.loads((folder / f"demo-credentials-{NAMES[1]}.json").read_text())
+    assert logins[0]["password"] != other[0]["password"], "no two demos share a password"
+
+
+def test_appointments_by_the_thousand_come_with_their_slots_and_once(demo: Db, folder: Path) -> None:
+    before = len(booked(demo))
+    for _ in range(2):
+        finished(seed(NAMES[0], folder, "--appointments", "3000"))
+    rows = booked(demo)
+    assert len(rows) == before + 3000
+    slots = {slot["_id"] for slot in demo["slots"].find()}
+    assert all(row["slot_id"] in slots for row in rows)
+
+
+def test_a_database_with_other_people_is_refused_unless_forced(folder: Path, db: Db) -> None:
+    db["users"].insert_one({"name": "Somebody real", "role": "patient", "email": "real@example.com"})
+    _, errors = finished(seed(db.name, folder), code=2)
+    assert "--force" in errors
+    assert db["users"].count_documents({}) == 1
+
+
+def test_production_is_refused_unless_forced(folder: Path) -> None:
+    _, errors = finished(seed("seed_test_production", folder, ENVIRONMENT="production"), code=2)
+    assert "production" in errors
