@@ -52,6 +52,9 @@ class Slot(Document):
     source: SlotSource = SlotSource.HOURS
     state: SlotState = SlotState.PENDING
     is_active: bool = True
+    is_removed: bool = Field(
+        default=False, description="Taken out by hand: whoever ends its withdrawal leaves it removed."
+    )
     first_seat: int = Field(default=0, description="The first seat number of the present round.")
     revision: int = Field(
         default=0, description="Counts withdrawals; whoever opens the slot must have seen it."
@@ -109,6 +112,10 @@ class Leave(Document):
         ]
 
 
+SEEN_THAT_DAY = ("scheduled", "confirmed", "checked_in", "completed")
+"""The statuses of those who count among a doctor's patients of the day: a visit that is over was one of them."""
+
+
 class SeatHolder(Document):
     """What holds a seat: an appointment, or a block that a withdrawal put there. Both lie in `appointments`.
 
@@ -150,7 +157,7 @@ class SeatHolder(Document):
             IndexModel(
                 [("doctor_id", ASCENDING), ("clinic_day", ASCENDING), ("day_seat", ASCENDING)],
                 unique=True,
-                partialFilterExpression={"active": True, "day_seat": {"$gte": 0}},
+                partialFilterExpression={"day_seat": {"$gte": 0}},
             ),
             # Blocks are needed only while a booking that read the slot before may still be on its way.
             IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0),

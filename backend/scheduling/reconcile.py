@@ -69,7 +69,11 @@ async def reconcile(doctor_id: PydanticObjectId) -> Outcome:
         if again is not None and again.agrees_with(book):
             uneven = await _uneven(candidates, wanted)
             fitting = [s for s in candidates if fits(s, book, wanted, now) and s.slot_id not in uneven]
-            return done + Outcome(opened=await _open(book, fitting, wanted))
+            opened = await _open(book, fitting, wanted)
+            done += Outcome(opened=opened)
+            if opened == len(fitting):
+                return done
+            # Somebody else has changed some of them meanwhile, and may be through with this doctor: look again.
     raise BookIsBusy
 
 
@@ -254,52 +258,57 @@ async def withdraw(slot_ids: Iterable[PydanticObjectId]) -> None:
         {**where, "state": {"$ne": SlotState.REMOVED}},
         {"$set": {"state": SlotState.CLOSING}, "$inc": {"revision": 1}},
     )
-    closing = await Slot.find({**where, "state": SlotState.CLOSING}).to_list()
+    await _end_rounds(await Slot.find({**where, "state": SlotState.CLOSING}).to_list())
+
+
+async def remove(slot_id: PydanticObjectId) -> bool:
+    """Takes a slot out of the book by hand; False if it isn't there any more. Nothing can be booked in it then.
+
+    That it is removed is known from the first write on: of all who bring the book in line meanwhile, none ends this
+    in his own way, and each ends it before he answers.
+    """
+    raw = await Slot.get_pymongo_collection().find_one_and_update(
+        {"_id": slot_id, "is_active": True},
+        {"$set": {"state": SlotState.CLOSING, "is_removed": True}, "$inc": {"revision": 1}},
+        return_document=ReturnDocument.AFTER,
+    )
+    if raw is None:
+        return False
+    await _end_rounds([Slot.model_validate(raw)])
+    return True
+
+
+async def _end_rounds(closing: list[Slot]) -> None:
+    """Takes every seat of closing slots, and says then that they are closed, or removed."""
     if not closing:
         return
     await seats.take_all(closing)
     still_booked = await seats.booked_in(slot.slot_id for slot in closing)
     updates = []
     for slot in closing:
-        is_active = slot.slot_id in still_booked
+        state = SlotState.REMOVED if slot.is_removed else SlotState.CLOSED
+        is_active = slot.is_removed or slot.slot_id in still_booked
         updates.append(
             UpdateOne(
-                {**_as_read(slot), "state": SlotState.CLOSING},
-                {
-                    "$set": {"state": SlotState.CLOSED, "is_active": is_active},
-                    "$inc": {"first_seat": SEATS_PER_ROUND},
-                },
+                _as_read(slot),
+                {"$set": {"state": state, "is_active": is_active}, "$inc": {"first_seat": SEATS_PER_ROUND}},
             )
         )
-    await collection.bulk_write(updates, ordered=False)
-
-
-async def remove(slot_id: PydanticObjectId) -> bool:
-    """Takes a slot out of the book by hand; False if it isn't there any more. Nothing can be booked in it then.
-
-    It is removed from the first write on: while others bring the book in line, none of them ends this in his own way.
-    """
-    collection = Slot.get_pymongo_collection()
-    raw = await collection.find_one_and_update(
-        {"_id": slot_id, "is_active": True},
-        {"$set": {"state": SlotState.REMOVED}, "$inc": {"revision": 1}},
-        return_document=ReturnDocument.AFTER,
-    )
-    if raw is None:
-        return False
-    slot: Slot = Slot.model_validate(raw)
-    await seats.take_all([slot])
-    await collection.update_one(_as_read(slot), {"$inc": {"first_seat": SEATS_PER_ROUND}})
-    return True
+    await Slot.get_pymongo_collection().bulk_write(updates, ordered=False)
 
 
 def _as_read(slot: Slot) -> dict[str, Any]:
-    """The filter for a slot whose round nobody has ended since it was read.
+    """The filter for a closing slot whose round nobody has ended since it was read.
 
     Several may withdraw a slot at once, but its round may end only once: were it ended twice, the appointments in it
     would be left a round behind, on seats that nobody counts.
     """
-    return {"_id": slot.id, "revision": slot.revision, "first_seat": slot.first_seat}
+    return {
+        "_id": slot.id,
+        "state": SlotState.CLOSING,
+        "revision": slot.revision,
+        "first_seat": slot.first_seat,
+    }
 
 
 async def let_go(slot_ids: Iterable[PydanticObjectId]) -> None:
@@ -308,5 +317,7 @@ async def let_go(slot_ids: Iterable[PydanticObjectId]) -> None:
     if not ids:
         return
     removed = {"_id": {"$in": ids}, "is_active": True, "state": SlotState.REMOVED}
-    await Slot.get_pymongo_collection().update_many(removed, {"$set": {"state": SlotState.CLOSING}})
+    await Slot.get_pymongo_collection().update_many(
+        removed, {"$set": {"state": SlotState.CLOSING, "is_removed": False}}
+    )
     await withdraw(ids)
