@@ -10,7 +10,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Role, User
-from backend.appointments.actors import Actor
+from backend.appointments.actors import Actor, in_sight
 from backend.appointments.documents import (
     Appointment,
     MessageKind,
@@ -152,14 +152,21 @@ async def _place_for(
 
 
 async def _earlier(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Appointment | None:
-    """What the same caller's request with the same key has made before. Raises `IdempotencyKeyReused`."""
+    """What the same caller's request with the same key has made before.
+
+    Raises `IdempotencyKeyReused` and `NotYourBook`.
+    """
     if request.idempotency_key is None:
         return None
     earlier = await Appointment.find_one(
         {"created_by": caller.user_id, "idempotency_key": request.idempotency_key}
     )
-    if earlier is not None and earlier.request_hash != request.digest(patient_id):
+    if earlier is None:
+        return None
+    if earlier.request_hash != request.digest(patient_id):
         raise IdempotencyKeyReused
+    if await Appointment.find_one({"_id": earlier.id, **in_sight(caller)}) is None:
+        raise NotYourBook  # it was moved to where the caller can't see it
     return earlier
 
 

@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from backend.accounts.documents import Role, User
 from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientBusy, SlotTaken
-from backend.scheduling.documents import SEATS_PER_ROUND, SeatHolder, Slot
+from backend.scheduling.documents import SEATS_PER_ROUND, SEEN_THAT_DAY, SeatHolder, Slot
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A slot to be seated in, and the doctor's active appointments of that day where there is a choice to make."""
+    """A slot to be seated in, and the doctor's patients of that day where there is a choice to make."""
 
     slot: Slot
     holders: Sequence[Row]
@@ -53,7 +53,10 @@ async def read_place(
             "$lookup": {
                 "from": SeatHolder.get_pymongo_collection().name,
                 "let": {"doctor": of_day, "day": "$day"},
-                "pipeline": [{"$match": {"$expr": same_day, "active": True}}, {"$project": _HOLDER}],
+                "pipeline": [
+                    {"$match": {"$expr": same_day, "status": {"$in": SEEN_THAT_DAY}}},
+                    {"$project": _HOLDER},
+                ],
                 "as": "holders",
             }
         },
@@ -125,7 +128,7 @@ def _number_kept(slot: Slot, moving: Appointment | None) -> int | None:
 async def _holders(slot: Slot) -> list[Row]:
     """Who holds a seat of the slot, blocks included, or a number of the doctor's day."""
     in_slot = {"slot_id": slot.id, "active": True}
-    on_day = {"doctor_id": slot.doctor_id, "clinic_day": slot.day, "active": True}
+    on_day = {"doctor_id": slot.doctor_id, "clinic_day": slot.day, "status": {"$in": SEEN_THAT_DAY}}
     found = SeatHolder.get_pymongo_collection().find(
         in_slot if slot.max_patients_per_day is None else {"$or": [in_slot, on_day]}, _HOLDER
     )
@@ -138,7 +141,7 @@ def _free_seat(
     """Picks a seat and a number that nobody has. Raises `SlotTaken` or `DayFull`."""
     own, place = moving.id if moving else None, _place_of(patient_id)
     others = [row for row in holders if row["_id"] != own]
-    here = [row for row in others if row["slot_id"] == slot.id]
+    here = [row for row in others if row["slot_id"] == slot.id and row["active"]]
     seats = range(slot.first_seat, slot.first_seat + slot.capacity)
     held = {row[field] for row in here for field in ("seat", "kept_seat") if field in row}
     seat = _one_of([seat for seat in seats if seat not in held], place)

@@ -1,6 +1,7 @@
 """The steps of an appointment's life but booking and moving: each one conditional update of one document."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from beanie import PydanticObjectId
@@ -54,8 +55,7 @@ async def confirm(appointment: Appointment, actor: Actor) -> Appointment:
 
 async def cancel(appointment: Appointment, actor: Actor, *, reason: str | None = None) -> Appointment:
     """Frees the time in the same write."""
-    fields = {"cancelled_at": utc_now(), "cancelled_by": actor.user_id, "cancel_reason": reason}
-    return await _take(appointment, StepName.CANCEL, actor, reason=reason, fields=fields)
+    return await _write(appointment, StepName.CANCEL, TABLE[StepName.CANCEL], actor, reason=reason)
 
 
 async def check_in(appointment: Appointment, actor: Actor) -> Appointment:
@@ -102,15 +102,8 @@ async def annotate(appointment: Appointment, fields: Mapping[str, str | None]) -
     return await _update(appointment, fields)
 
 
-async def _take(
-    appointment: Appointment,
-    name: StepName,
-    actor: Actor,
-    *,
-    reason: str | None = None,
-    fields: Mapping[str, Any] | None = None,
-) -> Appointment:
-    return await _write(appointment, name, TABLE[name], actor, reason=reason, fields=fields)
+async def _take(appointment: Appointment, name: StepName, actor: Actor) -> Appointment:
+    return await _write(appointment, name, TABLE[name], actor)
 
 
 async def _write(
@@ -136,12 +129,29 @@ async def _write(
     ]
     return await _update(
         appointment,
-        {**(fields or {}), "status": rule.target, "active": rule.target in ACTIVE},
+        {
+            **(fields or {}),
+            **_what_follows(rule.target, actor, reason=reason, now=now),
+            "status": rule.target,
+            "active": rule.target in ACTIVE,
+        },
         push={
             "history": line.model_dump(exclude_none=True),
             "owed": {"$each": [message.model_dump() for message in owed]},
         },
     )
+
+
+def _what_follows(target: Status, actor: Actor, *, reason: str | None, now: datetime) -> dict[str, Any]:
+    """What else a status sets. Who won't be seen gives the number of the day back; a visit that is over keeps it."""
+    if target is Status.CANCELLED:
+        return {
+            "day_seat": None,
+            "cancelled_at": now,
+            "cancelled_by": actor.user_id,
+            "cancel_reason": reason,
+        }
+    return {"day_seat": None} if target is Status.NO_SHOW else {}
 
 
 def _owes(name: StepName, actor: Actor) -> tuple[tuple[MessageKind, Recipient], ...]:

@@ -19,7 +19,7 @@ from beanie import PydanticObjectId
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from backend.core.clock import utc_now
-from backend.scheduling.documents import SEATS_PER_ROUND, SeatHolder, Slot
+from backend.scheduling.documents import SEATS_PER_ROUND, SEEN_THAT_DAY, SeatHolder, Slot
 
 BLOCKS_KEPT = timedelta(days=7)
 """How long a block outlives the withdrawal: far longer than any request."""
@@ -41,12 +41,12 @@ async def taken(slots: Iterable[Slot]) -> Counter[PydanticObjectId]:
 
 
 async def patients_on(days: Iterable[tuple[PydanticObjectId, str]]) -> Counter[tuple[PydanticObjectId, str]]:
-    """How many active appointments doctors have on days of the clinic."""
+    """How many patients doctors see, or have seen, on days of the clinic."""
     wanted = [{"doctor_id": doctor_id, "clinic_day": day} for doctor_id, day in set(days)]
     if not wanted:
         return Counter()
     rows = SeatHolder.get_pymongo_collection().find(
-        {"$or": wanted, "active": True}, {"_id": 0, "doctor_id": 1, "clinic_day": 1}
+        {"$or": wanted, "status": {"$in": SEEN_THAT_DAY}}, {"_id": 0, "doctor_id": 1, "clinic_day": 1}
     )
     return Counter([(row["doctor_id"], row["clinic_day"]) async for row in rows])
 
