@@ -116,22 +116,14 @@ def instant(day: date, minutes: int, zone: ZoneInfo) -> datetime:
     return moment
 
 
-def is_skipped(day: date, minutes: int, zone: ZoneInfo) -> bool:
-    """Whether the wall clock jumps over this time on this day."""
-    wall = datetime.combine(day, time()) + timedelta(minutes=minutes)
-    back = instant(day, minutes, zone).astimezone(zone)
-    return back.replace(tzinfo=None) != wall
-
-
 def cut(wall: WallBlock, day: date, minutes: int, zone: ZoneInfo) -> Iterator[Span]:
     """The slots of one block on one day, each of `minutes`, the first at the block's start.
 
-    A slot that the change of clocks would shorten is left out, like one whose start is skipped.
+    A slot that the change of clocks would shorten is left out, and so is one whose start is skipped: what is left of
+    it begins with the change.
     """
     length = timedelta(minutes=minutes)
     for start in range(wall.start, wall.end - minutes + 1, minutes):
-        if is_skipped(day, start, zone):
-            continue
         begins = instant(day, start, zone)
         if instant(day, start + minutes, zone) - begins >= length:
             yield Span(begins, begins + length)

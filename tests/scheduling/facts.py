@@ -83,6 +83,12 @@ def starts(offered: list[Offer], zone: str = "America/New_York") -> list[str]:
     return [f"{offer.span.start.astimezone(there):%Y-%m-%dT%H:%M}" for offer in offered]
 
 
+def is_skipped(day: date, minutes: int, zone: ZoneInfo) -> bool:
+    """Whether the wall clock jumps over this time: there and back again, it isn't the same (PEP 495)."""
+    wall = datetime.combine(day, time()) + timedelta(minutes=minutes)
+    return wall.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) != wall
+
+
 def transitions(zone: ZoneInfo, first: date, last: date) -> list[date]:
     """The days on which the zone's clock changes. Some end with the change, so the day before counts too."""
     found = []

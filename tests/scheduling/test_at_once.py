@@ -8,9 +8,10 @@ import pytest
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role
+from backend.accounts.service import update_user
 from backend.directory.documents import Clinic
 from backend.scheduling.documents import Leave, Slot
-from backend.scheduling.reconcile import reconcile
+from backend.scheduling.reconcile import let_go, reconcile, withdraw
 from backend.scheduling.slots import get_slot, remove_slot
 from tests import factories
 from tests.factories import Person, Run
@@ -98,3 +99,52 @@ def test_what_is_taken_out_stays_out_though_others_bring_the_book_in_line_meanwh
         assert wall_time not in offered(api, doctor)
     opened(run, doctor)
     assert offered(api, doctor) == []
+
+
+def test_two_who_take_a_booked_slot_out_at_once_leave_its_patients_their_seats(
+    run: Run[Any], api: httpx.Client, clinic: Clinic
+) -> None:
+    doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "09:30", capacity=2))
+    opened(run, doctor)
+    shown = slot_at(api, doctor, "09:00")
+    book(factories.make_user(run, Role.PATIENT), shown)
+    slot = run(get_slot(PydanticObjectId(shown["id"])))
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(remove_slot(slot) for _ in range(4)), reconcile(doctor.object_id))
+
+    run(all_at_once())
+    assert offered(api, doctor) == []
+    run(let_go([slot.slot_id]))
+    opened(run, doctor)
+    assert slot_at(api, doctor, "09:00")["free"] == 1
+
+
+def test_who_read_the_book_before_a_removal_doesn_t_undo_it_by_withdrawing_after(
+    run: Run[Any], api: httpx.Client, doctor: Person, db: Db
+) -> None:
+    opened(run, doctor)
+    slot = run(get_slot(PydanticObjectId(slot_at(api, doctor, "09:30")["id"])))
+    run(remove_slot(slot))
+    # As a process does that read the slot under a leave which is gone by now:
+    run(withdraw([slot.slot_id]))
+    opened(run, doctor)
+    assert offered(api, doctor) == ["09:00", "10:00", "10:30"]
+
+
+def test_a_doctor_renamed_while_the_book_is_brought_in_line_has_one_name(
+    run: Run[Any], api: httpx.Client, doctor: Person, db: Db
+) -> None:
+    async def rename_amid(name: str) -> None:
+        runs = [asyncio.ensure_future(reconcile(doctor.object_id)) for _ in range(3)]
+        await asyncio.sleep(0)
+        await update_user(doctor.object_id, {"name": name})
+        await asyncio.gather(*runs)
+
+    for number in range(5):
+        for row in slots_in(db, doctor)[number::2]:
+            db["slots"].update_one({"_id": row["_id"]}, {"$set": {"state": "pending"}})
+        run(rename_amid(f"Name {number}"))
+        names = {row["doctor_name"] for row in slots_in(db, doctor) if row["state"] == "open"}
+        assert names == {f"Name {number}"}
+        assert offered(api, doctor) == ["09:00", "09:30", "10:00", "10:30"]

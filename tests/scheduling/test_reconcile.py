@@ -312,3 +312,26 @@ def test_a_doctor_between_two_zones_keeps_the_slots_of_the_morning_s_decision(
     with clock.stopped(at("10:30")):
         assert brought_in_line(run, doctor) == (0, 0)
         assert offered(api, doctor) == left[1:]
+
+
+def test_leave_that_is_over_still_decides_between_the_clinics(
+    run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db
+) -> None:
+    """Leave takes the three hours from 9:00 here, so the doctor is there at noon: 10:30 here. That stays so."""
+    there = factories.make_clinic(run, time_zone="America/St_Johns", policy=Policy(horizon_days=2))
+    doctor = factories.make_doctor(
+        run,
+        clinic,
+        clinic_ids=[clinic.clinic_id, there.clinic_id],
+        weekly_hours=[
+            *every_day(clinic, "09:00", "12:00", slot_minutes=180),
+            *every_day(there, "12:00", "13:00", slot_minutes=60),
+        ],
+    )
+    away = {"start": text(at("09:00")), "end": text(at("09:30"))}
+    done(doctor.client.post(f"/doctors/{doctor.id}/leaves", json=away), 201)
+    assert offered(api, doctor) == ["10:30"]
+    before = slots_in(db, doctor)
+    with clock.stopped(at("10:00")):
+        assert brought_in_line(run, doctor) == (0, 0)
+    assert slots_in(db, doctor) == before

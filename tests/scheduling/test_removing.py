@@ -9,6 +9,7 @@ from backend.accounts.documents import Role
 from backend.core import clock
 from backend.directory.documents import Clinic
 from tests import factories
+from tests.appointments.support import at_once
 from tests.factories import Person, Run
 from tests.scheduling.support import (
     MORNING,
@@ -125,6 +126,18 @@ def test_a_new_slot_over_a_removed_one_with_a_patient_is_refused_and_doesn_t_bri
     assert offered(api, doctor) == ["09:00"]
 
 
+def test_of_two_removed_slots_the_empty_one_stays_out_when_the_booked_one_stops_a_new_slot(
+    run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, removed: dict[str, Any]
+) -> None:
+    booked = slot_at(api, doctor, "10:00")
+    book(factories.make_user(run, Role.PATIENT), booked)
+    remove(doctor, booked)
+    answer = ask_for_slot(doctor, clinic, text(at("09:30")), minutes=60)
+    refused(answer, 409, "SLOT_OVERLAPS")
+    opened(run, doctor)
+    assert offered(api, doctor) == ["09:00", "10:30"]
+
+
 def test_its_appointments_are_listed_and_stay_valid(run: Run[Any], api: httpx.Client, clinic: Clinic) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "10:00", capacity=3))
     opened(run, doctor)
@@ -173,8 +186,6 @@ def test_what_was_taken_out_can_not_be_taken_out_again(doctor: Person, removed: 
 def test_two_who_take_the_same_slot_out_leave_it_out(
     run: Run[Any], api: httpx.Client, doctor: Person, db: Db
 ) -> None:
-    from tests.appointments.support import at_once
-
     opened(run, doctor)
     slot = slot_at(api, doctor, "09:30")
     answers = at_once(*[lambda: doctor.client.delete(f"/slots/{slot['id']}")] * 6)

@@ -5,13 +5,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from backend.scheduling.rules import bookable_until, instant, is_open, is_skipped, offers
+from backend.scheduling.rules import bookable_until, instant, is_open, offers
 from tests.scheduling.facts import (
     HERE,
     WallBlock,
     clinic_facts,
     every_day,
     facts,
+    is_skipped,
     shown,
     slots_on,
     span,

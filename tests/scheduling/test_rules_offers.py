@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from beanie import PydanticObjectId
 
 from backend.scheduling.rules import (
     MOST_SLOT_MINUTES,
@@ -128,6 +129,14 @@ def test_the_last_day_of_the_horizon_is_offered_whole_and_the_next_not_at_all(da
     assert len(starts(offers(book, since=MIDNIGHT, now=MIDNIGHT))) == 24 * (days + 1)
 
 
+def test_nothing_is_possible_from_the_end_of_the_horizon_on() -> None:
+    book = facts((), clinics={HERE: clinic_facts(horizon_days=0)})
+    last = span("2026-06-01T23:30:00-04:00", "2026-06-02T00:00:00-04:00")
+    first_beyond = span("2026-06-02T00:00:00-04:00", "2026-06-02T00:30:00-04:00")
+    assert is_possible(book, HERE, last, MIDNIGHT)
+    assert not is_possible(book, HERE, first_beyond, MIDNIGHT)
+
+
 def test_the_horizon_counts_the_days_of_each_clinic() -> None:
     """Late on Monday in New York it is Tuesday in Auckland."""
     now = utc("2026-06-01T22:00:00-04:00")
@@ -228,6 +237,33 @@ def test_of_two_colliding_clinics_the_one_listed_first_wins() -> None:
     found = offers(turned, since=MIDNIGHT, now=MIDNIGHT)
     monday = [o for o in found if o.span.start < MIDNIGHT + timedelta(days=1)]
     assert [str(o.clinic_id)[-2:] for o in monday] == ["bb"] * 8
+
+
+def test_a_collision_of_three_clinics_is_decided_alike_before_and_after_midnight() -> None:
+    """The first's 23:00 beats the second's 23:30, so that the third has 0:15; an hour later still."""
+    third = PydanticObjectId("0000000000000000000000cc")
+    book = facts(
+        (
+            *every_day("23:00", "24:00", length=60),
+            *every_day("22:30", "23:30", length=60, at=THERE),
+            *every_day("22:15", "22:45", at=third),
+        ),
+        clinics={
+            HERE: clinic_facts(),
+            THERE: clinic_facts("America/Chicago"),
+            third: clinic_facts("America/Denver"),
+        },
+    )
+    whole = offers(book, since=MIDNIGHT - timedelta(hours=2), now=MIDNIGHT)
+    assert [(str(o.clinic_id)[-2:], start[11:]) for o, start in zip(whole, starts(whole), strict=True)][
+        :2
+    ] == [
+        ("aa", "23:00"),
+        ("cc", "00:15"),
+    ]
+    assert offers(book, since=MIDNIGHT, now=MIDNIGHT) == whole[1:]
+    a_little_later = MIDNIGHT + timedelta(minutes=10)
+    assert offers(book, since=a_little_later, now=a_little_later) == whole[1:]
 
 
 def test_leave_at_the_one_clinic_doesn_t_turn_the_rest_of_the_day_over_to_the_other() -> None:

@@ -19,12 +19,11 @@ from backend.scheduling.rules import (
     bookable_until,
     cut,
     instant,
-    is_skipped,
     offers,
     on_grid,
     ticks,
 )
-from tests.scheduling.facts import HERE, THERE, transitions
+from tests.scheduling.facts import HERE, THERE, is_skipped, transitions
 
 ZONES = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})
 FAVOURITES = (
