@@ -138,11 +138,15 @@ async def _rename_on_appointments(query: dict[str, Any], names: dict[str, str]) 
 @doctors.doctor_created.connect
 async def _open_first_slots(doctor: User) -> None:
     """A new doctor can be booked at once."""
+    await _reconcile_if_quiet(doctor)
+
+
+async def _reconcile_if_quiet(doctor: User) -> None:
+    """Brings a book in line; if others are at it again and again, it is left to them and to `extend_slots`."""
     try:
         await reconcile(doctor.user_id)
     except BookIsBusy:
-        # The doctor is made all the same; `extend_slots` finds one whose slots were never made.
-        log.warning("slots of the new doctor %s are made later", doctor.user_id)
+        log.warning("slots of doctor %s are brought in line later", doctor.user_id)
 
 
 @user_renamed.connect
@@ -154,3 +158,4 @@ async def _rename_user(user: User) -> None:
         await _rename_on_appointments({"doctor_id": user.user_id}, {"doctor_name": user.name})
         found = await Clinic.find({"_id": {"$in": user.doctor.clinic_ids}}).to_list()
         await _refresh_slots([user], found)
+        await _reconcile_if_quiet(user)  # of two new names at once, the slots must bear the later

@@ -69,9 +69,10 @@ async def reconcile(doctor_id: PydanticObjectId) -> Outcome:
         if again is not None and again.agrees_with(book):
             uneven = await _uneven(candidates, wanted)
             fitting = [s for s in candidates if fits(s, book, wanted, now) and s.slot_id not in uneven]
+            outdated = [s for s in present if fits(s, book, wanted, now) and _is_outdated(s, book)]
             opened = await _open(book, fitting, wanted)
             done += Outcome(opened=opened)
-            if opened == len(fitting):
+            if opened + await _open(book, outdated, wanted) == len(fitting) + len(outdated):
                 return done
             # Somebody else has changed some of them meanwhile, and may be through with this doctor: look again.
     raise BookIsBusy
@@ -171,6 +172,12 @@ async def _no_longer_removed(present: list[Slot], book: Book, now: datetime) -> 
     asked_for = _offers(rules.without_absence(book.facts), now)
     kept = await seats.booked_in(slot.slot_id for slot in removed)
     return [slot for slot in removed if not _is_among(slot, asked_for) and slot.slot_id not in kept]
+
+
+def _is_outdated(slot: Slot, book: Book) -> bool:
+    """Whether an open slot bears an old name or limit: of two changes at once, the earlier may be copied last."""
+    names = shown_names(book.doctor, book.clinics[slot.clinic_id])
+    return slot.state is SlotState.OPEN and any(getattr(slot, name) != names[name] for name in names)
 
 
 async def _active_slots(
