@@ -1,0 +1,224 @@
+"""The invariants of the appointment book, checked on what the database holds."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from pymongo.database import Database
+
+Row = dict[str, Any]
+
+ACTIVE = {"scheduled", "confirmed", "checked_in"}
+SEEN_THAT_DAY = {*ACTIVE, "completed"}
+_LEADS_TO = {
+    "book": {"scheduled"},
+    "confirm": {"confirmed"},
+    "cancel": {"cancelled"},
+    "move": {"scheduled"},
+    "check_in": {"checked_in"},
+    "complete": {"completed"},
+    "no_show": {"no_show"},
+    "correct": {"checked_in", "completed"},
+}
+_COMES_FROM = {
+    "confirm": {"scheduled"},
+    "cancel": {"scheduled", "confirmed"},
+    "move": {"scheduled", "confirmed"},
+    "check_in": {"scheduled", "confirmed"},
+    "complete": {"checked_in"},
+    "no_show": {"scheduled", "confirmed"},
+    "correct": {"no_show"},
+}
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """How many patients each slot and each day of a doctor had at a moment.
+
+    A lower capacity or limit doesn't send anybody away: what is allowed then is no more than there were before.
+    """
+
+    slots: Counter[Any] = field(default_factory=Counter)
+    days: Counter[Any] = field(default_factory=Counter)
+
+
+def crowd(db: Database[Row]) -> Crowd:
+    """The crowd at this moment."""
+    appointments = list(_planned(_appointments(db)))
+    return Crowd(slots=_by_slot(appointments), days=_by_day(appointments))
+
+
+def check_book(db: Database[Row], *, before: Crowd | None = None) -> None:
+    """Raises `AssertionError` naming every rule of the book that is broken."""
+    faults = list(faults_of(db, before or Crowd()))
+    assert not faults, "\n".join(faults)
+
+
+def faults_of(db: Database[Row], before: Crowd) -> Iterable[str]:
+    """Every rule of the book that what is stored breaks, in words."""
+    slots = _by_id(db, "slots")
+    appointments = _appointments(db)
+    for row in appointments:
+        yield from _history_faults(row)
+    yield from _seats_held_twice(row for row in appointments if row["active"])
+    yield from _slots_overlapping(slot for slot in slots.values() if slot["is_active"])
+    yield from _patients_in_two_places(row for row in appointments if row["active"])
+    planned = list(_planned(appointments))
+    active = [row for row in planned if row["active"]]
+    yield from _doctors_in_two_slots(active)
+    yield from _slots_overbooked(planned, slots, before)
+    yield from _days_overbooked(planned, db, before)
+    for row in active:
+        yield from _place_faults(row, slots[row["slot_id"]])
+
+
+def _appointments(db: Database[Row]) -> list[Row]:
+    """All of them, without the blocks that withdrawals leave."""
+    return [row for row in _by_id(db, "appointments").values() if "patient_id" in row]
+
+
+def _by_id(db: Database[Row], collection: str) -> dict[Any, Row]:
+    """Everything in a collection. The server refuses what no index serves: so be it that of `_id`."""
+    return {row["_id"]: row for row in db[collection].find({}, hint=[("_id", 1)])}
+
+
+def _planned(appointments: Iterable[Row]) -> Iterable[Row]:
+    """All but those whose patient was marked as a no-show and was there after all.
+
+    He has his visit, whoever was given the seat meanwhile.
+    """
+    return (row for row in appointments if all(line["step"] != "correct" for line in row["history"]))
+
+
+def _by_slot(appointments: Iterable[Row]) -> Counter[Any]:
+    return Counter(row["slot_id"] for row in appointments if row["active"])
+
+
+def _by_day(appointments: Iterable[Row]) -> Counter[Any]:
+    """A visit that is over was one of the day's."""
+    seen = (row for row in appointments if row["status"] in SEEN_THAT_DAY)
+    return Counter((row["doctor_id"], row["clinic_day"]) for row in seen)
+
+
+def _history_faults(row: Row) -> Iterable[str]:
+    lines = row["history"]
+    name = f"appointment {row['_id']} ({', '.join(line['step'] for line in lines)})"
+    if not lines or lines[0]["step"] != "book" or any(line["step"] == "book" for line in lines[1:]):
+        yield f"{name}: the history doesn't begin with its one booking"
+    for line in lines:
+        if line["status"] not in _LEADS_TO[line["step"]]:
+            yield f"{name}: {line['step']} led to {line['status']}"
+    for earlier, later in pairwise(lines):
+        if earlier["status"] not in _COMES_FROM[later["step"]]:
+            yield f"{name}: {later['step']} came after {earlier['status']}"
+        if later["at"] < earlier["at"]:
+            yield f"{name}: the history runs backwards"
+    if lines and lines[-1]["status"] != row["status"]:
+        yield f"{name} is {row['status']}, its history ends with {lines[-1]['status']}"
+    if row["active"] != (row["status"] in ACTIVE):
+        yield f"{name} is {row['status']}, but active: {row['active']}"
+    starts = [line["start"] for line in lines if "start" in line]
+    if starts[-1:] != [row["start"]]:
+        yield f"{name} starts at {row['start']}, its history says {starts}"
+    if row["moves"] != sum(line["step"] == "move" for line in lines):
+        yield f"{name}: moved {row['moves']} times"
+
+
+def _seats_held_twice(active: Iterable[Row]) -> Iterable[str]:
+    for (slot_id, seat), count in Counter((row["slot_id"], row.get("seat")) for row in active).items():
+        if seat is not None and count > 1:
+            yield f"seat {seat} of slot {slot_id} is held {count} times"
+
+
+def _slots_overlapping(slots: Iterable[Row]) -> Iterable[str]:
+    by_doctor: dict[Any, list[Row]] = defaultdict(list)
+    for slot in slots:
+        by_doctor[slot["doctor_id"]].append(slot)
+    for doctor_id, found in by_doctor.items():
+        found.sort(key=lambda slot: slot["start"])
+        for earlier, later in pairwise(found):
+            if later["start"] < earlier["end"]:
+                yield f"doctor {doctor_id}: slots overlap at {later['start']}"
+
+
+def _patients_in_two_places(active: Iterable[Row]) -> Iterable[str]:
+    by_patient: dict[Any, list[Row]] = defaultdict(list)
+    for row in active:
+        by_patient[row["patient_id"]].append(row)
+    for patient_id, found in by_patient.items():
+        found.sort(key=lambda row: row["start"])
+        for earlier, later in pairwise(found):
+            if later["start"] < earlier["end"]:
+                yield f"patient {patient_id} is in two places at {later['start']}"
+
+
+def _doctors_in_two_slots(planned: Iterable[Row]) -> Iterable[str]:
+    by_doctor: dict[Any, set[tuple[datetime, datetime, Any]]] = defaultdict(set)
+    for row in planned:
+        by_doctor[row["doctor_id"]].add((row["start"], row["end"], row["slot_id"]))
+    for doctor_id, spans in by_doctor.items():
+        for earlier, later in pairwise(sorted(spans)):
+            if later[0] < earlier[1]:
+                yield f"doctor {doctor_id} has patients in two slots at {later[0]}"
+
+
+def _slots_overbooked(planned: Iterable[Row], slots: dict[Any, Row], before: Crowd) -> Iterable[str]:
+    for slot_id, count in _by_slot(planned).items():
+        if count > max(slots[slot_id]["capacity"], before.slots[slot_id]):
+            yield f"slot {slot_id} has {count} patients and {slots[slot_id]['capacity']} seats"
+
+
+def _days_overbooked(planned: Iterable[Row], db: Database[Row], before: Crowd) -> Iterable[str]:
+    profiles = {row["_id"]: row.get("doctor", {}) for row in _by_id(db, "users").values()}
+    limits = {
+        key: doctor["max_patients_per_day"]
+        for key, doctor in profiles.items()
+        if "max_patients_per_day" in doctor
+    }
+    for (doctor_id, day), count in _by_day(planned).items():
+        if count > max(limits.get(doctor_id, count), before.days[doctor_id, day]):
+            yield f"doctor {doctor_id} has {count} patients on {day}, {limits[doctor_id]} allowed"
+
+
+def _place_faults(row: Row, slot: Row) -> Iterable[str]:
+    name = f"appointment {row['_id']}"
+    if not slot["is_active"]:
+        yield f"{name} ({row['status']}) lies in slot {slot['_id']}, which doesn't hold its time any more"
+    for each in ("doctor_id", "clinic_id", "start", "end", "ticks"):
+        if row[each] != slot[each]:
+            yield f"{name}: {each} is {row[each]}, its slot's is {slot[each]}"
+    if row["clinic_day"] != slot["day"]:
+        yield f"{name}: on {row['clinic_day']}, its slot on {slot['day']}"
+
+
+def check_slots(db: Database[Row]) -> None:
+    """Raises `AssertionError` for every open slot that leave, a closure, or who is active forbids."""
+    faults = list(slots_against_facts(db))
+    assert not faults, "\n".join(faults)
+
+
+def slots_against_facts(db: Database[Row]) -> Iterable[str]:
+    """Open slots that shouldn't be, in words. Weekly hours are left to the rules' own tests."""
+    doctors, clinics, leaves = _by_id(db, "users"), _by_id(db, "clinics"), _by_id(db, "leaves").values()
+    for slot in _by_id(db, "slots").values():
+        if not slot["is_active"] or slot["state"] != "open":
+            continue
+        doctor, clinic = doctors[slot["doctor_id"]], clinics[slot["clinic_id"]]
+        away = [
+            *(row for row in leaves if row["doctor_id"] == slot["doctor_id"]),
+            *clinic["closures"],
+        ]
+        name = f"slot {slot['_id']} of {slot['start']}"
+        if any(row["start"] < slot["end"] and slot["start"] < row["end"] for row in away):
+            yield f"{name} is open in spite of leave or a closure"
+        if not doctor["is_active"] or not clinic["is_active"]:
+            yield f"{name} is open, but its doctor or its clinic is not active"
+        if slot["clinic_id"] not in doctor["doctor"]["clinic_ids"]:
+            yield f"{name} is open at a clinic where the doctor doesn't work"
+        if slot["doctor_name"] != doctor["name"] or slot["clinic_name"] != clinic["name"]:
+            yield f"{name} bears an old name"
+        if slot.get("max_patients_per_day") != doctor["doctor"].get("max_patients_per_day"):
+            yield f"{name} bears an old limit"
