@@ -7,6 +7,7 @@ replaced by those of things that belong to the caller, and of every second body 
 import copy
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -33,7 +34,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.contract.document import DOCUMENT, OPERATIONS, faults
 from tests.contract.test_roles import ROLES, ROWS
 from tests.contract.world import Call, World
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, Run
 
 CHECKS: list[CheckFunction] = [
     not_a_server_error,
@@ -43,8 +44,11 @@ CHECKS: list[CheckFunction] = [
 ]
 
 _ID = re.compile(r"[0-9a-f]{24}")
-_RENEWED_AFTER = 10
+_USES = 5
 """Requests after which a caller gets new things to act on: the old ones may be used up."""
+
+_REQUESTS_A_WORLD = 200
+"""Requests after which all is made anew, before a book is full."""
 
 
 def open_document() -> BaseSchema:
@@ -57,16 +61,13 @@ def open_document() -> BaseSchema:
 class Fuzzing:
     """The world of one operation, and a session for each role."""
 
-    def __init__(self, operation: APIOperation, world: World, base_url: str) -> None:
+    def __init__(self, operation: APIOperation, run: Run[Any], base_url: str) -> None:
         self.operation = operation
         self._operation = OPERATIONS[operation.definition.raw["operationId"]]
-        self._world = world
-        self._department = str(world.department().department_id)
+        self._run = run
         self._base_url = base_url
         self._session = requests.Session()
         self._session.trust_env = False
-        self._valid: dict[str, Call] = {}
-        self._tokens: dict[str, str] = {}
         self._sent = 0
         *expected, self._recipe = ROWS[self._operation.id]
         able = [role for role, status in zip(ROLES, expected, strict=True) if status < 400]
@@ -111,17 +112,25 @@ class Fuzzing:
 
     def _prepare(self, role: str) -> None:
         """A login that lives, and something of the caller's to act on."""
-        is_due = self._sent % _RENEWED_AFTER == 0
-        if is_due and role == "patient":
-            self._world.patient = self._world.new_patient()  # the old one has appointments at all the times
+        if self._sent % _REQUESTS_A_WORLD == 0:
+            self._world = World(self._run)
+            self._department = str(self._world.department().department_id)
+            self._valid: dict[str, Call] = {}
+            self._tokens: dict[str, str] = {}
+            self._uses: Counter[str] = Counter()
+        self._sent += 1
+        if self._uses[role] % _USES == 0:
+            if role == "patient":
+                self._world.patient = self._world.new_patient()  # the old one may have no time left
             self._tokens.pop(role, None)
+            self._valid.pop(role, None)
+        self._uses[role] += 1
         if role not in self._tokens:
             self._world.caller = self._world.person(role)
             self._tokens[role] = self._world.caller.token if self._world.caller else ""
-        if role not in self._valid or is_due:
+        if role not in self._valid:
             self._world.caller = None if role == "nobody" else getattr(self._world, role)
             self._valid[role] = self._recipe(self._world)
-        self._sent += 1
 
     def _faults(self, case: Case[Any], answer: Any) -> list[str]:
         if str(case.method).upper() != self._operation.method:

@@ -6,6 +6,7 @@ that try a bound, instead of some of each operation's.
 
 import math
 import os
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -13,13 +14,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import APIOperation, Case
 
+from backend.core import clock
 from tests.contract.document import OPERATIONS
 from tests.contract.fuzzing import Fuzzing, open_document
-from tests.contract.world import World
+from tests.contract.world import NOW
+from tests.factories import Run
 
 IS_LONG = "FUZZ_EXAMPLES" in os.environ
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "4"))
-MOST_BOUNDS = 10_000 if IS_LONG else 60
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
+MOST_BOUNDS = 10_000 if IS_LONG else 40
 SECONDS = 120 + 5 * EXAMPLES
 
 bounded = settings(
@@ -39,9 +42,10 @@ def _operations() -> dict[str, APIOperation]:
 
 
 @pytest.fixture(params=OPERATIONS)
-def fuzzing(request: pytest.FixtureRequest, world: World, base_url: str) -> Fuzzing:
-    """Each operation, in a world of its own."""
-    return Fuzzing(_operations()[request.param], world, base_url)
+def fuzzing(request: pytest.FixtureRequest, run: Run[Any], base_url: str) -> Iterator[Fuzzing]:
+    """Each operation, at NOW."""
+    with clock.stopped(NOW):
+        yield Fuzzing(_operations()[request.param], run, base_url)
 
 
 @pytest.mark.timeout(SECONDS)

@@ -52,12 +52,12 @@ def _stretched(claims: dict[str, Any]) -> str:
     return f"{head}.{_part({**claims, 'exp': claims['exp'] + 10**6})}.{signature}"
 
 
-def _by_hand(key: str = settings.SECRET_KEY, **header: Any) -> Forged:
-    """An HMAC of the key under any header: PyJWT itself would refuse to make it."""
+def _by_hand(digest: str = "sha256", **header: Any) -> Forged:
+    """An HMAC with our secret under any header: PyJWT itself would refuse to make it."""
 
     def forge(claims: dict[str, Any]) -> str:
         signed = f"{_part(header)}.{_part(claims)}"
-        return f"{signed}.{_part(hmac.digest(key.encode(), signed.encode(), 'sha256'))}"
+        return f"{signed}.{_part(hmac.digest(settings.SECRET_KEY.encode(), signed.encode(), digest))}"
 
     return forge
 
@@ -68,7 +68,7 @@ FORGED: dict[str, Forged] = {
     "no algorithm, an empty name": _unsigned(""),
     "another secret": _signed("another secret that is long enough to sign with"),
     "another secret of ours that isn't one": _signed(settings.DATABASE_NAME * 8),
-    "another length of hash": _by_hand(alg="HS512"),
+    "another length of hash": _by_hand("sha512", alg="HS512"),
     "our secret as if it were a public key": _by_hand(alg="RS256"),
     "an algorithm as a list": _by_hand(alg=["HS256"]),
     "an algorithm as an operator": _by_hand(alg={"$ne": "none"}),

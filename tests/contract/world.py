@@ -37,6 +37,9 @@ NOTHING = "5f0000000000000000000000"
 """An id that nothing has."""
 
 
+_numbers = itertools.count(1)
+
+
 @dataclass(frozen=True)
 class Call:
     """A request but for its caller: what fills the path, and what goes with it."""
@@ -67,7 +70,6 @@ class World:
     def __init__(self, run: Run[Any]) -> None:
         self.run = run
         self.caller: Person | None = None
-        self._numbers = itertools.count(1)
         self._times = itertools.count()
         self._slots: dict[tuple[PydanticObjectId, int], str] = {}
         self.clinic: Clinic = factories.make_clinic(run, policy=_SHORT_BOOK)
@@ -109,7 +111,7 @@ class World:
     @property
     def number(self) -> int:
         """Another one each time."""
-        return next(self._numbers)
+        return next(_numbers)
 
     @property
     def my_patient(self) -> Person:
@@ -148,7 +150,7 @@ class World:
                     clinic_id=(clinic or self.clinic).clinic_id,
                     start=start,
                     minutes=30,
-                    capacity=20,
+                    capacity=100,
                 )
             )
         return str(made.id)
