@@ -18,7 +18,7 @@ Job = Callable[[], Awaitable[int]]
 
 TIMETABLE: tuple[tuple[str, Job, IntervalTrigger], ...] = (
     ("mark_no_shows", mark_no_shows, IntervalTrigger(minutes=1, jitter=5)),
-    ("extend_slots", extend_slots, IntervalTrigger(hours=1, jitter=60)),
+    ("extend_slots", extend_slots, IntervalTrigger(minutes=1, jitter=5)),
 )
 
 

@@ -29,7 +29,7 @@ from backend.appointments.errors import (
     SlotUnavailable,
 )
 from backend.appointments.lifecycle import TABLE, check
-from backend.appointments.seating import Place, Seat, read_place, seat_in
+from backend.appointments.seating import Place, Seat, read_place, refill_behind, seat_in
 from backend.core.clock import utc_now
 from backend.core.errors import DomainError
 from backend.directory.documents import Clinic
@@ -214,10 +214,12 @@ async def move(appointment: Appointment, caller: User, *, to: PydanticObjectId) 
     try:
         if not is_bookable(place.slot, now):
             raise SlotNotOpen
-        return await _move(appointment, place, actor)
+        moved = await _move(appointment, place, actor)
     except SlotUnavailable as refusal:
         refusal.alternatives = await alternatives_to(to)
         raise
+    await refill_behind(appointment)
+    return moved
 
 
 async def _move(appointment: Appointment, place: Place, actor: Actor) -> Appointment:

@@ -11,6 +11,7 @@ from backend.accounts.documents import Role, User
 from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientBusy, SlotTaken
 from backend.scheduling.documents import SEATS_PER_ROUND, SEEN_THAT_DAY, SeatHolder, Slot
+from backend.scheduling.extend import look_again
 
 T = TypeVar("T")
 
@@ -183,3 +184,9 @@ def _place_of(patient_id: PydanticObjectId) -> int:
 def seats_above(seat: int) -> Iterator[int]:
     """The same place in this round and in later ones, for a correction that comes after a withdrawal."""
     return iter(range(seat, seat + SEATS_PER_ROUND * 50, SEATS_PER_ROUND))
+
+
+async def refill_behind(appointment: Appointment) -> None:
+    """After somebody has left a slot: one that was withdrawn held its time only for the patients in it."""
+    if appointment.seat >= SEATS_PER_ROUND:
+        await look_again(appointment.doctor_id)

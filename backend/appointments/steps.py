@@ -21,7 +21,7 @@ from backend.appointments.documents import (
 )
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound, NotACorrection, PatientBusy
 from backend.appointments.lifecycle import CORRECTIONS, TABLE, Rule, check
-from backend.appointments.seating import seats_above
+from backend.appointments.seating import refill_behind, seats_above
 from backend.core.changes import changes
 from backend.core.clock import utc_now
 from backend.directory.documents import Clinic, Rules
@@ -127,7 +127,7 @@ async def _write(
         OwedMessage(kind=kind, to=to, occurrence=appointment.moves, owed_at=now)
         for kind, to in _owes(name, actor)
     ]
-    return await _update(
+    done = await _update(
         appointment,
         {
             **(fields or {}),
@@ -140,6 +140,9 @@ async def _write(
             "owed": {"$each": [message.model_dump() for message in owed]},
         },
     )
+    if not done.active:
+        await refill_behind(appointment)
+    return done
 
 
 def _what_follows(target: Status, actor: Actor, *, reason: str | None, now: datetime) -> dict[str, Any]:

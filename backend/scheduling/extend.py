@@ -3,6 +3,8 @@
 import logging
 from datetime import datetime, timedelta
 
+from beanie import PydanticObjectId
+
 from backend.accounts.documents import Role, User
 from backend.core.clock import utc_now
 from backend.directory.documents import Clinic
@@ -30,12 +32,28 @@ async def extend_slots() -> int:
         except BookIsBusy:
             log.warning("slots of doctor %s are being changed by others; next time", doctor.user_id)
             continue
-        await User.get_pymongo_collection().update_one(
-            {"_id": doctor.user_id},
-            {"$set": {"doctor.slots_due_at": due_again}, "$unset": {"doctor.slots_claimed_until": ""}},
-        )
+        await _settle(doctor, due_again)
         done += 1
     return done
+
+
+async def look_again(doctor_id: PydanticObjectId) -> None:
+    """Has the doctor's slots brought up to date by the next run: time was freed that only held a patient."""
+    await User.get_pymongo_collection().update_one(
+        {"_id": doctor_id}, {"$set": {"doctor.slots_due_at": utc_now()}}
+    )
+
+
+async def _settle(doctor: User, due_again: datetime) -> None:
+    """Gives the claim back; the next time is set unless somebody has asked to look again meanwhile."""
+    assert doctor.doctor is not None  # noqa: S101 - only doctors are claimed
+    users, release = User.get_pymongo_collection(), {"$unset": {"doctor.slots_claimed_until": ""}}
+    settled = await users.update_one(
+        {"_id": doctor.user_id, "doctor.slots_due_at": doctor.doctor.slots_due_at},
+        {"$set": {"doctor.slots_due_at": due_again}, **release},
+    )
+    if settled.matched_count == 0:
+        await users.update_one({"_id": doctor.user_id}, release)
 
 
 async def _next_midnight(doctor: User, now: datetime) -> datetime:
