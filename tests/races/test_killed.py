@@ -1,0 +1,121 @@
+"""A server process is killed amid changes of many books, in each at another command; the next run mends all."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from backend.scheduling.outcome import Outcome
+from backend.scheduling.reconcile import reconcile
+from tests.factories import Person, Run
+from tests.races import changes
+from tests.races.changes import Change
+from tests.races.support import (
+    Book,
+    Db,
+    Wired,
+    active_in,
+    book_seat,
+    booked,
+    in_background,
+    is_booking,
+    make_book_of_hours,
+    mentions,
+    reaches,
+    said,
+    wired_server,
+)
+from tests.support.book import check_book, check_slots
+from tests.support.wire import Held
+
+pytestmark = pytest.mark.races
+
+MOST_COMMANDS = 40
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """A server that will be killed, and the last command that it sends for each book."""
+
+    wired: Wired
+    last_commands: list[Held]
+    _stack: ExitStack
+
+    def begins(self, change: Change, admin: Person, book: Book, prepared: dict[str, Any]) -> bool:
+        """Begins a change; it stops before as many commands as there were changes before. Whether it has so many."""
+        held = self._stack.enter_context(
+            self.wired.wire.holding(
+                mentions(book.doctor.id, book.slot.id, book.clinic.id), skip=len(self.last_commands)
+            )
+        )
+        self.last_commands.append(held)
+        return reaches(held, in_background(change.do, self.wired.client(admin), book, prepared))
+
+    def dies(self) -> None:
+        """kill -9, before the last commands are sent."""
+        self.wired.program.kill()
+        for held in self.last_commands:
+            held.lose()
+
+
+@contextmanager
+def doomed_server() -> Iterator[Doomed]:
+    """A server to be killed."""
+    with wired_server() as wired, ExitStack() as stack:
+        yield Doomed(wired, [], stack)
+
+
+@pytest.mark.parametrize("change", [changes.LEAVE, changes.REMOVAL, changes.CAPACITY], ids=str)
+def test_a_change_whose_process_dies_anywhere_is_ended_by_the_next_run(
+    run: Run[Any], db: Db, admin: Person, change: Change
+) -> None:
+    books: list[Book] = []
+    with doomed_server() as server:
+        is_under_way = True
+        while is_under_way and len(books) < MOST_COMMANDS:
+            book = make_book_of_hours(run)
+            booked(book.patients(1)[0].client, book.slot)
+            is_under_way = server.begins(change, admin, book, change.prepare(admin.client, book))
+            books.append(book)
+        server.dies()
+    assert 8 < len(books) < MOST_COMMANDS
+    for book in books:
+        run(reconcile(book.doctor.object_id))
+        assert run(reconcile(book.doctor.object_id)) == Outcome()
+        (late,) = book.patients(1)
+        came = said(book_seat(late.client, book.slot))
+        assert len(active_in(db, book.slot)) == 1 + (came == "201")
+    check_slots(db)
+    check_book(db)
+
+
+def test_a_leave_that_another_process_ended_lets_no_late_booking_in(
+    run: Run[Any], db: Db, admin: Person, first_wired: Wired
+) -> None:
+    """The process that takes leave dies anywhere in it; another brings the book in line; then comes the booking."""
+    books: list[Book] = []
+    with ExitStack() as stack, doomed_server() as server:
+        inserts, bookings, is_under_way = [], [], True
+        while is_under_way and len(books) < MOST_COMMANDS:
+            book = make_book_of_hours(run, capacity=1 + len(books) % 2)
+            (late,) = book.patients(1)
+            inserts.append(stack.enter_context(first_wired.wire.holding(is_booking)))
+            bookings.append(in_background(book_seat, first_wired.client(late), book.slot))
+            assert inserts[-1].arrived()
+            is_under_way = server.begins(changes.LEAVE, admin, book, {})
+            books.append(book)
+        server.dies()
+        for book in books:
+            run(reconcile(book.doctor.object_id))
+        for insert in inserts:
+            insert.release()
+        came = [said(booking.result()) for booking in bookings]
+    assert len(books) < MOST_COMMANDS
+    for book, answer in zip(books, came, strict=True):
+        on_leave = db["leaves"].count_documents({"doctor_id": book.doctor.object_id}) == 1
+        assert answer in ({"SLOT_TAKEN", "SLOT_NOT_OPEN"} if on_leave else {"201"})
+    assert "201" in came
+    check_slots(db)
+    check_book(db)

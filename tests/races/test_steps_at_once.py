@@ -1,0 +1,84 @@
+"""Two steps of one appointment at the same time, from two server processes: one is done, or one after the other."""
+
+from typing import Any
+
+import pytest
+
+from tests.factories import Run
+from tests.races.rush import all_at_once, post
+from tests.races.steps import CONTESTS, Contest, Day
+from tests.races.support import Db, Wired, every_pause, in_background, reaches, said
+from tests.support.book import check_book
+
+pytestmark = pytest.mark.races
+
+ROUNDS = 30
+BOTH = {
+    # Which steps may both be done, and in which order, where nobody says which version he means.
+    ("confirm", "cancel"),
+    ("confirm", "check_in"),
+    ("move", "cancel"),
+    ("move", "move"),
+    ("confirm", "move"),
+    ("move", "confirm"),
+}
+
+
+@pytest.mark.parametrize("contest", CONTESTS, ids=str)
+def test_of_two_steps_of_the_version_that_both_have_read_one_is_done(
+    run: Run[Any], db: Db, two_servers: tuple[str, str], contest: Contest
+) -> None:
+    visits = Day(run).appointments(contest, ROUNDS)
+    version = {"version": 1 + len(contest.before)}
+    calls = [
+        post(visit.actor(step), visit.path(step), {**visit.day.body(step), **version})
+        for visit in visits
+        for step in (contest.one, contest.other)
+    ]
+    answers = all_at_once(two_servers, calls)
+    for number, visit in enumerate(visits):
+        pair = answers[2 * number], answers[2 * number + 1]
+        assert sorted(map(said, pair)) == ["200", "APPOINTMENT_CHANGED"]
+        assert len(visit.check(db, contest, pair)) == 1
+    check_book(db)
+
+
+@pytest.mark.parametrize("contest", CONTESTS, ids=str)
+def test_two_steps_without_a_version_are_done_as_if_one_came_after_the_other(
+    run: Run[Any], db: Db, two_servers: tuple[str, str], contest: Contest
+) -> None:
+    visits = Day(run).appointments(contest, ROUNDS)
+    calls = [
+        post(visit.actor(step), visit.path(step), visit.day.body(step))
+        for visit in visits
+        for step in (contest.one, contest.other)
+    ]
+    answers = all_at_once(two_servers, calls)
+    for number, visit in enumerate(visits):
+        pair = answers[2 * number], answers[2 * number + 1]
+        check_serial(visit.check(db, contest, pair), pair)
+    check_book(db)
+
+
+@pytest.mark.parametrize("contest", CONTESTS, ids=str)
+def test_a_step_stopped_before_any_of_its_commands_is_refused_when_another_was_done_meanwhile(
+    run: Run[Any], db: Db, first_wired: Wired, contest: Contest
+) -> None:
+    day = Day(run)
+    for slow, fast in ((contest.one, contest.other), (contest.other, contest.one)):
+        for pause in every_pause(first_wired.wire):
+            (visit,) = day.appointments(contest, 1)
+            call = in_background(visit.take, slow, first_wired.client(visit.actor(slow)))
+            reaches(pause, call)
+            other = visit.take(fast)
+            pause.release()
+            pair = (call.result(), other) if slow is contest.one else (other, call.result())
+            check_serial(visit.check(db, contest, pair), pair)
+    check_book(db)
+
+
+def check_serial(done: list[str], answers: tuple[Any, Any]) -> None:
+    """Both were done in an order in which they may be, or one was and the other's refusal says why."""
+    refusals = {said(answer) for answer in answers} - {"200"}
+    assert refusals <= {"APPOINTMENT_CHANGED", "WRONG_STATUS"}
+    assert len(done) == 1 or tuple(done) in BOTH, done

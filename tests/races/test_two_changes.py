@@ -1,0 +1,107 @@
+"""Two changes of one book at once: the first stopped before each of its commands in turn, the second done meanwhile.
+
+`RACES=all` tries every pair; without it those that have something to fight about.
+"""
+
+import os
+from typing import Any
+
+import pytest
+
+from backend.scheduling.outcome import Outcome
+from backend.scheduling.reconcile import reconcile
+from tests.factories import Person, Run
+from tests.races import changes
+from tests.races.changes import Change
+from tests.races.support import (
+    Answer,
+    Book,
+    Db,
+    Wired,
+    active_in,
+    book_seat,
+    booked,
+    every_pause,
+    forget_appointments,
+    in_background,
+    is_booking,
+    listed,
+    make_book_of_hours,
+    people,
+    reaches,
+    said,
+)
+from tests.support.book import check_book, check_slots
+
+pytestmark = pytest.mark.races
+
+EVERYTHING = (*changes.WITHDRAWALS, *changes.RETURNS, *changes.OTHERS)
+REFUSED = {"SLOT_TAKEN", "SLOT_NOT_OPEN"}
+EXPECTED = {
+    *("200", "201"),
+    # The slot that is to be removed, or put over the other one's time, is gone or taken; or the time is.
+    *("SLOT_NOT_FOUND", "SLOT_OVERLAPS", "TIME_NOT_AVAILABLE", "NOT_THE_DOCTORS_CLINIC"),
+}
+PAIRS = [
+    (changes.LEAVE, changes.LEAVE),
+    (changes.REMOVAL, changes.LEAVE),
+    (changes.CAPACITY, changes.REMOVAL),
+    (changes.END_OF_LEAVE, changes.LEAVE),
+    (changes.SLOT_ACROSS, changes.CLOSURE),
+    (changes.PUT_BACK, changes.LEAVE),
+    (changes.FILLING, changes.RENAMING),
+]
+if os.environ.get("RACES") == "all":
+    PAIRS = [(one, other) for one in EVERYTHING for other in EVERYTHING]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS, ids=str)
+def test_a_change_stopped_anywhere_undoes_no_other_and_lets_no_late_booking_in(
+    run: Run[Any],
+    db: Db,
+    admin: Person,
+    first_wired: Wired,
+    second_wired: Wired,
+    first: Change,
+    second: Change,
+) -> None:
+    here, there = first_wired.client(admin), second_wired.client(admin)
+    early, late, later = people(run, 3)
+    faults = []
+    for pause in every_pause(first_wired.wire):
+        forget_appointments(db)
+        book = make_book_of_hours(run)
+        appointment = booked(early.client, book.slot)
+        with second_wired.wire.holding(is_booking) as insert:
+            booking = in_background(book_seat, second_wired.client(late), book.slot)
+            reaches(insert, booking)
+            for_first, for_second = first.prepare(there, book), second.prepare(there, book)
+            doing = in_background(first.do, here, book, for_first)
+            reaches(pause, doing)
+            answer = second.do(there, book, for_second)
+            assert early.client.post(f"/appointments/{appointment['id']}/cancel").is_success
+            insert.release()
+            came, comes = said(booking.result()), said(book_seat(later.client, book.slot))
+            pause.release()
+        try:
+            check_withdrawn(db, book, second, answer, came, comes)
+            assert said(doing.result()) in EXPECTED
+            assert said(answer) in EXPECTED
+            check_settled(run, db, book)
+        except AssertionError as fault:
+            faults.append(f"{first} stopped before {pause.command}, {second}: {fault}")
+    assert not faults, "\n\n".join(faults)
+
+
+def check_withdrawn(db: Db, book: Book, change: Change, answer: Answer, *came: str) -> None:
+    """When a withdrawal has answered, nobody comes any more, and who is there is on its list."""
+    if change.withdraws and answer.is_success:
+        assert set(came) <= REFUSED
+        assert active_in(db, book.slot) <= listed(answer)
+
+
+def check_settled(run: Run[Any], db: Db, book: Book) -> None:
+    """What all changes together have left holds, and nothing is left to be done."""
+    check_slots(db)
+    assert run(reconcile(book.doctor.object_id)) == Outcome()
+    check_book(db)

@@ -1,0 +1,194 @@
+"""A wire to the database at which single commands can be held: a race run in exactly the order wanted.
+
+A server process is given the wire's address instead of the database's. It notices nothing: a held command is a
+slow network. MongoDB's wire protocol: https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
+"""
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import bson
+
+_HEADER = struct.Struct("<iiii")
+_OP_MSG = 2013
+_BACKGROUND = {"hello", "ismaster", "isMaster", "ping", "endSessions", "buildInfo", "killCursors"}
+"""What the driver says of its own accord."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command on its way to the database, with the documents or updates that it carries."""
+
+    name: str
+    collection: str
+    body: dict[str, Any]
+    documents: list[dict[str, Any]]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.collection}"
+
+
+Which = Callable[[Command], bool]
+
+
+@dataclass(eq=False)
+class Held:
+    """A command that is to be held: the first that fits, after `skip` others that fit too."""
+
+    which: Which
+    skip: int
+    command: Command | None = None
+    is_lost: bool = False
+    _here: threading.Event = field(default_factory=threading.Event)
+    _go: threading.Event = field(default_factory=threading.Event)
+
+    def takes(self, command: Command) -> bool:
+        """Whether it is this one; asked once for each command, under the wire's lock."""
+        if self.command is not None or self._go.is_set() or not self.which(command):
+            return False
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        self.command = command
+        return True
+
+    def stop(self) -> None:
+        """Keeps the command until it is released."""
+        self._here.set()
+        self._go.wait()
+
+    def arrived(self, timeout: float = 20) -> bool:
+        """Waits until the command has come, or won't any more. Whether it has."""
+        assert self._here.wait(timeout), "the command to be held didn't come"
+        return self.command is not None
+
+    def give_up(self) -> None:
+        """Says that the command won't come any more."""
+        self._here.set()
+
+    def lose(self) -> None:
+        """The command never arrives: whoever sent it died first."""
+        self.is_lost = True
+        self.release()
+
+    def release(self) -> None:
+        """Lets the command go on, or any that would still come."""
+        self._go.set()
+
+
+class Wire:
+    """Passes on what servers say to one `mongod`, from a port of its own."""
+
+    def __init__(self, mongod_port: int) -> None:
+        self._mongod_port = mongod_port
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self._lock = threading.Lock()
+        self._holds: list[Held] = []
+        self._seen: list[Command] | None = None
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Where a server finds the database through this wire."""
+        return f"mongodb://127.0.0.1:{self._listener.getsockname()[1]}/?directConnection=true"
+
+    @contextlib.contextmanager
+    def holding(self, which: Which = lambda _: True, *, skip: int = 0) -> Iterator[Held]:
+        """Holds a command; at the end of the block at the latest it goes on."""
+        held = Held(which, skip)
+        with self._lock:
+            self._holds.append(held)
+        try:
+            yield held
+        finally:
+            held.release()
+            with self._lock:
+                self._holds.remove(held)
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[list[Command]]:
+        """Collects the commands that pass."""
+        self._seen = seen = []
+        try:
+            yield seen
+        finally:
+            self._seen = None
+
+    def close(self) -> None:
+        """Takes no new connections."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self._mongod_port))
+            for end in (near, far):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._forward, args=(near, far), daemon=True).start()
+            threading.Thread(target=_copy, args=(far, near), daemon=True).start()
+
+    def _forward(self, near: socket.socket, far: socket.socket) -> None:
+        """From the server to the database, message by message."""
+        with near, far, contextlib.suppress(OSError):
+            while message := _read_message(near):
+                command = _read_command(message)
+                if command is not None and command.name not in _BACKGROUND and not self._passes(command):
+                    return
+                far.sendall(message)
+
+    def _passes(self, command: Command) -> bool:
+        with self._lock:
+            if self._seen is not None:
+                self._seen.append(command)
+            held = next((held for held in self._holds if held.takes(command)), None)
+        if held is not None:
+            held.stop()
+        return held is None or not held.is_lost
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with source, target, contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+
+
+def _read_message(source: socket.socket) -> bytes:
+    header = _read(source, _HEADER.size)
+    return header + _read(source, _HEADER.unpack(header)[0] - _HEADER.size) if header else b""
+
+
+def _read(source: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = source.recv(size - len(data))
+        if not more:
+            return b""
+        data += more
+    return data
+
+
+def _read_command(message: bytes) -> Command | None:
+    """What an OP_MSG asks for; None for the older messages with which a driver says hello."""
+    if _HEADER.unpack_from(message)[3] != _OP_MSG:
+        return None
+    at, body, documents = _HEADER.size + 4, {}, []
+    while at < len(message):
+        kind, at = message[at], at + 1
+        size = struct.unpack_from("<i", message, at)[0]
+        if kind == 0:
+            body = bson.decode(message[at : at + size])
+        else:
+            first = message.index(b"\0", at + 4) + 1
+            documents = bson.decode_all(message[first : at + size])
+        at += size
+    name = next(iter(body))
+    documents = documents or body.get("documents") or body.get("updates") or []
+    return Command(name=name, collection=str(body[name]), body=body, documents=documents)
