@@ -20,7 +20,7 @@ from backend.scheduling.errors import InThePast
 from backend.scheduling.facts import shown_names
 from backend.scheduling.hours import left_over
 from backend.scheduling.outcome import Outcome
-from backend.scheduling.reconcile import BookIsBusy, reconcile
+from backend.scheduling.reconcile import HINDSIGHT, BookIsBusy, reconcile
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,11 @@ async def deactivate_doctor(doctor: User) -> tuple[Outcome, list[SeatHolder]]:
 
 
 async def _doctors_of(clinic_id: PydanticObjectId) -> list[User]:
-    return await User.find({"doctor.clinic_ids": clinic_id, "role": Role.DOCTOR}).to_list()
+    """Those who work there, and those who have just left and whose slots may still be open there."""
+    ahead = {"clinic_id": clinic_id, "is_active": True, "start": {"$gt": utc_now() - HINDSIGHT}}
+    with_slots = await Slot.get_pymongo_collection().distinct("doctor_id", ahead)
+    either = [{"doctor.clinic_ids": clinic_id}, {"_id": {"$in": with_slots}}]
+    return await User.find({"role": Role.DOCTOR, "$or": either}).to_list()
 
 
 async def _reconcile_clinic(clinic_id: PydanticObjectId) -> Outcome:

@@ -99,6 +99,17 @@ def _rename_doctor(admin: Client, book: Book, _: Body) -> Answer:
     return admin.patch(f"/doctors/{book.doctor.id}", json={"name": "Another Name"})
 
 
+def _make_other_clinic(admin: Client, book: Book, _: Body) -> Answer:
+    return admin.post(
+        "/clinics", json={"name": f"Beside {book.doctor.id}", "city": "Boston", "time_zone": "UTC"}
+    )
+
+
+def _transfer_doctor(admin: Client, book: Book, other: Body) -> Answer:
+    """To another clinic: none of the slots at this one is left."""
+    return admin.patch(f"/doctors/{book.doctor.id}", json={"clinic_ids": [other["id"]]})
+
+
 def _shut_clinic(admin: Client, book: Book, _: Body) -> Answer:
     return admin.delete(f"/clinics/{book.clinic.id}")
 
@@ -125,7 +136,9 @@ SLOT_ACROSS = Change("slot across", _add_slot_across, before=REMOVAL)
 FILLING = Change("filling", _put_back)
 CAPACITY = Change("capacity", _change_capacity)
 RENAMING = Change("renaming", _rename_doctor)
+OTHER_CLINIC = Change("other clinic", _make_other_clinic)
+TRANSFER = Change("transfer", _transfer_doctor, withdraws=True, before=OTHER_CLINIC)
 
 WITHDRAWALS = (LEAVE, CLOSURE, REMOVAL, NO_HOURS, DOCTOR_AWAY, CLINIC_SHUT)
 RETURNS = (END_OF_LEAVE, END_OF_CLOSURE, PUT_BACK, HOURS_BACK, DOCTOR_BACK, CLINIC_BACK, SLOT_ACROSS)
-OTHERS = (FILLING, CAPACITY, RENAMING)
+OTHERS = (FILLING, CAPACITY, RENAMING, TRANSFER)
