@@ -26,13 +26,9 @@ class Change:
         return self.name
 
     def prepare(self, admin: Client, book: Book) -> Body:
-        """Does what must come before; its answer's body."""
-        if self.before is None:
-            return {}
-        answer = self.before.do(admin, book, {})
-        assert answer.is_success, answer.text
-        body: Body = answer.json()
-        return body
+        """Does what must come before, if that is still possible; its answer's body."""
+        answer = self.before.do(admin, book, {}) if self.before else None
+        return dict(answer.json()) if answer is not None and answer.is_success else {}
 
 
 def _take_leave(admin: Client, book: Book, _: Body) -> Answer:
@@ -138,6 +134,14 @@ CAPACITY = Change("capacity", _change_capacity)
 RENAMING = Change("renaming", _rename_doctor)
 OTHER_CLINIC = Change("other clinic", _make_other_clinic)
 TRANSFER = Change("transfer", _transfer_doctor, withdraws=True, before=OTHER_CLINIC)
+
+UNDONE_BY = {
+    REMOVAL: {PUT_BACK, FILLING, SLOT_ACROSS},
+    NO_HOURS: {HOURS_BACK, CAPACITY},
+    DOCTOR_AWAY: {DOCTOR_BACK},
+    CLINIC_SHUT: {CLINIC_BACK},
+}
+"""Which changes may open again what a withdrawal has taken, when both happen at once."""
 
 WITHDRAWALS = (LEAVE, CLOSURE, REMOVAL, NO_HOURS, DOCTOR_AWAY, CLINIC_SHUT)
 RETURNS = (END_OF_LEAVE, END_OF_CLOSURE, PUT_BACK, HOURS_BACK, DOCTOR_BACK, CLINIC_BACK, SLOT_ACROSS)

@@ -51,9 +51,9 @@ class Wired:
 
 
 @contextmanager
-def wired_server() -> Iterator[Wired]:
+def wired_server(name: str = "") -> Iterator[Wired]:
     """A server process behind a wire, until the block ends."""
-    wire = Wire(urlsplit(os.environ["MONGODB_URL"]).port or 0)
+    wire = Wire(urlsplit(os.environ["MONGODB_URL"]).port or 0, name)
     with serving(environment={"MONGODB_URL": wire.url}) as program:
         yield Wired(wire, program)
     wire.close()

@@ -127,6 +127,11 @@ def test_a_request_repeated_fifty_times_at_once_makes_one_appointment(
         assert len(replayed) == 49
         assert db["appointments"].count_documents({"patient_id": person.object_id}) == 1
         check_book(db)
+        # Nor does it make another when the first is no longer in the way.
+        made = answers[0].json()["id"]
+        assert person.client.post(f"/appointments/{made}/cancel").status_code == 200
+        again = all_at_once(two_servers, calls)
+        assert {(said(answer), answer.json()["id"]) for answer in again} == {("201", made)}
 
 
 def test_the_staff_book_one_patient_at_once_and_he_gets_one_appointment(

@@ -5,10 +5,12 @@ slow network. MongoDB's wire protocol: https://www.mongodb.com/docs/manual/refer
 """
 
 import contextlib
+import random
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,15 +83,58 @@ class Held:
         self._go.set()
 
 
+class Order:
+    """Lets the commands of several actors go one at a time, in an order that chance chooses.
+
+    Each actor is something that is done through a wire of its own. The next command goes only when every actor waits
+    to send one, or has ended.
+    """
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._changed = threading.Condition()
+        self._waiting: dict[Wire, list[threading.Event]] = {}
+        self.log: list[str] = []
+
+    def run(self, actors: "Mapping[Wire, Future[Any]]", timeout: float = 30) -> None:
+        """Returns when all actors have ended."""
+        for future in actors.values():
+            future.add_done_callback(self._notice)
+        while not all(future.done() for future in actors.values()):
+            with self._changed:
+                is_still = self._changed.wait_for(lambda: self._is_still(actors), timeout)
+                assert is_still, "an actor neither ends nor sends anything"
+                ready = [wire for wire in actors if self._waiting.get(wire)]
+                if ready:
+                    self._waiting[self._chance.choice(ready)].pop(0).set()
+
+    def arrive(self, wire: "Wire", command: Command) -> None:
+        """Returns when the command may go."""
+        go = threading.Event()
+        with self._changed:
+            self._waiting.setdefault(wire, []).append(go)
+            self._changed.notify_all()
+        go.wait()
+        self.log.append(f"{wire.name}: {command}")
+
+    def _is_still(self, actors: "Mapping[Wire, Future[Any]]") -> bool:
+        return all(future.done() or self._waiting.get(wire) for wire, future in actors.items())
+
+    def _notice(self, _: "Future[Any]") -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
 class Wire:
     """Passes on what servers say to one `mongod`, from a port of its own."""
 
-    def __init__(self, mongod_port: int) -> None:
+    def __init__(self, mongod_port: int, name: str = "") -> None:
+        self.name = name
         self._mongod_port = mongod_port
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
         self._lock = threading.Lock()
         self._holds: list[Held] = []
-        self._seen: list[Command] | None = None
+        self._order: Order | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -111,13 +156,13 @@ class Wire:
                 self._holds.remove(held)
 
     @contextlib.contextmanager
-    def recording(self) -> Iterator[list[Command]]:
-        """Collects the commands that pass."""
-        self._seen = seen = []
+    def ordered(self, order: Order) -> Iterator[None]:
+        """Has every command wait for its turn. All that was begun must have ended before the block does."""
+        self._order = order
         try:
-            yield seen
+            yield
         finally:
-            self._seen = None
+            self._order = None
 
     def close(self) -> None:
         """Takes no new connections."""
@@ -146,11 +191,11 @@ class Wire:
 
     def _passes(self, command: Command) -> bool:
         with self._lock:
-            if self._seen is not None:
-                self._seen.append(command)
             held = next((held for held in self._holds if held.takes(command)), None)
         if held is not None:
             held.stop()
+        if self._order is not None:
+            self._order.arrive(self, command)
         return held is None or not held.is_lost
 
 
