@@ -9,6 +9,8 @@ from typing import Any
 
 from pymongo.database import Database
 
+from backend.core.clock import utc_now
+
 Row = dict[str, Any]
 
 ACTIVE = {"scheduled", "confirmed", "checked_in"}
@@ -201,10 +203,10 @@ def check_slots(db: Database[Row]) -> None:
 
 
 def slots_against_facts(db: Database[Row]) -> Iterable[str]:
-    """Open slots that shouldn't be, in words. Weekly hours are left to the rules' own tests."""
+    """Open slots to come that shouldn't be, in words. Weekly hours are left to the rules' own tests."""
     doctors, clinics, leaves = _by_id(db, "users"), _by_id(db, "clinics"), _by_id(db, "leaves").values()
     for slot in _by_id(db, "slots").values():
-        if not slot["is_active"] or slot["state"] != "open":
+        if not slot["is_active"] or slot["state"] != "open" or slot["start"] <= utc_now():
             continue
         doctor, clinic = doctors[slot["doctor_id"]], clinics[slot["clinic_id"]]
         away = [
