@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+from bson import ObjectId
 
 from tests.races.support import Answer, Book, hours_at
 
@@ -96,9 +97,7 @@ def _rename_doctor(admin: Client, book: Book, _: Body) -> Answer:
 
 
 def _make_other_clinic(admin: Client, book: Book, _: Body) -> Answer:
-    return admin.post(
-        "/clinics", json={"name": f"Beside {book.doctor.id}", "city": "Boston", "time_zone": "UTC"}
-    )
+    return admin.post("/clinics", json={"name": f"Beside {ObjectId()}", "city": "Boston", "time_zone": "UTC"})
 
 
 def _transfer_doctor(admin: Client, book: Book, other: Body) -> Answer:

@@ -32,6 +32,7 @@ from tests.races.support import (
     said,
 )
 from tests.support.book import check_book, check_slots
+from tests.support.wire import Command
 
 pytestmark = pytest.mark.races
 
@@ -94,6 +95,52 @@ def test_a_change_stopped_anywhere_undoes_no_other_and_lets_no_late_booking_in(
         except AssertionError as fault:
             faults.append(f"{first} stopped before {pause.command}, {second}: {fault}")
     assert not faults, "\n\n".join(faults)
+
+
+def test_of_two_withdrawals_that_have_seen_one_round_of_a_slot_one_ends_it(
+    run: Run[Any], db: Db, admin: Person, first_wired: Wired, second_wired: Wired
+) -> None:
+    """Were the round ended twice, who is booked would be left on a seat that nobody counts."""
+    book = make_book_of_hours(run)
+    early, late = people(run, 2)
+    booked(early.client, book.slot)
+    with (
+        second_wired.wire.holding(reads_leave) as second_reads,
+        first_wired.wire.holding(finds_closing) as first_finds,
+        second_wired.wire.holding(ends_round) as second_ends,
+    ):
+        leaving = in_background(changes.LEAVE.do, second_wired.client(admin), book, {})
+        assert second_reads.arrived(), "the leave is written"
+        filling = in_background(changes.FILLING.do, first_wired.client(admin), book, {})
+        assert first_finds.arrived(), "the first has read the leave too, and begun to withdraw"
+        second_reads.release()
+        assert second_ends.arrived(), "the second has taken the seats"
+        first_finds.release()
+        assert filling.result().is_success
+        second_ends.release()
+        leave = leaving.result()
+    assert changes.END_OF_LEAVE.do(admin.client, book, leave.json()).is_success
+    assert said(book_seat(late.client, book.slot)) == "SLOT_TAKEN"
+    check_settled(run, db, book)
+
+
+def reads_leave(command: Command) -> bool:
+    """The facts are being read."""
+    return command.name == "find" and command.collection == "leaves"
+
+
+def finds_closing(command: Command) -> bool:
+    """A withdrawal has counted up the revisions, and reads its slots."""
+    return (
+        command.name == "find"
+        and command.collection == "slots"
+        and command.body["filter"].get("state") == "closing"
+    )
+
+
+def ends_round(command: Command) -> bool:
+    """A withdrawal has taken the seats, and says so."""
+    return command.collection == "slots" and any("first_seat" in str(each["u"]) for each in command.updates)
 
 
 def check_withdrawn(db: Db, book: Book, change: Change, answer: Answer, *came: str) -> None:

@@ -31,6 +31,11 @@ class Command:
     body: dict[str, Any]
     documents: list[dict[str, Any]]
 
+    @property
+    def updates(self) -> list[dict[str, Any]]:
+        """Filters (`q`) and updates (`u`), if it is an update."""
+        return self.documents if self.name == "update" else []
+
     def __str__(self) -> str:
         return f"{self.name} {self.collection}"
 
