@@ -3,7 +3,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 WORKERS ?= 1
-JOBS ?= 2
+JOBS ?= 3
 BIN := .venv/bin
 OPENAPI_TYPESCRIPT := openapi-typescript@7.13.0
 TYPESCRIPT := typescript@5.9.3
@@ -16,7 +16,7 @@ help:
 	@echo "make run     set up, start MongoDB and the API with demo data, and say where to look (PORT=8000)"
 	@echo "make setup   make the virtual environment .venv and install what is pinned (PYTHON=python3)"
 	@echo "make seed    fill the database with demo data (ARGS=--help tells more)"
-	@echo "make test    set up and run the tests (JOBS=2 at a time)"
+	@echo "make test    set up and run the tests (JOBS=3 files at a time)"
 	@echo "make check   format, lint, types, architecture"
 	@echo "make client-check   generate a TypeScript client from the OpenAPI document and compile it (needs Node)"
 
@@ -38,7 +38,7 @@ seed: setup
 	@$(BIN)/python -m seed $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -36,11 +36,9 @@ async def _claims(token: BearerToken) -> Claims:
 
 
 async def _read_login(claims: Claims) -> Login:
-    """One indexed read: the user, if active and the token's session is still open."""
-    raw = await User.get_pymongo_collection().find_one(
-        {"_id": claims.user_id, "is_active": True, "sessions": claims.session_id}
-    )
-    if raw is None:
+    """One read by id: the user, if active and the token's session is still open."""
+    raw = await User.get_pymongo_collection().find_one({"_id": claims.user_id})
+    if raw is None or not raw["is_active"] or claims.session_id not in raw.get("sessions", ()):
         raise Unauthorized
     return Login(user=User.model_validate(raw), session_id=claims.session_id)
 

@@ -67,21 +67,24 @@ async def read_place(
     rows = await Slot.aggregate(pipeline).to_list()
     if not rows:
         return None
-    holders, patients = rows[0].pop("holders"), rows[0].pop("patients", [])
-    name = patients[0]["name"] if patients else None
-    return Place(slot=Slot.model_validate(rows[0]), holders=holders, patient_name=name)
+    holders, users = rows[0].pop("holders"), rows[0].pop("users", [])
+    names = [user["name"] for user in users if user["role"] == Role.PATIENT and user["is_active"]]
+    return Place(slot=Slot.model_validate(rows[0]), holders=holders, patient_name=names[0] if names else None)
 
 
 _IS_A_CHOICE = {"$or": [{"$gt": ["$capacity", 1]}, {"$gt": ["$max_patients_per_day", 0]}]}
 
 
 def _name_of(patient_id: PydanticObjectId) -> dict[str, Any]:
-    patients = {"_id": patient_id, "role": Role.PATIENT, "is_active": True}
+    """Brings the user by the id alone: asked for the role too, the server might try an index that is dearer."""
     return {
         "$lookup": {
             "from": User.get_pymongo_collection().name,
-            "pipeline": [{"$match": patients}, {"$project": {"name": 1}}],
-            "as": "patients",
+            "pipeline": [
+                {"$match": {"_id": patient_id}},
+                {"$project": {"name": 1, "role": 1, "is_active": 1}},
+            ],
+            "as": "users",
         }
     }
 

@@ -210,13 +210,18 @@ async def push_closure(clinic_id: PydanticObjectId, closure: Closure) -> Clinic:
     return clinic
 
 
-async def pull_closure(clinic_id: PydanticObjectId, closure_id: PydanticObjectId) -> Clinic:
-    """Deletes a closure. Raises `ClinicNotFound`, `ClosureNotFound`."""
-    clinic = await _write(
+async def drop_closure(clinic_id: PydanticObjectId, closure_id: PydanticObjectId) -> Clinic | None:
+    """Deletes a closure; None where there is no such closure any more."""
+    return await _write(
         clinic_id,
         {"$pull": {"closures": {"id": closure_id}}, "$set": {"updated_at": utc_now()}},
         where={"closures.id": closure_id},
     )
+
+
+async def pull_closure(clinic_id: PydanticObjectId, closure_id: PydanticObjectId) -> Clinic:
+    """Deletes a closure. Raises `ClinicNotFound`, `ClosureNotFound`."""
+    clinic = await drop_closure(clinic_id, closure_id)
     if clinic is None:
         await get_clinic(clinic_id)
         raise ClosureNotFound

@@ -17,6 +17,7 @@ from backend.directory.documents import Clinic, Closure
 from backend.scheduling import seats
 from backend.scheduling.documents import SeatHolder, Slot, SlotState
 from backend.scheduling.errors import InThePast
+from backend.scheduling.extend import look_again
 from backend.scheduling.facts import shown_names
 from backend.scheduling.hours import left_over
 from backend.scheduling.outcome import Outcome
@@ -39,7 +40,14 @@ async def close_clinic(
         raise InThePast
     closure = Closure(start=start, end=end, reason=reason)
     await clinics.push_closure(clinic.clinic_id, closure)
-    outcome = await _reconcile_clinic(clinic.clinic_id)
+    try:
+        outcome = await _reconcile_clinic(clinic.clinic_id)
+    except BookIsBusy:
+        # Told to try again, the caller would make two.
+        await clinics.drop_closure(clinic.clinic_id, closure.id)
+        for doctor in await _doctors_of(clinic.clinic_id):
+            await look_again(doctor.user_id)
+        raise
     booked = await seats.booked_between({"clinic_id": clinic.clinic_id}, start=start, end=end)
     return closure, outcome, booked
 

@@ -1,6 +1,6 @@
 """What can go wrong with hours, leave, closures and slots."""
 
-from backend.core.errors import Conflict, NotFound, Unprocessable
+from backend.core.errors import Conflict, Forbidden, NotFound, Unprocessable
 
 
 class LeaveNotFound(NotFound):
@@ -22,6 +22,29 @@ class NotTheDoctorsClinic(Unprocessable):
 
     code = "NOT_THE_DOCTORS_CLINIC"
     detail = "The doctor doesn't work at this clinic."
+
+
+class HoursElsewhere(Forbidden):
+    """A nurse's change of hours at a clinic where she doesn't work."""
+
+    code = "HOURS_ELSEWHERE"
+    detail = (
+        "You can set the doctor's hours at your own clinics. Those at other clinics must stay as they are."
+    )
+
+
+class HoursCollide(Conflict):
+    """Hours over those that the doctor has at a clinic which the caller may not change."""
+
+    code = "HOURS_COLLIDE"
+    detail = "In this time the doctor works at another clinic."
+
+
+class WeekTooFull(Unprocessable):
+    """Hours that cut into more slots or seats a week than one doctor can mean."""
+
+    code = "WEEK_TOO_FULL"
+    detail = "A doctor's week can't have more than 1,000 slots or 5,000 seats."
 
 
 class OutsideOpeningHours(Unprocessable):

@@ -1,16 +1,33 @@
 """Whose book a member of the staff may change. What is out of reach is not found."""
 
+from collections.abc import Iterable
+
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role, User
 from backend.directory.documents import Clinic
 from backend.directory.errors import ClinicNotFound, DoctorNotFound
+from backend.scheduling.documents import SeatHolder
 
 
 def clinics_of(user: User) -> list[PydanticObjectId]:
     """The clinics a doctor or a nurse works at."""
     profile = user.doctor or user.nurse
     return profile.clinic_ids if profile else []
+
+
+def only_clinics_of(caller: User) -> list[PydanticObjectId] | None:
+    """The clinics that bound what the caller sees and changes of a book; None where nothing does.
+
+    A doctor may work at clinics of several front desks. Each keeps its own part of that book.
+    """
+    return clinics_of(caller) if caller.role is Role.NURSE else None
+
+
+def in_sight(caller: User, booked: Iterable[SeatHolder]) -> list[SeatHolder]:
+    """Of the appointments that a change has met, those that the caller may see."""
+    clinic_ids = only_clinics_of(caller)
+    return [holder for holder in booked if clinic_ids is None or holder.clinic_id in clinic_ids]
 
 
 async def reachable_doctor(caller: User, doctor_id: PydanticObjectId) -> User:

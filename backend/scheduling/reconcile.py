@@ -8,6 +8,7 @@ revision of each slot that it finds, and a slot is opened only at the revision a
 the one who opens has read the new fact, or the one who wrote it finds the slot: none stays open against it.
 """
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -54,7 +55,7 @@ async def reconcile(doctor_id: PydanticObjectId) -> Outcome:
         book = await read_book(doctor_id, now=now)
         if book is None:
             return done
-        wanted = _offers(book.facts, now)
+        wanted = await _offers(book.facts, now)
         present = await _active_slots(doctor_id, since=now - HINDSIGHT)
         stale = await _stale(present, book, wanted, now)
         no_longer_removed = await _no_longer_removed(present, book, now)
@@ -78,8 +79,10 @@ async def reconcile(doctor_id: PydanticObjectId) -> Outcome:
     raise BookIsBusy
 
 
-def _offers(facts: rules.Facts, now: datetime) -> Offers:
-    return {offer.span.start: offer for offer in rules.offers(facts, since=now - HINDSIGHT, now=now)}
+async def _offers(facts: rules.Facts, now: datetime) -> Offers:
+    # In a thread: a year of short slots takes long enough to hold up everybody else's requests.
+    offers = await asyncio.to_thread(rules.offers, facts, since=now - HINDSIGHT, now=now)
+    return {offer.span.start: offer for offer in offers}
 
 
 def fits(slot: Slot, book: Book, wanted: Offers, now: datetime) -> bool:
@@ -169,7 +172,7 @@ async def _no_longer_removed(present: list[Slot], book: Book, now: datetime) -> 
     removed = [slot for slot in present if slot.state is SlotState.REMOVED]
     if not removed:
         return []
-    asked_for = _offers(rules.without_absence(book.facts), now)
+    asked_for = await _offers(rules.without_absence(book.facts), now)
     kept = await seats.booked_in(slot.slot_id for slot in removed)
     return [slot for slot in removed if not _is_among(slot, asked_for) and slot.slot_id not in kept]
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, status
 from pydantic import ConfigDict
 
-from backend.accounts.access import CurrentAdmin, FrontDesk
+from backend.accounts.access import CurrentAdmin, FrontDesk, OptionalUser
 from backend.accounts.errors import ChangedMeanwhile, EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.errors import responses
 from backend.core.types import Id
@@ -19,6 +19,7 @@ from backend.directory.errors import (
     TooManyClosures,
     UnknownDepartment,
 )
+from backend.directory.listing import visible_to
 from backend.directory.presenting import show_in_detail
 from backend.directory.schemas import ClinicPatch, DoctorPatch
 from backend.scheduling import changes
@@ -57,20 +58,20 @@ async def update_clinic(clinic_id: Id, body: ClinicPatch, caller: CurrentAdmin) 
     the report lists the booked appointments that no longer fit. They stay valid until a person decides."""
     clinic = await clinics.get_clinic(clinic_id)
     changed, outcome, booked = await changes.change_clinic(clinic, body.model_dump(exclude_unset=True))
-    return ClinicChanged(**ClinicOut.of(changed).model_dump(), report=report(outcome, booked))
+    return ClinicChanged(**ClinicOut.of(changed).model_dump(), report=report(outcome, booked, caller=caller))
 
 
 @clinics_router.delete("", summary="Deactivate a clinic", responses=responses(ClinicNotFound, BookIsBusy))
 async def deactivate_clinic(clinic_id: Id, caller: CurrentAdmin) -> WithdrawalReport:
     """Withdraws all its slots. Once this is answered nothing can be booked there, and every appointment to come is
     listed."""
-    return report(*await changes.deactivate_clinic(await clinics.get_clinic(clinic_id)))
+    return report(*await changes.deactivate_clinic(await clinics.get_clinic(clinic_id)), caller=caller)
 
 
 @clinics_router.get("/closures", summary="A clinic's closures", responses=responses(ClinicNotFound))
-async def list_closures(clinic_id: Id) -> list[ClosureOut]:
-    """Past and coming, by start. Needs no login."""
-    clinic = await clinics.get_clinic(clinic_id, where={"is_active": True})
+async def list_closures(clinic_id: Id, viewer: OptionalUser) -> list[ClosureOut]:
+    """Past and coming, by start. Needs no login. Those of a deactivated clinic are there for the staff only."""
+    clinic = await clinics.get_clinic(clinic_id, where=visible_to(viewer))
     return [ClosureOut.model_validate(closure) for closure in clinic.closures]
 
 
@@ -87,7 +88,9 @@ async def close_clinic(clinic_id: Id, body: SpanIn, caller: FrontDesk) -> Closur
     closure, outcome, booked = await changes.close_clinic(
         clinic, start=body.start, end=body.end, reason=body.reason
     )
-    return ClosureMade(**ClosureOut.model_validate(closure).model_dump(), report=report(outcome, booked))
+    return ClosureMade(
+        **ClosureOut.model_validate(closure).model_dump(), report=report(outcome, booked, caller=caller)
+    )
 
 
 @clinics_router.delete(
@@ -98,7 +101,7 @@ async def close_clinic(clinic_id: Id, body: SpanIn, caller: FrontDesk) -> Closur
 async def delete_closure(clinic_id: Id, closure_id: Id, caller: FrontDesk) -> WithdrawalReport:
     """Opens the closure's time again, as far as the doctors' weekly hours ask for it."""
     clinic = await reachable_clinic(caller, clinic_id)
-    return report(await changes.reopen_clinic(clinic, closure_id), [])
+    return report(await changes.reopen_clinic(clinic, closure_id), [], caller=caller)
 
 
 @doctors_router.patch(
@@ -115,11 +118,11 @@ async def update_doctor(doctor_id: Id, body: DoctorPatch, caller: CurrentAdmin) 
     doctor = await doctors.get_doctor(doctor_id)
     changed, outcome, booked = await changes.change_doctor(doctor, body.model_dump(exclude_unset=True))
     shown = await show_in_detail(changed)
-    return DoctorChanged(**shown.model_dump(), report=report(outcome, booked))
+    return DoctorChanged(**shown.model_dump(), report=report(outcome, booked, caller=caller))
 
 
 @doctors_router.delete("", summary="Deactivate a doctor", responses=responses(DoctorNotFound, BookIsBusy))
 async def deactivate_doctor(doctor_id: Id, caller: CurrentAdmin) -> WithdrawalReport:
     """Ends the doctor's login and withdraws all slots. Once this is answered nothing can be booked any more, and
     every appointment to come is listed."""
-    return report(*await changes.deactivate_doctor(await doctors.get_doctor(doctor_id)))
+    return report(*await changes.deactivate_doctor(await doctors.get_doctor(doctor_id)), caller=caller)

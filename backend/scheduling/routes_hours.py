@@ -8,7 +8,7 @@ from backend.core.pagination import BadCursor, Cursor, Limit, Page
 from backend.core.types import Id
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors, hours
-from backend.scheduling.reach import reachable_doctor, visible_doctor
+from backend.scheduling.reach import only_clinics_of, reachable_doctor, visible_doctor
 from backend.scheduling.reconcile import BookIsBusy
 from backend.scheduling.schemas import (
     HoursBlockOut,
@@ -35,18 +35,22 @@ async def get_schedule(doctor_id: Id, caller: CurrentUser) -> ScheduleOut:
 @router.put(
     "/schedule",
     summary="Set a doctor's weekly hours",
-    responses=responses(DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours, BookIsBusy),
+    responses=responses(
+        *(DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours),
+        *(errors.HoursElsewhere, errors.HoursCollide, errors.WeekTooFull, BookIsBusy),
+    ),
 )
 async def set_schedule(doctor_id: Id, body: ScheduleIn, caller: CurrentStaff) -> ScheduleChanged:
     """Replaces the whole week. Free future slots that no longer fit are withdrawn, new ones opened; the report lists
-    the booked appointments that no longer fit. They stay valid until a person moves or cancels them."""
+    the booked appointments that no longer fit. They stay valid until a person moves or cancels them. A nurse sets
+    the hours at her clinics: those at others stay, whether they are sent along or left out."""
     doctor = await reachable_doctor(caller, doctor_id)
-    outcome, booked = await hours.set_hours(doctor, body.hours)
+    outcome, booked = await hours.set_hours(doctor, body.hours, only_at=only_clinics_of(caller))
     blocks, is_default = await hours.read_hours(await reachable_doctor(caller, doctor_id))
     return ScheduleChanged(
         hours=[HoursBlockOut.model_validate(block) for block in blocks],
         is_default=is_default,
-        report=report(outcome, booked),
+        report=report(outcome, booked, caller=caller),
     )
 
 
@@ -73,7 +77,9 @@ async def take_leave(doctor_id: Id, body: SpanIn, caller: CurrentStaff) -> Leave
     leave, outcome, booked = await hours.take_leave(
         doctor, start=body.start, end=body.end, reason=body.reason, created_by=caller.user_id
     )
-    return LeaveTaken(**LeaveOut.model_validate(leave).model_dump(), report=report(outcome, booked))
+    return LeaveTaken(
+        **LeaveOut.model_validate(leave).model_dump(), report=report(outcome, booked, caller=caller)
+    )
 
 
 @router.delete(
@@ -84,4 +90,4 @@ async def take_leave(doctor_id: Id, body: SpanIn, caller: CurrentStaff) -> Leave
 async def delete_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> WithdrawalReport:
     """Opens the leave's time again, as far as the weekly hours ask for it."""
     doctor = await reachable_doctor(caller, doctor_id)
-    return report(await hours.end_leave(doctor, leave_id), [])
+    return report(await hours.end_leave(doctor, leave_id), [], caller=caller)

@@ -124,4 +124,6 @@ async def delete_slot(slot_id: Id, caller: CurrentStaff) -> WithdrawalReport:
         await reachable_doctor_at(caller, slot.doctor_id, slot.clinic_id)
     except DoctorNotFound:
         raise errors.SlotNotFound from None
-    return report(Outcome(withdrawn=int(slot.state is SlotState.OPEN)), await remove_slot(slot))
+    return report(
+        Outcome(withdrawn=int(slot.state is SlotState.OPEN)), await remove_slot(slot), caller=caller
+    )

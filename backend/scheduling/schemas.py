@@ -1,15 +1,18 @@
 """Requests and answers about hours, leave, closures and slots."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, model_validator
 
-from backend.accounts.profiles import WEEK, Weekday
+from backend.accounts.documents import User
+from backend.accounts.profiles import WEEK, HoursBlock, Weekday
 from backend.core.types import ClosingTime, Day, Id, Instant, Request, Response, Text, WallTime, minutes_of
 from backend.scheduling.documents import SeatHolder, Slot
 from backend.scheduling.outcome import Outcome
+from backend.scheduling.reach import in_sight
 from backend.scheduling.rules import MOST_CAPACITY, MOST_SLOT_MINUTES
 from backend.scheduling.search import OpenSlot
 
@@ -78,14 +81,19 @@ class WithdrawalReport(Response):
     appointments: list[BookedOut] = Field(
         description="Every active appointment in the time that was withdrawn. None of them was changed."
     )
+    appointments_elsewhere: int = Field(
+        default=0, description="How many more there are at clinics where the caller, a nurse, doesn't work."
+    )
 
 
-def report(outcome: Outcome, booked: list[SeatHolder]) -> WithdrawalReport:
-    """The report of a change."""
+def report(outcome: Outcome, booked: list[SeatHolder], *, caller: User) -> WithdrawalReport:
+    """The report of a change, with the appointments that the caller may see."""
+    seen = in_sight(caller, booked)
     return WithdrawalReport(
         slots_opened=outcome.opened,
         slots_withdrawn=outcome.withdrawn,
-        appointments=[BookedOut.of(holder) for holder in booked],
+        appointments=[BookedOut.of(holder) for holder in seen],
+        appointments_elsewhere=len(booked) - len(seen),
     )
 
 
@@ -104,6 +112,15 @@ class HoursBlockIn(Request):
         if minutes_of(self.start) >= minutes_of(self.end):
             raise ValueError("end must lie after start")
         return self
+
+
+def overlap(hours: Iterable[HoursBlockIn | HoursBlock]) -> HoursBlockIn | HoursBlock | None:
+    """The first block of a week that begins before the one before it has ended; None where all are apart."""
+    in_order = sorted(hours, key=lambda block: (WEEK.index(block.weekday), minutes_of(block.start)))
+    for earlier, later in pairwise(in_order):
+        if earlier.weekday == later.weekday and minutes_of(earlier.end) > minutes_of(later.start):
+            return later
+    return None
 
 
 class ScheduleIn(Request):
@@ -133,10 +150,8 @@ class ScheduleIn(Request):
 
     @model_validator(mode="after")
     def _apart(self) -> "ScheduleIn":
-        in_order = sorted(self.hours, key=lambda b: (WEEK.index(b.weekday), minutes_of(b.start)))
-        for earlier, later in pairwise(in_order):
-            if earlier.weekday == later.weekday and minutes_of(earlier.end) > minutes_of(later.start):
-                raise ValueError(f"hours overlap on {later.weekday} at {later.start}")
+        if block := overlap(self.hours):
+            raise ValueError(f"hours overlap on {block.weekday} at {block.start}")
         return self
 
 

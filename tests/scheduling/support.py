@@ -28,6 +28,9 @@ DAY = timedelta(days=1)
 NOBODY = "6b01a5e15cfa6f855f45c9b2"
 """An id that nothing has."""
 
+NOBODY_MET = {"appointments": [], "appointments_elsewhere": 0}
+"""The rest of a report that lists nobody."""
+
 MORNING = ["09:00", "09:30", "10:00", "10:30"]
 """The slots of the usual doctor on each day."""
 

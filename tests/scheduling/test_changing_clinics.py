@@ -13,6 +13,7 @@ from tests.factories import Person, Run
 from tests.scheduling.support import (
     MORNING,
     NOBODY,
+    NOBODY_MET,
     Db,
     at,
     book,
@@ -108,7 +109,7 @@ def test_a_new_name_and_city_are_shown_on_slots_and_appointments_at_once(
     opened(run, doctor)
     booked = book(patient, slot_at(api, doctor, "09:00"))
     changed = patch(factories.make_user(run, Role.ADMIN), clinic, name="Møller Clinic", city="Århus")
-    assert changed["report"] == {"slots_opened": 0, "slots_withdrawn": 0, "appointments": []}
+    assert changed["report"] == {"slots_opened": 0, "slots_withdrawn": 0, **NOBODY_MET}
     found = search(api, city="arhus")
     assert len(found) == 11
     assert {(s["clinic_name"], s["city"]) for s in found} == {("Møller Clinic", "Århus")}
@@ -124,7 +125,7 @@ def test_what_doesn_t_concern_the_book_leaves_it_alone(
     opened(run, doctor)
     before = [{**slot, "revision": 0} for slot in slots_in(db, doctor)]
     changed = patch(admin, clinic, phone="+15550100999", policy={"no_show_grace_minutes": 30})
-    assert changed["report"] == {"slots_opened": 0, "slots_withdrawn": 0, "appointments": []}
+    assert changed["report"] == {"slots_opened": 0, "slots_withdrawn": 0, **NOBODY_MET}
     assert [{**slot, "revision": 0} for slot in slots_in(db, doctor)] == before
 
 

@@ -12,6 +12,7 @@ from tests.factories import Person, Run
 from tests.scheduling.support import (
     MORNING,
     NOBODY,
+    NOBODY_MET,
     Db,
     add_slot,
     book,
@@ -121,7 +122,7 @@ def test_another_specialty_is_what_the_search_finds(
 ) -> None:
     opened(run, doctor)
     changed = patch(admin, doctor, specialty="Pédiatrie")
-    assert changed["report"] == {"slots_opened": 0, "slots_withdrawn": 0, "appointments": []}
+    assert changed["report"] == {"slots_opened": 0, "slots_withdrawn": 0, **NOBODY_MET}
     assert len(search(api, specialty="pediatrie")) == 12
     assert search(api, specialty="cardiology") == []
 

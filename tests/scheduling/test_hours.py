@@ -12,6 +12,7 @@ from tests import factories
 from tests.factories import Person, Run
 from tests.scheduling.support import (
     MORNING,
+    NOBODY_MET,
     Db,
     as_json,
     at,
@@ -57,7 +58,7 @@ def test_the_first_hours_replace_the_default(run: Run[Any], api: httpx.Client, c
     opened(run, doctor)
     changed = put(doctor, doctor, hours(clinic, "09:00", "10:00", MONDAY))
     assert changed["is_default"] is False
-    assert changed["report"] == {"slots_opened": 2, "slots_withdrawn": 9, "appointments": []}
+    assert changed["report"] == {"slots_opened": 2, "slots_withdrawn": 9, **NOBODY_MET}
     assert offered(api, doctor) == ["09:00", "09:30"]
     assert done(doctor.client.get(f"/doctors/{doctor.id}/schedule"))["hours"] == changed["hours"]
 
@@ -106,7 +107,7 @@ def test_the_same_hours_again_change_nothing(
     opened(run, doctor)
     before = slots_in(db, doctor)
     changed = put(doctor, doctor, every_day(clinic, "09:00", "11:00"))
-    assert changed["report"] == {"slots_opened": 0, "slots_withdrawn": 0, "appointments": []}
+    assert changed["report"] == {"slots_opened": 0, "slots_withdrawn": 0, **NOBODY_MET}
     assert slots_in(db, doctor) == before
 
 
@@ -283,3 +284,15 @@ def test_malformed_hours_are_refused(clinic: Clinic, doctor: Person, change: dic
     body = as_json(hours(clinic, "09:00", "10:00", MONDAY))
     body["hours"][0] |= change
     refused(doctor.client.put(f"/doctors/{doctor.id}/schedule", json=body), 422, "VALIDATION_ERROR")
+
+
+def test_a_week_of_more_slots_or_seats_than_a_doctor_can_mean_is_refused(
+    api: httpx.Client, clinic: Clinic, doctor: Person
+) -> None:
+    for blocks in (
+        every_day(clinic, "08:00", "20:00", slot_minutes=5),
+        every_day(clinic, "08:00", "20:00", slot_minutes=10, capacity=10),
+    ):
+        answer = doctor.client.put(f"/doctors/{doctor.id}/schedule", json=as_json(blocks))
+        refused(answer, 422, "WEEK_TOO_FULL")
+    assert done(doctor.client.get(f"/doctors/{doctor.id}/schedule"))["hours"][0]["end"] == "11:00"

@@ -17,6 +17,7 @@ from tests.scheduling.support import (
     MINUTE,
     MORNING,
     NOBODY,
+    NOBODY_MET,
     NOW,
     Db,
     at,
@@ -71,7 +72,7 @@ def test_leave_withdraws_the_slots_it_touches(
 def test_deleting_the_leave_opens_its_time_again(run: Run[Any], api: httpx.Client, doctor: Person) -> None:
     opened(run, doctor)
     leave = take_leave(doctor, at("09:00"), at("10:00"))
-    assert delete_leave(doctor, leave) == {"slots_opened": 2, "slots_withdrawn": 0, "appointments": []}
+    assert delete_leave(doctor, leave) == {"slots_opened": 2, "slots_withdrawn": 0, **NOBODY_MET}
     assert offered(api, doctor) == MORNING
     refused(doctor.client.delete(f"/doctors/{doctor.id}/leaves/{leave['id']}"), 404, "LEAVE_NOT_FOUND")
 

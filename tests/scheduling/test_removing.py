@@ -14,6 +14,7 @@ from tests.factories import Person, Run
 from tests.scheduling.support import (
     MORNING,
     NOBODY,
+    NOBODY_MET,
     Db,
     add_slot,
     as_json,
@@ -45,7 +46,7 @@ def removed(run: Run[Any], api: httpx.Client, doctor: Person) -> dict[str, Any]:
     """Monday's slot at 9:30, taken out by hand."""
     opened(run, doctor)
     slot = slot_at(api, doctor, "09:30")
-    assert remove(doctor, slot) == {"slots_opened": 0, "slots_withdrawn": 1, "appointments": []}
+    assert remove(doctor, slot) == {"slots_opened": 0, "slots_withdrawn": 1, **NOBODY_MET}
     return slot
 
 
