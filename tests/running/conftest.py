@@ -1,5 +1,6 @@
 """Private servers of MongoDB, beside the one that all tests share."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.core.mongod import Mongod, find_binary
+from backend.core.mongod import find_binary
 from backend.core.processes import find_free_port, listens
 from tests.support.servers import ROOT, Program, launch
 
@@ -18,9 +19,11 @@ from tests.support.servers import ROOT, Program, launch
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A data folder for an embedded MongoDB, which is stopped whatever happens."""
     yield tmp_path / "data"
-    for record in tmp_path.rglob("mongod.json"):
-        if pid := Mongod(record.parent).pid:
-            os.kill(pid, signal.SIGKILL)
+    # The server's own lock, which holds its process id while it runs: a test may have taken our record away.
+    for lock in tmp_path.rglob("mongod.lock"):
+        if pid := lock.read_text().strip():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 @pytest.fixture
