@@ -9,6 +9,8 @@ from backend.accounts import access
 from backend.accounts import routes as accounts
 from backend.appointments import routes as appointments
 from backend.directory import routes_clinics, routes_departments, routes_doctors, routes_patients
+from backend.messaging import routes_messages as messages
+from backend.messaging import routes_twilio as twilio
 from backend.reports import routes as reports
 from backend.scheduling import routes_changes as changes
 from backend.scheduling import routes_hours as hours
@@ -30,6 +32,8 @@ ROUTERS: list[APIRouter] = [
     hours.router,
     slots.router,
     appointments.router,
+    messages.router,
+    twilio.router,
     reports.router,
     health.time_router,
 ]
@@ -51,6 +55,8 @@ PUBLIC: set[str] = {
     "search_slots",
     "list_doctor_slots",
     "get_slot_by_id",
+    "receive_sms",
+    "receive_status",
 }
 
 

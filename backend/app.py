@@ -4,7 +4,7 @@
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from asgi_correlation_id import CorrelationIdMiddleware
@@ -16,6 +16,7 @@ from backend.core import database, errors, logs, metrics
 from backend.core.middleware import BodyLimit, PlainStartFailure, Requests
 from backend.core.settings import settings
 from backend.documents import DOCUMENTS
+from backend.messaging.outbox import open_outbox
 
 VERSION = "1.0.0"
 
@@ -28,12 +29,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """
     settings.check()
     app.state.database = connection = await database.connect(DOCUMENTS)
-    app.state.scheduler = jobs.start() if settings.SCHEDULER_ENABLED else None
+    app.state.scheduler = None
     try:
-        yield
+        async with AsyncExitStack() as timed_work:
+            if settings.SCHEDULER_ENABLED:
+                outbox = await timed_work.enter_async_context(open_outbox())
+                app.state.scheduler = jobs.start(outbox)
+                timed_work.callback(jobs.stop, app.state.scheduler)
+            yield
     finally:
-        if app.state.scheduler is not None:
-            jobs.stop(app.state.scheduler)
         await connection.close()
         metrics.forget_process()
 

@@ -5,6 +5,8 @@ from beanie import Document
 from backend.accounts.documents import LoginFailures, Session, User
 from backend.appointments.documents import Appointment
 from backend.directory.documents import Clinic, Department
+from backend.messaging.documents import SmsLog
+from backend.messaging.pacing import SenderPace
 from backend.scheduling.documents import Leave, SeatHolder, Slot
 
 DOCUMENTS: list[type[Document]] = [
@@ -12,4 +14,5 @@ DOCUMENTS: list[type[Document]] = [
     *(Clinic, Department),
     *(Slot, Leave, SeatHolder),
     Appointment,
+    *(SmsLog, SenderPace),
 ]

@@ -7,29 +7,37 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from pymongo.errors import PyMongoError
 
+from backend.appointments.auto_cancel import cancel_unconfirmed
 from backend.appointments.due import mark_no_shows
+from backend.appointments.reminding import owe_reminders
 from backend.core.clock import utc_now
 from backend.core.errors import DomainError
+from backend.messaging.inbound import handle_forgotten
+from backend.messaging.outbox import Outbox
 from backend.scheduling.extend import extend_slots
 
 log = logging.getLogger(__name__)
 
 Job = Callable[[], Awaitable[int]]
 
-TIMETABLE: tuple[tuple[str, Job, IntervalTrigger], ...] = (
-    ("mark_no_shows", mark_no_shows, IntervalTrigger(minutes=1, jitter=5)),
-    ("extend_slots", extend_slots, IntervalTrigger(minutes=1, jitter=5)),
+TIMETABLE: tuple[tuple[str, Job], ...] = (
+    ("owe_reminders", owe_reminders),
+    ("cancel_unconfirmed", cancel_unconfirmed),
+    ("mark_no_shows", mark_no_shows),
+    ("handle_forgotten", handle_forgotten),
+    ("extend_slots", extend_slots),
 )
 
 
-def start() -> AsyncIOScheduler:
-    """Starts the timetable on the running loop; each job for the first time at once."""
+def start(outbox: Outbox) -> AsyncIOScheduler:
+    """Starts the timetable on the running loop: each job once a minute, for the first time at once."""
     scheduler = AsyncIOScheduler(
         timezone="UTC",
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    for name, job, trigger in TIMETABLE:
-        scheduler.add_job(_run, trigger, args=[name, job], id=name, next_run_time=utc_now())
+    for name, job in (*TIMETABLE, ("settle_messages", outbox.settle)):
+        each_minute = IntervalTrigger(minutes=1, jitter=5)
+        scheduler.add_job(_run, each_minute, args=[name, job], id=name, next_run_time=utc_now())
     scheduler.start()
     return scheduler
 

@@ -64,6 +64,8 @@ TAGS = {
     "schedule": "A doctor's weekly hours and leave.",
     "slots": "Time that can be booked.",
     "appointments": "Booking and everything after it.",
+    "messages": "What was sent and replied by SMS, and whom to call.",
+    "twilio": "Where the carrier tells of replies and deliveries. Signed by it, not by a login.",
     "reports": "Counts for doctors and administrators.",
     "operations": "For monitoring and for clients' clocks.",
 }

@@ -29,6 +29,7 @@ from backend.appointments.errors import (
     SlotUnavailable,
 )
 from backend.appointments.lifecycle import TABLE, check
+from backend.appointments.owing import messages_owed
 from backend.appointments.seating import Place, Seat, read_place, refill_behind, seat_in
 from backend.core.clock import utc_now
 from backend.core.errors import DomainError
@@ -39,6 +40,9 @@ from backend.scheduling.errors import SlotNotFound
 from backend.scheduling.reach import clinics_of
 from backend.scheduling.schemas import SlotOut
 from backend.scheduling.search import is_bookable, next_free
+
+_ASKED_BEFORE = ("asked_at", "cancel_at", "not_reached")
+"""A move asks anew: what was said of the time before doesn't count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ async def book(caller: User, request: BookingRequest) -> Booking:
     if patient_id is None:
         raise PatientMissing
     try:
-        return Booking(await _book(caller, request, patient_id))
+        booked = await _book(caller, request, patient_id)
     except DomainError as refusal:
         earlier = await _earlier(caller, request, patient_id)
         if earlier is not None:
@@ -85,6 +89,8 @@ async def book(caller: User, request: BookingRequest) -> Booking:
         if isinstance(refusal, SlotUnavailable):
             refusal.alternatives = await alternatives_to(request.slot_id)
         raise
+    await messages_owed.send(None)
+    return Booking(booked)
 
 
 async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Appointment:
@@ -93,7 +99,7 @@ async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjec
     if not is_bookable(slot, now):
         raise SlotNotOpen
     history = Actor.of(caller).line(step=StepName.BOOK, status=Status.SCHEDULED, at=now, start=slot.start)
-    owed = OwedMessage(kind=MessageKind.BOOKED, to=Recipient.PATIENT, occurrence=0, owed_at=now)
+    owed = OwedMessage(kind=MessageKind.BOOKED, to=Recipient.PATIENT, occurrence=0, moves=0, owed_at=now)
 
     async def insert(seat: Seat) -> Appointment:
         appointment = Appointment(
@@ -106,6 +112,8 @@ async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjec
             reason=request.reason,
             history=[history],
             owed=[owed],
+            remind_at=now,
+            reminded_until=now,
             created_by=caller.user_id,
             idempotency_key=request.idempotency_key,
             request_hash=request.digest(patient_id),
@@ -219,13 +227,16 @@ async def move(appointment: Appointment, caller: User, *, to: PydanticObjectId) 
         refusal.alternatives = await alternatives_to(to)
         raise
     await refill_behind(appointment)
+    await messages_owed.send(None)
     return moved
 
 
 async def _move(appointment: Appointment, place: Place, actor: Actor) -> Appointment:
     now, moves = utc_now(), appointment.moves + 1
     history = actor.line(step=StepName.MOVE, status=Status.SCHEDULED, at=now, start=place.slot.start)
-    owed = OwedMessage(kind=MessageKind.MOVED, to=Recipient.PATIENT, occurrence=moves, owed_at=now)
+    owed = OwedMessage(
+        kind=MessageKind.MOVED, to=Recipient.PATIENT, occurrence=moves, moves=moves, owed_at=now
+    )
 
     async def update(seat: Seat) -> Appointment:
         numbered = {"day_seat": seat.day_seat} if seat.day_seat is not None else {}
@@ -239,9 +250,11 @@ async def _move(appointment: Appointment, place: Place, actor: Actor) -> Appoint
                     "kept_seat": seat.seat,
                     "status": Status.SCHEDULED,
                     "moves": moves,
+                    "remind_at": now,
+                    "reminded_until": now,
                     "updated_at": now,
                 },
-                **({} if numbered else {"$unset": {"day_seat": ""}}),
+                "$unset": dict.fromkeys((*_ASKED_BEFORE, *(() if numbered else ("day_seat",))), ""),
                 "$push": {"history": history.model_dump(exclude_none=True), "owed": owed.model_dump()},
                 "$inc": {"version": 1},
             },

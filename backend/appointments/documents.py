@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
 from backend.accounts.documents import Role
-from backend.core.clock import utc_now
+from backend.core.clock import EPOCH, utc_now
 
 
 class Status(StrEnum):
@@ -86,13 +86,16 @@ class Recipient(StrEnum):
 class OwedMessage(BaseModel):
     """A message that a step owes, written in the same update; struck once messaging has taken it over.
 
-    `(appointment, kind, to, occurrence)` is what makes it one message.
+    `(appointment, kind, to, occurrence)` is what makes it one message. It is about the appointment as it was after so
+    many `moves`. A reminder that `asks` wants an answer: the last one before the start.
     """
 
     kind: MessageKind
     to: Recipient
     occurrence: int
+    moves: int
     owed_at: datetime
+    asks: bool = False
 
 
 class Appointment(Document):
@@ -122,6 +125,22 @@ class Appointment(Document):
     notes: str | None = None
     history: list[Step] = []
     owed: list[OwedMessage] = []
+    remind_at: datetime | None = Field(
+        default=None, description="When reminders are next looked at; none once all were owed. UTC."
+    )
+    reminded_until: datetime | None = Field(
+        default=None, description="Reminders up to this moment were owed, or came before the booking. UTC."
+    )
+    reminders: int = Field(default=0, description="How many were owed so far, for earlier times too.")
+    asked_at: datetime | None = Field(
+        default=None, description="When the reminder that asks was handed to the carrier. UTC."
+    )
+    cancel_at: datetime | None = Field(
+        default=None, description="When silence cancels; set only once the patient was asked. UTC."
+    )
+    not_reached: bool | None = Field(
+        default=None, description="The patient could not be asked: silence means nothing."
+    )
     moves: int = 0
     version: int = Field(
         default=1, description="Counts the writes; a step applies to the version it has read."
@@ -156,6 +175,11 @@ class Appointment(Document):
             IndexModel([("clinic_id", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("status", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("start", ASCENDING), ("_id", ASCENDING)]),
+            # Timed work scans these; all three hold only what is still to be done.
+            *(
+                IndexModel([(field, ASCENDING)], partialFilterExpression={field: {"$gt": EPOCH}})
+                for field in ("remind_at", "cancel_at", "owed.owed_at")
+            ),
             # The doctors' statistics and the dashboard count from these alone.
             IndexModel([("doctor_id", ASCENDING), ("clinic_day", ASCENDING), ("status", ASCENDING)]),
             IndexModel([("clinic_day", ASCENDING), ("time_zone", ASCENDING), ("status", ASCENDING)]),

@@ -58,6 +58,7 @@ class Timed(Protocol):
     start: datetime
     end: datetime
     status: Status
+    asked_at: datetime | None
 
 
 Moment = Callable[[Timed, Windows], datetime]
@@ -90,8 +91,10 @@ def _end(appointment: Timed, _: Windows) -> datetime:
     return appointment.end
 
 
-def _confirm_opens(appointment: Timed, windows: Windows) -> datetime:
-    return appointment.start - timedelta(minutes=windows.confirm_window_minutes)
+def confirm_opens(appointment: Timed, windows: Windows) -> datetime:
+    """Some time before the start, or earlier if the patient was asked earlier: who is asked may answer."""
+    window = appointment.start - timedelta(minutes=windows.confirm_window_minutes)
+    return min(window, appointment.asked_at) if appointment.asked_at else window
 
 
 def _check_in_opens(appointment: Timed, windows: Windows) -> datetime:
@@ -121,7 +124,7 @@ TABLE: dict[StepName, Rule] = {
         sources=frozenset({Status.SCHEDULED}),
         target=Status.CONFIRMED,
         roles=frozenset({_P, _N, _A}),
-        opens=_confirm_opens,
+        opens=confirm_opens,
         closes=_start,
     ),
     StepName.CANCEL: Rule(

@@ -21,12 +21,15 @@ from backend.appointments.documents import (
 )
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound, NotACorrection, PatientBusy
 from backend.appointments.lifecycle import CORRECTIONS, TABLE, Rule, check
+from backend.appointments.owing import messages_owed
 from backend.appointments.seating import refill_behind, seats_above
 from backend.core.changes import changes
 from backend.core.clock import utc_now
 from backend.directory.documents import Clinic, Rules
 
-_OWES: dict[StepName, tuple[tuple[MessageKind, Recipient], ...]] = {
+Owes = tuple[tuple[MessageKind, Recipient], ...]
+
+_OWES: dict[StepName, Owes] = {
     StepName.CONFIRM: ((MessageKind.CONFIRMED, Recipient.DOCTOR),),
     StepName.CANCEL: ((MessageKind.CANCELLED, Recipient.PATIENT),),
     StepName.NO_SHOW: (
@@ -35,6 +38,11 @@ _OWES: dict[StepName, tuple[tuple[MessageKind, Recipient], ...]] = {
     ),
 }
 
+
+_NOTHING_MORE_TO_ASK = {"remind_at": None, "cancel_at": None}
+"""After every step but booking and moving: whoever has confirmed, come or cancelled isn't asked again."""
+
+_SILENT = ((MessageKind.AUTO_CANCELLED, Recipient.PATIENT), (MessageKind.AUTO_CANCELLED, Recipient.DOCTOR))
 
 _OUT_OF_LINE = {"kept_seat": None, "day_seat": None}
 """A correction asks for none of what bookings compete for but the patient's time."""
@@ -56,6 +64,13 @@ async def confirm(appointment: Appointment, actor: Actor) -> Appointment:
 async def cancel(appointment: Appointment, actor: Actor, *, reason: str | None = None) -> Appointment:
     """Frees the time in the same write."""
     return await _write(appointment, StepName.CANCEL, TABLE[StepName.CANCEL], actor, reason=reason)
+
+
+async def cancel_silent(appointment: Appointment, actor: Actor) -> Appointment:
+    """Cancels for nobody has confirmed. Both sides are told."""
+    return await _write(
+        appointment, StepName.CANCEL, TABLE[StepName.CANCEL], actor, reason="not confirmed", owes=_SILENT
+    )
 
 
 async def check_in(appointment: Appointment, actor: Actor) -> Appointment:
@@ -114,6 +129,7 @@ async def _write(
     *,
     reason: str | None = None,
     fields: Mapping[str, Any] | None = None,
+    owes: Owes | None = None,
 ) -> Appointment:
     """Does a step if the table allows it and nobody was faster.
 
@@ -124,13 +140,14 @@ async def _write(
     check(rule, appointment, role=actor.role, now=now, windows=windows)
     line = actor.line(step=name, status=rule.target, at=now, reason=reason)
     owed = [
-        OwedMessage(kind=kind, to=to, occurrence=appointment.moves, owed_at=now)
-        for kind, to in _owes(name, actor)
+        OwedMessage(kind=kind, to=to, occurrence=appointment.moves, moves=appointment.moves, owed_at=now)
+        for kind, to in (_owes(name, actor) if owes is None else owes)
     ]
     done = await _update(
         appointment,
         {
             **(fields or {}),
+            **_NOTHING_MORE_TO_ASK,
             **_what_follows(rule.target, actor, reason=reason, now=now),
             "status": rule.target,
             "active": rule.target in ACTIVE,
@@ -142,6 +159,8 @@ async def _write(
     )
     if not done.active:
         await refill_behind(appointment)
+    if owed:
+        await messages_owed.send(None)
     return done
 
 
@@ -157,7 +176,7 @@ def _what_follows(target: Status, actor: Actor, *, reason: str | None, now: date
     return {"day_seat": None} if target is Status.NO_SHOW else {}
 
 
-def _owes(name: StepName, actor: Actor) -> tuple[tuple[MessageKind, Recipient], ...]:
+def _owes(name: StepName, actor: Actor) -> Owes:
     """The messages that a step owes: nobody is told what he has just done himself."""
     if name is StepName.CANCEL and actor.role is ActorRole.PATIENT:
         return ((MessageKind.CANCELLED_BY_PATIENT, Recipient.DOCTOR),)

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before everything: a field that is later than this is a date that was set."""
+
 
 def _system_time() -> datetime:
     return datetime.now(UTC)

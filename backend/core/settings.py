@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_SECRET = "development-only-secret-change-me-before-production"  # noqa: S105 - refused in production
 SHORTEST_SECRET = 32
+_WALL_TIME = r"^([01]\d|2[0-3]):[0-5]\d$"
 
 
 class SettingsError(Exception):
@@ -46,6 +47,13 @@ class Settings(BaseSettings):
     TWILIO_ACCOUNT_SID: str = ""
     TWILIO_AUTH_TOKEN: str = ""
     TWILIO_PHONE_NUMBER: str = ""
+    TWILIO_MESSAGING_SERVICE_SID: str = ""
+    TWILIO_API_URL: str = "https://api.twilio.com"
+    SMS_PER_SECOND: int = Field(default=10, ge=0, le=10_000)
+    SMS_TIMEOUT_SECONDS: float = Field(default=10, gt=0, le=60)
+    SMS_SETTLE_MINUTES: float = Field(default=30, gt=0, le=1440)
+    SMS_QUIET_FROM: str = Field(default="21:00", pattern=_WALL_TIME)
+    SMS_QUIET_UNTIL: str = Field(default="08:00", pattern=_WALL_TIME)
 
     # The web.
     FRONTEND_URL: str = "http://localhost:3000"
@@ -74,6 +82,11 @@ class Settings(BaseSettings):
         """Whether this process serves real patients."""
         return self.ENVIRONMENT == "production"
 
+    @property
+    def has_carrier(self) -> bool:
+        """Whether messages go to Twilio. Without its credentials, in development, they go to a simulated phone."""
+        return bool(self.TWILIO_ACCOUNT_SID and self.TWILIO_AUTH_TOKEN)
+
     @cached_property
     def allowed_origins(self) -> list[str]:
         """The origins CORS admits: FRONTEND_URL, several separated by commas."""
@@ -85,7 +98,8 @@ class Settings(BaseSettings):
             return
         required = (
             *("MONGODB_URL", "FRONTEND_URL", "PUBLIC_BASE_URL"),
-            *("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_PHONE_NUMBER"),
+            *("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"),
+            *(() if self.TWILIO_MESSAGING_SERVICE_SID else ("TWILIO_PHONE_NUMBER",)),
         )
         faults = [
             f"{name} is not set"

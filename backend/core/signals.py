@@ -17,6 +17,10 @@ class Signal(Generic[T]):
         self._handlers.append(handler)
         return handler
 
+    def disconnect(self, handler: Callable[[T], Awaitable[None]]) -> None:
+        """Takes a handler away; raises `ValueError` if it isn't connected."""
+        self._handlers.remove(handler)
+
     async def send(self, subject: T) -> None:
         """Tells every handler."""
         for handler in self._handlers:

@@ -12,6 +12,7 @@ from backend.accounts.documents import Role, User
 from backend.accounts.service import user_renamed
 from backend.core.changes import changes
 from backend.core.clock import utc_now
+from backend.core.signals import Signal
 from backend.directory import clinics, doctors
 from backend.directory.documents import Clinic, Closure
 from backend.scheduling import seats
@@ -24,6 +25,9 @@ from backend.scheduling.outcome import Outcome
 from backend.scheduling.reconcile import HINDSIGHT, BookIsBusy, reconcile
 
 log = logging.getLogger(__name__)
+
+clinic_changed: Signal[Clinic] = Signal()
+"""Sent with the clinic as it now is. Its policy also decides when its patients are reminded."""
 
 _AT_ONCE = 4
 """Doctors of a clinic that are brought in line at the same time."""
@@ -66,6 +70,7 @@ async def change_clinic(
     if changed.name != clinic.name:
         await _rename_on_appointments({"clinic_id": changed.clinic_id}, {"clinic_name": changed.name})
     await _refresh_slots(await _doctors_of(changed.clinic_id), [changed])
+    await clinic_changed.send(changed)
     outcome = await _reconcile_clinic(changed.clinic_id)
     return changed, outcome, await _left_over_at(changed.clinic_id)
 

@@ -1,0 +1,59 @@
+"""Whether the patient was asked to confirm, and what silence then means.
+
+The deadline is set only once the question was handed to the carrier, and taken back when it did not arrive: nobody
+is cancelled who was not asked.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from beanie import PydanticObjectId
+
+from backend.appointments.documents import ACTIVE, Appointment, Status
+from backend.appointments.reminders import deadline
+from backend.core.clock import utc_now
+
+
+async def asked(
+    appointment_id: PydanticObjectId, *, moves: int, start: datetime, at: datetime, auto_cancel_minutes: int
+) -> None:
+    """Notes that the question was handed to the carrier. Repeating it changes nothing.
+
+    It is about the appointment after so many moves; it does nothing if the patient has answered or could not be
+    reached, whichever is heard of first.
+    """
+    cancel_at = deadline(start, asked_at=at, auto_cancel_minutes=auto_cancel_minutes)
+    await _appointments().update_one(
+        {
+            "_id": appointment_id,
+            "moves": moves,
+            "status": Status.SCHEDULED,
+            "asked_at": None,
+            "not_reached": None,
+        },
+        {"$set": {"asked_at": at, **({"cancel_at": cancel_at} if cancel_at else {})}},
+    )
+
+
+async def not_reached(appointment_id: PydanticObjectId, *, moves: int) -> None:
+    """Notes that the question did not arrive: silence will not cancel."""
+    await _appointments().update_one(
+        {"_id": appointment_id, "moves": moves},
+        {"$set": {"not_reached": True}, "$unset": {"cancel_at": ""}},
+    )
+
+
+async def never_cancel_silent(patient_id: PydanticObjectId) -> None:
+    """Takes back the deadlines of a patient who can't be written to any more."""
+    await _appointments().update_many(
+        {
+            "patient_id": patient_id,
+            "start": {"$gt": utc_now()},
+            "status": {"$in": list(ACTIVE)},
+        },
+        {"$set": {"not_reached": True}, "$unset": {"cancel_at": ""}},
+    )
+
+
+def _appointments() -> Any:
+    return Appointment.get_pymongo_collection()

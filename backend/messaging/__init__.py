@@ -1,0 +1,1 @@
+"""What the clinic says by SMS: the log that is the outbox, the carrier, replies and reports of delivery."""

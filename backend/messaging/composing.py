@@ -1,0 +1,224 @@
+"""What becomes of a queued message: its text, for a number, now; or why it is not sent."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from beanie import PydanticObjectId
+from phonenumbers.timezone import time_zones_for_number
+
+from backend.accounts.documents import Language, User
+from backend.appointments.documents import ACTIVE, Appointment, MessageKind, Recipient, Status
+from backend.appointments.quiet import quiet_hours
+from backend.core.clock import utc_now
+from backend.directory.clinics import read_clinics
+from backend.directory.documents import Clinic
+from backend.messaging.documents import Kind, Trouble
+from backend.messaging.replies import code_of
+from backend.messaging.templates import Facts, render
+
+FICTIONAL = "+1555"
+"""Numbers that nobody has, as the seed script makes them."""
+
+CODES = frozenset({Kind.VERIFICATION_CODE, Kind.PASSWORD_CODE})
+"""Asked for at this moment by their reader: quiet hours don't hold them back, and their text isn't kept."""
+
+NEEDS_A_CALL = frozenset({Kind.REMINDER, Kind.MOVED, Kind.CANCELLED, Kind.AUTO_CANCELLED})
+"""What a patient has to know: if it can't be sent, a person should call."""
+
+OPEN = frozenset({Status.SCHEDULED, Status.CONFIRMED})
+"""What a patient may still confirm or cancel, if it lies ahead."""
+
+_STILL_TRUE: Mapping[Kind, frozenset[Status]] = {
+    Kind.BOOKED: ACTIVE,
+    Kind.MOVED: ACTIVE,
+    Kind.REMINDER: frozenset({Status.SCHEDULED}),
+    Kind.CANCELLED: frozenset({Status.CANCELLED}),
+    Kind.AUTO_CANCELLED: frozenset({Status.CANCELLED}),
+    Kind.CANCELLED_BY_PATIENT: frozenset({Status.CANCELLED}),
+    Kind.NO_SHOW: frozenset({Status.NO_SHOW}),
+    Kind.CONFIRMED: ACTIVE,
+}
+"""Where an appointment must stand for a message about it to be worth sending."""
+
+_NEEDED = (
+    *("doctor_name", "clinic_name", "patient_name", "time_zone", "start", "status", "moves", "clinic_id"),
+    "_id",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A message as it is to be posted."""
+
+    phone: str
+    body: str
+    language: Language
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Not to be sent, for a reason, and whether a person should call instead."""
+
+    because: str
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not now."""
+
+    until: datetime
+
+
+Decision = Text | Skip | Wait
+Row = Mapping[str, Any]
+
+
+class Surroundings:
+    """What a batch of messages speaks of: four reads for all of them."""
+
+    def __init__(
+        self,
+        users: Mapping[PydanticObjectId, Row],
+        appointments: Mapping[PydanticObjectId, Row],
+        clinics: Mapping[PydanticObjectId, Clinic],
+        with_several: Collection[PydanticObjectId],
+    ) -> None:
+        self.users, self.appointments, self.clinics = users, appointments, clinics
+        self.with_several = with_several
+
+    @classmethod
+    async def of(cls, logs: Sequence[Row]) -> "Surroundings":
+        """Reads it as it is now."""
+        fields = ("phone", "language", "sms_opted_out", "is_active")
+        users = User.get_pymongo_collection().find(
+            {"_id": {"$in": _ids(logs, "user_id")}}, dict.fromkeys(fields, 1)
+        )
+        appointments = Appointment.get_pymongo_collection().find(
+            {"_id": {"$in": _ids(logs, "appointment_id")}}, dict.fromkeys(_NEEDED, 1)
+        )
+        return cls(
+            {row["_id"]: row async for row in users},
+            {row["_id"]: row async for row in appointments},
+            await read_clinics(_ids(logs, "clinic_id")),
+            await _with_several_open(_ids(logs, "patient_id")),
+        )
+
+
+async def _with_several_open(patient_ids: list[PydanticObjectId]) -> set[PydanticObjectId]:
+    """The patients who have more than one appointment to come: theirs are told apart by codes."""
+    coming = {"patient_id": {"$in": patient_ids}, "start": {"$gt": utc_now()}, "status": {"$in": list(OPEN)}}
+    found = Appointment.get_pymongo_collection().find(coming, {"_id": 0, "patient_id": 1})
+    counted = Counter([row["patient_id"] async for row in found])
+    return {patient_id for patient_id, number in counted.items() if number > 1}
+
+
+def _ids(logs: Sequence[Row], field: str) -> list[PydanticObjectId]:
+    return list({log[field] for log in logs if log.get(field) is not None})
+
+
+def decide(log: Row, around: Surroundings, *, now: datetime, is_real: bool) -> Decision:
+    """What to do with a queued message now. `is_real`: whether it would go to real people's phones."""
+    kind = Kind(log["kind"])
+    if obstacle := _obstacle(log, kind, around, now=now, is_real=is_real):
+        return obstacle
+    user = around.users[log["user_id"]]
+    if kind in CODES or kind is Kind.ANSWER:
+        return Text(user["phone"], log["body"], language_of(user, None))
+    clinic = around.clinics[log["clinic_id"]]
+    if log["recipient"] == Recipient.PATIENT:
+        allowed = quiet_hours().after(now, clinic.zone)
+        if allowed >= log["useless_after"]:
+            return Skip("quiet hours until it is too late", if_needed(log, kind, Trouble.TOO_LATE))
+        if allowed > now:
+            return Wait(allowed)
+    language = language_of(user, clinic)
+    facts = facts_about(
+        around.appointments[log["appointment_id"]],
+        clinic,
+        user["phone"],
+        asks=log["asks"],
+        has_others=log["patient_id"] in around.with_several,
+    )
+    body = render(MessageKind(kind.value), Recipient(log["recipient"]), language, facts)
+    return Text(user["phone"], body, language)
+
+
+def _obstacle(log: Row, kind: Kind, around: Surroundings, *, now: datetime, is_real: bool) -> Skip | None:
+    """Why a message is not to be sent at all, if so."""
+    user = around.users.get(log["user_id"])
+    because, trouble = None, None
+    if log["useless_after"] <= now:
+        because, trouble = "too late", Trouble.TOO_LATE
+    elif superseded := _superseded(log, kind, around):
+        because = superseded
+    elif user is None or not user.get("phone"):
+        because, trouble = "no phone", Trouble.NO_PHONE
+    elif user.get("sms_opted_out"):
+        because, trouble = "opted out", Trouble.OPTED_OUT
+    elif is_real and user["phone"].startswith(FICTIONAL):
+        because = "fictional number"
+    return Skip(because, if_needed(log, kind, trouble)) if because else None
+
+
+def if_needed(log: Row, kind: Kind, trouble: Trouble | None) -> Trouble | None:
+    """The trouble, if somebody should call about it."""
+    return trouble if kind in NEEDS_A_CALL and log.get("recipient") == Recipient.PATIENT else None
+
+
+def _superseded(log: Row, kind: Kind, around: Surroundings) -> str | None:
+    """Why a message about an appointment is no longer true, if so."""
+    if kind not in _STILL_TRUE:
+        return None
+    appointment = around.appointments.get(log["appointment_id"])
+    if appointment is None or appointment["status"] not in _STILL_TRUE[kind]:
+        return "the appointment's status has changed"
+    if appointment["moves"] != log["moves"]:
+        return "the appointment was moved"
+    return None
+
+
+def language_of(user: Row, clinic: Clinic | None) -> Language:
+    """The person's language, else the clinic's."""
+    return cast(Language, user.get("language") or (clinic.language if clinic else "en"))
+
+
+def facts_about(
+    appointment: Row,
+    clinic: Clinic,
+    phone: str,
+    *,
+    asks: bool = False,
+    has_others: bool = False,
+    opens: datetime | None = None,
+) -> Facts:
+    """What a text about an appointment may say: nothing of why the patient comes. Its code only among others."""
+    start: datetime = appointment["start"]
+    return Facts(
+        doctor_name=appointment["doctor_name"],
+        clinic_name=appointment["clinic_name"],
+        patient_name=appointment["patient_name"],
+        start=start,
+        time_zone=appointment["time_zone"],
+        code=code_of(appointment["_id"]) if has_others else None,
+        clinic_phone=clinic.phone,
+        zone_matters=_is_elsewhere(phone, appointment["time_zone"], start),
+        asks=asks,
+        opens=opens,
+    )
+
+
+def _is_elsewhere(phone: str, time_zone: str, moment: datetime) -> bool:
+    """Whether a phone is registered where clocks show another time than at the clinic."""
+    try:
+        zones = time_zones_for_number(phonenumbers.parse(phone))
+    except phonenumbers.NumberParseException:
+        return False
+    known = [zone for zone in zones if zone != phonenumbers.timezone.UNKNOWN_TIMEZONE]
+    here = moment.astimezone(ZoneInfo(time_zone)).utcoffset()
+    return bool(known) and all(moment.astimezone(ZoneInfo(zone)).utcoffset() != here for zone in known)

@@ -1,0 +1,161 @@
+"""Sends what is queued. Every process may do so at once: each message is claimed by one conditional write.
+
+The exact text, an attempt id and the time are written with the claim, before the post. So whoever finds the message
+later, its process dead, can look for it at the carrier.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from pymongo import UpdateOne
+from pymongo.errors import PyMongoError
+
+from backend.core.clock import EPOCH, utc_now
+from backend.core.settings import settings
+from backend.messaging import outcomes, pacing
+from backend.messaging.carrier import IN_FLIGHT, Carrier
+from backend.messaging.collecting import collect
+from backend.messaging.composing import Skip, Surroundings, Text, Wait, decide
+from backend.messaging.documents import SmsLog, SmsStatus, attention
+from backend.messaging.figures import count
+from backend.messaging.gsm import segments
+
+log = logging.getLogger(__name__)
+
+_CROWD = 4
+"""Candidates are read for several processes, and some of them drawn: so that not all try to claim the same."""
+
+_FEWEST = 10
+"""Posts that must have ended before the next are claimed: one by one would cost a read for each."""
+
+Row = dict[str, Any]
+
+
+class Dispatcher:
+    """Sends messages through a carrier, so many at a time."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
+        self._posts: set[asyncio.Task[None]] = set()
+        self._is_ending = False
+
+    def end(self) -> None:
+        """Claims nothing more."""
+        self._is_ending = True
+
+    async def dispatch(self) -> int:
+        """Takes over what is owed and sends until nothing is due. Answers how many messages were posted."""
+        await collect()
+        posted = 0
+        while not self._is_ending:
+            await self._wait_for_room()
+            granted = await pacing.take(IN_FLIGHT - len(self._posts))
+            if granted == 0:
+                await asyncio.sleep(1 - utc_now().timestamp() % 1)
+                continue
+            looked_at, claimed = await _claim(granted, is_real=self._carrier.is_real)
+            for row in claimed:
+                task = asyncio.create_task(self._post(row))
+                self._posts.add(task)
+                task.add_done_callback(self._posts.discard)
+            posted += len(claimed)
+            if looked_at == 0:
+                break
+        if self._posts:
+            await asyncio.wait(self._posts)
+        return posted
+
+    async def _wait_for_room(self) -> None:
+        while len(self._posts) > IN_FLIGHT - _FEWEST:
+            await asyncio.wait(self._posts, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _post(self, row: Row) -> None:
+        claimed = row.pop("claimed")
+        try:
+            if asyncio.get_running_loop().time() - claimed > settings.SMS_TIMEOUT_SECONDS:
+                # This process was held up, and its lease may lapse while it posts. Nothing was sent yet.
+                await outcomes.put_back(row, at=utc_now())
+                return
+            posted = await self._carrier.post(to=row["phone"], body=row["body"], attempt_id=row["attempt_id"])
+            await outcomes.record(row, posted)
+        except PyMongoError:
+            # The lease lapses, and the message is settled like one whose process has died.
+            log.exception("message %s: its outcome could not be recorded", row["_id"])
+
+
+async def _claim(most: int, *, is_real: bool) -> tuple[int, list[Row]]:
+    """Claims up to so many messages that are due; answers how many were looked at, and those to post.
+
+    Those that are not to be sent are skipped with the reason.
+    """
+    now = utc_now()
+    logs = SmsLog.get_pymongo_collection()
+    due = {"not_before": {"$gt": EPOCH, "$lte": now}}
+    found = await logs.find(due, sort=[("not_before", 1)], limit=most * _CROWD).to_list()
+    rows = random.sample(found, min(most, len(found)))
+    around = await Surroundings.of(rows)
+    writes, to_post = [], []
+    started = asyncio.get_running_loop().time()
+    for row in rows:
+        as_read = {"_id": row["_id"], "status": SmsStatus.QUEUED, "not_before": row["not_before"]}
+        match decide(row, around, now=now, is_real=is_real):
+            case Text() as text:
+                fields = _claimed_fields(row, text, around, now)
+                writes.append(
+                    UpdateOne(
+                        as_read, {"$set": fields, "$inc": {"attempts": 1}, "$unset": {"not_before": ""}}
+                    )
+                )
+                to_post.append({**row, **fields, "attempts": row["attempts"] + 1, "claimed": started})
+            case Skip() as skip:
+                writes.append(UpdateOne(as_read, _skipped(skip, now)))
+                count("skipped", row["kind"])
+            case Wait() as wait:
+                writes.append(UpdateOne(as_read, {"$set": {"not_before": wait.until}}))
+    if not writes:
+        return 0, []
+    result = await logs.bulk_write(writes, ordered=False)
+    if result.matched_count < len(writes):
+        to_post = await _won(to_post)
+    return len(rows), to_post
+
+
+def _claimed_fields(row: Row, text: Text, around: Surroundings, now: datetime) -> Row:
+    clinic = around.clinics.get(row.get("clinic_id"))  # type: ignore[arg-type]
+    return {
+        "status": SmsStatus.SENDING,
+        "phone": text.phone,
+        "body": text.body,
+        "segments": segments(text.body),
+        "language": text.language,
+        "attempt_id": uuid4().hex,
+        "sending_at": now,
+        "claimed_until": now + timedelta(seconds=3 * settings.SMS_TIMEOUT_SECONDS),
+        "updated_at": now,
+        **({"auto_cancel_minutes": clinic.rules.auto_cancel_minutes} if clinic and row.get("asks") else {}),
+    }
+
+
+def _skipped(skip: Skip, now: datetime) -> Row:
+    return {
+        "$set": {
+            "status": SmsStatus.SKIPPED,
+            "skipped_because": skip.because,
+            "updated_at": now,
+            **attention(skip.trouble, now),
+        },
+        "$unset": {"not_before": ""},
+    }
+
+
+async def _won(rows: Sequence[Row]) -> list[Row]:
+    """Of the messages that this process tried to claim, those that no other was faster to claim."""
+    attempts = [row["attempt_id"] for row in rows]
+    found = SmsLog.get_pymongo_collection().find({"attempt_id": {"$in": attempts}}, {"attempt_id": 1})
+    ours = {row["attempt_id"] async for row in found}
+    return [row for row in rows if row["attempt_id"] in ours]

@@ -1,0 +1,159 @@
+"""Records what became of a message, and what follows from it for patient and appointment.
+
+What follows is written first: whoever dies in between leaves a message whose outcome is unknown, and its settling
+does the same again. All of it may be repeated. A status never moves backwards, and the first error code stays.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from backend.accounts.documents import User
+from backend.appointments import asking
+from backend.core.clock import utc_now
+from backend.core.settings import settings
+from backend.messaging.carrier import OPTED_OUT, Outcome, Posted
+from backend.messaging.composing import CODES, if_needed
+from backend.messaging.documents import Kind, SmsLog, SmsStatus, Trouble, attention
+from backend.messaging.figures import count
+
+Row = Mapping[str, Any]
+
+_BEFORE: Mapping[SmsStatus, tuple[SmsStatus, ...]] = {
+    SmsStatus.SENT: (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN),
+    SmsStatus.DELIVERED: (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN, SmsStatus.SENT),
+    SmsStatus.UNDELIVERED: (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN, SmsStatus.SENT),
+    SmsStatus.FAILED: (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN),
+}
+"""What each outcome may follow on."""
+
+_NO_LONGER_DUE = dict.fromkeys(("not_before", "claimed_until", "settle_at"), "")
+
+_LONGEST_WAIT = timedelta(minutes=5)
+
+
+async def record(log: Row, posted: Posted) -> None:
+    """Records the outcome of a post. `log` is the message as it was claimed."""
+    match posted.outcome:
+        case Outcome.ACCEPTED:
+            status = SmsStatus.DELIVERED if posted.is_delivered else SmsStatus.SENT
+            await handed_over(log, sid=posted.sid, status=status)
+        case Outcome.REFUSED:
+            await not_delivered(log, status=SmsStatus.FAILED, error_code=posted.error_code)
+        case Outcome.LATER:
+            await put_back(log, at=utc_now() + _pause(log["attempts"]), error_code=posted.error_code)
+        case Outcome.UNKNOWN:
+            await left_unknown(log)
+
+
+async def handed_over(log: Row, *, sid: str | None, status: SmsStatus) -> bool:
+    """The carrier has it, or has delivered it. False if the carrier's id belongs to another message of ours."""
+    now = utc_now()
+    if log.get("asks"):
+        await asking.asked(
+            log["appointment_id"],
+            moves=log["moves"],
+            start=log["start"],
+            at=now,
+            auto_cancel_minutes=log["auto_cancel_minutes"],
+        )
+    try:
+        done = await _write(log, status, {"twilio_sid": sid} if sid else {}, sent_at=now)
+        if not done and sid:
+            # Its report of delivery was faster than our own note of its id.
+            await _logs().update_one({"_id": log["_id"], "twilio_sid": None}, {"$set": {"twilio_sid": sid}})
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+async def not_delivered(
+    log: Row, *, status: SmsStatus, error_code: int | None, sid: str | None = None
+) -> None:
+    """The carrier has refused it, or could not deliver it. The patient was not asked anything."""
+    trouble = Trouble.REFUSED if status is SmsStatus.FAILED else Trouble.UNDELIVERED
+    if error_code == OPTED_OUT:
+        trouble = Trouble.OPTED_OUT
+        await User.get_pymongo_collection().update_one(
+            {"_id": log["user_id"]}, {"$set": {"sms_opted_out": True}}
+        )
+    if log.get("asks"):
+        await asking.not_reached(log["appointment_id"], moves=log["moves"])
+    if trouble is Trouble.OPTED_OUT and log.get("patient_id") == log["user_id"]:
+        await asking.never_cancel_silent(log["user_id"])
+    fields = {**_attention(log, trouble), **({"twilio_sid": sid} if sid else {})}
+    await _write(log, status, fields, error_code=error_code)
+
+
+async def left_unknown(log: Row) -> None:
+    """It may have been sent or not. It waits to be settled; a code is too old by then."""
+    now = utc_now()
+    settle_at = None if log["kind"] in CODES else now + timedelta(minutes=settings.SMS_SETTLE_MINUTES)
+    result = await _logs().update_one(
+        {"_id": log["_id"], "attempt_id": log["attempt_id"], "status": SmsStatus.SENDING},
+        {
+            "$set": {
+                "status": SmsStatus.UNKNOWN,
+                "updated_at": now,
+                **({"settle_at": settle_at} if settle_at else {}),
+            },
+            "$unset": {"claimed_until": ""},
+        },
+    )
+    if result.modified_count:
+        count("unknown", log["kind"])
+
+
+async def put_back(log: Row, *, at: datetime, error_code: int | None = None) -> None:
+    """It was certainly not sent: it goes back into the queue."""
+    where = {"_id": log["_id"], "attempt_id": log["attempt_id"]}
+    await _logs().update_one(
+        {**where, "status": {"$in": [SmsStatus.SENDING, SmsStatus.UNKNOWN]}},
+        {
+            "$set": {
+                "status": SmsStatus.QUEUED,
+                "not_before": at,
+                "updated_at": utc_now(),
+                **({"error_code": error_code} if error_code else {}),
+            },
+            "$unset": {"claimed_until": "", "settle_at": ""},
+        },
+    )
+
+
+async def _write(
+    log: Row,
+    status: SmsStatus,
+    fields: Mapping[str, Any],
+    *,
+    error_code: int | None = None,
+    sent_at: datetime | None = None,
+) -> bool:
+    """Sets a status that may follow on the present one; whether it did."""
+    unset = {**_NO_LONGER_DUE, **({"body": ""} if log["kind"] in CODES else {})}
+    changed = {"status": status, "updated_at": utc_now(), **fields}
+    if sent_at is not None:
+        changed["sent_at"] = sent_at
+    if error_code is not None and not log.get("error_code"):
+        changed["error_code"] = error_code
+    result = await _logs().update_one(
+        {"_id": log["_id"], "status": {"$in": list(_BEFORE[status])}}, {"$set": changed, "$unset": unset}
+    )
+    if result.modified_count:
+        count(status.value, log["kind"])
+    return bool(result.modified_count)
+
+
+def _attention(log: Row, trouble: Trouble) -> dict[str, Any]:
+    return attention(if_needed(log, Kind(log["kind"]), trouble), utc_now())
+
+
+def _pause(attempts: int) -> timedelta:
+    """How long to wait before the next attempt: twice as long each time."""
+    return min(timedelta(seconds=2**attempts), _LONGEST_WAIT)
+
+
+def _logs() -> Any:
+    return SmsLog.get_pymongo_collection()
