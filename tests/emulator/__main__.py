@@ -17,7 +17,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {"abort": self.transport.abort}  # type: ignore[typeddict-item]
+        self.scope["extensions"] = {"abort": self.transport.abort}  # type: ignore[dict-item]
 
 
 class Server(uvicorn.Server):
@@ -30,7 +30,7 @@ class Server(uvicorn.Server):
         for listener in self.servers:
             listener.close()
         for connection in list(self.server_state.connections):
-            connection.transport.abort()  # type: ignore[union-attr]
+            connection.transport.abort()
         self._returning = asyncio.get_running_loop().create_task(self._return(seconds))
 
     async def _return(self, seconds: float) -> None:

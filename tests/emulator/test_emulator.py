@@ -11,9 +11,7 @@ from twilio.rest import Client
 from twilio.rest.api.v2010.account.message import MessageInstance
 
 from tests.emulator.client import SENDER, SERVICE_SID, Carrier
-from tests.emulator.contract import Contract, Request, Response
 from tests.emulator.receiver import Receiver
-from tests.emulator.rules import segments
 from tests.emulator.sdk import with_sdk
 
 PATIENT = "+12125550123"
@@ -178,24 +176,6 @@ def test_an_empty_answer_is_a_violation(carrier: Carrier) -> None:
     assert "'sid' is a required property" in carrier.violations()[0]
 
 
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        (200, b"{}"),
-        (200, b'{"messages": []}'),
-        (404, b'{"detail": "Not found"}'),
-        (404, b"{}"),
-        (418, b"{}"),
-    ],
-)
-def test_the_contract_refuses_lax_answers(status: int, body: bytes) -> None:
-    path = f"/2010-04-01/Accounts/AC{'0' * 32}/Messages.json"
-    request = Request("GET", path, "", {"authorization": "Basic QUI6eA=="})
-    contract = Contract()
-    assert contract.fault_in_request(request) == ""
-    assert contract.fault_in_answer(request, Response(status, body))
-
-
 def test_callbacks_are_signed_as_the_sdk_verifies(clean_carrier: Carrier, receiver: Receiver) -> None:
     url = f"{receiver.url}?attempt=a%2Fb&empty="
     created = create(clean_carrier, status_callback=url)
@@ -277,23 +257,3 @@ def test_an_answer_to_somebody_who_opted_out_is_not_delivered(
     clean_carrier.reply(PATIENT, "STOP", receiver.url)
     answer = clean_carrier.messages(PATIENT, "outbound-reply")[-1]
     assert (answer["body"], answer["status"], answer["error_code"]) == ("Noted.", "failed", 21610)
-
-
-@pytest.mark.parametrize(
-    ("body", "count"),
-    [
-        ("", 1),
-        ("a" * 160, 1),
-        ("a" * 161, 2),
-        ("{" * 80, 1),
-        ("{" * 81, 2),
-        ("a" * 152 + "{" + "a" * 152, 3),
-        ("ñ" * 160, 1),
-        ("’" * 70, 1),
-        ("’" * 71, 2),
-        ("\N{THUMBS UP SIGN}" * 35, 1),
-        ("\N{THUMBS UP SIGN}" * 36, 2),
-    ],
-)
-def test_segments_are_counted(body: str, count: int) -> None:
-    assert segments(body) == count
