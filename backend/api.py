@@ -7,6 +7,7 @@ from fastapi.routing import iter_route_contexts
 from backend import health
 from backend.accounts import access
 from backend.accounts import routes as accounts
+from backend.accounts import routes_codes as codes
 from backend.appointments import routes as appointments
 from backend.directory import routes_clinics, routes_departments, routes_doctors, routes_patients
 from backend.messaging import routes_messages as messages
@@ -21,7 +22,9 @@ PREFIX = "/api/v1"
 ROUTERS: list[APIRouter] = [
     # Each package's routers, in the order in which the documentation shows them. A new one is added here.
     accounts.auth_router,
+    codes.auth_router,
     accounts.me_router,
+    codes.me_router,
     accounts.users_router,
     routes_clinics.router,
     changes.clinics_router,
@@ -43,6 +46,8 @@ PUBLIC: set[str] = {
     "register",
     "login",
     "refresh_tokens",
+    "forget_password",
+    "reset_password",
     "get_time",
     "list_clinics",
     "get_clinic",

@@ -2,7 +2,7 @@
 
 from beanie import Document
 
-from backend.accounts.documents import LoginFailures, Session, User
+from backend.accounts.documents import LoginFailures, OneTimeCode, Session, User
 from backend.appointments.documents import Appointment
 from backend.directory.documents import Clinic, Department
 from backend.messaging.documents import SmsLog
@@ -10,7 +10,7 @@ from backend.messaging.pacing import SenderPace
 from backend.scheduling.documents import Leave, SeatHolder, Slot
 
 DOCUMENTS: list[type[Document]] = [
-    *(User, Session, LoginFailures),
+    *(User, Session, LoginFailures, OneTimeCode),
     *(Clinic, Department),
     *(Slot, Leave, SeatHolder),
     Appointment,

@@ -93,7 +93,7 @@ def test_a_rule_is_kept_by_a_unique_index(
     assert found.get("partialFilterExpression") == where
 
 
-@pytest.mark.parametrize("collection", ["appointments", "sessions", "login_failures"])
+@pytest.mark.parametrize("collection", ["appointments", "sessions", "login_failures", "one_time_codes"])
 def test_what_has_expired_goes_by_itself(db: Db, collection: str) -> None:
     (found,) = (
         index for index in db[collection].index_information().values() if "expireAfterSeconds" in index

@@ -164,3 +164,12 @@ class LoggedInOut(TokensOut):
     model_config = ConfigDict(json_schema_extra=None)
 
     user: OwnAccountOut
+
+
+class CodeRequestedOut(Response):
+    """What holds for a code by SMS, whether or not one is on its way."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"expires_in": 600, "resend_after": 60}]})
+
+    expires_in: int = Field(description="Seconds for which a code is good.")
+    resend_after: int = Field(description="Seconds after which another one can be asked for.")

@@ -1,4 +1,4 @@
-"""Users, their sessions, and failed logins."""
+"""Users, their sessions, failed logins, and codes sent by SMS."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -114,4 +114,32 @@ class LoginFailures(Document):
 
     class Settings:
         name = "login_failures"
+        indexes = [IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0)]
+
+
+class Purpose(StrEnum):
+    """What a code by SMS may be used for."""
+
+    VERIFY_PHONE = "verify_phone"
+    RESET_PASSWORD = "reset_password"  # noqa: S105 - a purpose, not a password
+
+
+class OneTimeCode(Document):
+    """The newest code that a user was sent for a purpose, and when the ones before were issued.
+
+    Its id is `purpose:user id`, so that there is one code at a time. It outlives its code, to count those of
+    the hour.
+    """
+
+    id: str  # type: ignore[assignment]  # Beanie's way of another id type
+    code_hash: str = Field(description="Keyed: without SECRET_KEY it doesn't say which of a million it is.")
+    phone_hash: str = Field(description="Keyed. The code is good for the phone to which it was sent.")
+    tries_left: int = Field(description="None are left of a code that was used.")
+    valid_until: datetime
+    issued_at: datetime
+    issues: list[datetime] = Field(description="When the last codes were issued, newest last.")
+    expires_at: datetime = Field(description="When the document has nothing left to count.")
+
+    class Settings:
+        name = "one_time_codes"
         indexes = [IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0)]

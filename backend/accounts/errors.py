@@ -92,6 +92,27 @@ class UseDoctorsRoute(Conflict):
     )
 
 
+class AlreadyVerified(Conflict):
+    """There is nothing left to verify."""
+
+    code = "ALREADY_VERIFIED"
+    detail = "This phone number is verified already."
+
+
+class NoPhone(Conflict):
+    """A code can't be sent."""
+
+    code = "NO_PHONE"
+    detail = "There is no phone number in this account to send a code to."
+
+
+class CodeInvalid(Unprocessable):
+    """A code by SMS doesn't do. Why is not told: wrong, expired, used, or never sent to anybody."""
+
+    code = "CODE_INVALID"
+    detail = "The code is wrong, or no longer valid. Ask for a new one."
+
+
 class DoctorNeedsProfile(Unprocessable):
     """A doctor can't be made without a doctor's profile."""
 

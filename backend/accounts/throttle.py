@@ -45,7 +45,7 @@ async def refuse_if_throttled(key: str) -> None:
         {"_id": key, "failures": {"$gte": settings.LOGIN_ATTEMPTS}, "expires_at": {"$gt": utc_now()}}
     )
     if raw is not None:
-        raise _too_many(raw["expires_at"])
+        raise too_many(raw["expires_at"])
 
 
 async def count_failure(key: str) -> None:
@@ -67,7 +67,12 @@ async def count_failure(key: str) -> None:
     except DuplicateKeyError:  # the first two failures at once: now the counter is there
         raw = await _upsert(key, update)
     if raw["failures"] > settings.LOGIN_ATTEMPTS:
-        raise _too_many(raw["expires_at"])
+        raise too_many(raw["expires_at"])
+
+
+async def forget_failures(key: str) -> None:
+    """Begins anew for somebody who has proven by other means who it is."""
+    await _counters().delete_one({"_id": key})
 
 
 async def _upsert(key: str, update: list[dict[str, Any]]) -> Any:
@@ -76,7 +81,8 @@ async def _upsert(key: str, update: list[dict[str, Any]]) -> Any:
     )
 
 
-def _too_many(until: datetime) -> TooManyRequests:
+def too_many(until: datetime) -> TooManyRequests:
+    """The error that says when (UTC) to come again."""
     seconds = max(1, math.ceil((until - utc_now()).total_seconds()))
     return TooManyRequests(headers={"Retry-After": str(seconds)})
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from backend.accounts import sessions
-from backend.accounts.documents import Role
+from backend.accounts import codes, sessions
+from backend.accounts.documents import OneTimeCode, Purpose, Role
 from tests import factories
 from tests.contract.world import DAY, NOW, Call, World, call
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, Person
 
 Recipe = Callable[[World], Call]
 
@@ -38,6 +38,34 @@ def login(world: World) -> Call:
 def refreshing(world: World) -> Call:
     pair = world.run(sessions.open_session(world.patient.user))
     return call({"refresh_token": pair.refresh_token})
+
+
+def forgetful(world: World) -> Call:
+    return call({"login": world.new_patient().user.email})
+
+
+def _code(world: World, person: Person, purpose: Purpose) -> str:
+    """A new code, whatever the person was sent before."""
+
+    async def issue_anew() -> str:
+        await OneTimeCode.get_pymongo_collection().delete_one({"_id": f"{purpose}:{person.id}"})
+        issued = await codes.issue(person.user, purpose)
+        assert issued
+        return issued.code
+
+    return str(world.run(issue_anew()))
+
+
+def new_password_by_code(world: World) -> Call:
+    patient = world.new_patient()
+    code = _code(world, patient, Purpose.RESET_PASSWORD)
+    return call({"login": patient.user.email, "code": code, "new_password": "staple in the stable"})
+
+
+def my_phones_code(world: World) -> Call:
+    if world.caller is None:
+        return call({"code": "000000"})
+    return call({"code": _code(world, world.caller, Purpose.VERIFY_PHONE)})
 
 
 def own_language(world: World) -> Call:

@@ -23,11 +23,15 @@ ROWS: dict[str, tuple[int, int, int, int, int, Recipe]] = {
     "register":                   (201, 201, 201, 201, 201, r.registration),
     "login":                      (200, 200, 200, 200, 200, r.login),
     "refresh_tokens":             (200, 200, 200, 200, 200, r.refreshing),
+    "forget_password":            (202, 202, 202, 202, 202, r.forgetful),
+    "reset_password":             (204, 204, 204, 204, 204, r.new_password_by_code),
     "logout":                     (401, 204, 204, 204, 204, r.plain),
     # One's own account.
     "get_own_account":            (401, 200, 200, 200, 200, r.plain),
     "update_own_account":         (401, 200, 200, 200, 200, r.own_language),
     "change_own_password":        (401, 204, 204, 204, 204, r.own_password),
+    "request_phone_verification": (401, 202, 202, 202, 202, r.plain),
+    "confirm_phone":              (401, 200, 200, 200, 200, r.my_phones_code),
     # Accounts: administrators.
     "list_users":                 (401, 403, 403, 403, 200, r.plain),
     "create_user":                (401, 403, 403, 403, 201, r.new_nurse),
