@@ -1,9 +1,19 @@
 """What lower packages tell messaging of, by their signals."""
 
+from backend.accounts.codes import IssuedCode, code_issued
+from backend.accounts.documents import Purpose
 from backend.appointments.auto_cancel import deadline_missed
 from backend.appointments.documents import Appointment
+from backend.appointments.owing import messages_owed
 from backend.core.clock import utc_now
-from backend.messaging.documents import Kind, SmsLog, Trouble, attention
+from backend.messaging.documents import Direction, Kind, SmsLog, SmsStatus, Trouble, attention
+from backend.messaging.templates import one_time_code
+from backend.messaging.texts import CodeText
+
+_CODES = {
+    Purpose.VERIFY_PHONE: (Kind.VERIFICATION_CODE, CodeText.VERIFICATION_CODE),
+    Purpose.RESET_PASSWORD: (Kind.PASSWORD_CODE, CodeText.PASSWORD_CODE),
+}
 
 
 @deadline_missed.connect
@@ -18,3 +28,25 @@ async def call_instead(appointment: Appointment) -> None:
     await SmsLog.get_pymongo_collection().update_one(
         asked, {"$set": attention(Trouble.DEADLINE_MISSED, utc_now())}
     )
+
+
+@code_issued.connect
+async def send_code(issued: IssuedCode) -> None:
+    """Queues the text that brings a one-time code, in the language of its reader."""
+    now, user = utc_now(), issued.user
+    kind, text = _CODES[issued.purpose]
+    await SmsLog.get_pymongo_collection().insert_one(
+        {
+            "direction": Direction.OUTBOUND,
+            "kind": kind,
+            "status": SmsStatus.QUEUED,
+            "user_id": user.user_id,
+            "body": one_time_code(text, user.language or "en", issued.code),
+            "not_before": now,
+            "useless_after": issued.expires_at,
+            "attempts": 0,
+            "created_at": now,
+            "updated_at": now,
+        }
+    )
+    await messages_owed.send(None)

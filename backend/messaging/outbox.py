@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 from backend.appointments.owing import messages_owed
 from backend.core.clock import EPOCH, utc_now
 from backend.core.settings import settings
+from backend.messaging import listening
 from backend.messaging.carrier import Carrier, open_carrier
 from backend.messaging.dispatch import Dispatcher
 from backend.messaging.documents import SmsLog, SmsStatus
@@ -17,6 +18,9 @@ from backend.messaging.figures import show_queue
 from backend.messaging.settling import Settler
 
 log = logging.getLogger(__name__)
+
+LISTENERS = (listening.call_instead, listening.send_code)
+"""What this package does at a word of lower ones; named here, so that they are connected wherever messages go out."""
 
 _IDLE_SECONDS = 5
 """How long at the most what another process owes waits for this one; and how soon a refused post is repeated."""
