@@ -148,7 +148,7 @@ def _fitting(names: dict[str, str], room: int) -> dict[str, str]:
     """The names in no more septets than `room` altogether: the longest are cut until they fit."""
     widths = [_width(name) for name in names.values()]
     most = max(widths, default=0)
-    while sum(min(width, most) for width in widths) > room:
+    while most > 0 and sum(min(width, most) for width in widths) > room:
         most -= 1
     return {who: _cut(name, most) for who, name in names.items()}
 

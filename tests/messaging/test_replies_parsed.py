@@ -72,6 +72,7 @@ BODIES: list[tuple[str, ReplyKind, str, str | None]] = [
     ("1\nK7M", CONFIRM, "1", "K7M"),
     ("1 👍 K7M 👍", CONFIRM, "1", "K7M"),
     ("１ Ｋ７Ｍ", CONFIRM, "1", "K7M"),
+    ("1️⃣ K7️⃣M", CONFIRM, "1", "K7M"),
     ("c 4kc", CONFIRM, "C", "4KC"),
     ("confirm k7m", CONFIRM, "CONFIRM", "K7M"),
     ("Yes K7M", CONFIRM, "YES", "K7M"),

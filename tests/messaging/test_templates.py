@@ -457,6 +457,13 @@ def test_where_everything_is_long_a_dozen_letters_of_each_name_remain(language: 
             assert "C" * 11 in text, text
 
 
+def test_a_phone_that_is_too_long_makes_the_message_longer() -> None:
+    """It is the one thing that helps; stored phones are E.164, so there is none."""
+    phone = "+1" + "0" * 200
+    assert answer(Answer.NOTHING_OPEN, "en", phone=phone).endswith(f"Call {phone}.")
+    assert phone in answer(Answer.TOO_LATE, "en", replace(VISIT, clinic_phone=phone))
+
+
 def test_a_name_that_cannot_be_written_is_replaced_by_what_it_stands_for() -> None:
     visit = replace(VISIT, doctor_name="👍", clinic_name="🏥", patient_name="❤️")
     assert render(MessageKind.BOOKED, PATIENT, "en", visit) == (
