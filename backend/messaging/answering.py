@@ -64,8 +64,11 @@ async def act(user: User, reply: Reply, *, at: datetime) -> Answered:
         return await _not_understood(user, [a for a in asked_about if a in open_ones] or open_ones)
     if reply.code:
         named = [a for a in (*open_ones, *asked_about) if code_of(a.appointment_id) == reply.code]
+        named = list({each.appointment_id: each for each in named}.values())
         if not named:
             return await _without_appointment(user, Answer.NO_SUCH_CODE, open_ones)
+        if len(named) > 1:  # two codes alike: rare, and nothing to guess about
+            return await _which(user, named)
         return await _do(user, reply, named[0], has_others=len(open_ones) > 1)
     meant = [a for a in asked_about if _is_open(a)]
     if len(meant) > 1 or (not asked_about and open_ones):

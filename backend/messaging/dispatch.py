@@ -20,7 +20,7 @@ from backend.core.settings import settings
 from backend.messaging import outcomes, pacing
 from backend.messaging.carrier import IN_FLIGHT, Carrier
 from backend.messaging.collecting import collect
-from backend.messaging.composing import Skip, Surroundings, Text, Wait, decide
+from backend.messaging.composing import CODES, Skip, Surroundings, Text, Wait, decide
 from backend.messaging.documents import SmsLog, SmsStatus, attention
 from backend.messaging.figures import count
 from backend.messaging.gsm import segments
@@ -113,7 +113,7 @@ async def _claim(most: int, *, is_real: bool) -> tuple[int, list[Row]]:
                 )
                 to_post.append({**row, **fields, "attempts": row["attempts"] + 1, "claimed": started})
             case Skip() as skip:
-                writes.append(UpdateOne(as_read, _skipped(skip, now)))
+                writes.append(UpdateOne(as_read, _skipped(row, skip, now)))
                 count("skipped", row["kind"])
             case Wait() as wait:
                 writes.append(UpdateOne(as_read, {"$set": {"not_before": wait.until}}))
@@ -141,7 +141,7 @@ def _claimed_fields(row: Row, text: Text, around: Surroundings, now: datetime) -
     }
 
 
-def _skipped(skip: Skip, now: datetime) -> Row:
+def _skipped(row: Row, skip: Skip, now: datetime) -> Row:
     return {
         "$set": {
             "status": SmsStatus.SKIPPED,
@@ -149,7 +149,7 @@ def _skipped(skip: Skip, now: datetime) -> Row:
             "updated_at": now,
             **attention(skip.trouble, now),
         },
-        "$unset": {"not_before": ""},
+        "$unset": {"not_before": "", **({"body": ""} if row["kind"] in CODES else {})},
     }
 
 
