@@ -54,7 +54,7 @@ opening hours, are `HH:MM` in the clinic's `time_zone`.
 """.strip()
 
 TAGS = {
-    "auth": "Registering, logging in and out, renewing tokens.",
+    "auth": "Registering, logging in and out, renewing tokens, forgotten passwords.",
     "me": "The account of whoever is asking.",
     "users": "Accounts of every role, for administrators.",
     "clinics": "Places, with their opening hours, closures and policy.",

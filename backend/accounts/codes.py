@@ -44,7 +44,7 @@ code_issued: Signal[IssuedCode] = Signal()
 async def issue(user: User, purpose: Purpose) -> IssuedCode | None:
     """Makes a code for the user's phone, in place of the one before, and tells `code_issued`.
 
-    None if the same phone was sent one less than a minute ago: that one stays good. Raises `NoPhone`, and
+    None if the same phone was sent one less than a minute ago, which is left as it is. Raises `NoPhone`, and
     `TooManyRequests` after the fifth in an hour. The limits are per user and purpose, whatever the address.
     """
     if user.phone is None:

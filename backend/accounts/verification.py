@@ -94,7 +94,7 @@ async def reset_password(body: PasswordReset, *, device: Device) -> None:
 
 
 async def _try_code(user: User | None, code: str) -> bool:
-    if user is None or not user.is_active or user.phone is None:
+    if user is None or user.phone is None:
         return False
     return await redeem(user_id=user.user_id, purpose=Purpose.RESET_PASSWORD, phone=user.phone, code=code)
 
