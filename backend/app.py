@@ -16,6 +16,7 @@ from backend.core import database, errors, logs, metrics
 from backend.core.middleware import BodyLimit, PlainStartFailure, Requests
 from backend.core.settings import settings
 from backend.documents import DOCUMENTS
+from backend.messaging import dev_phone
 from backend.messaging.outbox import open_outbox
 
 VERSION = "1.0.0"
@@ -83,6 +84,8 @@ def create_app() -> FastAPI:
     app.add_middleware(PlainStartFailure)
     app.include_router(health.router)
     app.include_router(api.build_router())
+    if dev_phone.is_offered():
+        app.include_router(dev_phone.router)
     api.require_login_everywhere(app)
     return app
 

@@ -21,6 +21,7 @@ from backend.core import database, logs
 from backend.core.mongod import MongodError
 from backend.core.settings import SettingsError, settings
 from backend.documents import DOCUMENTS
+from backend.messaging import dev_phone
 
 if TYPE_CHECKING:
     from seed.credentials import DemoLogin
@@ -174,10 +175,17 @@ def _where_to_look(host: str, port: int, logins: "list[DemoLogin]") -> str:
             "",
             *people,
             "",
+            *_phone(shown, port),
             "  Ctrl-C stops it.",
             "",
         ]
     )
+
+
+def _phone(host: str, port: int) -> list[str]:
+    if not dev_phone.is_offered():
+        return []
+    return [f"  Its SMS, and replies:      http://{host}:{port}/dev/phone", ""]
 
 
 def _run(listener: socket.socket, workers: int) -> int:

@@ -103,6 +103,34 @@ def _look_again(rest: list[Any]) -> dict[str, Any]:
     return {"$set": {"remind_at": rest[0].at}} if rest else {"$unset": {"remind_at": ""}}
 
 
+async def remind_now(patient_id: PydanticObjectId) -> bool:
+    """Owes the reminder that asks for the patient's next appointment, whatever the time; False if there is none.
+
+    For demonstrations: nobody waits a day for a reminder.
+    """
+    now = utc_now()
+    appointments = Appointment.get_pymongo_collection()
+    coming = {"patient_id": patient_id, "status": Status.SCHEDULED, "start": {"$gt": now}}
+    row = await appointments.find_one(coming, sort=[("start", 1), ("_id", 1)])
+    if row is None:
+        return False
+    count = row.get("reminders", 0)
+    owed = OwedMessage(
+        kind=MessageKind.REMINDER,
+        to=Recipient.PATIENT,
+        occurrence=count,
+        moves=row["moves"],
+        owed_at=now,
+        asks=True,
+    )
+    await appointments.update_one(
+        {"_id": row["_id"], "moves": row["moves"], "reminders": count, "status": Status.SCHEDULED},
+        {"$push": {"owed": owed.model_dump()}, "$inc": {"reminders": 1}},
+    )
+    await messages_owed.send(None)
+    return True
+
+
 @clinic_changed.connect
 async def plan_again(clinic: Clinic) -> None:
     """Looks anew at the reminders of a clinic's coming appointments: its lead times may be others now."""

@@ -61,21 +61,20 @@ async def act(user: User, reply: Reply, *, at: datetime) -> Answered:
     open_ones = await _open_to_come(user)
     asked_about = await _asked_about(user, at)
     if reply.kind is ReplyKind.UNKNOWN:
-        return await _not_understood(user, [a for a in asked_about if a in open_ones] or open_ones)
+        return await _not_understood(user, [each for each in asked_about if _is_open(each)] or open_ones)
     if reply.code:
-        named = [a for a in (*open_ones, *asked_about) if code_of(a.appointment_id) == reply.code]
-        named = list({each.appointment_id: each for each in named}.values())
-        if not named:
-            return await _without_appointment(user, Answer.NO_SUCH_CODE, open_ones)
-        if len(named) > 1:  # two codes alike: rare, and nothing to guess about
-            return await _which(user, named)
-        return await _do(user, reply, named[0], has_others=len(open_ones) > 1)
-    meant = [a for a in asked_about if _is_open(a)]
-    if len(meant) > 1 or (not asked_about and open_ones):
-        return await _which(user, meant or open_ones)
-    if meant or asked_about:
-        return await _do(user, reply, (meant or asked_about)[0], has_others=len(open_ones) > 1)
-    return await _without_appointment(user, Answer.NOTHING_OPEN, open_ones)
+        known = {each.appointment_id: each for each in (*open_ones, *asked_about)}
+        meant = [each for each in known.values() if code_of(each.appointment_id) == reply.code]
+        otherwise = Answer.NO_SUCH_CODE
+    else:
+        # Without a question there is nothing that "1" or "2" could answer: which one is asked back.
+        meant = [each for each in asked_about if _is_open(each)] or asked_about[:1] or open_ones
+        otherwise = Answer.NOTHING_OPEN
+    if not meant:
+        return await _without_appointment(user, otherwise, open_ones)
+    if len(meant) > 1 or not (reply.code or asked_about):
+        return await _which(user, meant)
+    return await _do(user, reply, meant[0], has_others=len(open_ones) > 1)
 
 
 async def _open_to_come(user: User) -> list[Appointment]:

@@ -132,7 +132,9 @@ async def _write(
     sent_at: datetime | None = None,
 ) -> bool:
     """Sets a status that may follow on the present one; whether it did."""
-    unset = {**_NO_LONGER_DUE, **({"body": ""} if log["kind"] in CODES else {})}
+    # On the simulated phone a code must still be read.
+    forgets_text = log["kind"] in CODES and settings.has_carrier
+    unset = {**_NO_LONGER_DUE, **({"body": ""} if forgets_text else {})}
     changed = {"status": status, "updated_at": utc_now(), **fields}
     if sent_at is not None:
         changed["sent_at"] = sent_at

@@ -17,20 +17,40 @@ _SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 _LONGEST_PHONE = 64
 _LONGEST_CODE = 8
 
+Attempt = Annotated[
+    str, Query(max_length=64, description="Which post it reports on: ours, as we asked for it.")
+]
+
 _TEXT = {"type": "string"}
 
 
-def _form(*required: str, **others: str) -> dict[str, Any]:
-    properties = {name: {**_TEXT} for name in required} | {
-        name: {**_TEXT, "description": text} for name, text in others.items()
+def _form(example: dict[str, str]) -> dict[str, Any]:
+    """The fields that matter; Twilio sends more."""
+    schema = {
+        "type": "object",
+        "properties": dict.fromkeys(example, _TEXT),
+        "required": list(example),
+        "examples": [example],
     }
-    schema = {"type": "object", "properties": properties, "required": list(required)}
     return {
         "requestBody": {
             "required": True,
             "content": {"application/x-www-form-urlencoded": {"schema": schema}},
         }
     }
+
+
+_REPLY = {
+    "MessageSid": "SM00000000000000000000000000000001",
+    "AccountSid": "AC00000000000000000000000000000001",
+    "From": "+12125550100",
+    "Body": "1",
+}
+_REPORT = {
+    "MessageSid": "SM00000000000000000000000000000001",
+    "AccountSid": "AC00000000000000000000000000000001",
+    "MessageStatus": "delivered",
+}
 
 
 @router.post(
@@ -44,7 +64,7 @@ def _form(*required: str, **others: str) -> dict[str, Any]:
             "content": {"application/xml": {"schema": _TEXT}},
         },
     },
-    openapi_extra=_form("MessageSid", "From", "Body", "AccountSid"),
+    openapi_extra=_form(_REPLY),
 )
 async def receive_sms(form: SignedForm) -> Response:
     """Acts on the reply once, however often it is posted. Needs Twilio's signature in `X-Twilio-Signature`.
@@ -66,9 +86,9 @@ async def receive_sms(form: SignedForm) -> Response:
     summary="A report of delivery (for Twilio)",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(NotSigned, WebhookIncomplete),
-    openapi_extra=_form("MessageSid", "MessageStatus", "AccountSid", ErrorCode="Of a failure."),
+    openapi_extra=_form(_REPORT),
 )
-async def receive_status(form: SignedForm, attempt: Annotated[str, Query(max_length=64)] = "") -> None:
+async def receive_status(form: SignedForm, attempt: Attempt = "") -> None:
     """Takes reports in any order, repeated and early. Needs Twilio's signature in `X-Twilio-Signature`."""
     code = form.get("ErrorCode", "").strip()
     await take_report(

@@ -6,6 +6,7 @@ from typing import Any
 
 from backend.accounts import codes, sessions
 from backend.accounts.documents import OneTimeCode, Purpose, Role
+from backend.messaging.documents import Attention, Direction, Kind, SmsLog, SmsStatus, Trouble
 from tests import factories
 from tests.contract.world import DAY, NOW, Call, World, call
 from tests.factories import PASSWORD, Person
@@ -229,3 +230,31 @@ def my_days(world: World) -> Call:
     """A doctor's numbers of a month."""
     last_day = (NOW + timedelta(days=30)).date().isoformat()
     return call(query={"from": NOW.date().isoformat(), "to": last_day}, doctor_id=world.doctor.id)
+
+
+def a_reply(world: World) -> Call:
+    """From a phone that nobody here has."""
+    return Call(form={"MessageSid": f"SM{world.number:032}", "From": "+12125550199", "Body": "1"})
+
+
+def a_report(world: World) -> Call:
+    """Of a message that is not ours."""
+    return Call(form={"MessageSid": f"SM{world.number:032}", "MessageStatus": "delivered"})
+
+
+def a_trouble(world: World) -> Call:
+    """An open entry of the staff's list about an appointment in the caller's sight."""
+
+    async def insert() -> str:
+        log = SmsLog(
+            direction=Direction.OUTBOUND,
+            kind=Kind.REMINDER,
+            status=SmsStatus.UNDELIVERED,
+            doctor_id=world.doctor.object_id,
+            clinic_id=world.clinic.clinic_id,
+            attention=Attention(trouble=Trouble.UNDELIVERED, since=NOW),
+        )
+        await log.insert()
+        return str(log.id)
+
+    return call(entry_id=world.run(insert()))

@@ -2,7 +2,8 @@
 
 from backend.accounts import errors as accounts
 from backend.app import app
-from backend.appointments.errors import AppointmentChanged
+from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
+from backend.appointments.lifecycle import StepNotAllowed
 from backend.core.errors import (
     BadRequest,
     DatabaseUnavailable,
@@ -63,8 +64,10 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
     (
         AppointmentChanged,
         "no version is asked for",
-        {"get_appointment_by_id", "get_appointment_calendar"},
+        {"get_appointment_by_id", "get_appointment_calendar", "list_appointment_messages"},
     ),
+    (AppointmentNotFound, "the appointment was found, and its clinic is never deleted", {"receive_sms"}),
+    (StepNotAllowed, "a reply is its patient's", {"receive_sms"}),
 ]
 
 

@@ -92,6 +92,13 @@ ROWS: dict[str, tuple[int, int, int, int, int, Recipe]] = {
     "complete_appointment":       (401, 403, 200, 403, 200, r.my_visit),
     "mark_no_show":               (401, 403, 200, 200, 200, r.my_missed_visit),
     "correct_no_show":            (401, 403, 200, 200, 200, r.my_no_show),
+    # Messages: the log is the administrators', the list of whom to call the staff's. Webhooks are signed.
+    "list_sms_logs":              (401, 403, 403, 403, 200, r.plain),
+    "list_appointment_messages":  (401, 403, 200, 200, 200, r.my_appointment),
+    "list_attention":             (401, 403, 200, 200, 200, r.plain),
+    "resolve_attention":          (401, 403, 200, 200, 200, r.a_trouble),
+    "receive_sms":                (200, 200, 200, 200, 200, r.a_reply),
+    "receive_status":             (204, 204, 204, 204, 204, r.a_report),
     # Numbers.
     "get_doctor_stats":           (401, 403, 200, 200, 200, r.my_days),
     "get_dashboard":              (401, 403, 403, 403, 200, r.plain),

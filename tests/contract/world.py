@@ -16,12 +16,15 @@ from backend.appointments import booking, steps
 from backend.appointments.actors import Actor
 from backend.appointments.documents import Appointment
 from backend.core import clock
+from backend.core.settings import settings
 from backend.directory.departments import create_department
 from backend.directory.documents import Clinic, Department, Policy
+from backend.messaging.carrier import signing_key
 from backend.scheduling import changes, hours
 from backend.scheduling.slots import create_slot
 from tests import factories
 from tests.contract.document import Operation
+from tests.emulator.webhooks import signature
 from tests.factories import Person, Run
 
 NOW = datetime(2030, 6, 3, 14, tzinfo=UTC)
@@ -47,12 +50,17 @@ class Call:
     ids: dict[str, str] = field(default_factory=dict)
     json: Any = None
     query: dict[str, str] | None = None
+    form: dict[str, str] | None = None
 
     def send(self, operation: Operation, client: httpx.Client) -> httpx.Response:
         """Asks."""
         root = str(client.base_url).removesuffix("/api/v1/")
-        sent = {} if self.json is None else {"json": self.json}
+        sent: dict[str, Any] = {} if self.json is None else {"json": self.json}
         url = root + operation.url(self.ids)
+        if self.form is not None:  # webhooks, signed for the address that the carrier was told
+            told = settings.PUBLIC_BASE_URL + operation.url(self.ids)
+            headers = {"X-Twilio-Signature": signature(signing_key(), told, self.form)}
+            sent = {"data": self.form, "headers": headers}
         return client.request(operation.method, url, params=self.query, **sent)
 
 
