@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +13,13 @@ from typing import Protocol
 from urllib.parse import urlencode
 
 import aiohttp
-from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
 from backend.core.settings import settings
+
+log = logging.getLogger(__name__)
 
 STATUS_PATH = "/api/v1/twilio/status"
 SMS_PATH = "/api/v1/twilio/sms"
@@ -29,13 +32,14 @@ OPTED_OUT = 21610
 """Twilio's code for a recipient who has sent an opt-out word to this sender.
 Source: https://www.twilio.com/docs/api/errors/21610"""
 
-
 _NOT_ABOUT_THE_MESSAGE = (401, 429)
 """Wrong credentials, too many requests: not taken, and the same message may be tried again."""
 
-
 _NOT_NOW = (20429, 21611)
 """Too many requests, the sender's queue is full. Source: https://www.twilio.com/docs/api/errors"""
+
+_NO_ANSWER_OF_ITS_OWN = (ValueError, KeyError, TypeError, AttributeError)
+"""What the SDK raises on an answer that isn't Twilio's: a proxy's page, JSON of another form."""
 
 
 class Outcome(Enum):
@@ -125,11 +129,11 @@ class Twilio:
                 created = await self._client.messages.create_async(
                     to=to, body=body, status_callback=callback, **_sender()
                 )
-        except TwilioRestException as error:
+        except (TwilioRestException, TwilioServiceException) as error:
             return _refused(error)
         except aiohttp.ClientConnectorError:
             return Posted(Outcome.LATER)  # there was no connection, so nothing was sent
-        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError):
+        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, *_NO_ANSWER_OF_ITS_OWN):
             return Posted(Outcome.UNKNOWN)
         if not created.sid:
             return Posted(Outcome.UNKNOWN)
@@ -143,7 +147,7 @@ class Twilio:
         try:
             async with asyncio.timeout(settings.SMS_TIMEOUT_SECONDS * 2):
                 found = await self._client.messages.list_async(to=to, limit=100, page_size=100)
-        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
+        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, *_NO_ANSWER_OF_ITS_OWN) as error:
             raise CarrierAway from error
         return [
             Listed(
@@ -168,9 +172,11 @@ def _sender() -> dict[str, str]:
     return {"from_": settings.TWILIO_PHONE_NUMBER}
 
 
-def _refused(error: TwilioRestException) -> Posted:
-    code = int(error.code) if error.code else None
-    if error.status == 429:
+def _refused(error: TwilioRestException | TwilioServiceException) -> Posted:
+    """What an answer of an error means. The SDK has a class for each of Twilio's two forms of it."""
+    code = int(error.code) if str(error.code).isdecimal() else None
+    if error.status in _NOT_ABOUT_THE_MESSAGE or code in _NOT_NOW:
+        log.warning("the carrier takes nothing for now: status %s, code %s", error.status, code)
         return Posted(Outcome.LATER, error_code=code)
     if 400 <= error.status < 500:
         return Posted(Outcome.REFUSED, error_code=code)

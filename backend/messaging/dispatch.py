@@ -20,7 +20,7 @@ from backend.core.settings import settings
 from backend.messaging import outcomes, pacing
 from backend.messaging.carrier import IN_FLIGHT, Carrier
 from backend.messaging.collecting import collect
-from backend.messaging.composing import CODES, Skip, Surroundings, Text, Wait, decide
+from backend.messaging.composing import CODES, Decision, Skip, Surroundings, Text, Wait, decide
 from backend.messaging.documents import SmsLog, SmsStatus, attention
 from backend.messaging.figures import count
 from backend.messaging.gsm import segments
@@ -32,6 +32,9 @@ _CROWD = 4
 
 _FEWEST = 10
 """Posts that must have ended before the next are claimed: one by one would cost a read for each."""
+
+_FAULTY = timedelta(minutes=5)
+"""When a message that could not be made is looked at again."""
 
 Row = dict[str, Any]
 
@@ -49,7 +52,13 @@ class Dispatcher:
         self._is_ending = True
 
     async def dispatch(self) -> int:
-        """Takes over what is owed and sends until nothing is due. Answers how many messages were posted."""
+        """Takes over what is owed, sends until nothing is due and waits for the answers. How many were posted."""
+        posted = await self.begin()
+        await self.finish()
+        return posted
+
+    async def begin(self) -> int:
+        """Takes over what is owed and begins to post until nothing is due: a slow answer holds nobody else up."""
         await collect()
         posted = 0
         while not self._is_ending:
@@ -66,9 +75,12 @@ class Dispatcher:
             posted += len(claimed)
             if looked_at == 0:
                 break
+        return posted
+
+    async def finish(self) -> None:
+        """Waits for the posts under way."""
         if self._posts:
             await asyncio.wait(self._posts)
-        return posted
 
     async def _wait_for_room(self) -> None:
         while len(self._posts) > IN_FLIGHT - _FEWEST:
@@ -93,17 +105,17 @@ async def _claim(most: int, *, is_real: bool) -> tuple[int, list[Row]]:
 
     Those that are not to be sent are skipped with the reason.
     """
-    now = utc_now()
+    # Before the reads, which may take long too: the lease runs from here.
+    started, now = asyncio.get_running_loop().time(), utc_now()
     logs = SmsLog.get_pymongo_collection()
     due = {"not_before": {"$gt": EPOCH, "$lte": now}}
     found = await logs.find(due, sort=[("not_before", 1)], limit=most * _CROWD).to_list()
     rows = random.sample(found, min(most, len(found)))
     around = await Surroundings.of(rows)
     writes, to_post = [], []
-    started = asyncio.get_running_loop().time()
     for row in rows:
         as_read = {"_id": row["_id"], "status": SmsStatus.QUEUED, "not_before": row["not_before"]}
-        match decide(row, around, now=now, is_real=is_real):
+        match _decide(row, around, now=now, is_real=is_real):
             case Text() as text:
                 fields = _claimed_fields(row, text, around, now)
                 writes.append(
@@ -123,6 +135,15 @@ async def _claim(most: int, *, is_real: bool) -> tuple[int, list[Row]]:
     if result.matched_count < len(writes):
         to_post = await _won(to_post)
     return len(rows), to_post
+
+
+def _decide(row: Row, around: Surroundings, *, now: datetime, is_real: bool) -> Decision:
+    """What to do with a message; what can't be said of it for a fault of ours holds up no other message."""
+    try:
+        return decide(row, around, now=now, is_real=is_real)
+    except Exception:
+        log.exception("message %s can't be made", row["_id"])
+        return Wait(now + _FAULTY)
 
 
 def _claimed_fields(row: Row, text: Text, around: Surroundings, now: datetime) -> Row:

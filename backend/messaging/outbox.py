@@ -40,16 +40,20 @@ class Outbox:
         self._owed.set()
 
     async def run(self) -> None:
-        """Dispatches until it is told to end. While the database is away it tries again and again."""
+        """Dispatches until it is told to end, then waits for the answers. Whatever fails, it tries again."""
         while not self._is_ending:
             self._owed.clear()
+            wait = _IDLE_SECONDS
             try:
-                await self._dispatcher.dispatch()
+                await self._dispatcher.begin()
             except PyMongoError:
                 log.warning("messages wait: the database can't be reached")
-                await asyncio.sleep(1)
+                wait = 1
+            except Exception:  # without this loop nothing is sent any more, and nothing else would tell
+                log.exception("messages wait: dispatching failed")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._owed.wait(), _IDLE_SECONDS)
+                await asyncio.wait_for(self._owed.wait(), wait)
+        await self._dispatcher.finish()
 
     async def settle(self) -> int:
         """A job: settles messages of unknown outcome, and counts the queue for the metrics."""

@@ -32,6 +32,8 @@ _BEFORE: Mapping[SmsStatus, tuple[SmsStatus, ...]] = {
 _NO_LONGER_DUE = dict.fromkeys(("not_before", "claimed_until", "settle_at"), "")
 
 _LONGEST_WAIT = timedelta(minutes=5)
+_DOUBLINGS = 9
+"""As many as reach the longest wait. Unbounded, a carrier that is away for hours would overflow a timedelta."""
 
 
 async def record(log: Row, posted: Posted) -> None:
@@ -154,7 +156,7 @@ def _attention(log: Row, trouble: Trouble) -> dict[str, Any]:
 
 def _pause(attempts: int) -> timedelta:
     """How long to wait before the next attempt: twice as long each time."""
-    return min(timedelta(seconds=2**attempts), _LONGEST_WAIT)
+    return min(timedelta(seconds=2 ** min(attempts, _DOUBLINGS)), _LONGEST_WAIT)
 
 
 def _logs() -> Any:
