@@ -55,5 +55,21 @@ async def never_cancel_silent(patient_id: PydanticObjectId) -> None:
     )
 
 
+async def may_ask_again(patient_id: PydanticObjectId) -> None:
+    """Of a patient who can be written to again: questions that were not asked yet count as any others.
+
+    What was asked before stays without a deadline.
+    """
+    await _appointments().update_many(
+        {
+            "patient_id": patient_id,
+            "start": {"$gt": utc_now()},
+            "asked_at": None,
+            "not_reached": True,
+        },
+        {"$unset": {"not_reached": ""}},
+    )
+
+
 def _appointments() -> Any:
     return Appointment.get_pymongo_collection()

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-
-from beanie import PydanticObjectId
 
 from backend.accounts.documents import Language, User
 from backend.appointments import steps
@@ -13,20 +11,23 @@ from backend.appointments.actors import Actor
 from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged
 from backend.appointments.lifecycle import TooEarly, TooLate, WrongStatus, confirm_opens
-from backend.core.clock import utc_now
 from backend.directory.documents import Clinic
-from backend.messaging import outcomes
-from backend.messaging.composing import OPEN, facts_about, language_of
-from backend.messaging.documents import Kind, SmsLog, SmsStatus, Trouble
+from backend.messaging.composing import facts_about, language_of
+from backend.messaging.documents import Trouble
+from backend.messaging.questions import (
+    Question,
+    as_answered,
+    is_open,
+    is_over,
+    open_to_come,
+    questions_of,
+    read_again,
+)
 from backend.messaging.replies import Reply, ReplyKind, code_of
 from backend.messaging.templates import Facts, answer, several_open
 from backend.messaging.texts import Answer
 
-_LATELY = timedelta(days=2)
-"""How long after its start a reply may still be about an appointment: it is told that it comes too late."""
-
 _ATTEMPTS = 3
-_SENT = (SmsStatus.SENT, SmsStatus.DELIVERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,84 +59,75 @@ async def act(user: User, reply: Reply, *, at: datetime) -> Answered:
 
     It means the appointment last asked about, or the one whose code it gives. If several are open it is asked back.
     """
-    open_ones = await _open_to_come(user)
-    asked_about = await _asked_about(user, at)
+    open_ones = await open_to_come(user)
+    questions = await questions_of(user, at)
     if reply.kind is ReplyKind.UNKNOWN:
-        return await _not_understood(user, [each for each in asked_about if _is_open(each)] or open_ones)
+        asked_about = [question.appointment for question in questions]
+        return await _not_understood(user, [each for each in asked_about if is_open(each)], open_ones)
     if reply.code:
-        known = {each.appointment_id: each for each in (*open_ones, *asked_about)}
-        meant = [each for each in known.values() if code_of(each.appointment_id) == reply.code]
-        otherwise = Answer.NO_SUCH_CODE
-    else:
-        # Without a question there is nothing that "1" or "2" could answer: which one is asked back.
-        meant = [each for each in asked_about if _is_open(each)] or asked_about[:1] or open_ones
-        otherwise = Answer.NOTHING_OPEN
-    if not meant:
-        return await _without_appointment(user, otherwise, open_ones)
-    if len(meant) > 1 or not (reply.code or asked_about):
+        return await _act_on_code(user, reply, questions, open_ones)
+    return await _act_on_question(user, reply, questions, open_ones)
+
+
+async def _act_on_code(
+    user: User, reply: Reply, questions: Sequence[Question], open_ones: Sequence[Appointment]
+) -> Answered:
+    known = {a.appointment_id: a for a in (*(each.appointment for each in questions), *open_ones)}
+    named = [a for a in known.values() if code_of(a.appointment_id) == reply.code]
+    if not named:
+        return await _without_appointment(user, Answer.NO_SUCH_CODE, open_ones)
+    if len(named) > 1:  # two codes alike: rare, and nothing to guess about
+        return await _which(user, named)
+    return await _do(user, reply, await as_answered(named[0], questions), has_others=len(open_ones) > 1)
+
+
+async def _act_on_question(
+    user: User, reply: Reply, questions: Sequence[Question], open_ones: Sequence[Appointment]
+) -> Answered:
+    asked_about = [question.appointment for question in questions]
+    meant = [each for each in asked_about if is_open(each)]
+    if len(meant) > 1:
         return await _which(user, meant)
-    return await _do(user, reply, meant[0], has_others=len(open_ones) > 1)
-
-
-async def _open_to_come(user: User) -> list[Appointment]:
-    coming = {"patient_id": user.user_id, "start": {"$gt": utc_now()}, "status": {"$in": list(OPEN)}}
-    return await Appointment.find(coming).sort("start", "_id").to_list()
-
-
-async def _asked_about(user: User, at: datetime) -> list[Appointment]:
-    """The appointments that the patient was written about with a question, the last one first.
-
-    Those that a reminder was sent for, at this phone, and that lie ahead or have only just begun.
-    """
-    logs = SmsLog.get_pymongo_collection().find(
-        {
-            "patient_id": user.user_id,
-            "kind": Kind.REMINDER,
-            "status": {"$in": [*_SENT, SmsStatus.SENDING, SmsStatus.UNKNOWN]},
-            "phone": user.phone,
-            "start": {"$gt": at - _LATELY},
-        },
-        sort=[("created_at", -1), ("_id", -1)],
-        limit=20,
-    )
-    asked: dict[PydanticObjectId, int] = {}
-    async for row in logs:
-        if row["status"] not in _SENT:
-            await outcomes.handed_over(row, sid=None, status=SmsStatus.SENT)  # who answers it has got it
-        asked.setdefault(row["appointment_id"], row["moves"])
-    order = list(asked)
-    found = await Appointment.find({"_id": {"$in": order}}).to_list()
-    # A question about the time before a move has no answer any more.
-    as_asked = [each for each in found if each.moves == asked[each.appointment_id]]
-    return sorted(as_asked, key=lambda each: order.index(each.appointment_id))
-
-
-def _is_open(appointment: Appointment) -> bool:
-    return appointment.status in OPEN and appointment.start > utc_now()
+    # What is over is not what the reply is about if something lies ahead.
+    meant = meant or [each for each in asked_about if not is_over(each, has_others=bool(open_ones))]
+    if meant:
+        return await _do(user, reply, await as_answered(meant[0], questions), has_others=len(open_ones) > 1)
+    if open_ones:
+        return await _which(user, open_ones)
+    return await _without_appointment(user, Answer.NOTHING_OPEN, asked_about)
 
 
 async def _do(user: User, reply: Reply, appointment: Appointment, *, has_others: bool) -> Answered:
     """Takes the step, as the patient. Of two who change it at once the other may be first: then once more."""
     for _ in range(_ATTEMPTS):
-        facts = await _facts(user, appointment, has_others=has_others)
-        language = await _language(user, appointment)
-        if said := _already(reply, appointment):
-            return Answered(answer(said, language, facts), appointment)
         try:
-            if reply.kind is ReplyKind.CONFIRM:
-                await steps.confirm(appointment, Actor.of(user))
-                return Answered(answer(Answer.CONFIRMED, language, facts), appointment, is_done=True)
-            await steps.cancel(appointment, Actor.of(user), reason="by SMS")
-            return Answered(answer(Answer.CANCELLED, language, facts), appointment, is_done=True)
-        except TooEarly:
-            return Answered(answer(Answer.TOO_EARLY, language, facts), appointment)
-        except (TooLate, WrongStatus):
-            return Answered(answer(Answer.TOO_LATE, language, facts), appointment)
+            said, is_done = await _try(user, reply, appointment)
         except AppointmentChanged:
-            again = await Appointment.get(appointment.appointment_id)
-            assert again is not None  # noqa: S101 - appointments are never deleted
+            again = await read_again(appointment)
+            if again.moves != appointment.moves and is_open(again):
+                return await _which(user, [again])  # nobody has been asked about the new time
             appointment = again
-    return Answered(answer(Answer.TRY_AGAIN, language), appointment)
+        else:
+            facts = await _facts(user, appointment, has_others=has_others)
+            text = answer(said, await _language(user, appointment), facts)
+            return Answered(text, appointment, is_done=is_done)
+    return Answered(answer(Answer.TRY_AGAIN, await _language(user, appointment)), appointment)
+
+
+async def _try(user: User, reply: Reply, appointment: Appointment) -> tuple[Answer, bool]:
+    """What there is to say, and whether the step was taken. Raises `AppointmentChanged`."""
+    if said := _already(reply, appointment):
+        return said, False
+    try:
+        if reply.kind is ReplyKind.CONFIRM:
+            await steps.confirm(appointment, Actor.of(user))
+            return Answer.CONFIRMED, True
+        await steps.cancel(appointment, Actor.of(user), reason="by SMS")
+        return Answer.CANCELLED, True
+    except TooEarly:
+        return Answer.TOO_EARLY, False
+    except (TooLate, WrongStatus):
+        return Answer.TOO_LATE, False
 
 
 def _already(reply: Reply, appointment: Appointment) -> Answer | None:
@@ -147,7 +139,7 @@ def _already(reply: Reply, appointment: Appointment) -> Answer | None:
             return Answer.ALREADY_HERE
         case Status.NO_SHOW:
             return Answer.TOO_LATE
-        case Status.CONFIRMED if reply.kind is ReplyKind.CONFIRM and _is_open(appointment):
+        case Status.CONFIRMED if reply.kind is ReplyKind.CONFIRM and is_open(appointment):
             return Answer.ALREADY_CONFIRMED
     return None
 
@@ -157,20 +149,36 @@ async def _which(user: User, appointments: Sequence[Appointment]) -> Answered:
     return Answered(several_open(await _language(user, appointments[0]), facts))
 
 
-async def _not_understood(user: User, appointments: Sequence[Appointment]) -> Answered:
+async def _not_understood(
+    user: User, asked_about: Sequence[Appointment], open_ones: Sequence[Appointment]
+) -> Answered:
+    appointments = asked_about or open_ones
     if not appointments:
-        return await _without_appointment(user, Answer.NOT_UNDERSTOOD, [])
+        return await _without_appointment(user, Answer.NOTHING_OPEN, [])
     if len(appointments) > 1:
         return await _which(user, appointments)
     (only,) = appointments
-    facts = await _facts(user, only, has_others=False)
+    # Without a question before, a mere "1" would have to be asked back: so its code is told.
+    facts = await _facts(user, only, has_others=len(open_ones) > 1 or not asked_about)
     return Answered(answer(Answer.NOT_UNDERSTOOD, await _language(user, only), facts), only)
 
 
 async def _without_appointment(user: User, what: Answer, known: Sequence[Appointment]) -> Answered:
-    language = await _language(user, known[0]) if known else language_of({"language": user.language}, None)
-    clinic = await Clinic.get(known[0].clinic_id) if known else None
+    """An answer about none, in the name of the clinic that the patient last had to do with."""
+    last = known[0] if known else await _last(user)
+    clinic = await _clinic(last) if last else None
+    language = language_of({"language": user.language}, clinic)
     return Answered(answer(what, language, phone=clinic.phone if clinic else None))
+
+
+async def _last(user: User) -> Appointment | None:
+    found = await Appointment.find({"patient_id": user.user_id}).sort("-start", "-_id").limit(1).to_list()
+    return found[0] if found else None
+
+
+async def opted_in(user: User) -> Answered:
+    """The answer to whoever wants to get messages again."""
+    return await _without_appointment(user, Answer.OPTED_IN, [])
 
 
 async def _facts(user: User, appointment: Appointment, *, has_others: bool) -> Facts:

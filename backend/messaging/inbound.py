@@ -5,29 +5,42 @@ process dead, acts on it and sends the answer as a message.
 """
 
 import asyncio
-import logging
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Role, User
-from backend.appointments.asking import never_cancel_silent
+from backend.appointments.asking import may_ask_again, never_cancel_silent
+from backend.appointments.documents import Appointment, Status
+from backend.appointments.quiet import quiet_hours
 from backend.core.clock import EPOCH, utc_now
-from backend.messaging.answering import Answered, act
-from backend.messaging.composing import language_of
+from backend.messaging.answering import Answered, act, opted_in
 from backend.messaging.documents import Direction, Kind, SmsLog, SmsStatus, Trouble, attention
 from backend.messaging.figures import count_reply
+from backend.messaging.questions import open_to_come, waiting_for_answer
 from backend.messaging.replies import Reply, ReplyKind, parse
 from backend.messaging.templates import answer
 from backend.messaging.texts import Answer
 
-log = logging.getLogger(__name__)
-
 _CLAIM = timedelta(seconds=20)
 _LONGEST_KEPT = 1600
 _PATIENCE_SECONDS = 5
+
+_CHATTER = 10
+"""Messages of a number within the hour from which on what can't be made out is not answered any more: two machines
+that answer each other would never end."""
+
+_PROMPT = timedelta(minutes=10)
+"""How long after a reply its answer may still disturb: who has just written is awake."""
+
+_ANSWER_OF_USE = timedelta(hours=1)
 
 Row = dict[str, Any]
 
@@ -72,9 +85,7 @@ async def handle_forgotten() -> int:
     """Acts on replies whose process has died over them, and owes the answers as messages. Answers how many."""
     handled = 0
     while (row := await _claim({})) is not None:
-        text = await _handle(row)
-        if text and row.get("user_id"):
-            await _owe_answer(row, text)
+        await _handle(row, owes_answer=True)
         handled += 1
     return handled
 
@@ -91,27 +102,30 @@ async def _claim(query: dict[str, Any]) -> Row | None:
     return found
 
 
-async def _handle(row: Row) -> str:
-    """Does what the reply asks for, and writes down what was answered."""
+async def _handle(row: Row, *, owes_answer: bool = False) -> str:
+    """Does what the reply asks for, and writes down what was answered. "" if another process has taken it over."""
     reply = parse(row["body"])
     user = await User.find_one({"phone": row["phone"], "is_active": True})
-    if user is not None:
-        row["user_id"] = user.user_id
     done = await _act(user, reply, row)
+    if done.text and owes_answer and user is not None:
+        await _owe_answer(row, user, done)
     now = utc_now()
-    await _logs().update_one(
-        {"_id": row["_id"]},
+    result = await _logs().update_one(
+        {"_id": row["_id"], "claimed_until": row["claimed_until"]},
         {
             "$set": {
                 "handled_at": now,
                 "updated_at": now,
                 "answer": done.text,
+                **({"user_id": user.user_id} if user else {}),
                 **done.about(user),
                 **attention(done.trouble, now),
             },
             "$unset": {"claimed_until": ""},
         },
     )
+    if result.modified_count == 0:
+        return ""
     count_reply(reply.kind.value)
     return done.text
 
@@ -121,36 +135,52 @@ async def _act(user: User | None, reply: Reply, row: Row) -> Answered:
         # Neither a stranger nor a colleague confirms a patient's appointment. Opt-out words are Twilio's to answer.
         if user is not None and (reply.kind is ReplyKind.OPT_OUT or reply.opts_in):
             await _set_opted_out(user, reply.kind is ReplyKind.OPT_OUT)
-        is_silent = reply.kind in (ReplyKind.OPT_OUT, ReplyKind.HELP)
+        is_silent = reply.kind in (ReplyKind.OPT_OUT, ReplyKind.HELP) or await _is_chatter(row)
         return Answered("" if is_silent else answer(Answer.UNKNOWN_PHONE, "en"))
-    language = language_of(user.model_dump(), None)
+    if reply.opts_in:
+        await _set_opted_out(user, False)
+        await may_ask_again(user.user_id)
     match reply.kind:
         case ReplyKind.HELP:
             return Answered("")  # answered by Twilio
         case ReplyKind.OPT_IN:
-            await _set_opted_out(user, False)
-            return Answered(answer(Answer.OPTED_IN, language))
+            return await opted_in(user)
         case ReplyKind.OPT_OUT:
             return await _opt_out(user, reply, row)
-    if reply.opts_in:
-        await _set_opted_out(user, False)
-    return await act(user, reply, at=row["created_at"])
+        case ReplyKind.UNKNOWN if await _is_chatter(row):
+            return Answered("")
+    done = await act(user, reply, at=row["created_at"])
+    # Who has opted out is not written to, and no answer would be delivered.
+    return replace(done, text="") if user.sms_opted_out and not reply.opts_in else done
 
 
 async def _opt_out(user: User, reply: Reply, row: Row) -> Answered:
-    """No more messages. An answer could not be delivered either.
+    """No more messages. An answer could not be delivered either; who was being asked something is called.
 
     CANCEL is one of Twilio's words for it, but a patient who was asked about an appointment means that: it is
-    cancelled, and the staff call.
+    cancelled.
     """
     await _set_opted_out(user, True)
-    done = Answered("")
+    about = await waiting_for_answer(user, at=row["created_at"])
+    trouble = Trouble.OPTED_OUT if about else None
     if reply.word == "CANCEL":
         meant = await act(user, Reply(ReplyKind.CANCEL, reply.word), at=row["created_at"])
-        trouble = Trouble.CANCELLED_AND_OPTED_OUT if meant.is_done else Trouble.OPTED_OUT
-        done = Answered("", appointment=meant.appointment, trouble=trouble)
+        if meant.is_done or (meant.appointment and meant.appointment.status is Status.CANCELLED):
+            about, trouble = meant.appointment, Trouble.CANCELLED_AND_OPTED_OUT
+        elif about := about or meant.appointment or await _next_open(user):
+            trouble = Trouble.OPTED_OUT
     await never_cancel_silent(user.user_id)
-    return done
+    return Answered("", appointment=about, trouble=trouble)
+
+
+async def _next_open(user: User) -> Appointment | None:
+    return next(iter(await open_to_come(user)), None)
+
+
+async def _is_chatter(row: Row) -> bool:
+    within = {"phone": row["phone"], "created_at": {"$gt": row["created_at"] - timedelta(hours=1)}}
+    inbound = {**within, "direction": Direction.INBOUND}
+    return bool(await _logs().count_documents(inbound, limit=_CHATTER + 1) > _CHATTER)
 
 
 async def _set_opted_out(user: User, opted_out: bool) -> None:
@@ -159,22 +189,33 @@ async def _set_opted_out(user: User, opted_out: bool) -> None:
     )
 
 
-async def _owe_answer(row: Row, text: str) -> None:
+async def _owe_answer(row: Row, user: User, done: Answered) -> None:
+    """Queues the answer as a message of its own; once, for whoever does it may die before it is noted as done."""
     now = utc_now()
-    await _logs().insert_one(
-        {
-            "direction": Direction.OUTBOUND,
-            "kind": Kind.ANSWER,
-            "status": SmsStatus.QUEUED,
-            "user_id": row["user_id"],
-            "body": text,
-            "not_before": now,
-            "useless_after": now + timedelta(hours=1),
-            "attempts": 0,
-            "created_at": now,
-            "updated_at": now,
-        }
-    )
+    not_before = now
+    if done.appointment and now - row["created_at"] > _PROMPT:
+        not_before = quiet_hours().after(now, ZoneInfo(done.appointment.time_zone))
+    with suppress(DuplicateKeyError):
+        await _logs().insert_one(
+            {
+                "_id": _answer_id(row["_id"]),
+                "direction": Direction.OUTBOUND,
+                "kind": Kind.ANSWER,
+                "status": SmsStatus.QUEUED,
+                "user_id": user.user_id,
+                **done.about(user),
+                "body": done.text,
+                "not_before": not_before,
+                "useless_after": not_before + _ANSWER_OF_USE,
+                "attempts": 0,
+                "created_at": now,
+                "updated_at": now,
+            }
+        )
+
+
+def _answer_id(reply_id: ObjectId) -> ObjectId:
+    return ObjectId(sha256(reply_id.binary).digest()[:12])
 
 
 def _logs() -> Any:

@@ -29,6 +29,8 @@ _BEFORE: Mapping[SmsStatus, tuple[SmsStatus, ...]] = {
 }
 """What each outcome may follow on."""
 
+_NOT_ARRIVED = (SmsStatus.UNDELIVERED, SmsStatus.FAILED)
+
 _NO_LONGER_DUE = dict.fromkeys(("not_before", "claimed_until", "settle_at"), "")
 
 _LONGEST_WAIT = timedelta(minutes=5)
@@ -53,7 +55,7 @@ async def record(log: Row, posted: Posted) -> None:
 async def handed_over(log: Row, *, sid: str | None, status: SmsStatus) -> bool:
     """The carrier has it, or has delivered it. False if the carrier's id belongs to another message of ours."""
     now = utc_now()
-    if log.get("asks"):
+    if log.get("asks") and log["status"] not in _NOT_ARRIVED:
         await asking.asked(
             log["appointment_id"],
             moves=log["moves"],
@@ -75,6 +77,8 @@ async def not_delivered(
     log: Row, *, status: SmsStatus, error_code: int | None, sid: str | None = None
 ) -> None:
     """The carrier has refused it, or could not deliver it. The patient was not asked anything."""
+    if log["status"] == SmsStatus.DELIVERED:
+        return  # a status never moves backwards, nor does what follows from it
     trouble = Trouble.REFUSED if status is SmsStatus.FAILED else Trouble.UNDELIVERED
     if error_code == OPTED_OUT:
         trouble = Trouble.OPTED_OUT
@@ -140,8 +144,10 @@ async def _write(
     changed = {"status": status, "updated_at": utc_now(), **fields}
     if sent_at is not None:
         changed["sent_at"] = sent_at
-    if error_code is not None and not log.get("error_code"):
+    if error_code is not None:
         changed["error_code"] = error_code
+    elif status not in _NOT_ARRIVED:
+        unset["error_code"] = ""  # that of an earlier attempt
     result = await _logs().update_one(
         {"_id": log["_id"], "status": {"$in": list(_BEFORE[status])}}, {"$set": changed, "$unset": unset}
     )

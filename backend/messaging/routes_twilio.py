@@ -74,7 +74,7 @@ async def receive_sms(form: SignedForm) -> Response:
     phone = form.get("From", "").strip()
     if not phone or len(phone) > _LONGEST_PHONE:
         raise WebhookIncomplete
-    text = await take_reply(sid=_sid(form), phone=phone, body=form.get("Body", ""))
+    text = await take_reply(sid=_sid(form), phone=phone, body=_given(form, "Body"))
     twiml = MessagingResponse()
     if text:
         twiml.message(text)
@@ -94,7 +94,7 @@ async def receive_status(form: SignedForm, attempt: Attempt = "") -> None:
     await take_report(
         attempt_id=attempt,
         sid=_sid(form),
-        says=form.get("MessageStatus", ""),
+        says=_given(form, "MessageStatus"),
         error_code=int(code) if code.isascii() and code.isdigit() and len(code) <= _LONGEST_CODE else None,
     )
 
@@ -104,3 +104,10 @@ def _sid(form: Form) -> str:
     if not _SID.fullmatch(sid):
         raise WebhookIncomplete
     return sid
+
+
+def _given(form: Form, field: str) -> str:
+    """A field that may be blank but not missing."""
+    if field not in form:
+        raise WebhookIncomplete
+    return form[field]
