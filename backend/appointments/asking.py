@@ -19,19 +19,14 @@ async def asked(
 ) -> None:
     """Notes that the question was handed to the carrier. Repeating it changes nothing.
 
-    It is about the appointment after so many moves; it does nothing if the patient has answered or could not be
-    reached, whichever is heard of first.
+    It is about the appointment after so many moves; it does nothing if the patient has answered. Who could not be
+    reached, whichever is heard of first, gets no deadline, but may answer what has come all the same.
     """
     cancel_at = deadline(start, asked_at=at, auto_cancel_minutes=auto_cancel_minutes)
+    sets_deadline = {"$eq": [{"$type": "$not_reached"}, "missing"]} if cancel_at else False
     await _appointments().update_one(
-        {
-            "_id": appointment_id,
-            "moves": moves,
-            "status": Status.SCHEDULED,
-            "asked_at": None,
-            "not_reached": None,
-        },
-        {"$set": {"asked_at": at, **({"cancel_at": cancel_at} if cancel_at else {})}},
+        {"_id": appointment_id, "moves": moves, "status": Status.SCHEDULED, "asked_at": None},
+        [{"$set": {"asked_at": at, "cancel_at": {"$cond": [sets_deadline, cancel_at, "$cancel_at"]}}}],
     )
 
 

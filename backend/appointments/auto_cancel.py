@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from backend.appointments import steps
 from backend.appointments.actors import SYSTEM
 from backend.appointments.documents import Appointment, Status
+from backend.appointments.errors import AppointmentChanged
 from backend.core.clock import EPOCH, utc_now
 from backend.core.errors import Conflict
 from backend.core.signals import Signal
@@ -27,13 +28,14 @@ async def cancel_unconfirmed() -> int:
     """Cancels every appointment whose deadline has passed in silence. Answers how many.
 
     Any number of processes may run it at once: the step itself is granted to one. Where the clinic is closed or the
-    doctor away, silence means nothing either.
+    doctor away, silence means nothing either, nor where the clinic has come to cancel nobody.
     """
     cancelled = 0
     while batch := await _due(utc_now()):
         clinics = await read_clinics(appointment.clinic_id for appointment in batch)
         for appointment, is_off in zip(batch, await called_off(batch, clinics), strict=True):
-            cancelled += await _decide(appointment, is_off=is_off)
+            counts = not is_off and clinics[appointment.clinic_id].rules.auto_cancel_minutes > 0
+            cancelled += await _decide(appointment, silence_counts=counts)
     return cancelled
 
 
@@ -42,19 +44,21 @@ async def _due(now: datetime) -> list[Appointment]:
     return await found.sort("cancel_at").limit(_BATCH).to_list()
 
 
-async def _decide(appointment: Appointment, *, is_off: bool) -> int:
+async def _decide(appointment: Appointment, *, silence_counts: bool) -> int:
     assert appointment.cancel_at is not None  # noqa: S101 - it was found by that
     unattended = utc_now() - appointment.cancel_at > LATEST
-    if appointment.status is Status.SCHEDULED and not is_off and not unattended:
+    if appointment.status is Status.SCHEDULED and silence_counts and not unattended:
         try:
             await steps.cancel_silent(appointment, SYSTEM)
+        except AppointmentChanged:
+            return 0  # by an answer or by no more than a note: as it is now it is read again
         except Conflict as refusal:
             log.info("appointment %s is no longer due to be cancelled: %s", appointment.id, refusal.code)
         else:
             return 1
     if unattended and appointment.status is Status.SCHEDULED:
         await deadline_missed.send(appointment)
-    # Whoever changed it has set what follows; this only strikes the deadline that was read.
+    # This strikes the deadline that was read, and no other that a change has set since.
     await Appointment.get_pymongo_collection().update_one(
         {"_id": appointment.id, "cancel_at": appointment.cancel_at}, {"$unset": {"cancel_at": ""}}
     )
