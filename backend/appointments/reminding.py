@@ -18,7 +18,8 @@ from backend.directory.documents import Clinic
 from backend.scheduling.absence import called_off
 from backend.scheduling.changes import clinic_changed
 
-_BATCH = 500
+_BATCH = 200
+"""Not more: other requests come in between."""
 
 
 class _Due(BaseModel):

@@ -15,7 +15,8 @@ from backend.appointments.quiet import quiet_hours
 from backend.core.clock import EPOCH, utc_now
 from backend.messaging.documents import Direction, SmsLog, SmsStatus
 
-_BATCH = 500
+_BATCH = 200
+"""Not more: other requests come in between."""
 _DUPLICATE_KEY = 11000
 _OF_USE = timedelta(days=1)
 """How long news of what has already been are worth sending."""

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import phonenumbers
 from beanie import PydanticObjectId
-from phonenumbers.timezone import time_zones_for_number
+from phonenumbers.timezone import time_zones_for_geographical_number
 
 from backend.accounts.documents import Language, User
 from backend.appointments.documents import ACTIVE, Appointment, MessageKind, Recipient, Status
@@ -23,6 +24,9 @@ from backend.messaging.templates import Facts, render
 
 FICTIONAL = "+1555"
 """Numbers that nobody has, as the seed script makes them."""
+
+_ZONE_DIGITS = 10
+"""How much of a number, its plus included, tells the zone: the longest of the prefixes that are known."""
 
 CODES = frozenset({Kind.VERIFICATION_CODE, Kind.PASSWORD_CODE})
 """Asked for at this moment by their reader: quiet hours don't hold them back, and their text isn't kept."""
@@ -215,10 +219,16 @@ def facts_about(
 
 def _is_elsewhere(phone: str, time_zone: str, moment: datetime) -> bool:
     """Whether a phone is registered where clocks show another time than at the clinic."""
-    try:
-        zones = time_zones_for_number(phonenumbers.parse(phone))
-    except phonenumbers.NumberParseException:
-        return False
-    known = [zone for zone in zones if zone != phonenumbers.timezone.UNKNOWN_TIMEZONE]
     here = moment.astimezone(ZoneInfo(time_zone)).utcoffset()
-    return bool(known) and all(moment.astimezone(ZoneInfo(zone)).utcoffset() != here for zone in known)
+    zones = _zones_of(phone[:_ZONE_DIGITS])
+    return bool(zones) and all(moment.astimezone(ZoneInfo(zone)).utcoffset() != here for zone in zones)
+
+
+@lru_cache(maxsize=4096)
+def _zones_of(beginning: str) -> tuple[str, ...]:
+    """The zones of the numbers that begin like this, as far as they are known."""
+    try:
+        zones = time_zones_for_geographical_number(phonenumbers.parse(beginning))
+    except phonenumbers.NumberParseException:
+        return ()
+    return tuple(zone for zone in zones if zone != phonenumbers.timezone.UNKNOWN_TIMEZONE)

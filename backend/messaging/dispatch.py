@@ -27,11 +27,15 @@ from backend.messaging.gsm import segments
 
 log = logging.getLogger(__name__)
 
-_CROWD = 4
+_CROWD = 2
 """Candidates are read for several processes, and some of them drawn: so that not all try to claim the same."""
 
-_FEWEST = 10
-"""Posts that must have ended before the next are claimed: one by one would cost a read for each."""
+_AT_HAND = 3 * IN_FLIGHT
+"""Messages claimed at one time, those included whose outcome is being written down. Were this process to die, the
+outcome of all of them would be unknown."""
+
+_FEWEST = IN_FLIGHT // 2
+"""Messages that must be through before the next are claimed: one by one would cost a read for each."""
 
 _FAULTY = timedelta(minutes=5)
 """When a message that could not be made is looked at again."""
@@ -45,6 +49,7 @@ class Dispatcher:
     def __init__(self, carrier: Carrier) -> None:
         self._carrier = carrier
         self._posts: set[asyncio.Task[None]] = set()
+        self._lines = asyncio.Semaphore(IN_FLIGHT)
         self._is_ending = False
 
     def end(self) -> None:
@@ -63,7 +68,7 @@ class Dispatcher:
         posted = 0
         while not self._is_ending:
             await self._wait_for_room()
-            granted = await pacing.take(IN_FLIGHT - len(self._posts))
+            granted = await pacing.take(min(IN_FLIGHT, _AT_HAND - len(self._posts)))
             if granted == 0:
                 await asyncio.sleep(1 - utc_now().timestamp() % 1)
                 continue
@@ -83,17 +88,20 @@ class Dispatcher:
             await asyncio.wait(self._posts)
 
     async def _wait_for_room(self) -> None:
-        while len(self._posts) > IN_FLIGHT - _FEWEST:
+        while len(self._posts) > _AT_HAND - _FEWEST:
             await asyncio.wait(self._posts, return_when=asyncio.FIRST_COMPLETED)
 
     async def _post(self, row: Row) -> None:
         claimed = row.pop("claimed")
         try:
-            if asyncio.get_running_loop().time() - claimed > settings.SMS_TIMEOUT_SECONDS:
-                # This process was held up, and its lease may lapse while it posts. Nothing was sent yet.
-                await outcomes.put_back(row, at=utc_now())
-                return
-            posted = await self._carrier.post(to=row["phone"], body=row["body"], attempt_id=row["attempt_id"])
+            async with self._lines:
+                if asyncio.get_running_loop().time() - claimed > settings.SMS_TIMEOUT_SECONDS:
+                    # This process was held up, and its lease may lapse while it posts. Nothing was sent yet.
+                    await outcomes.put_back(row, at=utc_now())
+                    return
+                posted = await self._carrier.post(
+                    to=row["phone"], body=row["body"], attempt_id=row["attempt_id"]
+                )
             await outcomes.record(row, posted)
         except PyMongoError:
             # The lease lapses, and the message is settled like one whose process has died.

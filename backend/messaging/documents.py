@@ -154,8 +154,6 @@ class SmsLog(Document):
                     [("patient_id", ASCENDING)],
                     [("appointment_id", ASCENDING)],
                     [("kind", ASCENDING)],
-                    [("status", ASCENDING)],
-                    [("phone", ASCENDING)],
                 )
             ),
         ]

@@ -1,7 +1,7 @@
 """Dates and times in words: the clinic's wall clock, as the language and the clinic's country write it."""
 
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
@@ -13,6 +13,7 @@ from backend.accounts.documents import Language
 _ELSEWHERE = {"en": "en_001", "es": "es"}
 
 
+@lru_cache(maxsize=4096)
 def day_and_time(at: datetime, time_zone: str, language: Language, *, with_zone: bool = False) -> str:
     """As "Tue, Mar 10, 2:05 PM" or "mar 10 de marzo, 14:05". `at` is aware, `time_zone` an IANA name.
 
