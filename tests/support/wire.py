@@ -74,6 +74,10 @@ class Held:
         assert self._here.wait(timeout), "the command to be held didn't come"
         return self.command is not None
 
+    def comes_within(self, seconds: float) -> bool:
+        """Whether the command comes in that time."""
+        return self._here.wait(seconds) and self.command is not None
+
     def give_up(self) -> None:
         """Says that the command won't come any more."""
         self._here.set()

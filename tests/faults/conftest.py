@@ -1,0 +1,116 @@
+"""A fleet of server processes with the emulator as their carrier, and this process as one more of them."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from backend.core.settings import settings
+from backend.messaging.carrier import Twilio
+from backend.messaging.dispatch import Dispatcher
+from backend.messaging.outbox import Outbox, open_outbox
+from backend.messaging.settling import Settler
+from tests.emulator.client import Carrier
+from tests.emulator.fixtures import carrier, clean_carrier
+from tests.factories import Run
+from tests.faults.fleet import Fleet
+from tests.faults.reminders import Db, undecided
+from tests.faults.sizes import SIZE
+from tests.support.servers import ServerThread
+
+__all__ = ["carrier", "clean_carrier"]
+
+
+def _settings(carrier: Carrier) -> dict[str, Any]:
+    return {
+        "TWILIO_ACCOUNT_SID": carrier.account_sid,
+        "TWILIO_AUTH_TOKEN": carrier.auth_token,
+        "TWILIO_PHONE_NUMBER": carrier.sender,
+        "TWILIO_API_URL": carrier.base_url,
+        "SMS_TIMEOUT_SECONDS": SIZE.timeout,
+        "SMS_SETTLE_MINUTES": SIZE.settle / 60,
+    }
+
+
+@pytest.fixture(scope="module")
+def fleet(server: ServerThread, carrier: Carrier) -> Iterator[Fleet]:
+    """Three server processes, which a test starts."""
+    chosen = {**_settings(carrier), "SMS_PER_SECOND": SIZE.per_second, "SCHEDULER_ENABLED": "true"}
+    fleet = Fleet(3, {name: str(value) for name, value in chosen.items()})
+    yield fleet
+    fleet.close()
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What this process can do about messages: as a server process does, but when told to."""
+
+    run: Run[Any]
+    dispatcher: Dispatcher
+    settler: Settler
+
+    def dispatch(self) -> int:
+        """Sends what is due."""
+        return int(self.run(self.dispatcher.dispatch()))
+
+    def settle(self) -> int:
+        """Settles what is due."""
+        return int(self.run(self.settler.settle()))
+
+    def end_all(self, db: Db, seconds: float = 60) -> None:
+        """Sends and settles until every message has come to its end."""
+        deadline = time.monotonic() + seconds
+        while left := undecided(db):
+            assert time.monotonic() < deadline, f"{left} messages come to no end"
+            self.settle()
+            self.dispatch()
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def here(clean_carrier: Carrier, base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets this process up to send through the emulator."""
+    chosen = {**_settings(clean_carrier), "SMS_PER_SECOND": 0, "PUBLIC_BASE_URL": base_url}
+    for name, value in chosen.items():
+        monkeypatch.setattr(settings, name, value)
+
+
+@pytest.fixture
+def new_hand(run: Run[Any], here: None) -> Iterator[Callable[[], Hand]]:
+    """Makes what a process has that has just been started, with the settings of the moment."""
+    made: list[Twilio] = []
+
+    async def make() -> Hand:
+        made.append(Twilio())
+        return Hand(run, Dispatcher(made[-1]), Settler(made[-1]))
+
+    yield lambda: run(make())
+    for twilio in made:
+        run(twilio.close())
+
+
+@pytest.fixture
+def hand(new_hand: Callable[[], Hand]) -> Hand:
+    """This process, as one that sends."""
+    return new_hand()
+
+
+@pytest.fixture
+def new_outbox(run: Run[Any], here: None) -> Callable[[], contextlib.AbstractContextManager[Outbox]]:
+    """Opens an outbox on the server's loop, as a server process has it."""
+
+    @contextlib.contextmanager
+    def opened() -> Iterator[Outbox]:
+        async def call(work: Any) -> Any:
+            return await work
+
+        outbox = open_outbox()
+        try:
+            yield run(call(outbox.__aenter__()))
+        finally:
+            run(call(outbox.__aexit__(None, None, None)))
+
+    return opened

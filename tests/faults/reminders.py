@@ -1,0 +1,131 @@
+"""Appointments whose reminders are due at once, and what must have become of them."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo.database import Database
+
+from backend.accounts import service
+from backend.accounts.documents import Role, User
+from backend.appointments import booking
+from backend.core import clock
+from backend.core.clock import EPOCH, utc_now
+from backend.scheduling.rules import MOST_CAPACITY
+from backend.scheduling.slots import create_slot
+from tests import factories
+from tests.emulator.client import Carrier
+from tests.factories import Person, Run
+
+Db = Database[dict[str, Any]]
+
+_DAY = timedelta(days=1)
+_AUTO_CANCEL = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Somebody who is to be reminded."""
+
+    id: Any
+    phone: str
+
+
+def make_due(run: Run[Any], db: Db, count: int, *, first: int = 0) -> list[Patient]:
+    """Appointments of so many patients, booked yesterday, for which a reminder is due now.
+
+    They begin in two and a half hours, by day at their clinic. The patients' numbers begin with `first`.
+    """
+    now = utc_now()
+    start = now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0) + timedelta(minutes=150)
+    clinic = factories.make_clinic(run, time_zone=_zone_of_morning(now))
+    users: list[User] = []
+    for begin in range(first, first + count, MOST_CAPACITY):
+        doctor = factories.make_doctor(run, clinic, weekly_hours=[])
+        numbers = range(begin, min(first + count, begin + MOST_CAPACITY))
+        users += run(_book_all(doctor, clinic.clinic_id, start, numbers))
+    # What they owed for having been booked was sent then.
+    db["appointments"].update_many({"owed.owed_at": {"$gt": EPOCH}}, {"$set": {"owed": []}})
+    return [Patient(user.user_id, user.phone or "") for user in users]
+
+
+def _zone_of_morning(now: datetime) -> str:
+    """Where it is between ten and eleven."""
+    hours = 10 - now.hour
+    return f"Etc/GMT{-(hours if hours >= -12 else hours + 24):+d}"
+
+
+async def _book_all(doctor: Person, clinic_id: Any, start: datetime, numbers: range) -> list[User]:
+    slot = await create_slot(
+        doctor_id=doctor.object_id, clinic_id=clinic_id, start=start, minutes=30, capacity=MOST_CAPACITY
+    )
+    assert slot.id is not None
+    users = await asyncio.gather(*(_patient(number) for number in numbers))
+    with clock.shifted(-_DAY):
+        for user in users:
+            await booking.book(user, booking.BookingRequest(slot_id=slot.id))
+    return users
+
+
+async def _patient(number: int) -> User:
+    return await service.create_user(
+        name=f"Patient {number:05}",
+        role=Role.PATIENT,
+        email=f"reminded.{number}@example.com",
+        phone=f"+1212555{number:04}",
+        password_hash=factories.PASSWORD_HASH,
+    )
+
+
+def undecided(db: Db) -> int:
+    """How many reminders and messages have not come to their end with us."""
+    due = {"$gt": EPOCH, "$lte": utc_now()}
+    return int(
+        db["sms_logs"].count_documents({"status": {"$in": ["queued", "sending", "unknown"]}})
+        + db["appointments"].count_documents({"owed.owed_at": {"$gt": EPOCH}})
+        + db["appointments"].count_documents({"remind_at": due})
+    )
+
+
+def check_reminded_once(
+    db: Db, carrier: Carrier, patients: list[Patient], opted_out: list[Patient] | None = None
+) -> None:
+    """Raises `AssertionError` unless each of them got one reminder, and those who have opted out got none."""
+    got = Counter(message["to"] for message in carrier.messages())
+    sids = {message["to"]: message["sid"] for message in carrier.messages()}
+    away = {patient.phone for patient in opted_out or []}
+    wrong = {
+        patient.phone: got[patient.phone]
+        for patient in patients
+        if got[patient.phone] != (patient.phone not in away)
+    }
+    assert not wrong, f"reminders received: {wrong}"
+    assert sum(got.values()) == len(patients) - len(away)
+    logs = {row["patient_id"]: row for row in db["sms_logs"].find({}, hint=[("_id", 1)])}
+    assert db["sms_logs"].count_documents({}, hint=[("_id", 1)]) == len(patients)
+    rows = {row["patient_id"]: row for row in db["appointments"].find({"start": {"$gt": EPOCH}})}
+    for patient in patients:
+        log, row = logs[patient.id], rows[patient.id]
+        assert (log["kind"], row["owed"], row.get("remind_at")) == ("reminder", [], None)
+        if patient.phone in away:
+            _check_opted_out(db, patient, log, row)
+        else:
+            assert log["status"] in ("sent", "delivered"), log["status"]
+            assert log["twilio_sid"] == sids[patient.phone]
+            assert row["cancel_at"] == row["start"] - _AUTO_CANCEL
+            assert row["asked_at"] >= log["created_at"]
+            assert not log.keys() & {"not_before", "claimed_until", "settle_at", "attention"}
+    assert carrier.violations() == []
+
+
+def _check_opted_out(db: Db, patient: Patient, log: dict[str, Any], row: dict[str, Any]) -> None:
+    assert (log["status"], log["error_code"]) == ("failed", 21610)
+    assert log["attention"]["trouble"] == "opted_out"
+    assert log["attention"]["is_open"]
+    assert row["not_reached"]
+    assert "cancel_at" not in row
+    user = db["users"].find_one({"_id": patient.id})
+    assert user
+    assert user["sms_opted_out"]

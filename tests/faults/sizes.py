@@ -1,0 +1,28 @@
+"""How much the tests of faults do: a little in the suite, what was asked for with FAULTS=full (`make faults`)."""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many reminders and kills there are, and how long things take, in seconds."""
+
+    reminders: int
+    kills: int
+    timeout: float
+    settle: float
+    per_second: int
+    away: float
+
+
+IS_FULL = os.environ.get("FAULTS") == "full"
+
+SIZE = (
+    Size(reminders=500, kills=60, timeout=1.5, settle=3, per_second=6, away=20)
+    if IS_FULL
+    else Size(reminders=60, kills=5, timeout=0.8, settle=1.2, per_second=10, away=3)
+)
+
+LISTING_LAG = SIZE.settle / 3
+"""The carrier lists a message later than it takes it, but sooner than it is asked."""
