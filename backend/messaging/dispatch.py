@@ -68,7 +68,11 @@ class Dispatcher:
         posted = 0
         while not self._is_ending:
             await self._wait_for_room()
-            granted = await pacing.take(min(IN_FLIGHT, _AT_HAND - len(self._posts)))
+            # No more than there is to send: what is taken of a second's pace and not used delays the next message.
+            due = await _count_due(min(IN_FLIGHT, _AT_HAND - len(self._posts)))
+            if due == 0:
+                break
+            granted = await pacing.take(due)
             if granted == 0:
                 await asyncio.sleep(1 - utc_now().timestamp() % 1)
                 continue
@@ -106,6 +110,13 @@ class Dispatcher:
         except PyMongoError:
             # The lease lapses, and the message is settled like one whose process has died.
             log.exception("message %s: its outcome could not be recorded", row["_id"])
+
+
+async def _count_due(most: int) -> int:
+    """How many messages are due, as far as to so many."""
+    due = {"not_before": {"$gt": EPOCH, "$lte": utc_now()}}
+    found: int = await SmsLog.get_pymongo_collection().count_documents(due, limit=most)
+    return found
 
 
 async def _claim(most: int, *, is_real: bool) -> tuple[int, list[Row]]:
