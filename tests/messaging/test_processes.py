@@ -1,0 +1,152 @@
+"""Whole server processes at the emulator: how soon a message is on its way, and that of two processes one sends it.
+
+By the real clock, with the quiet hours switched off.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from backend.accounts.profiles import WEEK
+from backend.core import clock
+from backend.core.clock import utc_now
+from backend.directory.documents import OpeningHours
+from tests import factories
+from tests.appointments.support import done
+from tests.emulator.client import Carrier, running_carrier
+from tests.factories import Person, Run
+from tests.messaging.office import DAY, HOUR, MINUTE, Db, Office, Row, make_office, new_phone
+from tests.support.servers import Program, ServerThread, serving
+
+PACE = 30
+"""Messages a second that the processes keep to, together."""
+
+
+@pytest.fixture(scope="module")
+def phones() -> Iterator[Carrier]:
+    """The carrier's emulator; it holds everything against the contract."""
+    with running_carrier("--validate") as carrier:
+        yield carrier
+
+
+@pytest.fixture
+def carrier(phones: Carrier) -> Iterator[Carrier]:
+    """The emulator as newly started. It reports nothing: that is tested elsewhere."""
+    phones.reset()
+    phones.callbacks(on=False)
+    yield phones
+    assert not phones.violations()
+
+
+@pytest.fixture(scope="module")
+def programs(server: ServerThread, phones: Carrier) -> Iterator[tuple[Program, Program]]:
+    """Two processes that do timed work and send by the emulator."""
+    environment = {
+        "SCHEDULER_ENABLED": "true",
+        "TWILIO_ACCOUNT_SID": phones.account_sid,
+        "TWILIO_AUTH_TOKEN": phones.auth_token,
+        "TWILIO_PHONE_NUMBER": phones.sender,
+        "TWILIO_API_URL": phones.base_url,
+        "SMS_PER_SECOND": str(PACE),
+        "SMS_TIMEOUT_SECONDS": "3",
+        "SMS_QUIET_FROM": "00:00",
+        "SMS_QUIET_UNTIL": "00:00",
+    }
+    with serving(environment=environment) as first, serving(environment=environment) as second:
+        yield first, second
+
+
+@pytest.fixture
+def office(run: Run[Any], db: Db) -> Office:
+    """A clinic that is always open."""
+    always = [OpeningHours(weekday=day, opens="00:00", closes="24:00") for day in WEEK]
+    return make_office(run, db, time_zone="UTC", opening_hours=always)
+
+
+def until(is_so: Callable[[], Any], seconds: float = 20) -> float:
+    """Waits until something is so; how long that took."""
+    began = time.monotonic()
+    while not is_so():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def book(program: Program, patient: Person, slot_id: str) -> Row:
+    """A booking by one of the processes."""
+    client = factories.make_client(patient.token, f"{program.base_url}/api/v1")
+    return done(client.post("/appointments", json={"slot_id": slot_id}), 201)
+
+
+def tomorrow(office: Office, number: int) -> str:
+    """A slot of tomorrow."""
+    start = (utc_now() + DAY).replace(minute=0, second=0, microsecond=0)
+    return office.slot_id(start + number * 30 * MINUTE)
+
+
+def test_two_processes_send_each_reminder_once_and_keep_the_pace(
+    office: Office, carrier: Carrier, request: pytest.FixtureRequest
+) -> None:
+    """Both begin with the same reminders due. What is due at once waits its turn, a second's messages at a time."""
+    carrier.pacing(2 * PACE)  # a second's messages may follow close on those of the second before
+    people = [office.patient() for _ in range(40)]
+    start = (utc_now() + 2 * HOUR + 30 * MINUTE).replace(second=0, microsecond=0)
+    slot_id = office.slot_id(start.replace(minute=start.minute // 5 * 5), capacity=len(people))
+    with clock.shifted(-DAY):
+        appointments = [office.book_seat(patient, slot_id) for patient in people]
+    request.getfixturevalue("programs")
+    sent = 2 * len(people)
+    until(carrier.messages, seconds=80)  # where the processes ran already: at their next minute
+    until(lambda: office.db["sms_logs"].count_documents({"status": "sent"}) == sent)
+    times = [row["sent_at"] for row in office.db["sms_logs"].find({"status": "sent"})]
+    assert (max(times) - min(times)).total_seconds() > sent / PACE - 1.2
+    for patient, appointment in zip(people, appointments, strict=True):
+        texts = [message["body"] for message in carrier.messages(to=patient.user.phone)]
+        assert len([text for text in texts if text.startswith("Reminder")]) == 1
+        assert len([text for text in texts if text.startswith("Your appointment")]) == 1
+        assert office.log(appointment, "reminder")["attempts"] == 1
+        assert office.stored(appointment)["asked_at"]
+    assert "429" not in carrier.counts()["answers"]
+
+
+def test_a_message_owed_by_a_request_is_at_the_carrier_within_a_second(
+    office: Office, carrier: Carrier, programs: tuple[Program, Program]
+) -> None:
+    waits = []
+    for number in range(6):
+        patient = office.patient()
+        book(programs[number % 2], patient, tomorrow(office, number))
+        waits.append(until(lambda: carrier.messages(to=patient.user.phone)))  # noqa: B023 - called at once
+        time.sleep(0.1)
+    assert max(waits) < 1
+
+
+def test_a_post_that_hangs_holds_up_no_other_message(
+    office: Office, carrier: Carrier, programs: tuple[Program, Program]
+) -> None:
+    unlucky, *others = [office.patient() for _ in range(4)]
+    carrier.faults("hang_before_accept", numbers=[unlucky.user.phone or ""])
+    for number, patient in enumerate([unlucky, *others]):
+        # By the same process, which is waiting for the carrier's answer.
+        book(programs[0], patient, tomorrow(office, number))
+        if patient is unlucky:
+            until(lambda: carrier.counts()["in_flight"])
+        else:
+            assert until(lambda: carrier.messages(to=patient.user.phone)) < 1  # noqa: B023
+
+
+def test_fictional_numbers_never_reach_the_carrier(
+    office: Office, carrier: Carrier, programs: tuple[Program, Program]
+) -> None:
+    fictional, real = office.patient(phone="+15555550123"), office.patient(phone=new_phone())
+    skipped, sent = (
+        book(programs[0], patient, tomorrow(office, number))
+        for number, patient in enumerate([fictional, real])
+    )
+    until(lambda: carrier.messages(to=real.user.phone))
+    until(lambda: office.logs(skipped) and office.log(skipped, "booked")["status"] == "skipped")
+    assert office.log(skipped, "booked")["skipped_because"] == "fictional number"
+    assert not carrier.messages(to=fictional.user.phone)
+    assert office.log(sent, "booked")["twilio_sid"]
