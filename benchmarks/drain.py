@@ -77,7 +77,7 @@ class Probe:
 
 async def fill(count: int) -> None:
     """One clinic and so many patients whose reminder falls due in a moment."""
-    from backend.accounts.documents import Role, User  # noqa: PLC0415 - the settings come first
+    from backend.accounts.documents import Role, User
     from backend.accounts.profiles import WEEK, DoctorProfile, HoursBlock
     from backend.appointments.documents import Appointment
     from backend.core import database

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError
 
 Collection = AsyncCollection[dict[str, Any]]
 _Waiting = list[tuple[UpdateOne, "asyncio.Future[bool]"]]
@@ -43,7 +43,7 @@ async def _write_all(collection: Collection, queues: dict[str, _Waiting]) -> Non
             is_sure = result.modified_count == len(batch)
         except BulkWriteError:
             is_sure = False
-        except PyMongoError as error:
+        except Exception as error:  # whatever it is, those who wait must hear of it
             for _, done in batch:
                 done.set_exception(error)
             continue

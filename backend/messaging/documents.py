@@ -154,6 +154,8 @@ class SmsLog(Document):
                     [("patient_id", ASCENDING)],
                     [("appointment_id", ASCENDING)],
                     [("kind", ASCENDING)],
+                    [("status", ASCENDING)],
+                    [("phone", ASCENDING)],
                 )
             ),
         ]
