@@ -22,7 +22,7 @@ from tests.factories import Run
 
 IS_LONG = "FUZZ_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
-MOST_BOUNDS = 10_000 if IS_LONG else 40
+MOST_BOUNDS = 10_000 if IS_LONG else 20
 SECONDS = 120 + 5 * EXAMPLES
 
 bounded = settings(

@@ -49,11 +49,7 @@ PAIRS = [
     (changes.CAPACITY, changes.REMOVAL),
     (changes.END_OF_LEAVE, changes.LEAVE),
     (changes.SLOT_ACROSS, changes.CLOSURE),
-    (changes.PUT_BACK, changes.LEAVE),
-    (changes.FILLING, changes.RENAMING),
-    (changes.TRANSFER, changes.CLOSURE),
     (changes.TRANSFER, changes.CLINIC_SHUT),
-    (changes.CLOSURE, changes.TRANSFER),
 ]
 if os.environ.get("RACES") == "all":
     PAIRS = [(one, other) for one in EVERYTHING for other in EVERYTHING]
