@@ -167,7 +167,7 @@ async def _opt_out(user: User, reply: Reply, row: Row) -> Answered:
         meant = await act(user, Reply(ReplyKind.CANCEL, reply.word), at=row["created_at"])
         if meant.is_done or (meant.appointment and meant.appointment.status is Status.CANCELLED):
             about, trouble = meant.appointment, Trouble.CANCELLED_AND_OPTED_OUT
-        elif about := about or meant.appointment or await _next_open(user):
+        elif about := about or await _next_open(user):
             trouble = Trouble.OPTED_OUT
     await never_cancel_silent(user.user_id)
     return Answered("", appointment=about, trouble=trouble)

@@ -1,0 +1,150 @@
+"""Patients with appointments in every state in which a reply may meet them."""
+
+import asyncio
+import itertools
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from beanie import PydanticObjectId
+from pymongo.database import Database
+
+from backend.accounts.documents import Role, User
+from backend.appointments import booking, steps
+from backend.appointments.actors import Actor
+from backend.appointments.booking import BookingRequest
+from backend.appointments.documents import Appointment
+from backend.appointments.reminding import owe_reminders
+from backend.core import clock
+from backend.directory.documents import Clinic
+from backend.messaging import queries
+from backend.messaging.carrier import SimulatedPhone
+from backend.messaging.dispatch import Dispatcher
+from backend.messaging.replies import code_of
+from backend.scheduling.slots import create_slot
+from tests import factories
+from tests.factories import Person, Run
+
+Db = Database[dict[str, Any]]
+
+NOON = datetime(2030, 6, 3, 16, tzinfo=UTC)
+"""Monday, noon in New York. Patients are asked at noon about three o'clock."""
+
+THREE = NOON + timedelta(hours=3)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Desk:
+    """A clinic with a doctor, who has a phone, and a nurse. Patients are booked the day before."""
+
+    run: Run[Any]
+    db: Db
+    clinic: Clinic
+    doctor: Person
+    nurse: Person
+
+    @classmethod
+    def open(cls, run: Run[Any], db: Db, **over: Any) -> "Desk":
+        """A clinic in New York, with any field changed."""
+        with clock.stopped(NOON - DAY):
+            clinic = factories.make_clinic(run, **{"name": "Elm Clinic", "phone": "+12125550100", **over})
+            doctor = factories.make_doctor(run, clinic, name="Dr. Ada Vance", weekly_hours=[])
+            return cls(run, db, clinic, doctor, factories.make_nurse(run, clinic))
+
+    def patient(self, **over: Any) -> User:
+        """Somebody in New York, with any field changed; `language` and `sms_opted_out` too."""
+        fields = {name: over.pop(name) for name in ("language", "sms_opted_out") if name in over}
+        given = {"phone": f"+1917555{next(_numbers):04}", **over}
+        with clock.stopped(NOON - DAY):
+            person = factories.make_user(self.run, Role.PATIENT, **given)
+        if fields:
+            self.change(person.user, **fields)
+        return self.user(person.user)
+
+    def change(self, user: User, **fields: Any) -> None:
+        """Writes fields of a user."""
+        self.db["users"].update_one({"_id": user.id}, {"$set": fields})
+
+    def user(self, user: User) -> User:
+        """As stored now."""
+        return self._do(User.get(user.id))
+
+    def book(self, user: User, start: datetime = THREE) -> Appointment:
+        """Books as the patient, the day before noon."""
+        return self.book_all([user], start)[0]
+
+    def book_all(self, users: Sequence[User], start: datetime = THREE) -> list[Appointment]:
+        """Books all of them into one slot."""
+        with clock.stopped(NOON - DAY):
+            slot_id = self.slot(start, capacity=len(users))
+            return self._do(_book_all(users, slot_id))
+
+    def slot(self, start: datetime, capacity: int = 1) -> PydanticObjectId:
+        """A free slot of half an hour; its id."""
+        made = create_slot(
+            doctor_id=self.doctor.object_id,
+            clinic_id=self.clinic.clinic_id,
+            start=start,
+            minutes=30,
+            capacity=capacity,
+        )
+        slot_id: PydanticObjectId = self._do(made).id
+        return slot_id
+
+    def ask(self, at: datetime = NOON) -> None:
+        """Sends all reminders that are due."""
+        with clock.stopped(at):
+            self._do(owe_reminders())
+            self.send()
+
+    def send(self) -> None:
+        """Sends what is owed or queued, now."""
+        self._do(Dispatcher(SimulatedPhone()).dispatch())
+
+    def staff(self, step: str, appointment: Appointment, at: datetime = NOON + MINUTE, **more: Any) -> None:
+        """The nurse or, for what only the doctor does, the doctor takes a step."""
+        actor = Actor.of((self.doctor if step == "complete" else self.nurse).user)
+        with clock.stopped(at):
+            self._do(getattr(steps, step)(self.again(appointment), actor, **more))
+
+    def move(self, appointment: Appointment, to: datetime, at: datetime = NOON + MINUTE) -> None:
+        """The nurse moves it."""
+        with clock.stopped(at):
+            self._do(booking.move(self.again(appointment), self.nurse.user, to=self.slot(to)))
+
+    def again(self, appointment: Appointment) -> Appointment:
+        """As stored now."""
+        return self._do(Appointment.get(appointment.id))
+
+    def reminder(self, appointment: Appointment) -> dict[str, Any]:
+        """The last reminder of it, as stored."""
+        newest = [("created_at", -1), ("_id", -1)]
+        found = self.db["sms_logs"].find_one(
+            {"appointment_id": appointment.id, "kind": "reminder"}, sort=newest
+        )
+        assert found is not None
+        return found
+
+    def list_(self, viewer: Person | None = None) -> list[tuple[str, str | None]]:
+        """The staff's list, as the nurse of the clinic sees it: the trouble and the appointment's id."""
+        found, _ = self._do(queries.list_attention((viewer or self.nurse).user, limit=50, cursor=None))
+        return [(log.attention.trouble.value, log.appointment_id) for log in found]
+
+    def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.run(work)
+
+
+async def _book_all(users: Sequence[User], slot_id: PydanticObjectId) -> list[Appointment]:
+    booked = [booking.book(user, BookingRequest(slot_id=slot_id)) for user in users]
+    return [each.appointment for each in await asyncio.gather(*booked)]
+
+
+def code(appointment: Appointment) -> str:
+    """What names it in a reply."""
+    return code_of(appointment.appointment_id)
