@@ -19,6 +19,7 @@ from backend.messaging.questions import (
     as_answered,
     is_open,
     is_over,
+    of_late,
     open_to_come,
     questions_of,
     read_again,
@@ -66,14 +67,14 @@ async def act(user: User, reply: Reply, *, at: datetime) -> Answered:
         return await _not_understood(user, [each for each in asked_about if is_open(each)], open_ones)
     if reply.code:
         return await _act_on_code(user, reply, questions, open_ones)
-    return await _act_on_question(user, reply, questions, open_ones)
+    return await _act_on_question(user, reply, questions, open_ones, at=at)
 
 
 async def _act_on_code(
     user: User, reply: Reply, questions: Sequence[Question], open_ones: Sequence[Appointment]
 ) -> Answered:
-    known = {a.appointment_id: a for a in (*(each.appointment for each in questions), *open_ones)}
-    named = [a for a in known.values() if code_of(a.appointment_id) == reply.code]
+    alike = [each for each in await of_late(user) if code_of(each.appointment_id) == reply.code]
+    named = [each for each in alike if is_open(each)] or alike
     if not named:
         return await _without_appointment(user, Answer.NO_SUCH_CODE, open_ones)
     if len(named) > 1:  # two codes alike: rare, and nothing to guess about
@@ -82,14 +83,19 @@ async def _act_on_code(
 
 
 async def _act_on_question(
-    user: User, reply: Reply, questions: Sequence[Question], open_ones: Sequence[Appointment]
+    user: User,
+    reply: Reply,
+    questions: Sequence[Question],
+    open_ones: Sequence[Appointment],
+    *,
+    at: datetime,
 ) -> Answered:
     asked_about = [question.appointment for question in questions]
     meant = [each for each in asked_about if is_open(each)]
     if len(meant) > 1:
         return await _which(user, meant)
     # What is over is not what the reply is about if something lies ahead.
-    meant = meant or [each for each in asked_about if not is_over(each, has_others=bool(open_ones))]
+    meant = meant or [each for each in asked_about if not is_over(each, at=at, has_others=bool(open_ones))]
     if meant:
         return await _do(user, reply, await as_answered(meant[0], questions), has_others=len(open_ones) > 1)
     if open_ones:

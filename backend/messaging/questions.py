@@ -38,6 +38,12 @@ async def open_to_come(user: User) -> list[Appointment]:
     return await Appointment.find(coming).sort("start", "_id").to_list()
 
 
+async def of_late(user: User) -> list[Appointment]:
+    """All that the patient may write about by code: also what was cancelled, or began of late."""
+    since = {"patient_id": user.user_id, "start": {"$gt": utc_now() - _LATELY}}
+    return await Appointment.find(since).sort("start", "_id").to_list()
+
+
 async def questions_of(user: User, at: datetime) -> list[Question]:
     """What the patient had been asked when the reply came, the last question first.
 
@@ -92,6 +98,9 @@ async def waiting_for_answer(user: User, *, at: datetime) -> Appointment | None:
     return next((a for a in asked_about if is_open(a) and a.status is Status.SCHEDULED), None)
 
 
-def is_over(appointment: Appointment, *, has_others: bool) -> bool:
-    """Whether nobody writes about it any more. One that ended without a visit: if there are others to write about."""
-    return appointment.status is Status.COMPLETED or (has_others and appointment.end <= utc_now())
+def is_over(appointment: Appointment, *, at: datetime, has_others: bool) -> bool:
+    """Whether nobody writes about it any more, `at` a moment (UTC).
+
+    One that ended without a visit: if there are others to write about.
+    """
+    return appointment.status is Status.COMPLETED or (has_others and appointment.end <= at)

@@ -1,14 +1,12 @@
 """Patients with appointments in every state in which a reply may meet them."""
 
 import asyncio
-import itertools
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from beanie import PydanticObjectId
-from pymongo.database import Database
 
 from backend.accounts.documents import Role, User
 from backend.appointments import booking, steps
@@ -19,24 +17,16 @@ from backend.appointments.reminding import owe_reminders
 from backend.core import clock
 from backend.directory.documents import Clinic
 from backend.messaging import queries
-from backend.messaging.carrier import SimulatedPhone
 from backend.messaging.dispatch import Dispatcher
 from backend.messaging.replies import code_of
 from backend.scheduling.slots import create_slot
 from tests import factories
 from tests.factories import Person, Run
+from tests.messaging.conftest import NOON
+from tests.messaging.office import DAY, HOUR, MINUTE, Db, Network, new_phone
 
-Db = Database[dict[str, Any]]
-
-NOON = datetime(2030, 6, 3, 16, tzinfo=UTC)
-"""Monday, noon in New York. Patients are asked at noon about three o'clock."""
-
-THREE = NOON + timedelta(hours=3)
-MINUTE = timedelta(minutes=1)
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
-
-_numbers = itertools.count(1)
+THREE = NOON + 3 * HOUR
+"""Three in New York, on Monday. Patients are asked about it at noon."""
 
 
 @dataclass
@@ -48,6 +38,7 @@ class Desk:
     clinic: Clinic
     doctor: Person
     nurse: Person
+    network: Network = field(default_factory=Network)
 
     @classmethod
     def open(cls, run: Run[Any], db: Db, **over: Any) -> "Desk":
@@ -60,7 +51,7 @@ class Desk:
     def patient(self, **over: Any) -> User:
         """Somebody in New York, with any field changed; `language` and `sms_opted_out` too."""
         fields = {name: over.pop(name) for name in ("language", "sms_opted_out") if name in over}
-        given = {"phone": f"+1917555{next(_numbers):04}", **over}
+        given = {"phone": new_phone(), **over}
         with clock.stopped(NOON - DAY):
             person = factories.make_user(self.run, Role.PATIENT, **given)
         if fields:
@@ -105,7 +96,7 @@ class Desk:
 
     def send(self) -> None:
         """Sends what is owed or queued, now."""
-        self._do(Dispatcher(SimulatedPhone()).dispatch())
+        self._do(Dispatcher(self.network).dispatch())
 
     def staff(self, step: str, appointment: Appointment, at: datetime = NOON + MINUTE, **more: Any) -> None:
         """The nurse or, for what only the doctor does, the doctor takes a step."""

@@ -6,7 +6,9 @@ from datetime import datetime
 
 from backend.accounts.documents import User
 from backend.appointments.documents import Appointment
-from tests.messaging.asked import DAY, HOUR, MINUTE, NOON, THREE, Desk
+from tests.messaging.asked import THREE, Desk
+from tests.messaging.conftest import NOON
+from tests.messaging.office import DAY, HOUR, MINUTE
 
 SOON = NOON + 5 * MINUTE
 
@@ -154,6 +156,13 @@ def checked_in(desk: Desk) -> Scene:
 def cancelled_by_staff(desk: Desk) -> Scene:
     """Asked, then cancelled by the clinic."""
     scene = asked(desk)
+    desk.staff("cancel", scene.appointments[0])
+    return scene
+
+
+def cancelled_unasked(desk: Desk) -> Scene:
+    """Cancelled before any question."""
+    scene = not_asked(desk)
     desk.staff("cancel", scene.appointments[0])
     return scene
 

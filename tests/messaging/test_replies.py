@@ -9,7 +9,9 @@ from backend.core import clock
 from tests import factories
 from tests.factories import Run
 from tests.messaging import scenes
-from tests.messaging.asked import MINUTE, NOON, Db, Desk, code
+from tests.messaging.asked import THREE, Desk, code
+from tests.messaging.conftest import NOON
+from tests.messaging.office import DAY, MINUTE, Db
 from tests.messaging.scenes import Make, Scene
 from tests.messaging.signed import reply
 
@@ -27,6 +29,7 @@ NOT_UNDERSTOOD = f"Sorry, we did not understand. Reply 1 to confirm, 2 to cancel
 NO_SE_ENTENDIO = f"Perdone, no se entendio. Responda 1 para confirmar, 2 para cancelar. {LLAME}"
 BY_ITS_CODE = f"Sorry, we did not understand. Reply 1 {{a}} to confirm, 2 {{a}} to cancel. {CALL}"
 ALREADY_CANCELLED = f"Already cancelled: {AT_3}, Elm Clinic. To book again, call +12125550100."
+ALREADY_CANCELLED_TOMORROW = f"Already cancelled: {TOMORROW}, Elm Clinic. To book again, call +12125550100."
 ALREADY_CONFIRMED = f"Already confirmed: {AT_3}, Elm Clinic. Reply 2 to cancel."
 CHECKED_IN = f"You are checked in: {AT_3}, Elm Clinic. Please ask at the front desk."
 TOO_LATE = f"Too late, it has begun: {AT_3}. {CALL}"
@@ -186,6 +189,7 @@ TOO_LATE_OR_CHANGED = [
     Case(scenes.begun, "2", TOO_LATE),
     Case(scenes.begun, "2 {a}", TOO_LATE),
     Case(scenes.begun, "CANCEL", SILENCE, opts_out=True),
+    Case(scenes.cancelled_unasked, "2 {a}", ALREADY_CANCELLED_TOMORROW, "cancelled"),
     Case(scenes.begins_now, "1", TOO_LATE),
     Case(scenes.begins_now, "2", TOO_LATE),
     Case(scenes.nobody_came, "1", TOO_LATE, "no_show"),
@@ -306,7 +310,7 @@ def test_who_writes_of_something_else_has_not_answered_a_question_in_doubt(
     desk = Desk.open(run, db)
     scene = scenes.in_doubt(desk)
     assert scene.user
-    other = desk.book(scene.user, scenes.THREE + 2 * scenes.DAY)
+    other = desk.book(scene.user, THREE + 2 * DAY)
     with clock.stopped(scene.at):
         reply(base_url, scene.phone, body.format(b=code(other)))
     (asked,) = scene.appointments
@@ -319,13 +323,13 @@ def test_who_wants_messages_again_is_asked_again_and_can_answer(run: Run[Any], d
     desk = Desk.open(run, db)
     db["clinics"].update_one({"_id": desk.clinic.id}, {"$set": {"policy.reminder_minutes": [1440]}})
     user = desk.patient()
-    booked = desk.book(user, scenes.THREE + scenes.DAY)
+    booked = desk.book(user, THREE + DAY)
     with clock.stopped(NOON):
         assert reply(base_url, user.phone or "", "STOP") == []
         assert reply(base_url, user.phone or "", "START") == [OPTED_IN]
-    desk.ask(scenes.THREE)
+    desk.ask(THREE)
     assert desk.again(booked).cancel_at is not None
-    with clock.stopped(scenes.THREE + MINUTE):
+    with clock.stopped(THREE + MINUTE):
         assert reply(base_url, user.phone or "", "1") == [f"Thank you, confirmed: {TOMORROW}, Elm Clinic."]
 
 

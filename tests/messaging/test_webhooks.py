@@ -16,7 +16,8 @@ from tests import factories
 from tests.contract.hostile import nothing_changes, send_raw
 from tests.factories import Run
 from tests.messaging import scenes
-from tests.messaging.asked import Db, Desk, code
+from tests.messaging.asked import Desk, code
+from tests.messaging.office import Db
 from tests.messaging.scenes import Scene
 from tests.messaging.signed import (
     FORM,
