@@ -157,10 +157,10 @@ def _obstacle(log: Row, kind: Kind, around: Surroundings, *, now: datetime, is_r
     """Why a message is not to be sent at all, if so."""
     user = around.users.get(log["user_id"])
     because, trouble = None, None
-    if log["useless_after"] <= now:
+    if superseded := _superseded(log, kind, around):
+        because = superseded  # first of all: what is no longer true is nothing to call about
+    elif log["useless_after"] <= now:
         because, trouble = "too late", Trouble.TOO_LATE
-    elif superseded := _superseded(log, kind, around):
-        because = superseded
     elif user is None or not user.get("phone"):
         because, trouble = "no phone", Trouble.NO_PHONE
     elif user.get("sms_opted_out"):
