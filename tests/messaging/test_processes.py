@@ -150,3 +150,17 @@ def test_fictional_numbers_never_reach_the_carrier(
     assert office.log(skipped, "booked")["skipped_because"] == "fictional number"
     assert not carrier.messages(to=fictional.user.phone)
     assert office.log(sent, "booked")["twilio_sid"]
+
+
+def test_a_codes_text_is_not_kept_once_the_carrier_has_it(
+    office: Office, carrier: Carrier, programs: tuple[Program, Program]
+) -> None:
+    patient, refused = office.patient(), office.patient()
+    carrier.faults("reject", numbers=[refused.user.phone or ""])
+    for person in (patient, refused):
+        client = factories.make_client(person.token, f"{programs[0].base_url}/api/v1")
+        assert client.post("/users/me/phone/verification").status_code == 202
+    until(lambda: office.db["sms_logs"].count_documents({"status": {"$in": ["sent", "failed"]}}) == 2)
+    (message,) = carrier.messages(to=patient.user.phone)
+    assert message["body"].endswith("Tell it to nobody.")
+    assert not any("body" in log for log in office.db["sms_logs"].find({}, hint="_id_"))

@@ -1,0 +1,372 @@
+"""What is sent, skipped or kept for later, and why; what the texts tell, and to whom."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from backend.accounts.codes import IssuedCode, code_issued
+from backend.accounts.documents import Purpose
+from backend.core import clock
+from backend.directory.documents import Policy
+from backend.messaging.carrier import Outcome, Posted, SimulatedPhone
+from backend.messaging.dispatch import Dispatcher
+from backend.messaging.replies import code_of
+from tests import factories
+from tests.factories import Person, Run
+from tests.messaging.conftest import NOON
+from tests.messaging.office import DAY, HOUR, MINUTE, TWO, Db, Network, Office, Row, make_office, new_phone
+
+ASKED = TWO - 3 * HOUR
+NINE_IN_THE_EVENING = NOON + 9 * HOUR
+EIGHT_IN_THE_MORNING = NOON + 20 * HOUR
+SECRET = "Lump in the left breast"
+
+
+def phone_of(person: Person) -> str:
+    assert person.user.phone
+    return person.user.phone
+
+
+def outcome(log: Row) -> tuple[str, str | None, str | None]:
+    """What became of a message: its status, why it was skipped, and why a person should call."""
+    return log["status"], log.get("skipped_because"), log.get("attention", {}).get("trouble")
+
+
+def test_each_step_tells_those_who_did_not_take_it(office: Office, nurse: Person) -> None:
+    """Texts by kind; the doctor hears of what patients do, the patient of what others do."""
+    patient = office.patient(name="Maria Lopez")
+    appointment = office.book(patient, reason=SECRET)
+    office.minute(ASKED)
+    office.do(patient, appointment, "confirm", ASKED + MINUTE)
+    office.send(ASKED + MINUTE)
+    to = office.slot_id(TWO + DAY)
+    office.do(patient, appointment, "move", ASKED + 2 * MINUTE, slot_id=to)
+    office.send(ASKED + 2 * MINUTE)
+    office.do(office.doctor, appointment, "cancel", ASKED + 3 * MINUTE)
+    office.send(ASKED + 3 * MINUTE)
+    other = office.book(patient, TWO + HOUR, at=ASKED + 4 * MINUTE)
+    office.do(patient, other, "cancel", ASKED + 5 * MINUTE)
+    office.send(ASKED + 5 * MINUTE)
+    missed = office.book(patient, TWO + 2 * DAY)
+    office.minute(TWO + 2 * DAY + 15 * MINUTE)
+
+    clinic = office.clinic.name
+    assert office.network.texts(phone_of(patient)) == [
+        f"Your appointment: Tue, Jun 4, 2:00 PM, Ada Hernandez, {clinic}.",
+        f"Reminder: Tue, Jun 4, 2:00 PM, Ada Hernandez, {clinic}. Reply 1 to confirm, 2 to cancel.",
+        f"Your appointment has moved to Wed, Jun 5, 2:00 PM, Ada Hernandez, {clinic}.",
+        f"Your appointment is cancelled: Wed, Jun 5, 2:00 PM, Ada Hernandez, {clinic}.",
+        f"We missed you: Thu, Jun 6, 2:00 PM, Ada Hernandez, {clinic}.",
+    ]
+    assert office.network.texts(phone_of(office.doctor)) == [
+        f"Confirmed: Maria L., Tue, Jun 4, 2:00 PM, {clinic}.",
+        f"Cancelled by the patient: Maria L., Tue, Jun 4, 3:00 PM, {clinic}.",
+        f"Did not come: Maria L., Thu, Jun 6, 2:00 PM, {clinic}.",
+    ]
+    assert office.log(missed, "no_show")["segments"] == 1
+
+
+def test_nothing_in_any_text_tells_why_the_patient_comes(office: Office) -> None:
+    """Phones lie about. Nor does the log say it."""
+    patient = office.patient()
+    appointment = office.book(patient, reason=SECRET)
+    with clock.stopped(NOON):
+        noted = factories.log_in(office.run, office.doctor.user).client
+        noted.patch(f"/appointments/{appointment['id']}", json={"notes": "Suspected carcinoma"})
+    for moment in (ASKED, TWO - 15 * MINUTE, TWO):
+        office.minute(moment)
+    assert len(office.network.taken) == 4
+    everything = repr([office.network.taken, office.logs(appointment)])
+    for word in ("Lump", "breast", "carcinoma", "Cardiology"):
+        assert word not in everything
+
+
+def test_what_a_later_step_has_overtaken_is_not_sent(office: Office) -> None:
+    patient = office.patient()
+    moved, cancelled, confirmed, kept = (
+        office.book(patient, TWO + number * 30 * MINUTE) for number in range(4)
+    )
+    office.owe(TWO - 90 * MINUTE)  # their last reminders: nothing was sent so far
+    to = office.slot_id(TWO + DAY)
+    at = TWO - 80 * MINUTE
+    office.do(patient, moved, "move", at, slot_id=to)
+    office.do(patient, cancelled, "cancel", at)
+    office.do(patient, confirmed, "confirm", at)
+    office.send(at)
+    changed = ("skipped", "the appointment's status has changed", None)
+    gone = ("skipped", "the appointment was moved", None)
+    assert [outcome(office.log(moved, kind)) for kind in ("booked", "reminder")] == [gone, gone]
+    assert [outcome(office.log(cancelled, kind)) for kind in ("booked", "reminder")] == [changed, changed]
+    assert outcome(office.log(confirmed, "reminder")) == changed
+    assert outcome(office.log(confirmed, "booked")) == ("sent", None, None)
+    assert outcome(office.log(kept, "reminder")) == ("sent", None, None)
+    assert outcome(office.log(moved, "moved")) == ("sent", None, None)
+    assert len(office.network.texts(phone_of(patient))) == 4
+
+
+@pytest.mark.parametrize("late", [0 * MINUTE, HOUR, 3 * DAY])
+def test_what_speaks_of_the_future_is_not_sent_after_the_start(office: Office, late: timedelta) -> None:
+    appointment = office.book(office.patient())
+    office.owe(ASKED)
+    office.send(TWO + late)
+    assert outcome(office.log(appointment, "reminder")) == ("skipped", "too late", "too_late")
+    assert outcome(office.log(appointment, "booked")) == ("skipped", "too late", None)
+    assert office.network.taken == []
+
+
+@pytest.mark.parametrize("step", ["move", "cancel", "check-in"])
+def test_nobody_is_called_for_what_is_late_and_no_longer_true(office: Office, step: str) -> None:
+    patient = office.patient()
+    appointment = office.book(patient)
+    office.owe(ASKED)
+    at = TWO - 30 * MINUTE
+    who, body = (office.doctor, {}) if step == "check-in" else (patient, {})
+    if step == "move":
+        body = {"slot_id": office.slot_id(TWO + DAY)}
+    office.do(who, appointment, step, at, **body)
+    office.send(TWO + MINUTE)
+    assert outcome(office.log(appointment, "reminder"))[::2] == ("skipped", None)
+
+
+def test_news_of_a_missed_visit_is_of_use_for_a_day(office: Office) -> None:
+    soon, late = (office.book(office.patient(), TWO + number * 30 * MINUTE) for number in range(2))
+    office.send(NOON)
+    office.do(office.doctor, soon, "no-show", TWO + MINUTE)
+    office.do(office.doctor, late, "no-show", TWO + 31 * MINUTE)
+    office.send(TWO + DAY)
+    assert outcome(office.log(soon, "no_show")) == ("sent", None, None)
+    office.network.taken.clear()
+    other = office.book(office.patient(), TWO + 2 * DAY, at=TWO + DAY)
+    office.do(office.doctor, other, "no-show", TWO + 2 * DAY)
+    office.send(TWO + 3 * DAY + MINUTE)
+    assert outcome(office.log(other, "no_show")) == ("skipped", "too late", None)
+
+
+def test_patients_are_left_in_peace_until_eight_at_the_clinic(office: Office) -> None:
+    patient = office.patient()
+    late = office.book(patient, at=NINE_IN_THE_EVENING - MINUTE)
+    assert office.send(NINE_IN_THE_EVENING - timedelta(seconds=1)) == 1
+    night = office.book(patient, TWO + HOUR, at=NINE_IN_THE_EVENING)
+    assert office.send(NINE_IN_THE_EVENING) == 0
+    assert office.send(EIGHT_IN_THE_MORNING - timedelta(milliseconds=1)) == 0
+    assert office.log(night, "booked")["status"] == "queued"
+    assert office.send(EIGHT_IN_THE_MORNING) == 1
+    assert outcome(office.log(late, "booked")) == outcome(office.log(night, "booked")) == ("sent", None, None)
+
+
+def test_the_quiet_is_that_of_the_clinic(noon: datetime, run: Run[Any], db: Db) -> None:
+    """Noon in New York is 21:30 in Kolkata: the message waits until 8:00 there, 2:30 in the night UTC."""
+    office = make_office(run, db, time_zone="Asia/Kolkata")
+    appointment = office.book(office.patient(), TWO - 8 * HOUR)
+    assert office.send(NOON) == 0
+    assert office.log(appointment, "booked")["not_before"].isoformat() == "2030-06-04T02:30:00+00:00"
+    assert office.send(NOON + 10 * HOUR + 30 * MINUTE) == 1
+
+
+def test_what_was_queued_by_day_and_is_sent_late_waits_too(office: Office) -> None:
+    """The carrier takes nothing until the evening."""
+    patient = office.patient()
+    appointment = office.book(patient)
+    office.network.instead[phone_of(patient)] = Posted(Outcome.LATER)
+    assert office.send(NINE_IN_THE_EVENING - timedelta(seconds=1)) == 1
+    del office.network.instead[phone_of(patient)]
+    assert office.send(NINE_IN_THE_EVENING + MINUTE) == 0
+    assert office.log(appointment, "booked")["not_before"] == EIGHT_IN_THE_MORNING
+    assert office.send(EIGHT_IN_THE_MORNING) == 1
+
+
+def test_what_can_only_be_said_in_the_quiet_is_left_to_the_staff(office: Office) -> None:
+    """A visit at eight in the morning, cancelled by the doctor in the night."""
+    patient = office.patient()
+    appointment = office.book(patient, EIGHT_IN_THE_MORNING)
+    office.do(office.doctor, appointment, "cancel", NINE_IN_THE_EVENING + HOUR)
+    office.send(NINE_IN_THE_EVENING + HOUR)
+    office.send(EIGHT_IN_THE_MORNING)
+    assert office.log(appointment, "cancelled")["attention"]["trouble"] == "too_late"
+    assert office.network.texts(phone_of(patient)) == []
+
+
+def test_doctors_hear_at_any_hour(office: Office) -> None:
+    patient = office.patient()
+    appointment = office.book(patient)
+    office.do(patient, appointment, "cancel", NINE_IN_THE_EVENING + 3 * HOUR)
+    assert office.send(NINE_IN_THE_EVENING + 3 * HOUR) == 1
+    assert len(office.network.texts(phone_of(office.doctor))) == 1
+
+
+UNREACHABLE = [
+    ({"phone": None}, "no phone", "no_phone"),
+    ({"phone": "+15555550199"}, "fictional number", None),
+    ({}, "opted out", "opted_out"),
+]
+
+
+@pytest.mark.parametrize(("about", "why", "trouble"), UNREACHABLE)
+def test_who_cant_be_reached_is_skipped_and_called_for_what_matters(
+    office: Office, about: dict[str, Any], why: str, trouble: str | None
+) -> None:
+    patient, other = office.patient(**about), office.patient()
+    if why == "opted out":
+        office.reply(patient, "STOP", NOON)
+    appointment, others = office.book(patient), office.book(other, TWO + 30 * MINUTE)
+    office.minute(ASKED + 30 * MINUTE)
+    assert outcome(office.log(appointment, "booked")) == ("skipped", why, None)
+    assert outcome(office.log(appointment, "reminder")) == ("skipped", why, trouble)
+    assert "asked_at" not in office.stored(appointment)
+    # One without a phone holds up nobody behind.
+    assert outcome(office.log(others, "reminder")) == ("sent", None, None)
+    assert {number for number, _ in office.network.taken} == {phone_of(other)}
+
+
+def test_fictional_numbers_are_good_enough_for_the_simulated_phone(office: Office) -> None:
+    office.network.is_real = False
+    appointment = office.book(office.patient(phone="+15555550198"))
+    assert office.send(NOON) == 1
+    assert office.log(appointment, "booked")["status"] == "sent"
+    other = office.book(office.patient(phone="+15555550197"), TWO + HOUR)
+    assert office.run(Dispatcher(SimulatedPhone()).dispatch()) == 1
+    assert office.log(other, "booked")["status"] == "delivered"
+
+
+LANGUAGES = [(None, "en", "Your"), (None, "es", "Su cita"), ("es", "en", "Su cita"), ("en", "es", "Your")]
+
+
+@pytest.mark.parametrize(("own", "clinics", "begins"), LANGUAGES)
+def test_a_text_is_in_the_patients_language_or_else_the_clinics(
+    noon: datetime, run: Run[Any], db: Db, own: str | None, clinics: str, begins: str
+) -> None:
+    office = make_office(run, db, language=clinics)
+    patient = office.patient(language=own)
+    appointment = office.book(patient)
+    office.send(NOON)
+    (text,) = office.network.texts(phone_of(patient))
+    assert text.startswith(begins)
+    assert office.log(appointment, "booked")["language"] == (own or clinics)
+
+
+def test_codes_stand_in_a_text_only_where_several_are_open(office: Office) -> None:
+    alone, busy = office.patient(), office.patient()
+    one = office.book(alone)
+    first, second = office.book(busy, TWO + 30 * MINUTE), office.book(busy, TWO + 5 * DAY)
+    office.minute(TWO - 150 * MINUTE)
+    assert "Reply 1 to confirm, 2 to cancel." in office.log(one, "reminder")["body"]
+    code = code_of(ObjectId(first["id"]))
+    assert f"Reply 1 {code} to confirm, 2 {code} to cancel." in office.log(first, "reminder")["body"]
+    office.do(busy, first, "cancel", TWO - 2 * HOUR)
+    office.minute(TWO + 5 * DAY - 3 * HOUR)
+    assert "Reply 1 to confirm, 2 to cancel." in office.log(second, "reminder")["body"]
+
+
+ZONES = [
+    ("+12125565432", "2:00 PM,"),  # New York
+    ("+13055551234", "2:00 PM,"),  # Miami: the same clocks
+    ("+13125551234", "2:00 PM EDT,"),  # Chicago
+    ("+34612345678", "2:00 PM EDT,"),  # Spain
+    ("+18005551234", "2:00 PM,"),  # anywhere in the country
+]
+
+
+@pytest.mark.parametrize(("phone", "shown"), ZONES)
+def test_the_zone_is_named_to_phones_that_are_registered_elsewhere(
+    office: Office, phone: str, shown: str
+) -> None:
+    office.book(office.patient(phone=phone))
+    office.send(NOON)
+    assert shown in office.network.texts(phone)[0]
+
+
+def test_the_name_and_phone_of_now_are_used(office: Office) -> None:
+    """A patient changes the number while a message waits."""
+    patient = office.patient()
+    appointment = office.book(patient, at=NINE_IN_THE_EVENING)
+    office.send(NINE_IN_THE_EVENING)
+    new = new_phone()
+    office.db["users"].update_one({"_id": patient.object_id}, {"$set": {"phone": new}})
+    office.send(EIGHT_IN_THE_MORNING)
+    assert office.log(appointment, "booked")["phone"] == new
+    assert office.network.texts(phone_of(patient)) == []
+
+
+def test_a_message_taken_over_twice_is_one(office: Office) -> None:
+    """A process died between the log and the appointment: the same message is owed again."""
+    patient = office.patient()
+    appointment = office.book(patient)
+    owed = office.stored(appointment)["owed"]
+    office.send(NOON)
+    assert office.stored(appointment)["owed"] == []
+    office.db["appointments"].update_one({"_id": office.stored(appointment)["_id"]}, {"$set": {"owed": owed}})
+    office.send(NOON + MINUTE)
+    assert office.stored(appointment)["owed"] == []
+    assert len(office.logs(appointment)) == len(office.network.taken) == 1
+
+
+def test_dispatchers_at_once_post_each_message_once(office: Office) -> None:
+    slot_id = office.slot_id(TWO, capacity=60)
+    people = [office.patient() for _ in range(60)]
+    for each in people:
+        office.book_seat(each, slot_id)
+
+    async def together() -> int:
+        dispatchers = [Dispatcher(office.network) for _ in range(5)]
+        return sum(await asyncio.gather(*(each.dispatch() for each in dispatchers)))
+
+    assert office.run(together()) == 60
+    assert sorted(number for number, _ in office.network.taken) == sorted(map(phone_of, people))
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_code_goes_out_at_any_hour(office: Office, purpose: Purpose) -> None:
+    patient, at = office.patient(), NINE_IN_THE_EVENING + 2 * HOUR
+    with clock.stopped(at):
+        issued = IssuedCode(user=patient.user, purpose=purpose, code="271828", expires_at=at + 10 * MINUTE)
+        office.run(code_issued.send(issued))
+    assert office.send(at) == 1
+    (text,) = office.network.texts(phone_of(patient))
+    assert text.startswith("271828")
+
+
+def test_a_code_that_has_expired_is_not_sent(office: Office) -> None:
+    patient = office.patient()
+    issued = IssuedCode(
+        user=patient.user, purpose=Purpose.VERIFY_PHONE, code="314159", expires_at=NOON + 10 * MINUTE
+    )
+    office.run(code_issued.send(issued))
+    assert office.send(NOON + 10 * MINUTE) == 0
+    (log,) = office.db["sms_logs"].find({"user_id": patient.object_id}, hint="_id_")
+    assert outcome(log) == ("skipped", "too late", None)
+    assert "314159" not in repr(log)
+
+
+def test_the_attempt_is_written_down_before_the_post(office: Office) -> None:
+    """Whoever finds the message later, its process dead, can look for it at the carrier."""
+    patient = office.patient()
+    appointment = office.book(patient)
+    seen: list[Row] = []
+
+    @dataclass
+    class Watching(Network):
+        """Looks at the log while it has the message."""
+
+        async def post(self, *, to: str, body: str, attempt_id: str) -> Posted:
+            seen.append(office.log(appointment, "booked"))
+            return await super().post(to=to, body=body, attempt_id=attempt_id)
+
+    office.network = Watching()
+    office.send(NOON)
+    (then,) = seen
+    assert then["status"] == "sending"
+    assert (then["phone"], then["body"]) == office.network.taken[0]
+    assert then["attempt_id"]
+    assert then["claimed_until"] > NOON
+    assert "not_before" not in then
+
+
+def test_the_policy_at_the_moment_of_asking_counts(noon: datetime, run: Run[Any], db: Db) -> None:
+    office = make_office(run, db, policy=Policy(auto_cancel_minutes=45))
+    appointment = office.book(office.patient())
+    office.minute(ASKED)
+    assert office.stored(appointment)["cancel_at"] == TWO - 45 * MINUTE
