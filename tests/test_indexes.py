@@ -1,11 +1,14 @@
 """Every declared index is on the server with its options, those that make the rules are spelled out once more."""
 
 from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
+from backend.core.clock import EPOCH, utc_now
 from backend.documents import DOCUMENTS
 
 Db = Database[dict[str, Any]]
@@ -18,8 +21,15 @@ OPTIONS = ("unique", "partialFilterExpression", "expireAfterSeconds", "sparse", 
 
 def essence(index: dict[str, Any]) -> Essence:
     """Of an index as it is declared, or as the server tells of it."""
-    options = {name: index[name] for name in OPTIONS if index.get(name) not in (None, False)}
+    options = {name: aware(index[name]) for name in OPTIONS if index.get(name) not in (None, False)}
     return list(dict(index["key"]).items()), options
+
+
+def aware(option: Any) -> Any:
+    """The server tells of an index's dates without a zone."""
+    if isinstance(option, Mapping):
+        return {name: aware(value) for name, value in option.items()}
+    return option.replace(tzinfo=UTC) if isinstance(option, datetime) else option
 
 
 DECLARED: list[tuple[str, Essence]] = [
@@ -76,6 +86,24 @@ RULES: list[tuple[str, dict[str, int], dict[str, Any] | None]] = [
     ("clinics", {"name_key": 1, "city_key": 1}, None),
     ("departments", {"name_key": 1}, None),
     ("sessions", {"token_hash": 1}, None),
+    # A message is owed once; one at the carrier is one of ours, and so is one attempt to post it.
+    (
+        "sms_logs",
+        {"appointment_id": 1, "kind": 1, "recipient": 1, "occurrence": 1},
+        {"occurrence": {"$gte": 0}},
+    ),
+    ("sms_logs", {"twilio_sid": 1}, {"twilio_sid": {"$gt": ""}}),
+    ("sms_logs", {"attempt_id": 1}, {"attempt_id": {"$gt": ""}}),
+]
+
+# What timed work scans, once a minute in every process: each index holds only what is still to be done.
+WORK: list[tuple[str, str]] = [
+    ("appointments", "remind_at"),
+    ("appointments", "cancel_at"),
+    ("appointments", "owed.owed_at"),
+    ("sms_logs", "not_before"),
+    ("sms_logs", "claimed_until"),
+    ("sms_logs", "settle_at"),
 ]
 
 
@@ -91,6 +119,19 @@ def test_a_rule_is_kept_by_a_unique_index(
         if dict(index["key"]) == keys and index.get("unique")
     )
     assert found.get("partialFilterExpression") == where
+
+
+@pytest.mark.parametrize(("collection", "field"), WORK, ids=[" ".join(each) for each in WORK])
+def test_timed_work_scans_only_what_is_still_to_be_done(db: Db, collection: str, field: str) -> None:
+    keys, options = [(field, 1)], {"partialFilterExpression": {field: {"$gt": EPOCH}}}
+    assert (keys, options) in on_server(db, collection)
+    plan = db[collection].find({field: {"$gt": EPOCH, "$lte": utc_now()}}).explain()["queryPlanner"]
+    assert plan["winningPlan"]["inputStage"]["keyPattern"] == {field: 1}
+
+
+def test_the_staffs_list_is_read_from_an_index_of_open_entries(db: Db) -> None:
+    keys = [("attention.since", -1), ("_id", -1)]
+    assert (keys, {"partialFilterExpression": {"attention.is_open": True}}) in on_server(db, "sms_logs")
 
 
 @pytest.mark.parametrize("collection", ["appointments", "sessions", "login_failures", "one_time_codes"])
