@@ -15,10 +15,11 @@ import pytest
 from backend.appointments.auto_cancel import LATEST, cancel_unconfirmed
 from backend.directory.documents import Policy
 from backend.messaging.carrier import Outcome, Posted
+from backend.messaging.reports import take_report
 from tests.appointments.support import visiting
 from tests.factories import Person, Run
 from tests.messaging.conftest import NOON
-from tests.messaging.office import DAY, HOUR, MINUTE, TWO, Db, Office, Row, make_office
+from tests.messaging.office import DAY, HOUR, MINUTE, TWO, Db, Network, Office, Row, make_office
 
 ASKED = TWO - 3 * HOUR
 DEADLINE = TWO - 15 * MINUTE
@@ -136,6 +137,23 @@ def undelivered_then_sent(visit: Visit) -> None:
     undelivered(visit)
     reminder = visit.office.log(visit.appointment, "reminder")
     visit.office.report(reminder, "sent", ASKED + HOUR)
+
+
+class Hasty(Network):
+    """A carrier whose report of failure is faster than its answer to the post."""
+
+    async def post(self, *, to: str, body: str, attempt_id: str) -> Posted:
+        posted = await super().post(to=to, body=body, attempt_id=attempt_id)
+        if body.startswith("Reminder"):
+            await take_report(
+                attempt_id=attempt_id, sid=posted.sid or "", says="undelivered", error_code=30003
+            )
+        return posted
+
+
+def undelivered_before_the_answer(visit: Visit) -> None:
+    visit.office.network = Hasty()
+    visit.until(ASKED)
 
 
 def delivered(visit: Visit) -> None:
@@ -280,6 +298,9 @@ CASES: dict[str, Case] = {
     "found to be opted out after being asked": Case(opted_out_between),
     "undelivered": Case(undelivered, troubles=("undelivered",)),
     "undelivered, by reports in the wrong order": Case(undelivered_then_sent, troubles=("undelivered",)),
+    "undelivered, and heard of before the carrier's answer": Case(
+        undelivered_before_the_answer, troubles=("undelivered",)
+    ),
     "refused by the carrier": Case(refused_with(REFUSED), troubles=("refused",)),
     "refused by the carrier as opted out": Case(refused_with(UNSUBSCRIBED), troubles=("opted_out",)),
     "of unknown outcome": Case(refused_with(Posted(Outcome.UNKNOWN))),
