@@ -30,12 +30,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """
     settings.check()
     app.state.database = connection = await database.connect(DOCUMENTS)
-    app.state.scheduler = None
+    app.state.scheduler, app.state.outbox = None, None
     try:
         async with AsyncExitStack() as timed_work:
             if settings.SCHEDULER_ENABLED:
-                outbox = await timed_work.enter_async_context(open_outbox())
-                app.state.scheduler = jobs.start(outbox)
+                app.state.outbox = await timed_work.enter_async_context(open_outbox())
+                app.state.scheduler = jobs.start(app.state.outbox)
                 timed_work.callback(jobs.stop, app.state.scheduler)
             yield
     finally:

@@ -15,6 +15,7 @@ from backend.core.database import Database
 from backend.core.errors import DomainError, ErrorBody, responses
 from backend.core.settings import settings
 from backend.core.types import Response
+from backend.messaging.outbox import Outbox
 
 router = APIRouter(tags=["operations"])
 time_router = APIRouter(prefix="/time", tags=["operations"])
@@ -25,6 +26,12 @@ DatabaseState = Annotated[
 SchedulerState = Annotated[
     Literal["running", "stopped", "disabled"],
     Field(description="`disabled` by SCHEDULER_ENABLED is in order: other processes do the timed work."),
+]
+
+
+CarrierState = Annotated[
+    Literal["ok", "unreachable", "simulated", "disabled"],
+    Field(description="Whether Twilio answered when last spoken to. While it doesn't, messages wait."),
 ]
 
 
@@ -40,6 +47,7 @@ class Readiness(Response):
     status: Literal["ready"] = "ready"
     database: DatabaseState
     scheduler: SchedulerState
+    carrier: CarrierState
 
 
 class NotReadyBody(ErrorBody):
@@ -98,15 +106,26 @@ def _scheduler_state(request: Request) -> SchedulerState:
     return "running" if jobs.running(request.app.state.scheduler) else "stopped"
 
 
+def _carrier_state(request: Request) -> CarrierState:
+    outbox: Outbox | None = request.app.state.outbox
+    if outbox is None:
+        return "disabled"
+    if not settings.has_carrier:
+        return "simulated"
+    return "ok" if outbox.is_carrier_heard else "unreachable"
+
+
 @router.get("/health/ready", summary="Whether the process can work", responses=responses(NotReady))
 async def get_readiness(
     database: Annotated[DatabaseState, Depends(_database_state)],
     scheduler: Annotated[SchedulerState, Depends(_scheduler_state)],
+    carrier: Annotated[CarrierState, Depends(_carrier_state)],
 ) -> Readiness:
-    """For load balancers: answers 503 while the database can't be reached or timed work has stopped."""
+    """For load balancers: answers 503 while the database can't be reached or timed work has stopped. A carrier that
+    doesn't answer is told too, but a process without one can still work."""
     if database != "ok" or scheduler == "stopped":
         raise NotReady(database, scheduler)
-    return Readiness(database=database, scheduler=scheduler)
+    return Readiness(database=database, scheduler=scheduler, carrier=carrier)
 
 
 @router.get("/metrics", include_in_schema=False)

@@ -60,6 +60,11 @@ class Posted:
     error_code: int | None = None
     is_delivered: bool = False
 
+    @property
+    def is_unheard(self) -> bool:
+        """Whether there was no connection: to be tried later, without a code that says why."""
+        return self.outcome is Outcome.LATER and self.error_code is None
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:

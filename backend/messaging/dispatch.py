@@ -18,7 +18,7 @@ from pymongo.errors import PyMongoError
 from backend.core.clock import EPOCH, utc_now
 from backend.core.settings import settings
 from backend.messaging import outcomes, pacing
-from backend.messaging.carrier import IN_FLIGHT, Carrier
+from backend.messaging.carrier import IN_FLIGHT, Carrier, Outcome
 from backend.messaging.collecting import collect
 from backend.messaging.composing import CODES, Decision, Skip, Surroundings, Text, Wait, decide
 from backend.messaging.documents import SmsLog, SmsStatus, attention
@@ -51,6 +51,8 @@ class Dispatcher:
         self._posts: set[asyncio.Task[None]] = set()
         self._lines = asyncio.Semaphore(IN_FLIGHT)
         self._is_ending = False
+        self.is_heard = True
+        """Whether the carrier answered when it was last spoken to."""
 
     def end(self) -> None:
         """Claims nothing more."""
@@ -106,6 +108,7 @@ class Dispatcher:
                 posted = await self._carrier.post(
                     to=row["phone"], body=row["body"], attempt_id=row["attempt_id"]
                 )
+            self.is_heard = posted.outcome is not Outcome.UNKNOWN and not posted.is_unheard
             await outcomes.record(row, posted)
         except PyMongoError:
             # The lease lapses, and the message is settled like one whose process has died.

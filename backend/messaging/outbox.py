@@ -35,6 +35,11 @@ class Outbox:
         self._owed = asyncio.Event()
         self._is_ending = False
 
+    @property
+    def is_carrier_heard(self) -> bool:
+        """Whether the carrier answered when this process last spoke to it."""
+        return self._dispatcher.is_heard
+
     async def wake(self, _: None = None) -> None:
         """Has the loop look at once."""
         self._owed.set()
