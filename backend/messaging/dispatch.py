@@ -28,7 +28,7 @@ from backend.messaging.gsm import segments
 log = logging.getLogger(__name__)
 
 _CROWD = 2
-"""Candidates are read for several processes, and some of them drawn: so that not all try to claim the same."""
+"""How many times what one process can claim is read, to draw from."""
 
 _AT_HAND = 3 * IN_FLIGHT
 """Messages claimed at one time, those included whose outcome is being written down. Were this process to die, the
@@ -66,9 +66,9 @@ class Dispatcher:
 
     async def begin(self) -> int:
         """Takes over what is owed and begins to post until nothing is due: a slow answer holds nobody else up."""
-        await collect()
         posted = 0
         while not self._is_ending:
+            await collect()  # each time: what is owed meanwhile doesn't wait behind thousands of reminders
             await self._wait_for_room()
             # No more than there is to send: what is taken of a second's pace and not used delays the next message.
             due = await _count_due(min(IN_FLIGHT, _AT_HAND - len(self._posts)))
@@ -132,7 +132,7 @@ async def _claim(most: int, *, is_real: bool) -> tuple[int, list[Row]]:
     logs = SmsLog.get_pymongo_collection()
     due = {"not_before": {"$gt": EPOCH, "$lte": now}}
     found = await logs.find(due, sort=[("not_before", 1)], limit=most * _CROWD).to_list()
-    rows = random.sample(found, min(most, len(found)))
+    rows = _draw(found, most)
     around = await Surroundings.of(rows)
     writes, to_post = [], []
     for row in rows:
@@ -166,6 +166,13 @@ def _decide(row: Row, around: Surroundings, *, now: datetime, is_real: bool) -> 
     except Exception:
         log.exception("message %s can't be made", row["_id"])
         return Wait(now + _FAULTY)
+
+
+def _draw(found: list[Row], most: int) -> list[Row]:
+    """The first ones, which are urgent, and some of the others: so that not all processes try to claim the same."""
+    first = max(1, most // 5)
+    rest = found[first:]
+    return found[:first] + random.sample(rest, min(most - first, len(rest)))
 
 
 def _claimed_fields(row: Row, text: Text, around: Surroundings, now: datetime) -> Row:

@@ -1,5 +1,7 @@
 """What lower packages tell messaging of, by their signals."""
 
+from datetime import timedelta
+
 from backend.accounts.codes import IssuedCode, code_issued
 from backend.accounts.documents import Purpose
 from backend.appointments.auto_cancel import deadline_missed
@@ -9,6 +11,9 @@ from backend.core.clock import utc_now
 from backend.messaging.documents import Direction, Kind, SmsLog, SmsStatus, Trouble, attention
 from backend.messaging.templates import one_time_code
 from backend.messaging.texts import CodeText
+
+AHEAD_OF_OTHERS = timedelta(days=1)
+"""The queue goes by `not_before`. Whoever waits for a code doesn't wait behind ten thousand reminders."""
 
 _CODES = {
     Purpose.VERIFY_PHONE: (Kind.VERIFICATION_CODE, CodeText.VERIFICATION_CODE),
@@ -42,7 +47,7 @@ async def send_code(issued: IssuedCode) -> None:
             "status": SmsStatus.QUEUED,
             "user_id": user.user_id,
             "body": one_time_code(text, user.language or "en", issued.code),
-            "not_before": now,
+            "not_before": now - AHEAD_OF_OTHERS,
             "useless_after": issued.expires_at,
             "attempts": 0,
             "created_at": now,

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 
 from pymongo.errors import PyMongoError
 
@@ -15,6 +16,7 @@ from backend.messaging.carrier import Carrier, open_carrier
 from backend.messaging.dispatch import Dispatcher
 from backend.messaging.documents import SmsLog, SmsStatus
 from backend.messaging.figures import show_queue
+from backend.messaging.listening import AHEAD_OF_OTHERS
 from backend.messaging.settling import Settler
 
 log = logging.getLogger(__name__)
@@ -94,7 +96,9 @@ async def _count_queue() -> None:
     logs, now = SmsLog.get_pymongo_collection(), utc_now()
     due = {"not_before": {"$gt": EPOCH, "$lte": now}}
     unknown = {"settle_at": {"$gt": EPOCH}, "status": SmsStatus.UNKNOWN}
-    oldest = await logs.find_one(due, {"not_before": 1}, sort=[("not_before", 1)])
+    # Codes are put ahead of the others by an earlier date; they are never old.
+    others = {"not_before": {"$gt": now - AHEAD_OF_OTHERS + timedelta(hours=1), "$lte": now}}
+    oldest = await logs.find_one(others, {"not_before": 1}, sort=[("not_before", 1)])
     show_queue(
         queued=await logs.count_documents(due),
         unknown=await logs.count_documents(unknown),

@@ -370,3 +370,29 @@ def test_the_policy_at_the_moment_of_asking_counts(noon: datetime, run: Run[Any]
     appointment = office.book(office.patient())
     office.minute(ASKED)
     assert office.stored(appointment)["cancel_at"] == TWO - 45 * MINUTE
+
+
+def test_a_code_goes_before_what_waits_already(run: Run[Any], db: Db, noon: datetime) -> None:
+    crowd, hurried = new_phone(), new_phone()
+    waiting = factories.make_user(run, "patient", phone=crowd)
+    db["sms_logs"].insert_many(
+        {
+            "direction": "outbound",
+            "kind": "answer",
+            "status": "queued",
+            "user_id": waiting.object_id,
+            "body": "Thank you.",
+            "not_before": NOON - HOUR,
+            "useless_after": NOON + HOUR,
+            "attempts": 0,
+            "created_at": NOON,
+        }
+        for _ in range(300)
+    )
+    patient = factories.make_user(run, "patient", phone=hurried)
+    assert patient.client.post("/users/me/phone/verification").status_code == 202
+    network = Network()
+    run(Dispatcher(network).dispatch())
+    numbers = [to for to, _ in network.taken]
+    assert len(numbers) == 301
+    assert numbers.index(hurried) < 10
