@@ -63,6 +63,15 @@ def fate(desk: Desk, asked: Appointment) -> tuple[Any, ...]:
     return log["status"], log.get("error_code"), now.cancel_at is not None, on_list
 
 
+def leave_in_doubt(desk: Desk, asked: Appointment, *, status: str, due: str) -> dict[str, Any]:
+    """The process that posts the reminder dies before it has heard the answer. The reminder as it would have been."""
+    log = desk.reminder(asked)
+    in_doubt = {"$set": {"status": status, due: NOON + HOUR}, "$unset": {"twilio_sid": "", "sent_at": ""}}
+    desk.db["sms_logs"].update_one({"_id": log["_id"]}, in_doubt)
+    desk.db["appointments"].update_one({"_id": asked.id}, {"$unset": {"asked_at": "", "cancel_at": ""}})
+    return log
+
+
 SENT = ("sent", None, True, [])
 DELIVERED = ("delivered", None, True, [])
 UNDELIVERED = ("undelivered", 30003, False, ["undelivered"])
@@ -111,7 +120,7 @@ def test_twenty_reports_at_once_are_one(desk: Desk, db: Db, base_url: str) -> No
 
 def test_the_first_error_stays(desk: Desk, base_url: str) -> None:
     (asked,) = scenes.asked(desk).appointments
-    tell(base_url, desk.reminder(asked), "undelivered", "failed", "undelivered")
+    tell(base_url, desk.reminder(asked), "undelivered", "failed")
     assert fate(desk, asked) == UNDELIVERED
 
 
@@ -181,6 +190,19 @@ def test_a_doctor_who_has_opted_out_is_nothing_to_the_patient(desk: Desk, db: Db
     assert desk.list_() == []
 
 
+def test_a_late_report_after_start_does_not_set_the_deadline_of_what_never_arrived(
+    desk: Desk, base_url: str
+) -> None:
+    scene = scenes.asked(desk)
+    (asked,) = scene.appointments
+    log = leave_in_doubt(desk, asked, status="sending", due="claimed_until")
+    tell(base_url, log, "undelivered")
+    with clock.stopped(scene.at):
+        reply(base_url, scene.phone, "START")
+    tell(base_url, log, "sent", at=scene.at)
+    assert fate(desk, asked) == UNDELIVERED
+
+
 @pytest.mark.parametrize(("kind", "on_list"), [("booked", []), ("cancelled", ["undelivered"])])
 def test_only_what_a_patient_has_to_know_is_on_the_list(
     kind: str, on_list: list[str], desk: Desk, db: Db, base_url: str
@@ -227,10 +249,7 @@ def test_a_report_settles_a_message_in_doubt_for_good(
     scene = scenes.asked(desk)
     (asked,) = scene.appointments
     due = {"sending": "claimed_until", "unknown": "settle_at", "queued": "not_before"}[status]
-    log = desk.reminder(asked)
-    in_doubt = {"$set": {"status": status, due: NOON + HOUR}, "$unset": {"twilio_sid": "", "sent_at": ""}}
-    db["sms_logs"].update_one({"_id": log["_id"]}, in_doubt)
-    db["appointments"].update_one({"_id": asked.id}, {"$unset": {"asked_at": "", "cancel_at": ""}})
+    log = leave_in_doubt(desk, asked, status=status, due=due)
     tell(base_url, log, says)
     assert fate(desk, asked) == expected
     after = desk.reminder(asked)

@@ -252,6 +252,16 @@ def test_repeated_fields_cannot_smuggle_in_what_was_not_signed(scene: Scene, db:
                 assert is_not_signed(client.post(path, content=f"{rest}&{more}", headers=given)), more
 
 
+def test_bytes_that_are_no_text_are_not_read_as_another_text(scene: Scene, db: Db, base_url: str) -> None:
+    form = sms_form(scene.phone, "\ufffd")
+    given = {"Content-Type": FORM, "X-Twilio-Signature": sign(SMS_PATH, form)}
+    client = factories.make_client(base_url=base_url)
+    for instead in (b"%FF", b"\xff", b"%C3"):
+        body = urlencode(form).encode().replace(b"%EF%BF%BD", instead)
+        with nothing_changes(db):
+            assert is_not_signed(client.post(SMS_PATH, content=body, headers=given))
+
+
 def history(desk: Desk, scene: Scene) -> list[str]:
     """The steps of the one appointment."""
     (asked,) = scene.appointments
