@@ -10,13 +10,14 @@ TYPESCRIPT := typescript@5.9.3
 
 export PORT
 
-.PHONY: help setup run seed test check client-check
+.PHONY: help setup run seed test faults check client-check
 
 help:
 	@echo "make run     set up, start MongoDB and the API with demo data, and say where to look (PORT=8000)"
 	@echo "make setup   make the virtual environment .venv and install what is pinned (PYTHON=python3)"
 	@echo "make seed    fill the database with demo data (ARGS=--help tells more)"
 	@echo "make test    set up and run the tests (JOBS=3 files at a time)"
+	@echo "make faults  kill server processes by the dozen while messages go out (some minutes; prints figures)"
 	@echo "make check   format, lint, types, architecture"
 	@echo "make client-check   generate a TypeScript client from the OpenAPI document and compile it (needs Node)"
 
@@ -43,13 +44,19 @@ seed: setup
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
+faults: setup
+	FAULTS=full $(BIN)/python -m pytest tests/faults $(ARGS)
+
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-client-check: setup
+client-faults: setup
+	FAULTS=full $(BIN)/python -m pytest tests/faults $(ARGS)
+
+check: setup
 	@if ! command -v npx >/dev/null; then echo "client-check: SKIPPED, there is no Node here"; else \
 		set -e; mkdir -p build; \
 		$(BIN)/python -m backend openapi > build/openapi.json; \

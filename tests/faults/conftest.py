@@ -16,12 +16,22 @@ from backend.messaging.settling import Settler
 from tests.emulator.client import Carrier
 from tests.emulator.fixtures import carrier, clean_carrier
 from tests.factories import Run
-from tests.faults.fleet import Fleet
-from tests.faults.reminders import Db, undecided
-from tests.faults.sizes import SIZE
+from tests.faults.fleet import Fleet, Member
+from tests.faults.reminders import Db, Patient, make_due, undecided
+from tests.faults.sizes import LISTING_LAG, SIZE
 from tests.support.servers import ServerThread
 
 __all__ = ["carrier", "clean_carrier"]
+
+SLOW = 300  # milliseconds for an answer of the carrier
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Returns when something holds; fails when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.02)
 
 
 def _settings(carrier: Carrier) -> dict[str, Any]:
@@ -114,3 +124,21 @@ def new_outbox(run: Run[Any], here: None) -> Callable[[], contextlib.AbstractCon
             run(call(outbox.__aexit__(None, None, None)))
 
     return opened
+
+
+@pytest.fixture
+def member(fleet: Fleet) -> Member:
+    """A server process that doesn't run yet."""
+    member = fleet.members[0]
+    if member.program:
+        member.kill()
+    return member
+
+
+@pytest.fixture
+def patients(run: Run[Any], db: Db, clean_carrier: Carrier) -> list[Patient]:
+    """Whose reminders are due. The carrier answers slowly, lists late, and reports nothing."""
+    clean_carrier.callbacks(on=False)
+    clean_carrier.listing_lag(LISTING_LAG)
+    clean_carrier.faults("slow", milliseconds=SLOW)
+    return make_due(run, db, SIZE.reminders // 4)

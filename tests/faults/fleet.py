@@ -1,5 +1,6 @@
 """Server processes that can be killed at a chosen moment and are started anew on the same port."""
 
+import contextlib
 import os
 import random
 import signal
@@ -15,7 +16,8 @@ import httpx
 from tests.support.servers import Program, free_port, launch
 from tests.support.wire import Command, Held, Wire
 
-WORTH_WAITING = 5  # seconds for a process to come to the moment at which it is to be killed
+WORTH_WAITING = 4  # seconds for a process to come to the moment at which it is to be killed
+_STARTING = 20  # seconds, if none is up yet
 
 _UNTIL_EXECUTED = 0.03  # seconds that the database needs at the most for a small write
 
@@ -56,6 +58,12 @@ class Member:
     def readiness(self) -> httpx.Response:
         """What it says of itself."""
         return httpx.get(f"{self.base_url}/health/ready", timeout=10)
+
+    def is_ready(self) -> bool:
+        """Whether it says so; False, too, if it says nothing."""
+        with contextlib.suppress(httpx.TransportError):
+            return self.readiness().status_code == 200
+        return False
 
     def close(self) -> None:
         """Ends the process and the wire."""
@@ -171,7 +179,7 @@ class Killer:
         self._count(moment)
 
     def _first(self, helds: list[Held]) -> int | None:
-        deadline = time.monotonic() + WORTH_WAITING
+        deadline = time.monotonic() + (WORTH_WAITING if self.tally.kills else _STARTING)
         while time.monotonic() < deadline:
             for number, held in enumerate(helds):
                 if held.comes_within(0.005):

@@ -12,7 +12,7 @@ from backend.core.settings import settings
 from tests.emulator.client import Carrier
 from tests.emulator.faults import Mode
 from tests.factories import Person, Run
-from tests.faults.conftest import Hand
+from tests.faults.conftest import Hand, wait_until
 from tests.faults.reminders import Db, Patient, check_reminded_once, make_due
 from tests.faults.sizes import LISTING_LAG, SIZE
 from tests.races.support import in_background
@@ -83,18 +83,19 @@ def _is_taken(mode: Mode) -> bool:
 
 
 def test_by_a_clock_that_jumps_no_time_has_passed(
-    run: Run[Any], db: Db, clean_carrier: Carrier, hand: Hand, new_hand: Any
+    run: Run[Any], db: Db, clean_carrier: Carrier, hand: Hand, new_hand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The carrier lists what it took only after a while; an hour on the wall clock isn't that while."""
     patients = make_due(run, db, 8)
     unknown, slow = patients[:4], patients[4:]
+    monkeypatch.setattr(settings, "SMS_TIMEOUT_SECONDS", 5)
     clean_carrier.callbacks(on=False)
     clean_carrier.listing_lag(LISTING_LAG)
     clean_carrier.faults("500_after_accept", numbers=[patient.phone for patient in unknown])
-    clean_carrier.faults("slow", milliseconds=500, numbers=[patient.phone for patient in slow])
+    clean_carrier.faults("slow", milliseconds=700, numbers=[patient.phone for patient in slow])
     run(owe_reminders())
     dispatching = in_background(new_hand().dispatch)
-    _wait_for(lambda: clean_carrier.counts()["accepted"] == len(patients))
+    wait_until(lambda: clean_carrier.counts()["accepted"] == len(patients))
     with clock.shifted(HOUR):
         assert hand.settle() == 0
         assert hand.dispatch() == 0
@@ -112,7 +113,7 @@ def test_a_carrier_that_is_away_gets_everything_once_when_it_is_back(
     clean_carrier.faults("slow", milliseconds=300, count=6)
     run(owe_reminders())
     dispatching = in_background(hand.dispatch)
-    _wait_for(lambda: clean_carrier.counts()["accepted"] == len(patients))
+    wait_until(lambda: clean_carrier.counts()["accepted"] == len(patients))
     clean_carrier.away(SIZE.away / 2)  # six are still to be answered
     dispatching.result()
     late = make_due(run, db, 6, first=100)
@@ -228,17 +229,10 @@ def test_one_slow_answer_holds_up_no_other_message(
     with new_outbox() as outbox:
         run(owe_reminders())
         run(outbox.wake())
-        _wait_for(lambda: clean_carrier.counts()["accepted"] == 1)
+        wait_until(lambda: clean_carrier.counts()["accepted"] == 1)
         db["appointments"].update_one({"patient_id": quick[0].id}, {"$set": {"remind_at": clock.utc_now()}})
         run(owe_reminders())
         run(outbox.wake())
-        _wait_for(lambda: clean_carrier.counts()["accepted"] == 2, seconds=1)
+        wait_until(lambda: clean_carrier.counts()["accepted"] == 2, seconds=1)
         assert statuses(db, slow) == ["sending"]
     assert statuses(db, slow) == ["sent"], "at the end it was waited for"
-
-
-def _wait_for(condition: Any, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.02)

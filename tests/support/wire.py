@@ -183,7 +183,11 @@ class Wire:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            far = socket.create_connection(("127.0.0.1", self._mongod_port))
+            try:
+                far = socket.create_connection(("127.0.0.1", self._mongod_port))
+            except OSError:  # the database is away, and so is its wire
+                near.close()
+                continue
             for end in (near, far):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self._forward, args=(near, far), daemon=True).start()
