@@ -53,10 +53,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-client-faults: setup
-	FAULTS=full $(BIN)/python -m pytest tests/faults $(ARGS)
-
-check: setup
+client-check: setup
 	@if ! command -v npx >/dev/null; then echo "client-check: SKIPPED, there is no Node here"; else \
 		set -e; mkdir -p build; \
 		$(BIN)/python -m backend openapi > build/openapi.json; \

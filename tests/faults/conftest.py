@@ -13,15 +13,15 @@ from backend.messaging.carrier import Twilio
 from backend.messaging.dispatch import Dispatcher
 from backend.messaging.outbox import Outbox, open_outbox
 from backend.messaging.settling import Settler
-from tests.emulator.client import Carrier
-from tests.emulator.fixtures import carrier, clean_carrier
+from tests.emulator.client import Carrier, running_carrier
+from tests.emulator.fixtures import clean_carrier
 from tests.factories import Run
 from tests.faults.fleet import Fleet, Member
 from tests.faults.reminders import Db, Patient, make_due, undecided
-from tests.faults.sizes import LISTING_LAG, SIZE
+from tests.faults.sizes import IS_FULL, LISTING_LAG, SIZE
 from tests.support.servers import ServerThread
 
-__all__ = ["carrier", "clean_carrier"]
+__all__ = ["clean_carrier"]
 
 SLOW = 300  # milliseconds for an answer of the carrier
 
@@ -43,6 +43,17 @@ def _settings(carrier: Carrier) -> dict[str, Any]:
         "SMS_TIMEOUT_SECONDS": SIZE.timeout,
         "SMS_SETTLE_MINUTES": SIZE.settle / 60,
     }
+
+
+@pytest.fixture(scope="session")
+def carrier() -> Iterator[Carrier]:
+    """The emulator. In the full run it holds everything against the contract.
+
+    That takes it a sixtieth of a second for each message: too long for the short times of the suite, beside other
+    tests. A message that it takes later than the settling time is one that goes out twice.
+    """
+    with running_carrier(*(["--validate"] if IS_FULL else [])) as carrier:
+        yield carrier
 
 
 @pytest.fixture(scope="module")
@@ -129,10 +140,7 @@ def new_outbox(run: Run[Any], here: None) -> Callable[[], contextlib.AbstractCon
 @pytest.fixture
 def member(fleet: Fleet) -> Member:
     """A server process that doesn't run yet."""
-    member = fleet.members[0]
-    if member.program:
-        member.kill()
-    return member
+    return fleet.members[0]
 
 
 @pytest.fixture

@@ -33,7 +33,9 @@ class Member:
         self.program: Program | None = None
 
     def start(self) -> None:
-        """Doesn't wait until it is ready."""
+        """In the place of one that may still run. Doesn't wait until it is ready."""
+        if self.program:
+            self.program.kill()
         environment = {**self._environment, "MONGODB_URL": self.wire.url}
         self.program = launch("-m", "backend", "serve", "--port", str(self.port), environment=environment)
         self.program.base_url = self.base_url
@@ -83,15 +85,6 @@ class Fleet:
         changed = dict(environment)
         self.members = [Member(changed) for _ in range(count)]
         changed["PUBLIC_BASE_URL"] = self.public_url = self.members[0].base_url
-
-    def start(self) -> None:
-        """Starts those that don't run; returns when all answer."""
-        for member in self.members:
-            if member.program is None or member.program.process.poll() is not None:
-                member.start()
-        for member in self.members:
-            assert member.program
-            member.program.wait_until_ready()
 
     def close(self) -> None:
         """Ends all."""

@@ -101,7 +101,7 @@ def check_reminded_once(
         for patient in patients
         if got[patient.phone] != (patient.phone not in away)
     }
-    assert not wrong, f"reminders received: {wrong}"
+    assert not wrong, "\n".join(_story(db, carrier, phone) for phone in wrong)
     assert sum(got.values()) == len(patients) - len(away)
     logs = {row["patient_id"]: row for row in db["sms_logs"].find({}, hint=[("_id", 1)])}
     assert db["sms_logs"].count_documents({}, hint=[("_id", 1)]) == len(patients)
@@ -118,6 +118,23 @@ def check_reminded_once(
             assert row["asked_at"] >= log["created_at"]
             assert not log.keys() & {"not_before", "claimed_until", "settle_at", "attention"}
     assert carrier.violations() == []
+
+
+def _story(db: Db, carrier: Carrier, phone: str) -> str:
+    """What became of somebody's reminders, for whoever has to find out why."""
+    fields = (
+        "status",
+        "attempts",
+        "occurrence",
+        "attempt_id",
+        "twilio_sid",
+        "created_at",
+        "sending_at",
+        "sent_at",
+    )
+    logs = [{name: str(row.get(name)) for name in fields} for row in db["sms_logs"].find({"phone": phone})]
+    taken = [(each["sid"], each["date_created"], each["status"]) for each in carrier.messages(to=phone)]
+    return f"{phone}: taken {taken}; logs {logs}"
 
 
 def _check_opted_out(db: Db, patient: Patient, log: dict[str, Any], row: dict[str, Any]) -> None:

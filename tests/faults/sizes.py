@@ -19,9 +19,9 @@ class Size:
 IS_FULL = os.environ.get("FAULTS") == "full"
 
 SIZE = (
-    Size(reminders=500, kills=60, timeout=1.5, settle=3, per_second=6, away=20)
+    Size(reminders=500, kills=60, timeout=2, settle=5, per_second=6, away=20)
     if IS_FULL
-    else Size(reminders=60, kills=5, timeout=0.8, settle=1.2, per_second=10, away=2)
+    else Size(reminders=60, kills=5, timeout=0.8, settle=1.2, per_second=10, away=1)
 )
 
 LISTING_LAG = SIZE.settle / 3

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from backend.core.settings import settings
 from tests.emulator.client import Carrier
 from tests.factories import Run
 from tests.faults.conftest import Hand
@@ -43,6 +44,7 @@ def test_every_patient_gets_one_reminder_whichever_processes_are_killed(
     clean_carrier: Carrier,
     hand: Hand,
     carrier_is: Any,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     chance = random.Random(20261121)
@@ -62,6 +64,7 @@ def test_every_patient_gets_one_reminder_whichever_processes_are_killed(
         killer.kill_one()
     left = undecided(db)
     killed = time.monotonic()
+    monkeypatch.setattr(settings, "SMS_PER_SECOND", 2 * SIZE.per_second)
     hand.end_all(db, seconds=120)
     ended = time.monotonic()
     clean_carrier.wait_until_quiet()
