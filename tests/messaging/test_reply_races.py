@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any
@@ -198,6 +199,20 @@ def test_a_late_answer_waits_for_the_morning_a_prompt_one_does_not(run: Run[Any]
         desk.send()
     sent = {row["user_id"]: row["sent_at"] for row in db["sms_logs"].find({"kind": "answer"})}
     assert [sent[user.id] for user in users] == [night, morning]
+
+
+def test_a_reply_that_comes_to_two_processes_at_once_is_acted_on_once(
+    desk: Desk, slow: Wired, base_url: str
+) -> None:
+    user = desk.patient()
+    booked = desk.book(user)
+    form = sms_form(user.phone or "", f"2 {code(booked)}")
+    roots = (slow.program.base_url, base_url)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda n: post(roots[n % 2], SMS_PATH, form), range(20)))
+    assert {tuple(texts_of(answer)) for answer in answers} == {tuple(texts_of(answers[0]))}
+    assert texts_of(answers[0])[0].startswith("Cancelled as you asked")
+    assert steps(desk, booked) == ["book", "cancel"]
 
 
 def test_a_repeat_waits_for_the_answer_that_is_being_worked_out(

@@ -113,8 +113,9 @@ def test_reports_that_come_before_the_answer_to_the_post_count_just_as_well(desk
 def test_twenty_reports_at_once_are_one(desk: Desk, db: Db, base_url: str) -> None:
     scene = scenes.asked(desk)
     log = desk.reminder(scene.appointments[0])
-    with ThreadPoolExecutor(20) as pool:
-        list(pool.map(lambda _: tell(base_url, log, "undelivered"), range(20)))
+    form = status_form(log["twilio_sid"], "undelivered", 30003)
+    with clock.stopped(scene.at), ThreadPoolExecutor(20) as pool:
+        list(pool.map(lambda _: report(base_url, form, attempt=log["attempt_id"]), range(20)))
     assert fate(desk, scene.appointments[0]) == UNDELIVERED
 
 

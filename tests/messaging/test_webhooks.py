@@ -16,7 +16,7 @@ from tests import factories
 from tests.contract.hostile import nothing_changes, send_raw
 from tests.factories import Run
 from tests.messaging import scenes
-from tests.messaging.asked import Desk, code
+from tests.messaging.asked import Desk
 from tests.messaging.office import Db
 from tests.messaging.scenes import Scene
 from tests.messaging.signed import (
@@ -374,17 +374,3 @@ def test_with_twilio_set_up_its_token_signs_the_public_address(with_carrier: Pro
         assert is_not_signed(sent(without))
     assert "12125550101" not in with_carrier.output
     assert "hello" not in with_carrier.output
-
-
-def test_a_reply_that_comes_to_two_processes_at_once_is_acted_on_once(
-    run: Run[Any], db: Db, two_servers: tuple[str, str]
-) -> None:
-    desk = Desk.open(run, db)
-    user = desk.patient()
-    booked = desk.book(user)
-    form = sms_form(user.phone or "", f"2 {code(booked)}")
-    with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda n: post(two_servers[n % 2], SMS_PATH, form), range(20)))
-    assert {tuple(texts_of(answer)) for answer in answers} == {tuple(texts_of(answers[0]))}
-    assert texts_of(answers[0])[0].startswith("Cancelled as you asked")
-    assert [line.step.value for line in desk.again(booked).history] == ["book", "cancel"]
