@@ -218,9 +218,17 @@ async def insert_new(slots: list[Slot]) -> None:
         await _insert_some(slots[first : first + _AT_ONCE])
 
 
+def _raw(slot: Slot) -> dict[str, Any]:
+    """A slot as it is stored. By hand: a horizon is a thousand of them, and Beanie's way takes twice as long."""
+    return {
+        "_id": slot.id or PydanticObjectId(),
+        **slot.model_dump(exclude={"id", "revision_id"}, exclude_none=True),
+    }
+
+
 async def _insert_some(slots: list[Slot]) -> None:
     try:
-        await Slot.insert_many(slots, ordered=False)
+        await Slot.get_pymongo_collection().insert_many([_raw(slot) for slot in slots], ordered=False)
     except BulkWriteError as error:
         if any(fault["code"] != _DUPLICATE_KEY for fault in error.details["writeErrors"]):
             raise

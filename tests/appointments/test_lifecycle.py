@@ -43,6 +43,7 @@ class Visit:
     status: Status
     start: datetime = START
     end: datetime = END
+    asked_at: datetime | None = None
 
 
 EDGES = {

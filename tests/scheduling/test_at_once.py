@@ -56,7 +56,7 @@ def test_the_book_is_filled_once_however_many_fill_it(
     assert [offered(api, doctor, days=days) for days in range(3)] == [
         ["09:00", "09:30", "10:00", "10:30"]
     ] * 3
-    assert len(slots_in(db, doctor)) == db["slots"].estimated_document_count() == 12
+    assert len(slots_in(db, doctor)) == len(list(db["slots"].find(hint=[("_id", 1)]))) == 12
 
 
 @pytest.mark.parametrize("capacity", [1, 3])
