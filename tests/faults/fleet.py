@@ -32,11 +32,11 @@ class Member:
         self._environment = environment
         self.program: Program | None = None
 
-    def start(self) -> None:
-        """In the place of one that may still run. Doesn't wait until it is ready."""
+    def start(self, **over: str) -> None:
+        """In the place of one that may still run, with some settings changed. Doesn't wait until it is ready."""
         if self.program:
             self.program.kill()
-        environment = {**self._environment, "MONGODB_URL": self.wire.url}
+        environment = {**self._environment, "MONGODB_URL": self.wire.url, **over}
         self.program = launch("-m", "backend", "serve", "--port", str(self.port), environment=environment)
         self.program.base_url = self.base_url
 
