@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -82,9 +82,15 @@ class Carrier:
         """A message accepted from now on shows in list and fetch only after this time."""
         self.settings(listing_lag_seconds=seconds)
 
-    def outcome(self, number: str, status: str, error_code: int | None = None) -> None:
-        """What becomes of messages to a number: delivered, undelivered, failed, or sent (no more is heard)."""
-        self._ask("POST", "/outcomes", {"number": number, "status": status, "error_code": error_code})
+    def outcome(
+        self, number: str, status: str, error_code: int | None = None, *, early: Sequence[str] = ()
+    ) -> None:
+        """What becomes of messages to a number: delivered, undelivered, failed, or sent (no more is heard).
+
+        Or the statuses that are reported `early`, before the post is answered, in any order; nothing follows them.
+        """
+        values = {"number": number, "status": status, "error_code": error_code, "early": list(early)}
+        self._ask("POST", "/outcomes", values)
 
     def away(self, seconds: float) -> None:
         """Refuses connections for so long. Returns when it does; this client gets no answer either."""

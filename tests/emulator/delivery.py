@@ -1,7 +1,7 @@
 """The life of an accepted message: its statuses, and the callbacks that tell of them."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +9,20 @@ from tests.emulator.faults import Settings
 from tests.emulator.messages import API_VERSION, Message
 from tests.emulator.webhooks import Webhooks
 
-FINAL = ("delivered", "undelivered", "failed")
+NOT_ARRIVED = ("undelivered", "failed")
+FINAL = ("delivered", *NOT_ARRIVED)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What becomes of the messages to a number: `sent` means that no more is ever heard of them."""
+    """What becomes of the messages to a number: `sent` means that no more is ever heard of them.
+
+    Or these statuses come `early`: all of them before the answer to the post, in the order given, and nothing after.
+    """
 
     status: str = "delivered"
     error_code: int | None = None
+    early: tuple[str, ...] = ()
 
 
 class Delivery:
@@ -47,11 +52,19 @@ class Delivery:
 
     async def begin(self, message: Message) -> None:
         """Sees to the rest; returns at once, or after the first callback where it comes before the answer."""
-        if self.settings.callback_before_answer:
+        if early := self._outcome(message).early:
+            await self._hurry(message, early)
+        elif self.settings.callback_before_answer:
             await self._send(message)
             self._start(self._finish(message))
         else:
             self._start(self._follow(message))
+
+    async def _hurry(self, message: Message, statuses: Sequence[str]) -> None:
+        for status in statuses:
+            message.change(status)
+            message.error_code = self._outcome(message).error_code if status in NOT_ARRIVED else None
+            await self._report(message, status)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

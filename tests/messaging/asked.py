@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,13 +17,13 @@ from backend.appointments.reminding import owe_reminders
 from backend.core import clock
 from backend.directory.documents import Clinic
 from backend.messaging import queries
-from backend.messaging.dispatch import Dispatcher
 from backend.messaging.replies import code_of
 from backend.scheduling.slots import create_slot
 from tests import factories
 from tests.factories import Person, Run
 from tests.messaging.conftest import NOON
-from tests.messaging.office import DAY, HOUR, MINUTE, Db, Network, new_phone
+from tests.messaging.network import Network
+from tests.messaging.office import DAY, HOUR, MINUTE, Db, new_phone
 
 THREE = NOON + 3 * HOUR
 """Three in New York, on Monday. Patients are asked about it at noon."""
@@ -33,20 +33,26 @@ THREE = NOON + 3 * HOUR
 class Desk:
     """A clinic with a doctor, who has a phone, and a nurse. Patients are booked the day before."""
 
-    run: Run[Any]
+    network: Network
     db: Db
     clinic: Clinic
     doctor: Person
     nurse: Person
-    network: Network = field(default_factory=Network)
+
+    @property
+    def run(self) -> Run[Any]:
+        """Runs a coroutine on the server's loop."""
+        return self.network.run
 
     @classmethod
-    def open(cls, run: Run[Any], db: Db, **over: Any) -> "Desk":
+    def open(cls, network: Network, db: Db, **over: Any) -> "Desk":
         """A clinic in New York, with any field changed."""
         with clock.stopped(NOON - DAY):
-            clinic = factories.make_clinic(run, **{"name": "Elm Clinic", "phone": "+12125550100", **over})
-            doctor = factories.make_doctor(run, clinic, name="Dr. Ada Vance", weekly_hours=[])
-            return cls(run, db, clinic, doctor, factories.make_nurse(run, clinic))
+            clinic = factories.make_clinic(
+                network.run, **{"name": "Elm Clinic", "phone": "+12125550100", **over}
+            )
+            doctor = factories.make_doctor(network.run, clinic, name="Dr. Ada Vance", weekly_hours=[])
+            return cls(network, db, clinic, doctor, factories.make_nurse(network.run, clinic))
 
     def patient(self, **over: Any) -> User:
         """Somebody in New York, with any field changed; `language` and `sms_opted_out` too."""
@@ -96,7 +102,7 @@ class Desk:
 
     def send(self) -> None:
         """Sends what is owed or queued, now."""
-        self._do(Dispatcher(self.network).dispatch())
+        self.network.send()
 
     def staff(self, step: str, appointment: Appointment, at: datetime = NOON + MINUTE, **more: Any) -> None:
         """The nurse or, for what only the doctor does, the doctor takes a step."""

@@ -1,8 +1,7 @@
 """What the tests of reminders and dispatch share: a clinic whose timed work is done when a test says so."""
 
 import asyncio
-import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -18,13 +17,13 @@ from backend.appointments.reminding import owe_reminders
 from backend.core import clock
 from backend.core.settings import settings
 from backend.directory.documents import Clinic
-from backend.messaging.carrier import SMS_PATH, STATUS_PATH, Listed, Outcome, Posted, signing_key
-from backend.messaging.dispatch import Dispatcher
+from backend.messaging.carrier import SMS_PATH, STATUS_PATH, signing_key
 from backend.scheduling.slots import create_slot
 from tests import factories
 from tests.appointments.support import done, visiting
 from tests.emulator.webhooks import signature
 from tests.factories import Person, Run
+from tests.messaging.network import Network
 
 Row = dict[str, Any]
 Db = Database[Row]
@@ -45,41 +44,18 @@ def new_phone() -> str:
 
 
 @dataclass
-class Network:
-    """A carrier that takes every message, but for the numbers of which it was told otherwise."""
-
-    is_real: bool = True
-    instead: dict[str, Posted] = field(default_factory=dict)
-    taken: list[tuple[str, str]] = field(default_factory=list)
-
-    async def post(self, *, to: str, body: str, attempt_id: str) -> Posted:
-        """Takes it, or not."""
-        if to in self.instead:
-            return self.instead[to]
-        self.taken.append((to, body))
-        return Posted(Outcome.ACCEPTED, sid="SM" + hashlib.md5(attempt_id.encode()).hexdigest())
-
-    async def sent_to(self, to: str) -> list[Listed]:
-        """It tells of nothing."""
-        return []
-
-    async def close(self) -> None:
-        """Holds nothing."""
-
-    def texts(self, to: str) -> list[str]:
-        """What a phone has received."""
-        return [body for number, body in self.taken if number == to]
-
-
-@dataclass
 class Office:
     """A clinic, a doctor and the network; the clock goes where a test sends it. Moments are UTC."""
 
-    run: Run[Any]
+    network: Network
     db: Db
     clinic: Clinic
     doctor: Person
-    network: Network = field(default_factory=Network)
+
+    @property
+    def run(self) -> Run[Any]:
+        """Runs a coroutine on the server's loop."""
+        return self.network.run
 
     def patient(self, **over: Any) -> Person:
         """A patient with a phone of the real world."""
@@ -120,8 +96,7 @@ class Office:
     def send(self, at: datetime) -> int:
         """Sends what is owed at a moment; answers how many messages were posted."""
         with clock.stopped(at):
-            posted: int = self.run(_dispatch(self.network))
-        return posted
+            return self.network.send()
 
     def minute(self, at: datetime) -> None:
         """All that a process does in a minute, beginning with what is owed already."""
@@ -170,26 +145,23 @@ class Office:
         self._webhook(f"{STATUS_PATH}?attempt={log['attempt_id']}", given, at)
 
     def _webhook(self, path: str, given: dict[str, str], at: datetime) -> httpx.Response:
-        signed = signature(signing_key(), settings.PUBLIC_BASE_URL + path, given)
+        form = {"AccountSid": settings.TWILIO_ACCOUNT_SID, **given}
+        signed = signature(signing_key(), settings.PUBLIC_BASE_URL + path, form)
         root = factories.Server.api_url.removesuffix("/api/v1")
         with clock.stopped(at):
-            answer = httpx.post(root + path, data=given, headers={"X-Twilio-Signature": signed})
+            answer = httpx.post(root + path, data=form, headers={"X-Twilio-Signature": signed})
         assert answer.is_success, answer.text
         return answer
 
 
-async def _dispatch(network: Network) -> int:
-    return await Dispatcher(network).dispatch()
-
-
-def make_office(run: Run[Any], db: Db, **clinic: Any) -> Office:
+def make_office(network: Network, db: Db, **clinic: Any) -> Office:
     """An office at a new clinic, with any of its fields changed."""
-    place = factories.make_clinic(run, **clinic)
+    place = factories.make_clinic(network.run, **clinic)
     doctor = factories.make_user(
-        run,
+        network.run,
         Role.DOCTOR,
         phone=new_phone(),
         name="Ada Hernandez",
         doctor=factories.doctor_profile(clinic_ids=[place.clinic_id], weekly_hours=[]),
     )
-    return Office(run=run, db=db, clinic=place, doctor=doctor)
+    return Office(network=network, db=db, clinic=place, doctor=doctor)

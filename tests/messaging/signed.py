@@ -11,10 +11,13 @@ import httpx
 from backend.core.settings import settings
 from backend.messaging.carrier import SMS_PATH, STATUS_PATH, signing_key
 from tests import factories
+from tests.emulator.client import ACCOUNT_SID
 from tests.emulator.webhooks import signature
 
 PUBLIC = settings.PUBLIC_BASE_URL
 FORM = "application/x-www-form-urlencoded"
+PHONES_KEY = signing_key()
+"""What the simulated phone signs with: when this is read, no carrier is set up."""
 
 Form = Mapping[str, str]
 
@@ -32,7 +35,7 @@ def sms_form(phone: str, body: str, *, sid: str | None = None, **more: str) -> d
         "FromState": "",
         "NumMedia": "0",
         "SmsStatus": "received",
-        "AccountSid": "AC" + "0" * 32,
+        "AccountSid": ACCOUNT_SID,
         "MessageSid": sid or new_sid(),
         "From": phone,
         "To": "+15005550006",
@@ -45,7 +48,7 @@ def status_form(sid: str, status: str, error_code: int | None = None, **more: st
     """The fields of a report."""
     code = {"ErrorCode": str(error_code)} if error_code else {}
     return {
-        "AccountSid": "AC" + "0" * 32,
+        "AccountSid": ACCOUNT_SID,
         "MessageSid": sid,
         "MessageStatus": status,
         "SmsStatus": status,

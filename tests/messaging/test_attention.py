@@ -10,11 +10,11 @@ import pytest
 from backend.accounts.documents import Role
 from backend.accounts.profiles import NurseProfile
 from backend.core import clock
-from backend.messaging.carrier import Outcome, Posted
 from tests import factories
 from tests.appointments.support import NOBODY, done, refused
-from tests.factories import Person, Run
+from tests.factories import Person
 from tests.messaging.conftest import NOON
+from tests.messaging.network import Network
 from tests.messaging.office import HOUR, MINUTE, TWO, Db, Office, Row, make_office
 
 ASKED = TWO - 3 * HOUR
@@ -22,9 +22,9 @@ LIST = "/messages/attention"
 
 
 @pytest.fixture
-def elsewhere(noon: datetime, run: Run[Any], db: Db) -> Office:
+def elsewhere(noon: datetime, network: Network, db: Db) -> Office:
     """Another clinic with a doctor of its own."""
-    return make_office(run, db)
+    return make_office(network, db)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def all_pages(person: Person, path: str, *, limit: int, **params: Any) -> list[R
 
 def test_an_entry_tells_whom_to_call_and_why(office: Office, staff: dict[str, Person]) -> None:
     patient = office.patient(name="Maria Lopez")
-    office.network.instead[patient.user.phone or ""] = Posted(Outcome.REFUSED, error_code=21612)
+    office.network.refuses(patient.user.phone or "", 21612)
     appointment = office.book(patient)
     office.minute(ASKED)
     (entry,) = get(staff["nurse"], LIST)["items"]
@@ -93,7 +93,7 @@ def test_the_staff_see_their_own_and_an_administrator_all(
     office: Office, elsewhere: Office, staff: dict[str, Person]
 ) -> None:
     colleague = factories.make_doctor(office.run, office.clinic, weekly_hours=[])
-    next_door = Office(office.run, office.db, office.clinic, colleague)
+    next_door = Office(office.network, office.db, office.clinic, colleague)
     ours, theirs = unreached(office)["id"], unreached(elsewhere)["id"]
     colleagues = unreached(next_door, number=1)["id"]
     assert on_list(staff["admin"]) == [colleagues, theirs, ours]

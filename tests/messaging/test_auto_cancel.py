@@ -14,19 +14,18 @@ import pytest
 
 from backend.appointments.auto_cancel import LATEST, cancel_unconfirmed
 from backend.directory.documents import Policy
-from backend.messaging.carrier import Outcome, Posted
-from backend.messaging.reports import take_report
 from tests.appointments.support import visiting
-from tests.factories import Person, Run
+from tests.factories import Person
 from tests.messaging.conftest import NOON
-from tests.messaging.office import DAY, HOUR, MINUTE, TWO, Db, Network, Office, Row, make_office
+from tests.messaging.network import Network
+from tests.messaging.office import DAY, HOUR, MINUTE, TWO, Db, Office, Row, make_office
 
 ASKED = TWO - 3 * HOUR
 DEADLINE = TWO - 15 * MINUTE
 SECOND = timedelta(seconds=1)
 
-REFUSED = Posted(Outcome.REFUSED, error_code=21612)
-UNSUBSCRIBED = Posted(Outcome.REFUSED, error_code=21610)
+REFUSED = 21612
+UNSUBSCRIBED = 21610
 
 
 @dataclass
@@ -39,6 +38,11 @@ class Visit:
     appointment: Row
     closes: datetime = DEADLINE
     is_on_time: bool = True
+
+    @property
+    def phone(self) -> str:
+        """The patient's."""
+        return self.patient.user.phone or ""
 
     def until(self, *moments: datetime) -> None:
         """The timetable is run at these moments."""
@@ -121,7 +125,7 @@ def opted_out_after(visit: Visit) -> None:
 def opted_out_between(visit: Visit) -> None:
     """Of another sender's list at the carrier we learn by the refusal of another message."""
     visit.until(ASKED)
-    visit.office.network.instead[visit.patient.user.phone or ""] = UNSUBSCRIBED
+    visit.office.network.refuses(visit.phone, UNSUBSCRIBED)
     visit.office.book(visit.patient, TWO + 5 * DAY, at=ASKED + HOUR)
     visit.until(ASKED + HOUR)
 
@@ -139,20 +143,10 @@ def undelivered_then_sent(visit: Visit) -> None:
     visit.office.report(reminder, "sent", ASKED + HOUR)
 
 
-class Hasty(Network):
-    """A carrier whose report of failure is faster than its answer to the post."""
-
-    async def post(self, *, to: str, body: str, attempt_id: str) -> Posted:
-        posted = await super().post(to=to, body=body, attempt_id=attempt_id)
-        if body.startswith("Reminder"):
-            await take_report(
-                attempt_id=attempt_id, sid=posted.sid or "", says="undelivered", error_code=30003
-            )
-        return posted
-
-
 def undelivered_before_the_answer(visit: Visit) -> None:
-    visit.office.network = Hasty()
+    """The carrier's report of failure is faster than its answer to the post."""
+    visit.office.send(NOON)
+    visit.office.network.reports_early(visit.phone, "undelivered", error_code=30003)
     visit.until(ASKED)
 
 
@@ -161,12 +155,22 @@ def delivered(visit: Visit) -> None:
     visit.office.report(visit.office.log(visit.appointment, "reminder"), "delivered", ASKED + SECOND)
 
 
-def refused_with(posted: Posted) -> Story:
+def refused_with(code: int) -> Story:
     def story(visit: Visit) -> None:
-        visit.office.network.instead[visit.patient.user.phone or ""] = posted
+        visit.office.network.refuses(visit.phone, code)
         visit.until(ASKED)
 
     return story
+
+
+def lost(visit: Visit) -> None:
+    visit.office.network.loses(visit.phone)
+    visit.until(ASKED)
+
+
+def not_taken_yet(visit: Visit) -> None:
+    visit.office.network.is_too_busy(visit.phone)
+    visit.until(ASKED)
 
 
 def closed(visit: Visit, *, at: datetime) -> None:
@@ -241,7 +245,7 @@ def switched_off(visit: Visit) -> None:
 def last_one_refused(visit: Visit) -> None:
     """The first of two reminders came, but it asked for nothing."""
     visit.until(NOON + 2 * HOUR)
-    visit.office.network.instead[visit.patient.user.phone or ""] = REFUSED
+    visit.office.network.refuses(visit.phone, REFUSED)
     visit.until(ASKED)
 
 
@@ -303,8 +307,8 @@ CASES: dict[str, Case] = {
     ),
     "refused by the carrier": Case(refused_with(REFUSED), troubles=("refused",)),
     "refused by the carrier as opted out": Case(refused_with(UNSUBSCRIBED), troubles=("opted_out",)),
-    "of unknown outcome": Case(refused_with(Posted(Outcome.UNKNOWN))),
-    "not taken yet by the carrier": Case(refused_with(Posted(Outcome.LATER))),
+    "of unknown outcome": Case(lost),
+    "not taken yet by the carrier": Case(not_taken_yet),
     "reminded, but the one that asks was refused": Case(
         last_one_refused, policy=TWICE, troubles=("refused",)
     ),
@@ -332,9 +336,9 @@ CASES: dict[str, Case] = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_only_who_was_asked_and_kept_silent_is_cancelled(
-    case: Case, noon: datetime, run: Run[Any], db: Db, admin: Person
+    case: Case, noon: datetime, network: Network, within_reach: None, db: Db, admin: Person
 ) -> None:
-    office = make_office(run, db, **({"policy": case.policy} if case.policy else {}))
+    office = make_office(network, db, **({"policy": case.policy} if case.policy else {}))
     over = {} if case.phone == "a real one" else {"phone": case.phone}
     patient = office.patient(**over)
     visit = Visit(office, admin, patient, office.book(patient, case.start, at=case.booked_at))

@@ -1,7 +1,6 @@
 """What is sent, skipped or kept for later, and why; what the texts tell, and to whom."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,13 +11,15 @@ from backend.accounts.codes import IssuedCode, code_issued
 from backend.accounts.documents import Purpose
 from backend.core import clock
 from backend.directory.documents import Policy
-from backend.messaging.carrier import Outcome, Posted, SimulatedPhone
+from backend.messaging.carrier import IN_FLIGHT, SimulatedPhone
 from backend.messaging.dispatch import Dispatcher
 from backend.messaging.replies import code_of
 from tests import factories
 from tests.factories import Person, Run
 from tests.messaging.conftest import NOON
-from tests.messaging.office import DAY, HOUR, MINUTE, TWO, Db, Network, Office, Row, make_office, new_phone
+from tests.messaging.network import Network
+from tests.messaging.office import DAY, HOUR, MINUTE, TWO, Db, Office, Row, make_office, new_phone
+from tests.races.support import in_background
 
 ASKED = TWO - 3 * HOUR
 NINE_IN_THE_EVENING = NOON + 9 * HOUR
@@ -139,7 +140,6 @@ def test_news_of_a_missed_visit_is_of_use_for_a_day(office: Office) -> None:
     office.do(office.doctor, late, "no-show", TWO + 31 * MINUTE)
     office.send(TWO + DAY)
     assert outcome(office.log(soon, "no_show")) == ("sent", None, None)
-    office.network.taken.clear()
     other = office.book(office.patient(), TWO + 2 * DAY, at=TWO + DAY)
     office.do(office.doctor, other, "no-show", TWO + 2 * DAY)
     office.send(TWO + 3 * DAY + MINUTE)
@@ -158,9 +158,9 @@ def test_patients_are_left_in_peace_until_eight_at_the_clinic(office: Office) ->
     assert outcome(office.log(late, "booked")) == outcome(office.log(night, "booked")) == ("sent", None, None)
 
 
-def test_the_quiet_is_that_of_the_clinic(noon: datetime, run: Run[Any], db: Db) -> None:
+def test_the_quiet_is_that_of_the_clinic(noon: datetime, network: Network, db: Db) -> None:
     """Noon in New York is 21:30 in Kolkata: the message waits until 8:00 there, 2:30 in the night UTC."""
-    office = make_office(run, db, time_zone="Asia/Kolkata")
+    office = make_office(network, db, time_zone="Asia/Kolkata")
     appointment = office.book(office.patient(), TWO - 8 * HOUR)
     assert office.send(NOON) == 0
     assert office.log(appointment, "booked")["not_before"].isoformat() == "2030-06-04T02:30:00+00:00"
@@ -171,9 +171,9 @@ def test_what_was_queued_by_day_and_is_sent_late_waits_too(office: Office) -> No
     """The carrier takes nothing until the evening."""
     patient = office.patient()
     appointment = office.book(patient)
-    office.network.instead[phone_of(patient)] = Posted(Outcome.LATER)
+    office.network.is_too_busy(phone_of(patient))
     assert office.send(NINE_IN_THE_EVENING - timedelta(seconds=1)) == 1
-    del office.network.instead[phone_of(patient)]
+    office.network.forgives()
     assert office.send(NINE_IN_THE_EVENING + MINUTE) == 0
     assert office.log(appointment, "booked")["not_before"] == EIGHT_IN_THE_MORNING
     assert office.send(EIGHT_IN_THE_MORNING) == 1
@@ -223,13 +223,10 @@ def test_who_cant_be_reached_is_skipped_and_called_for_what_matters(
 
 
 def test_fictional_numbers_are_good_enough_for_the_simulated_phone(office: Office) -> None:
-    office.network.is_real = False
     appointment = office.book(office.patient(phone="+15555550198"))
-    assert office.send(NOON) == 1
-    assert office.log(appointment, "booked")["status"] == "sent"
-    other = office.book(office.patient(phone="+15555550197"), TWO + HOUR)
     assert office.run(Dispatcher(SimulatedPhone()).dispatch()) == 1
-    assert office.log(other, "booked")["status"] == "delivered"
+    assert office.log(appointment, "booked")["status"] == "delivered"
+    assert office.network.taken == []
 
 
 LANGUAGES = [(None, "en", "Your"), (None, "es", "Su cita"), ("es", "en", "Su cita"), ("en", "es", "Your")]
@@ -237,9 +234,9 @@ LANGUAGES = [(None, "en", "Your"), (None, "es", "Su cita"), ("es", "en", "Su cit
 
 @pytest.mark.parametrize(("own", "clinics", "begins"), LANGUAGES)
 def test_a_text_is_in_the_patients_language_or_else_the_clinics(
-    noon: datetime, run: Run[Any], db: Db, own: str | None, clinics: str, begins: str
+    noon: datetime, network: Network, db: Db, own: str | None, clinics: str, begins: str
 ) -> None:
-    office = make_office(run, db, language=clinics)
+    office = make_office(network, db, language=clinics)
     patient = office.patient(language=own)
     appointment = office.book(patient)
     office.send(NOON)
@@ -311,7 +308,7 @@ def test_dispatchers_at_once_post_each_message_once(office: Office) -> None:
         office.book_seat(each, slot_id)
 
     async def together() -> int:
-        dispatchers = [Dispatcher(office.network) for _ in range(5)]
+        dispatchers = [office.network.dispatcher() for _ in range(5)]
         return sum(await asyncio.gather(*(each.dispatch() for each in dispatchers)))
 
     assert office.run(together()) == 60
@@ -345,19 +342,13 @@ def test_the_attempt_is_written_down_before_the_post(office: Office) -> None:
     """Whoever finds the message later, its process dead, can look for it at the carrier."""
     patient = office.patient()
     appointment = office.book(patient)
-    seen: list[Row] = []
-
-    @dataclass
-    class Watching(Network):
-        """Looks at the log while it has the message."""
-
-        async def post(self, *, to: str, body: str, attempt_id: str) -> Posted:
-            seen.append(office.log(appointment, "booked"))
-            return await super().post(to=to, body=body, attempt_id=attempt_id)
-
-    office.network = Watching()
-    office.send(NOON)
-    (then,) = seen
+    office.network.is_slow(phone_of(patient), 2000)
+    sending = in_background(office.network.send)
+    while not office.network.taken:
+        assert not sending.done()
+    then = office.log(appointment, "booked")
+    assert not sending.done()
+    assert sending.result() == 1
     assert then["status"] == "sending"
     assert (then["phone"], then["body"]) == office.network.taken[0]
     assert then["attempt_id"]
@@ -365,14 +356,16 @@ def test_the_attempt_is_written_down_before_the_post(office: Office) -> None:
     assert "not_before" not in then
 
 
-def test_the_policy_at_the_moment_of_asking_counts(noon: datetime, run: Run[Any], db: Db) -> None:
-    office = make_office(run, db, policy=Policy(auto_cancel_minutes=45))
+def test_the_policy_at_the_moment_of_asking_counts(noon: datetime, network: Network, db: Db) -> None:
+    office = make_office(network, db, policy=Policy(auto_cancel_minutes=45))
     appointment = office.book(office.patient())
     office.minute(ASKED)
     assert office.stored(appointment)["cancel_at"] == TWO - 45 * MINUTE
 
 
-def test_a_code_goes_before_what_waits_already(run: Run[Any], db: Db, noon: datetime) -> None:
+def test_a_code_goes_before_what_waits_already(
+    network: Network, run: Run[Any], db: Db, noon: datetime
+) -> None:
     crowd, hurried = new_phone(), new_phone()
     waiting = factories.make_user(run, "patient", phone=crowd)
     db["sms_logs"].insert_many(
@@ -387,12 +380,13 @@ def test_a_code_goes_before_what_waits_already(run: Run[Any], db: Db, noon: date
             "attempts": 0,
             "created_at": NOON,
         }
-        for _ in range(300)
+        for _ in range(150)
     )
     patient = factories.make_user(run, "patient", phone=hurried)
     assert patient.client.post("/users/me/phone/verification").status_code == 202
-    network = Network()
-    run(Dispatcher(network).dispatch())
+    network.send()
     numbers = [to for to, _ in network.taken]
-    assert len(numbers) == 301
-    assert numbers.index(hurried) < 10
+    assert len(numbers) == 151
+    assert (
+        numbers.index(hurried) < IN_FLIGHT
+    )  # among the first that are claimed, which are posted side by side

@@ -16,8 +16,9 @@ from backend.core.clock import utc_now
 from backend.directory.documents import OpeningHours
 from tests import factories
 from tests.appointments.support import done
-from tests.emulator.client import Carrier, running_carrier
-from tests.factories import Person, Run
+from tests.emulator.client import Carrier
+from tests.factories import Person
+from tests.messaging.network import Network, set_up_for
 from tests.messaging.office import DAY, HOUR, MINUTE, Db, Office, Row, make_office, new_phone
 from tests.support.servers import Program, ServerThread, serving
 
@@ -25,31 +26,18 @@ PACE = 30
 """Messages a second that the processes keep to, together."""
 
 
-@pytest.fixture(scope="module")
-def phones() -> Iterator[Carrier]:
-    """The carrier's emulator; it holds everything against the contract."""
-    with running_carrier("--validate") as carrier:
-        yield carrier
-
-
 @pytest.fixture
-def carrier(phones: Carrier) -> Iterator[Carrier]:
+def phones(network: Network) -> Carrier:
     """The emulator as newly started. It reports nothing: that is tested elsewhere."""
-    phones.reset()
-    phones.callbacks(on=False)
-    yield phones
-    assert not phones.violations()
+    return network.emulator
 
 
 @pytest.fixture(scope="module")
-def programs(server: ServerThread, phones: Carrier) -> Iterator[tuple[Program, Program]]:
+def programs(server: ServerThread, carrier: Carrier) -> Iterator[tuple[Program, Program]]:
     """Two processes that do timed work and send by the emulator."""
     environment = {
         "SCHEDULER_ENABLED": "true",
-        "TWILIO_ACCOUNT_SID": phones.account_sid,
-        "TWILIO_AUTH_TOKEN": phones.auth_token,
-        "TWILIO_PHONE_NUMBER": phones.sender,
-        "TWILIO_API_URL": phones.base_url,
+        **set_up_for(carrier),
         "SMS_PER_SECOND": str(PACE),
         "SMS_TIMEOUT_SECONDS": "4",
         "SMS_QUIET_FROM": "00:00",
@@ -60,10 +48,10 @@ def programs(server: ServerThread, phones: Carrier) -> Iterator[tuple[Program, P
 
 
 @pytest.fixture
-def office(run: Run[Any], db: Db) -> Office:
+def office(network: Network, db: Db) -> Office:
     """A clinic that is always open."""
     always = [OpeningHours(weekday=day, opens="00:00", closes="24:00") for day in WEEK]
-    return make_office(run, db, time_zone="UTC", opening_hours=always)
+    return make_office(network, db, time_zone="UTC", opening_hours=always)
 
 
 def until(is_so: Callable[[], Any], seconds: float = 20) -> float:
@@ -88,10 +76,10 @@ def tomorrow(office: Office, number: int) -> str:
 
 
 def test_two_processes_send_each_reminder_once_and_keep_the_pace(
-    office: Office, carrier: Carrier, request: pytest.FixtureRequest
+    office: Office, phones: Carrier, request: pytest.FixtureRequest
 ) -> None:
     """Both begin with the same reminders due. What is due at once waits its turn, a second's messages at a time."""
-    carrier.pacing(2 * PACE)  # a second's messages may follow close on those of the second before
+    phones.pacing(2 * PACE)  # a second's messages may follow close on those of the second before
     people = [office.patient() for _ in range(40)]
     start = (utc_now() + 2 * HOUR + 30 * MINUTE).replace(second=0, microsecond=0)
     slot_id = office.slot_id(start.replace(minute=start.minute // 5 * 5), capacity=len(people))
@@ -99,27 +87,27 @@ def test_two_processes_send_each_reminder_once_and_keep_the_pace(
         appointments = [office.book_seat(patient, slot_id) for patient in people]
     request.getfixturevalue("programs")
     sent = 2 * len(people)
-    until(carrier.messages, seconds=80)  # where the processes ran already: at their next minute
+    until(phones.messages, seconds=80)  # where the processes ran already: at their next minute
     until(lambda: office.db["sms_logs"].count_documents({"status": "sent"}) == sent)
     times = [row["sent_at"] for row in office.db["sms_logs"].find({"status": "sent"})]
     assert (max(times) - min(times)).total_seconds() > sent / PACE - 1.2
     for patient, appointment in zip(people, appointments, strict=True):
-        texts = [message["body"] for message in carrier.messages(to=patient.user.phone)]
+        texts = [message["body"] for message in phones.messages(to=patient.user.phone)]
         assert len([text for text in texts if text.startswith("Reminder")]) == 1
         assert len([text for text in texts if text.startswith("Your appointment")]) == 1
         assert office.log(appointment, "reminder")["attempts"] == 1
         assert office.stored(appointment)["asked_at"]
-    assert "429" not in carrier.counts()["answers"]
+    assert "429" not in phones.counts()["answers"]
 
 
 def test_a_message_owed_by_a_request_is_at_the_carrier_within_a_second(
-    office: Office, carrier: Carrier, programs: tuple[Program, Program]
+    office: Office, phones: Carrier, programs: tuple[Program, Program]
 ) -> None:
     waits = []
     for number in range(6):
         patient = office.patient()
         book(programs[number % 2], patient, tomorrow(office, number))
-        waits.append(until(lambda: carrier.messages(to=patient.user.phone)))  # noqa: B023 - called at once
+        waits.append(until(lambda: phones.messages(to=patient.user.phone)))  # noqa: B023 - called at once
         time.sleep(0.1)
     # One in six may have been held up by a busy machine. None waits for the next second's pace: that would be half of
     # a second on average.
@@ -128,43 +116,43 @@ def test_a_message_owed_by_a_request_is_at_the_carrier_within_a_second(
 
 
 def test_a_post_that_hangs_holds_up_no_other_message(
-    office: Office, carrier: Carrier, programs: tuple[Program, Program]
+    office: Office, phones: Carrier, programs: tuple[Program, Program]
 ) -> None:
     unlucky, *others = [office.patient() for _ in range(4)]
-    carrier.faults("hang_before_accept", numbers=[unlucky.user.phone or ""])
+    phones.faults("hang_before_accept", numbers=[unlucky.user.phone or ""])
     for number, patient in enumerate([unlucky, *others]):
         # By the same process, which is waiting for the carrier's answer.
         book(programs[0], patient, tomorrow(office, number))
         if patient is unlucky:
-            until(lambda: carrier.counts()["in_flight"])
+            until(lambda: phones.counts()["in_flight"])
         else:
-            assert until(lambda: carrier.messages(to=patient.user.phone)) < 2  # noqa: B023 - called at once
+            assert until(lambda: phones.messages(to=patient.user.phone)) < 2  # noqa: B023 - called at once
 
 
 def test_fictional_numbers_never_reach_the_carrier(
-    office: Office, carrier: Carrier, programs: tuple[Program, Program]
+    office: Office, phones: Carrier, programs: tuple[Program, Program]
 ) -> None:
     fictional, real = office.patient(phone="+15555550123"), office.patient(phone=new_phone())
     skipped, sent = (
         book(programs[0], patient, tomorrow(office, number))
         for number, patient in enumerate([fictional, real])
     )
-    until(lambda: carrier.messages(to=real.user.phone))
+    until(lambda: phones.messages(to=real.user.phone))
     until(lambda: office.logs(skipped) and office.log(skipped, "booked")["status"] == "skipped")
     assert office.log(skipped, "booked")["skipped_because"] == "fictional number"
-    assert not carrier.messages(to=fictional.user.phone)
+    assert not phones.messages(to=fictional.user.phone)
     assert office.log(sent, "booked")["twilio_sid"]
 
 
 def test_a_codes_text_is_not_kept_once_the_carrier_has_it(
-    office: Office, carrier: Carrier, programs: tuple[Program, Program]
+    office: Office, phones: Carrier, programs: tuple[Program, Program]
 ) -> None:
     patient, refused = office.patient(), office.patient()
-    carrier.faults("reject", numbers=[refused.user.phone or ""])
+    phones.faults("reject", numbers=[refused.user.phone or ""])
     for person in (patient, refused):
         client = factories.make_client(person.token, f"{programs[0].base_url}/api/v1")
         assert client.post("/users/me/phone/verification").status_code == 202
     until(lambda: office.db["sms_logs"].count_documents({"status": {"$in": ["sent", "failed"]}}) == 2)
-    (message,) = carrier.messages(to=patient.user.phone)
+    (message,) = phones.messages(to=patient.user.phone)
     assert message["body"].endswith("Tell it to nobody.")
     assert not any("body" in log for log in office.db["sms_logs"].find({}, hint="_id_"))

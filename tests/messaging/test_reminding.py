@@ -14,8 +14,9 @@ from backend.core import clock
 from backend.directory.documents import Policy
 from tests import factories
 from tests.appointments.support import done, visiting
-from tests.factories import Person, Run
+from tests.factories import Person
 from tests.messaging.conftest import NOON
+from tests.messaging.network import Network
 from tests.messaging.office import DAY, HOUR, MINUTE, TWO, Db, Office, make_office
 
 LEADS = [1440, 180]
@@ -23,9 +24,9 @@ FIRST, LAST = TWO - DAY, TWO - 3 * HOUR
 
 
 @pytest.fixture
-def office(noon: datetime, run: Run[Any], db: Db) -> Office:
+def office(noon: datetime, network: Network, db: Db) -> Office:
     """A clinic that reminds a day and three hours before."""
-    return make_office(run, db, policy=Policy(reminder_minutes=LEADS))
+    return make_office(network, db, policy=Policy(reminder_minutes=LEADS))
 
 
 def reminders(office: Office, appointment: dict[str, Any]) -> list[tuple[int, bool]]:

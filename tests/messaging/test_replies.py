@@ -1,16 +1,15 @@
 """What patients write, and what it does: to the appointments, to the patient, on the staff's list; and the answer."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from backend.core import clock
 from tests import factories
-from tests.factories import Run
 from tests.messaging import scenes
 from tests.messaging.asked import THREE, Desk, code
 from tests.messaging.conftest import NOON
+from tests.messaging.network import Network
 from tests.messaging.office import DAY, MINUTE, Db
 from tests.messaging.scenes import Make, Scene
 from tests.messaging.signed import reply
@@ -271,9 +270,9 @@ def faults(case: Case, scene: Scene, desk: Desk, base_url: str) -> list[str]:
 
 
 def test_a_reply_to_a_question_does_what_it_says_and_is_answered(
-    run: Run[Any], db: Db, base_url: str
+    network: Network, db: Db, base_url: str
 ) -> None:
-    desk = Desk.open(run, db)
+    desk = Desk.open(network, db)
     everybody = zip(MERELY_ASKED, scenes.all_asked(desk, len(MERELY_ASKED)), strict=True)
     found = [fault for case, scene in everybody for fault in faults(case, scene, desk, base_url)]
     assert not found, "\n".join(found)
@@ -281,15 +280,15 @@ def test_a_reply_to_a_question_does_what_it_says_and_is_answered(
 
 @pytest.mark.parametrize("case", OTHERS, ids=str)
 def test_a_reply_in_any_other_situation_does_what_is_meant(
-    case: Case, run: Run[Any], db: Db, base_url: str
+    case: Case, network: Network, db: Db, base_url: str
 ) -> None:
-    desk = Desk.open(run, db)
+    desk = Desk.open(network, db)
     found = faults(case, case.scene(desk), desk, base_url)
     assert not found, "\n".join(found)
 
 
-def test_two_machines_that_answer_each_other_come_to_an_end(run: Run[Any], db: Db, base_url: str) -> None:
-    desk = Desk.open(run, db)
+def test_two_machines_that_answer_each_other_come_to_an_end(network: Network, db: Db, base_url: str) -> None:
+    desk = Desk.open(network, db)
     scene = scenes.asked(desk)
     with clock.stopped(scene.at):
         for phone in (scene.phone, "+12125559999"):
@@ -304,10 +303,10 @@ def test_two_machines_that_answer_each_other_come_to_an_end(run: Run[Any], db: D
 
 @pytest.mark.parametrize("body", ["hello", "2 {b}", "1 KKK", "HELP", "START", "STOP"])
 def test_who_writes_of_something_else_has_not_answered_a_question_in_doubt(
-    body: str, run: Run[Any], db: Db, base_url: str
+    body: str, network: Network, db: Db, base_url: str
 ) -> None:
     """It may never have been sent: settling it finds out, or sends it again."""
-    desk = Desk.open(run, db)
+    desk = Desk.open(network, db)
     scene = scenes.in_doubt(desk)
     assert scene.user
     other = desk.book(scene.user, THREE + 2 * DAY)
@@ -319,8 +318,10 @@ def test_who_writes_of_something_else_has_not_answered_a_question_in_doubt(
     assert desk.again(asked).cancel_at is None
 
 
-def test_who_wants_messages_again_is_asked_again_and_can_answer(run: Run[Any], db: Db, base_url: str) -> None:
-    desk = Desk.open(run, db)
+def test_who_wants_messages_again_is_asked_again_and_can_answer(
+    network: Network, db: Db, base_url: str
+) -> None:
+    desk = Desk.open(network, db)
     db["clinics"].update_one({"_id": desk.clinic.id}, {"$set": {"policy.reminder_minutes": [1440]}})
     user = desk.patient()
     booked = desk.book(user, THREE + DAY)
@@ -334,8 +335,10 @@ def test_who_wants_messages_again_is_asked_again_and_can_answer(run: Run[Any], d
 
 
 @pytest.mark.parametrize("word", ["STOP", "CANCEL"])
-def test_who_opts_out_is_not_cancelled_for_silence(word: str, run: Run[Any], db: Db, base_url: str) -> None:
-    desk = Desk.open(run, db)
+def test_who_opts_out_is_not_cancelled_for_silence(
+    word: str, network: Network, db: Db, base_url: str
+) -> None:
+    desk = Desk.open(network, db)
     scene = scenes.asked_twice(desk)
     assert all(desk.again(each).cancel_at for each in scene.appointments)
     with clock.stopped(scene.at):
@@ -344,14 +347,14 @@ def test_who_opts_out_is_not_cancelled_for_silence(word: str, run: Run[Any], db:
 
 
 def test_the_log_holds_the_reply_with_its_answer_beside_the_appointment(
-    run: Run[Any], db: Db, base_url: str
+    network: Network, db: Db, base_url: str
 ) -> None:
-    desk = Desk.open(run, db)
+    desk = Desk.open(network, db)
     scene = scenes.asked(desk)
     (asked,) = scene.appointments
     with clock.stopped(scene.at):
         reply(base_url, scene.phone, "Yes!")
-        client = factories.log_in(run, desk.nurse.user).client
+        client = factories.log_in(desk.run, desk.nurse.user).client
         newest = client.get(f"/appointments/{asked.id}/messages").json()["items"][0]
         assert client.get("/sms-logs").status_code == 403
     seen = {name: newest[name] for name in ("direction", "kind", "status", "phone", "body", "answer")}

@@ -13,10 +13,12 @@ from backend.appointments.documents import Appointment
 from backend.core import clock
 from backend.messaging.carrier import SMS_PATH
 from backend.messaging.inbound import handle_forgotten
+from tests.emulator.client import Carrier
 from tests.factories import Run
 from tests.messaging import scenes
 from tests.messaging.asked import THREE, Desk, code
 from tests.messaging.conftest import NOON
+from tests.messaging.network import Network, set_up_for
 from tests.messaging.office import DAY, HOUR, MINUTE, Db
 from tests.messaging.signed import new_sid, post, sms_form, texts_of
 from tests.races.support import Wired, in_background, mentions, reaches, wired_server
@@ -26,15 +28,15 @@ MOST_COMMANDS = 30
 
 
 @pytest.fixture
-def desk(run: Run[Any], db: Db) -> Desk:
+def desk(network: Network, db: Db) -> Desk:
     """A clinic."""
-    return Desk.open(run, db)
+    return Desk.open(network, db)
 
 
 @pytest.fixture(scope="module")
-def slow(run: Run[Any]) -> Iterator[Wired]:
+def slow(run: Run[Any], carrier: Carrier) -> Iterator[Wired]:
     """A server process whose commands can be held."""
-    with wired_server("slow") as wired:
+    with wired_server("slow", set_up_for(carrier)) as wired:
         yield wired
 
 
@@ -84,10 +86,10 @@ def test_what_the_staff_does_at_that_moment_comes_first(
 
 
 def test_a_reply_whose_process_is_killed_anywhere_is_acted_on_once_and_answered(
-    run: Run[Any], db: Db, desk: Desk, base_url: str
+    run: Run[Any], db: Db, desk: Desk, carrier: Carrier, base_url: str
 ) -> None:
     patients, forms, begun = [], [], []
-    with ExitStack() as stack, wired_server("doomed") as doomed:
+    with ExitStack() as stack, wired_server("doomed", set_up_for(carrier)) as doomed:
         goes_on = True
         while goes_on and len(patients) < MOST_COMMANDS:
             user = desk.patient()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
 
@@ -10,14 +9,12 @@ import pytest
 
 from backend.appointments.documents import Appointment
 from backend.core import clock
-from backend.messaging.carrier import Outcome, Posted
-from backend.messaging.reports import take_report
 from tests.contract.hostile import nothing_changes
-from tests.factories import Run
 from tests.messaging import scenes
 from tests.messaging.asked import THREE, Desk
 from tests.messaging.conftest import NOON
-from tests.messaging.office import DAY, HOUR, MINUTE, Db, Network
+from tests.messaging.network import Network
+from tests.messaging.office import DAY, HOUR, MINUTE, Db
 from tests.messaging.signed import new_sid, reply, report, sms_form, status_form
 
 CODES = {"undelivered": 30003, "failed": 30005}
@@ -26,26 +23,9 @@ NO_RETURN = ("delivered", "undelivered", "failed")
 
 
 @pytest.fixture
-def desk(run: Run[Any], db: Db) -> Desk:
+def desk(network: Network, db: Db) -> Desk:
     """A clinic."""
-    return Desk.open(run, db)
-
-
-@dataclass
-class Hasty(Network):
-    """Reports of a message before it has answered the post; of each message in another order."""
-
-    orders: list[Sequence[str]] = field(default_factory=list)
-    told: dict[str, Sequence[str]] = field(default_factory=dict)
-
-    async def post(self, *, to: str, body: str, attempt_id: str) -> Posted:
-        """Takes it."""
-        posted = await super().post(to=to, body=body, attempt_id=attempt_id)
-        self.told[to] = self.orders.pop()
-        for says in self.told[to]:
-            assert posted.sid
-            await take_report(attempt_id=attempt_id, sid=posted.sid, says=says, error_code=CODES.get(says))
-        return posted
+    return Desk.open(network, db)
 
 
 def tell(base_url: str, log: dict[str, Any], *says: str, by_attempt: bool = True, at: Any = NOON) -> None:
@@ -96,16 +76,19 @@ def test_reports_in_any_order_end_where_the_first_final_one_says(
         assert fate(desk, asked) == first_final(says), says
 
 
-def test_reports_that_come_before_the_answer_to_the_post_count_just_as_well(desk: Desk) -> None:
+def test_reports_that_come_before_the_answer_to_the_post_count_just_as_well(
+    desk: Desk, within_reach: None
+) -> None:
     users = [desk.patient() for _ in ORDERS]
     booked = desk.book_all(users)
     with clock.stopped(NOON - HOUR):
         desk.send()
-    desk.network = hasty = Hasty(orders=list(ORDERS))
+    for user, says in zip(users, ORDERS, strict=True):
+        desk.network.reports_early(user.phone or "", *says, error_code=CODES["undelivered"])
     desk.ask()
-    assert hasty.orders == []
-    for user, asked in zip(users, booked, strict=True):
-        says = hasty.told[user.phone or ""]
+    told = [each["answer"] for each in desk.network.emulator.reports()]
+    assert told == [204] * len(ORDERS) * len(ORDERS[0])
+    for says, asked in zip(ORDERS, booked, strict=True):
         assert fate(desk, asked) == first_final(says), says
         assert desk.reminder(asked)["twilio_sid"]
 
@@ -266,20 +249,22 @@ def test_a_report_settles_a_message_in_doubt_for_good(
     ("then", "expected"),
     [
         (None, SENT),
-        (Posted(Outcome.REFUSED, error_code=21211), ("failed", 21211, False, ["refused"])),
-        (Posted(Outcome.REFUSED, error_code=21610), ("failed", 21610, False, ["opted_out"])),
+        (21211, ("failed", 21211, False, ["refused"])),
+        (21610, ("failed", 21610, False, ["opted_out"])),
     ],
 )
 def test_the_error_of_an_earlier_attempt_does_not_hide_the_last_ones(
-    then: Posted | None, expected: tuple[Any, ...], desk: Desk
+    then: int | None, expected: tuple[Any, ...], desk: Desk
 ) -> None:
     user = desk.patient()
     asked = desk.book(user)
     assert user.phone
-    desk.network.instead[user.phone] = Posted(Outcome.LATER, error_code=20429)
+    desk.network.is_too_busy(user.phone)
     desk.ask()
     assert (desk.reminder(asked)["status"], desk.reminder(asked)["error_code"]) == ("queued", 20429)
-    desk.network.instead = {user.phone: then} if then else {}
+    desk.network.forgives()
+    if then:
+        desk.network.refuses(user.phone, then)
     with clock.stopped(NOON + MINUTE):
         desk.send()
     assert fate(desk, asked) == expected

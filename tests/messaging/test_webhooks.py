@@ -11,16 +11,18 @@ import httpx
 import pytest
 
 from backend.core import clock
-from backend.messaging.carrier import SMS_PATH, STATUS_PATH, signing_key
+from backend.messaging.carrier import SMS_PATH, STATUS_PATH
 from tests import factories
 from tests.contract.hostile import nothing_changes, send_raw
 from tests.factories import Run
 from tests.messaging import scenes
 from tests.messaging.asked import Desk
+from tests.messaging.network import Network
 from tests.messaging.office import Db
 from tests.messaging.scenes import Scene
 from tests.messaging.signed import (
     FORM,
+    PHONES_KEY,
     PUBLIC,
     is_not_signed,
     new_sid,
@@ -39,9 +41,9 @@ Sent = httpx.Response
 
 
 @pytest.fixture
-def desk(run: Run[Any], db: Db) -> Desk:
+def desk(network: Network, db: Db) -> Desk:
     """A clinic."""
-    return Desk.open(run, db)
+    return Desk.open(network, db)
 
 
 @pytest.fixture
@@ -365,7 +367,7 @@ def test_with_twilio_set_up_its_token_signs_the_public_address(with_carrier: Pro
     assert len(texts_of(sent(right))) == 1
     with nothing_changes(db):
         assert len(texts_of(sent(right))) == 1
-        assert is_not_signed(sent(right, key=signing_key()))  # that of the simulated phone
+        assert is_not_signed(sent(right, key=PHONES_KEY))
         assert is_not_signed(sent(right, public="https://clinic.example.com"))
         assert is_not_signed(sent(right, public="http://clinic.example.com/book"))
         assert is_not_signed(sent(sms_form("+12125550101", "hello", AccountSid="AC" + "9" * 32)))

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,10 +51,11 @@ class Wired:
 
 
 @contextmanager
-def wired_server(name: str = "") -> Iterator[Wired]:
-    """A server process behind a wire, until the block ends."""
+def wired_server(name: str = "", environment: Mapping[str, Any] | None = None) -> Iterator[Wired]:
+    """A server process behind a wire, with any settings, until the block ends."""
     wire = Wire(urlsplit(os.environ["MONGODB_URL"]).port or 0, name)
-    with serving(environment={"MONGODB_URL": wire.url}) as program:
+    chosen = {each: str(value) for each, value in (environment or {}).items()}
+    with serving(environment={**chosen, "MONGODB_URL": wire.url}) as program:
         yield Wired(wire, program)
     wire.close()
 
