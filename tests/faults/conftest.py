@@ -56,9 +56,9 @@ def carrier() -> Iterator[Carrier]:
         yield carrier
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def fleet(server: ServerThread, carrier: Carrier) -> Iterator[Fleet]:
-    """Three server processes, which a test starts."""
+    """Three server processes, which a test starts. None outlives it: the next one's messages aren't for them."""
     chosen = {**_settings(carrier), "SMS_PER_SECOND": SIZE.per_second, "SCHEDULER_ENABLED": "true"}
     fleet = Fleet(3, {name: str(value) for name, value in chosen.items()})
     yield fleet

@@ -32,6 +32,8 @@ def test_a_process_that_stood_still_longer_than_its_lease_posts_nothing_late(
 def test_a_process_that_is_asked_to_end_waits_for_its_answers(
     db: Db, clean_carrier: Carrier, hand: Hand, member: Member, patients: list[Patient]
 ) -> None:
+    clean_carrier.no_faults()
+    clean_carrier.faults("slow", milliseconds=1500)  # longer than the loop waits for its next second
     with member.wire.holding(is_claim, skip=1) as claim:
         member.start(SMS_TIMEOUT_SECONDS="10")  # however busy the machine is, the answers come in time
         assert claim.arrived()
