@@ -1,7 +1,7 @@
 """Fixtures of the messages' tests: a clinic by day, and the carrier."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +18,13 @@ __all__ = ["carrier", "clean_carrier"]
 
 NOON = datetime(2030, 6, 3, 16, tzinfo=UTC)
 """Monday, noon in New York: far from quiet hours, and from what MongoDB itself takes for the past."""
+
+
+@pytest.fixture(autouse=True)
+def running_clock() -> Iterator[None]:
+    """Fails a test that leaves the clock stopped: it is one for all threads, and for the tests that follow."""
+    yield
+    assert abs(clock.utc_now() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
 @pytest.fixture
