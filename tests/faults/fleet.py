@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,24 +99,26 @@ def is_claim(command: Command) -> bool:
 
 def attempts_in(command: Command) -> list[str]:
     """The attempts that a claim writes down."""
-    sets = (update["u"].get("$set", {}) for update in command.updates if isinstance(update["u"], dict))
-    return [fields["attempt_id"] for fields in sets if "attempt_id" in fields]
+    return [fields["attempt_id"] for fields in _set_by(command) if "attempt_id" in fields]
 
 
 def is_first_of_outcome(command: Command) -> bool:
     """Whether it is what follows from a message's having been taken: written before its status."""
-    return command.collection == "appointments" and any(
-        "asked_at" in update["u"].get("$set", {}) for update in command.updates
-    )
+    return command.collection == "appointments" and any("asked_at" in fields for fields in _set_by(command))
 
 
 def is_outcome(command: Command) -> bool:
     """Whether it is the write of a message's status after its post."""
     return command.collection == "sms_logs" and any(
-        update["u"].get("$set", {}).get("status") in ("sent", "delivered", "unknown")
-        for update in command.updates
-        if isinstance(update["u"], dict)
+        fields.get("status") in ("sent", "delivered", "unknown") for fields in _set_by(command)
     )
+
+
+def _set_by(command: Command) -> Iterator[dict[str, Any]]:
+    """What each update of a command sets, be it written as a pipeline or not."""
+    for update in command.updates:
+        stages = update["u"] if isinstance(update["u"], list) else [update["u"]]
+        yield from (stage["$set"] for stage in stages if "$set" in stage)
 
 
 @dataclass
