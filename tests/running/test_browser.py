@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
@@ -68,7 +69,8 @@ def bubbles(browser: webdriver.Chrome) -> list[str]:
 
 def seen(browser: webdriver.Chrome, words: str) -> bool:
     """Waits until a message with these words is on the phone's screen."""
-    waiting = WebDriverWait(browser, 15)
+    # The page redraws the messages when there are more: what was found a moment ago may be gone.
+    waiting = WebDriverWait(browser, 30, ignored_exceptions=[StaleElementReferenceException])
     return bool(waiting.until(lambda driver: any(words in text for text in bubbles(driver))))
 
 
