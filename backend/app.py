@@ -3,6 +3,7 @@
 `uvicorn backend.app:app` from the project's root serves it; `python -m backend serve` does that and a bit more.
 """
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -37,6 +38,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
                 app.state.outbox = await timed_work.enter_async_context(open_outbox())
                 app.state.scheduler = jobs.start(app.state.outbox)
                 timed_work.callback(jobs.stop, app.state.scheduler)
+            # What was made so far stays. A full collection would look through all of it: a tenth of a second in which
+            # nobody is answered.
+            gc.collect()
+            gc.freeze()
             yield
     finally:
         await connection.close()
