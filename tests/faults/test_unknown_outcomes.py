@@ -114,7 +114,7 @@ def test_a_carrier_that_is_away_gets_everything_once_when_it_is_back(
     run(owe_reminders())
     dispatching = in_background(hand.dispatch)
     wait_until(lambda: clean_carrier.counts()["accepted"] == len(patients))
-    away = max(3, SIZE.away / 2)
+    away = max(3, SIZE.away)
     clean_carrier.away(away)  # six are still to be answered
     dispatching.result()
     late = make_due(run, db, 6, first=100)
