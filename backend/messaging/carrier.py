@@ -26,8 +26,8 @@ SMS_PATH = "/api/v1/twilio/sms"
 """Where Twilio calls us. Part of what it signs."""
 
 IN_FLIGHT = 12
-"""Posts at a time, of one process. At 50, with a carrier that answers at once, a slot search in the same process took eight
-times as long as usual, at 12 three to four times, for a fifth less speed (benchmarks/drain.py)."""
+"""Posts at a time, of one process. With 50, and a carrier that answers at once, a slot search in the same process
+took eight times as long as usual; with 12 three to four times, for a fifth less speed (benchmarks/drain.py)."""
 
 OPTED_OUT = 21610
 """Twilio's code for a recipient who has sent an opt-out word to this sender.
