@@ -21,8 +21,8 @@ from tests.contract.world import NOW
 from tests.factories import Run
 
 IS_LONG = "FUZZ_EXAMPLES" in os.environ
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
-MOST_BOUNDS = 10_000 if IS_LONG else 20
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))
+MOST_BOUNDS = 10_000 if IS_LONG else 12
 SECONDS = 120 + 5 * EXAMPLES
 
 bounded = settings(

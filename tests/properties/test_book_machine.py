@@ -1,6 +1,6 @@
 """Random stories by several people against the real server; after every step the book must be right.
 
-PROPERTY_EXAMPLES says how many stories (default 10); a failure prints the shortest story that shows it.
+PROPERTY_EXAMPLES says how many stories (default 6); a failure prints the shortest story that shows it.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.factories import Person, Run
 from tests.properties.small_world import HOURS, Db, Row, World
 from tests.support.book import Crowd, check_book, check_slots, crowd
 
-STORIES = int(os.environ.get("PROPERTY_EXAMPLES", "10"))
+STORIES = int(os.environ.get("PROPERTY_EXAMPLES", "6"))
 STEPS = 30
 
 people = st.integers(0, 2)

@@ -47,8 +47,6 @@ PAIRS = [
     (changes.LEAVE, changes.LEAVE),
     (changes.REMOVAL, changes.LEAVE),
     (changes.CAPACITY, changes.REMOVAL),
-    (changes.END_OF_LEAVE, changes.LEAVE),
-    (changes.SLOT_ACROSS, changes.CLOSURE),
     (changes.TRANSFER, changes.CLINIC_SHUT),
 ]
 if os.environ.get("RACES") == "all":
