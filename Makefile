@@ -10,7 +10,7 @@ TYPESCRIPT := typescript@5.9.3
 
 export PORT
 
-.PHONY: help setup run seed test faults check client-check
+.PHONY: help setup run seed test test-long faults check client-check
 
 help:
 	@echo "make run     set up, start MongoDB and the API with demo data, and say where to look (PORT=8000)"
@@ -18,6 +18,7 @@ help:
 	@echo "make seed    fill the database with demo data (ARGS=--help tells more)"
 	@echo "make test    set up and run the tests (JOBS=3 files at a time)"
 	@echo "make faults  kill server processes by the dozen while messages go out (some minutes; prints figures)"
+	@echo "make test-long   the deeper ones beside them: what CI runs too (three minutes)"
 	@echo "make check   format, lint, types, architecture"
 	@echo "make client-check   generate a TypeScript client from the OpenAPI document and compile it (needs Node)"
 
@@ -45,7 +46,10 @@ test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: setup
-	FAULTS=full $(BIN)/python -m pytest tests/faults $(ARGS)
+	FAULTS=full $(BIN)/python -m pytest -m "long or not long" tests/faults $(ARGS)
+
+test-long: setup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m long $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

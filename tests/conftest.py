@@ -11,6 +11,7 @@ from typing import Any  # noqa: E402
 import httpx  # noqa: E402
 import pymongo  # noqa: E402
 import pytest  # noqa: E402
+from bson import MinKey  # noqa: E402
 from pymongo import WriteConcern  # noqa: E402
 from pymongo.database import Database  # noqa: E402
 
@@ -88,8 +89,19 @@ def empty_database(request: pytest.FixtureRequest) -> None:
     if "server" not in request.fixturenames:
         return
     db: Database[dict[str, Any]] = request.getfixturevalue("db")
-    for name in db.list_collection_names():
+    for name in _not_empty(db):
         db[name].with_options(write_concern=WriteConcern(w=1)).delete_many({}, hint=[("_id", 1)])
+
+
+def _not_empty(db: Database[dict[str, Any]]) -> list[str]:
+    """The collections with documents, by one command."""
+    anything = {"$match": {"_id": {"$gt": MinKey()}}}
+    one_of = {
+        name: [anything, {"$limit": 1}, {"$project": {"_id": name}}] for name in db.list_collection_names()
+    }
+    (first, pipeline), *others = one_of.items()
+    unions = [{"$unionWith": {"coll": name, "pipeline": stages}} for name, stages in others]
+    return [row["_id"] for row in db[first].aggregate([*pipeline, *unions])]
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,8 @@ from tests.emulator.contract import Contract, Request, Response
 from tests.emulator.messages import Message
 from tests.emulator.rules import segments
 
+pytestmark = pytest.mark.long
+
 ACCOUNT_SID = "AC" + "0" * 32
 LIST = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json"
 MESSAGE = Message(account_sid=ACCOUNT_SID, sender="+15005550006", recipient="+12125550123", body="Hello")

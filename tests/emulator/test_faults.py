@@ -14,6 +14,8 @@ from tests.emulator.faults import Mode
 from tests.emulator.receiver import Receiver
 from tests.emulator.sdk import with_sdk
 
+pytestmark = pytest.mark.long
+
 PATIENT = "+12125550123"
 
 

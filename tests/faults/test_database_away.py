@@ -21,6 +21,8 @@ from tests.faults.fleet import Member, is_claim
 from tests.faults.reminders import Db, Patient, check_reminded_once
 from tests.faults.sizes import IS_FULL, SIZE
 
+pytestmark = pytest.mark.long
+
 Away = Callable[[int, list[str]], AbstractContextManager[None]]
 
 

@@ -2,10 +2,14 @@
 
 import time
 
+import pytest
+
 from tests.emulator.client import Carrier
 from tests.faults.conftest import SLOW, Hand, wait_until
 from tests.faults.fleet import Member, attempts_in, is_claim
 from tests.faults.reminders import Db, Patient, check_reminded_once
+
+pytestmark = pytest.mark.long
 
 
 def test_a_process_that_stood_still_longer_than_its_lease_posts_nothing_late(

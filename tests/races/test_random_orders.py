@@ -31,7 +31,7 @@ from tests.races.support import (
 from tests.support.book import check_book, check_slots
 from tests.support.wire import Order
 
-pytestmark = [pytest.mark.races, pytest.mark.timeout(0)]
+pytestmark = [pytest.mark.races, pytest.mark.long, pytest.mark.timeout(0)]
 
 ROUNDS = int(os.environ.get("RACES_ROUNDS", "40"))
 SEED = int(os.environ.get("RACES_SEED", "1"))

@@ -34,7 +34,7 @@ from tests.races.support import (
 from tests.support.book import check_book, check_slots
 from tests.support.wire import Command
 
-pytestmark = pytest.mark.races
+pytestmark = [pytest.mark.races, pytest.mark.long]
 
 EVERYTHING = (*changes.WITHDRAWALS, *changes.RETURNS, *changes.OTHERS)
 REFUSED = {"SLOT_TAKEN", "SLOT_NOT_OPEN"}
