@@ -27,7 +27,7 @@ SMS_PATH = "/api/v1/twilio/sms"
 
 IN_FLIGHT = 12
 """Posts at a time, of one process. With 50, and a carrier that answers at once, a slot search in the same process
-took eight times as long as usual; with 12 three to four times, for a fifth less speed (benchmarks/drain.py)."""
+took eight times as long as usual (p99); with 12 three to five times, for a fifth less speed (benchmarks/drain.py)."""
 
 OPTED_OUT = 21610
 """Twilio's code for a recipient who has sent an opt-out word to this sender.
