@@ -58,24 +58,26 @@ async def take_all(slots: Sequence[Slot]) -> None:
     """
     rounds = {slot.slot_id: slot.first_seat for slot in slots}
     steps = {slot_id: first_seat + SEATS_PER_ROUND for slot_id, first_seat in rounds.items()}
-    wanted = [
+    every_seat = {
         (slot.slot_id, seat)
         for slot in slots
         for seat in range(slot.first_seat, slot.first_seat + slot.capacity)
-    ]
-    left: list[dict[str, Any]] = []
-    while wanted:
+    }
+    wanted, left = every_seat, list[dict[str, Any]]()
+    while wanted or left:
         await _block(wanted)
         for holder in left:
             await _let_go(holder)
-        wanted, left = [], []
-        for holder in await _appointments(rounds):
+        # Only a block that was seen counts: a seat that somebody held a moment ago may be free by now.
+        wanted, left = set(every_seat), []
+        for holder in await _holders(rounds):
             slot_id, next_round = holder["slot_id"], rounds[holder["slot_id"]] + SEATS_PER_ROUND
+            if "patient_id" not in holder:
+                wanted.discard((slot_id, holder["seat"]))
+                continue
             if holder["seat"] < next_round:
                 steps[slot_id] = await _step_over(holder, steps[slot_id])
-                wanted.append((slot_id, holder["seat"]))
             if holder.get("kept_seat", next_round) < next_round:
-                wanted.append((slot_id, holder["kept_seat"]))
                 left.append(holder)
 
 
@@ -92,15 +94,14 @@ async def held(slots: Iterable[Slot]) -> dict[PydanticObjectId, list[int]]:
     return found
 
 
-async def _block(seats: list[tuple[PydanticObjectId, int]]) -> None:
+async def _block(seats: Iterable[tuple[PydanticObjectId, int]]) -> None:
     expires_at = utc_now() + BLOCKS_KEPT
-    for first in range(0, len(seats), _AT_ONCE):
-        await _insert_blocks(
-            [
-                {"slot_id": slot_id, "seat": seat, "active": True, "expires_at": expires_at}
-                for slot_id, seat in seats[first : first + _AT_ONCE]
-            ]
-        )
+    blocks = [
+        {"slot_id": slot_id, "seat": seat, "active": True, "expires_at": expires_at}
+        for slot_id, seat in sorted(seats)
+    ]
+    for first in range(0, len(blocks), _AT_ONCE):
+        await _insert_blocks(blocks[first : first + _AT_ONCE])
 
 
 async def _insert_blocks(blocks: list[dict[str, Any]]) -> None:
@@ -112,13 +113,17 @@ async def _insert_blocks(blocks: list[dict[str, Any]]) -> None:
             raise
 
 
-async def _appointments(rounds: Mapping[PydanticObjectId, int]) -> list[dict[str, Any]]:
-    """The active appointments in slots (blocks have no patient), leaving out rounds before the given ones."""
+async def _holders(rounds: Mapping[PydanticObjectId, int], **which: Any) -> list[dict[str, Any]]:
+    """Who holds seats in slots: appointments, and blocks, which have no patient. Rounds before are left out."""
     rows = SeatHolder.get_pymongo_collection().find(
-        {"slot_id": {"$in": list(rounds)}, "active": True, "patient_id": {"$exists": True}},
-        {"slot_id": 1, "seat": 1, "kept_seat": 1},
+        {"slot_id": {"$in": list(rounds)}, "active": True, **which},
+        {"slot_id": 1, "seat": 1, "kept_seat": 1, "patient_id": 1},
     )
     return [row async for row in rows if row["seat"] >= rounds[row["slot_id"]]]
+
+
+async def _appointments(rounds: Mapping[PydanticObjectId, int]) -> list[dict[str, Any]]:
+    return await _holders(rounds, patient_id={"$exists": True})
 
 
 async def _step_over(holder: Mapping[str, Any], first: int) -> int:

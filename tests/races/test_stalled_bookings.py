@@ -157,6 +157,30 @@ def test_two_bookings_that_arrive_at_any_step_of_a_withdrawal_dont_overfill_the_
         check_book(db)
 
 
+@pytest.mark.parametrize("withdrawal", [changes.LEAVE, changes.REMOVAL], ids=str)
+def test_a_seat_that_is_given_back_at_any_step_of_a_withdrawal_is_had_by_nobody_after_it(
+    run: Run[Any], db: Db, admin: Person, first_wired: Wired, second_wired: Wired, withdrawal: Change
+) -> None:
+    early, late = people(run, 2)
+    for pause in every_pause(second_wired.wire):
+        forget_appointments(db)
+        book = make_book_of_hours(run)
+        appointment = booked(early.client, book.slot)
+        with first_wired.wire.holding(is_booking) as insert:
+            call = in_background(book_seat, first_wired.client(late), book.slot)
+            assert reaches(insert, call)
+            withdrawing = in_background(withdrawal.do, second_wired.client(admin), book, {})
+            reaches(pause, withdrawing)
+            assert early.client.post(f"/appointments/{appointment['id']}/cancel").is_success
+            pause.release()
+            assert withdrawing.result().is_success
+            insert.release()
+            assert said(call.result()) in REFUSED, f"cancelled before {pause.command}"
+        assert active_in(db, book.slot) == set()
+        check_book(db)
+        check_slots(db)
+
+
 def test_a_slot_that_opens_again_deals_no_seat_that_a_late_booking_may_still_ask_for(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired
 ) -> None:
