@@ -1,7 +1,8 @@
 """Ten thousand reminders due at once: how fast two processes drain them, beside the bare SDK, and what a slot search
 takes meanwhile.
 
-`python -m benchmarks.drain [--count 10000] [--rounds 3]`. Carrier: the tests' emulator, without pacing and callbacks.
+`python -m benchmarks.drain [--count 10000] [--rounds 3] [--validate]`. Carrier: the tests' emulator, without pacing
+and callbacks; with `--validate` as the tests use it, holding each request and answer to Twilio's contract.
 """
 
 import argparse
@@ -30,11 +31,11 @@ PAUSE_SECONDS = 0.05
 """Between two searches of the probe: low load."""
 
 
-def bare(carrier: Carrier, count: int) -> float:
-    """Messages a second of the SDK alone, in as many processes."""
+def bare(carrier: Carrier, count: int, how: str) -> float:
+    """Messages a second of the SDK alone, in as many processes: its `client`, or its `async` one."""
     share = count // PROCESSES
     about = (carrier.base_url, carrier.account_sid, carrier.auth_token, carrier.sender)
-    command = [sys.executable, "-m", "benchmarks.bare_sdk", *about]
+    command = [sys.executable, "-m", "benchmarks.bare_sdk", how, *about]
     workers = [
         subprocess.Popen(
             [*command, str(2_000_000 + n * share), str(share)], stdout=subprocess.PIPE, text=True
@@ -187,13 +188,9 @@ def ours(carrier: Carrier, base_url: str, count: int) -> dict[str, Any]:
     return {"rate": count / seconds, "idle": idle.took, "busy": busy.took}
 
 
-def main() -> None:
-    """Prints the figures of each round, and their medians."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--count", type=int, default=10_000)
-    arguments.add_argument("--rounds", type=int, default=3)
-    given = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as folder, running_carrier() as carrier:
+def measure(carrier: Carrier, count: int, rounds: int) -> Iterator[dict[str, Any]]:
+    """One round after the other: the SDK's two clients, and ours."""
+    with tempfile.TemporaryDirectory() as folder:
         mongod = Mongod(Path(folder))
         environment = {
             "MONGODB_URL": mongod.start(),
@@ -211,24 +208,44 @@ def main() -> None:
         os.environ.update(environment)
         carrier.callbacks(on=False)
         try:
-            rounds = []
             with servers(environment) as running:
-                for number in range(given.rounds):
-                    base = bare(carrier, given.count)
-                    found = ours(carrier, running[0].base_url, given.count)
-                    rounds.append((base, found))
-                    idle, busy = percentile(found["idle"], 0.99), percentile(found["busy"], 0.99)
-                    print(
-                        f"round {number + 1}: bare SDK {base:.0f}/s, ours {found['rate']:.0f}/s "
-                        f"({found['rate'] / base:.2f}); slot search p99 idle {idle:.1f} ms, meanwhile {busy:.1f} ms "
-                        f"({busy / idle:.1f}, {len(found['busy'])} searches)",
-                        flush=True,
-                    )
+                for _ in range(rounds):
+                    bases = {how: bare(carrier, count, how) for how in ("client", "async")}
+                    yield {**bases, **ours(carrier, running[0].base_url, count)}
         finally:
             mongod.release()
-    print(f"median ratio {statistics.median(found['rate'] / base for base, found in rounds):.2f}")
-    ratios = [percentile(f["busy"], 0.99) / percentile(f["idle"], 0.99) for _, f in rounds]
-    print(f"median of the p99's ratio {statistics.median(ratios):.1f}")
+
+
+def summary(rounds: list[dict[str, Any]]) -> dict[str, float]:
+    """Medians of the ratios; the search's p99 of all rounds together, in ms."""
+    found = {how: statistics.median(r["rate"] / r[how] for r in rounds) for how in ("client", "async")}
+    for when in ("idle", "busy"):
+        found[when] = percentile([each for r in rounds for each in r[when]], 0.99)
+    return {**found, "rate": statistics.median(r["rate"] for r in rounds)}
+
+
+def main() -> None:
+    """Prints the figures of each round, and of all together."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--count", type=int, default=10_000)
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--validate", action="store_true")
+    given = arguments.parse_args()
+    rounds = []
+    with running_carrier(*(["--validate"] if given.validate else [])) as carrier:
+        for found in measure(carrier, given.count, given.rounds):
+            rounds.append(found)
+            print(
+                f"ours {found['rate']:.0f}/s; SDK's client {found['client']:.0f}/s, async {found['async']:.0f}/s; "
+                f"{len(found['idle'])} searches idle, {len(found['busy'])} meanwhile",
+                flush=True,
+            )
+    all_of_them = summary(rounds)
+    print(
+        f"ours {all_of_them['rate']:.0f}/s: {all_of_them['client']:.2f} of the SDK's client, "
+        f"{all_of_them['async']:.2f} of its async one; search p99 idle {all_of_them['idle']:.1f} ms, meanwhile "
+        f"{all_of_them['busy']:.1f} ms ({all_of_them['busy'] / all_of_them['idle']:.1f} times)"
+    )
 
 
 if __name__ == "__main__":

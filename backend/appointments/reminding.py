@@ -13,12 +13,14 @@ from backend.appointments.owing import messages_owed
 from backend.appointments.quiet import quiet_hours
 from backend.appointments.reminders import reminders_of
 from backend.core.clock import EPOCH, utc_now
+from backend.core.crowd import some_of
+from backend.core.traffic import requests_first
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
 from backend.scheduling.absence import called_off
 from backend.scheduling.changes import clinic_changed
 
-_BATCH = 200
+_BATCH = 50
 """Not more: other requests come in between."""
 
 
@@ -59,14 +61,14 @@ async def owe_reminders() -> int:
         await Appointment.get_pymongo_collection().bulk_write(updates, ordered=False)
         await messages_owed.send(None)
         looked_at += len(batch)
+        await requests_first()
     return looked_at
 
 
 async def _due(now: datetime) -> list[_Due]:
-    found = Appointment.get_pymongo_collection().find(
-        {"remind_at": {"$gt": EPOCH, "$lte": now}}, _PROJECTION, sort=[("remind_at", 1)], limit=_BATCH
-    )
-    return [_Due.model_validate(row) async for row in found]
+    due = {"remind_at": {"$gt": EPOCH, "$lte": now}}
+    found = Appointment.get_pymongo_collection().find(due, _PROJECTION, sort=[("remind_at", 1)])
+    return [_Due.model_validate(row) for row in await some_of(found, _BATCH)]
 
 
 def _update(due: _Due, clinic: Clinic, *, now: datetime, is_off: bool) -> UpdateOne:

@@ -16,6 +16,7 @@ from backend.core import metrics
 from backend.core.database import DatabaseStartError
 from backend.core.errors import TooLarge, unexpected
 from backend.core.settings import SettingsError
+from backend.core.traffic import traffic
 
 access_log = logging.getLogger("backend.access")
 
@@ -57,7 +58,8 @@ class Requests:
             await send(message)
 
         try:
-            await self.app(scope, receive, send_noted)
+            with traffic:
+                await self.app(scope, receive, send_noted)
         except Exception as error:
             answer = await unexpected(Request(scope), error)
             if status is None:

@@ -25,9 +25,8 @@ STATUS_PATH = "/api/v1/twilio/status"
 SMS_PATH = "/api/v1/twilio/sms"
 """Where Twilio calls us. Part of what it signs."""
 
-IN_FLIGHT = 12
-"""Posts at a time, of one process. With 50, and a carrier that answers at once, a slot search in the same process
-took eight times as long as usual (p99); with 12 three to five times, for a fifth less speed (benchmarks/drain.py)."""
+IN_FLIGHT = 24
+"""Posts at a time, of one process. More is hardly faster, and holds requests up (benchmarks/drain.py)."""
 
 OPTED_OUT = 21610
 """Twilio's code for a recipient who has sent an opt-out word to this sender.

@@ -13,9 +13,11 @@ from pymongo.errors import BulkWriteError
 from backend.appointments.documents import Appointment, MessageKind, Recipient
 from backend.appointments.quiet import quiet_hours
 from backend.core.clock import EPOCH, utc_now
+from backend.core.crowd import some_of
+from backend.core.traffic import requests_first
 from backend.messaging.documents import Direction, SmsLog, SmsStatus
 
-_BATCH = 200
+_BATCH = 50
 """Not more: other requests come in between."""
 _DUPLICATE_KEY = 11000
 _OF_USE = timedelta(days=1)
@@ -42,14 +44,15 @@ async def collect() -> int:
         struck = [UpdateOne({"_id": row["_id"]}, {"$pull": {"owed": {"$in": row["owed"]}}}) for row in rows]
         await Appointment.get_pymongo_collection().bulk_write(struck, ordered=False)
         taken += len(logs)
+        await requests_first()
     return taken
 
 
 async def _owing() -> list[dict[str, Any]]:
     found = Appointment.get_pymongo_collection().find(
-        {"owed.owed_at": {"$gt": EPOCH}}, dict.fromkeys(_NEEDED, 1), limit=_BATCH
+        {"owed.owed_at": {"$gt": EPOCH}}, dict.fromkeys(_NEEDED, 1)
     )
-    return [row async for row in found]
+    return await some_of(found, _BATCH)
 
 
 def _log(row: dict[str, Any], owed: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What becomes of a queued message: its text, for a number, now; or why it is not sent."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,11 +107,17 @@ class Surroundings:
         appointments = Appointment.get_pymongo_collection().find(
             {"_id": {"$in": _ids(logs, "appointment_id")}}, dict.fromkeys(_NEEDED, 1)
         )
+        found_users, found_appointments, clinics, with_several = await asyncio.gather(
+            users.to_list(),
+            appointments.to_list(),
+            read_clinics(_ids(logs, "clinic_id")),
+            _with_several_open(_ids(logs, "patient_id")),
+        )
         return cls(
-            {row["_id"]: row async for row in users},
-            {row["_id"]: row async for row in appointments},
-            await read_clinics(_ids(logs, "clinic_id")),
-            await _with_several_open(_ids(logs, "patient_id")),
+            {row["_id"]: row for row in found_users},
+            {row["_id"]: row for row in found_appointments},
+            clinics,
+            with_several,
         )
 
 

@@ -6,7 +6,6 @@ later, its process dead, can look for it at the carrier.
 
 import asyncio
 import logging
-import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +15,9 @@ from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 from backend.core.clock import EPOCH, utc_now
+from backend.core.crowd import some_of
 from backend.core.settings import settings
+from backend.core.traffic import requests_first
 from backend.messaging import outcomes, pacing
 from backend.messaging.carrier import IN_FLIGHT, Carrier, Outcome
 from backend.messaging.collecting import collect
@@ -26,9 +27,6 @@ from backend.messaging.figures import count
 from backend.messaging.gsm import segments
 
 log = logging.getLogger(__name__)
-
-_CROWD = 2
-"""How many times what one process can claim is read, to draw from."""
 
 _AT_HAND = 3 * IN_FLIGHT
 """Messages claimed at one time, those included whose outcome is being written down. Were this process to die, the
@@ -68,6 +66,7 @@ class Dispatcher:
         """Takes over what is owed and begins to post until nothing is due: a slow answer holds nobody else up."""
         posted = 0
         while not self._is_ending:
+            await requests_first()
             await collect()  # each time: what is owed meanwhile doesn't wait behind thousands of reminders
             await self._wait_for_room()
             # No more than there is to send: what is taken of a second's pace and not used delays the next message.
@@ -105,9 +104,11 @@ class Dispatcher:
                     # This process was held up, and its lease may lapse while it posts. Nothing was sent yet.
                     await outcomes.put_back(row, at=utc_now())
                     return
+                await requests_first()
                 posted = await self._carrier.post(
                     to=row["phone"], body=row["body"], attempt_id=row["attempt_id"]
                 )
+            await requests_first()
             self.is_heard = posted.outcome is not Outcome.UNKNOWN and not posted.is_unheard
             await outcomes.record(row, posted)
         except PyMongoError:
@@ -131,8 +132,7 @@ async def _claim(most: int, *, is_real: bool) -> tuple[int, list[Row]]:
     started, now = asyncio.get_running_loop().time(), utc_now()
     logs = SmsLog.get_pymongo_collection()
     due = {"not_before": {"$gt": EPOCH, "$lte": now}}
-    found = await logs.find(due, sort=[("not_before", 1)], limit=most * _CROWD).to_list()
-    rows = _draw(found, most)
+    rows = await some_of(logs.find(due, sort=[("not_before", 1)]), most)
     around = await Surroundings.of(rows)
     writes, to_post = [], []
     for row in rows:
@@ -166,13 +166,6 @@ def _decide(row: Row, around: Surroundings, *, now: datetime, is_real: bool) -> 
     except Exception:
         log.exception("message %s can't be made", row["_id"])
         return Wait(now + _FAULTY)
-
-
-def _draw(found: list[Row], most: int) -> list[Row]:
-    """The first ones, which are urgent, and some of the others: so that not all processes try to claim the same."""
-    first = max(1, most // 5)
-    rest = found[first:]
-    return found[:first] + random.sample(rest, min(most - first, len(rest)))
 
 
 def _claimed_fields(row: Row, text: Text, around: Surroundings, now: datetime) -> Row:
