@@ -13,7 +13,7 @@ from backend.appointments.errors import AppointmentChanged
 from backend.appointments.lifecycle import TooEarly, TooLate, WrongStatus, confirm_opens
 from backend.directory.documents import Clinic
 from backend.messaging.composing import facts_about, language_of
-from backend.messaging.documents import Trouble
+from backend.messaging.documents import CallReason
 from backend.messaging.questions import (
     Question,
     as_answered,
@@ -38,7 +38,7 @@ class Answered:
     text: str
     appointment: Appointment | None = None
     is_done: bool = False
-    trouble: Trouble | None = None
+    trouble: CallReason | None = None
 
     def about(self, user: User | None) -> dict[str, Any]:
         """What the log says of whom and what the reply was."""

@@ -15,7 +15,7 @@ from backend.appointments.quiet import quiet_hours
 from backend.core.clock import EPOCH, utc_now
 from backend.core.crowd import some_of
 from backend.core.traffic import requests_first
-from backend.messaging.documents import Direction, SmsLog, SmsStatus
+from backend.messaging.documents import SmsDirection, SmsLog, SmsStatus
 
 _BATCH = 50
 """Not more: other requests come in between."""
@@ -62,7 +62,7 @@ def _log(row: dict[str, Any], owed: dict[str, Any]) -> dict[str, Any]:
     zone = ZoneInfo(row["time_zone"])
     is_of_use = is_patient and kind not in _ABOUT_THE_PAST
     return {
-        "direction": Direction.OUTBOUND,
+        "direction": SmsDirection.OUTBOUND,
         "kind": kind.value,
         "recipient": recipient.value,
         "occurrence": owed["occurrence"],

@@ -19,7 +19,7 @@ from backend.appointments.quiet import quiet_hours
 from backend.core.clock import utc_now
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
-from backend.messaging.documents import Kind, Trouble
+from backend.messaging.documents import CallReason, SmsKind
 from backend.messaging.replies import code_of
 from backend.messaging.templates import Facts, render
 
@@ -29,24 +29,24 @@ FICTIONAL = "+1555"
 _ZONE_DIGITS = 10
 """How much of a number, its plus included, tells the zone: the longest of the prefixes that are known."""
 
-CODES = frozenset({Kind.VERIFICATION_CODE, Kind.PASSWORD_CODE})
+CODES = frozenset({SmsKind.VERIFICATION_CODE, SmsKind.PASSWORD_CODE})
 """Asked for at this moment by their reader: quiet hours don't hold them back, and their text isn't kept."""
 
-NEEDS_A_CALL = frozenset({Kind.REMINDER, Kind.MOVED, Kind.CANCELLED, Kind.AUTO_CANCELLED})
+NEEDS_A_CALL = frozenset({SmsKind.REMINDER, SmsKind.MOVED, SmsKind.CANCELLED, SmsKind.AUTO_CANCELLED})
 """What a patient has to know: if it can't be sent, a person should call."""
 
 OPEN = frozenset({Status.SCHEDULED, Status.CONFIRMED})
 """What a patient may still confirm or cancel, if it lies ahead."""
 
-_STILL_TRUE: Mapping[Kind, frozenset[Status]] = {
-    Kind.BOOKED: ACTIVE,
-    Kind.MOVED: ACTIVE,
-    Kind.REMINDER: frozenset({Status.SCHEDULED}),
-    Kind.CANCELLED: frozenset({Status.CANCELLED}),
-    Kind.AUTO_CANCELLED: frozenset({Status.CANCELLED}),
-    Kind.CANCELLED_BY_PATIENT: frozenset({Status.CANCELLED}),
-    Kind.NO_SHOW: frozenset({Status.NO_SHOW}),
-    Kind.CONFIRMED: ACTIVE,
+_STILL_TRUE: Mapping[SmsKind, frozenset[Status]] = {
+    SmsKind.BOOKED: ACTIVE,
+    SmsKind.MOVED: ACTIVE,
+    SmsKind.REMINDER: frozenset({Status.SCHEDULED}),
+    SmsKind.CANCELLED: frozenset({Status.CANCELLED}),
+    SmsKind.AUTO_CANCELLED: frozenset({Status.CANCELLED}),
+    SmsKind.CANCELLED_BY_PATIENT: frozenset({Status.CANCELLED}),
+    SmsKind.NO_SHOW: frozenset({Status.NO_SHOW}),
+    SmsKind.CONFIRMED: ACTIVE,
 }
 """Where an appointment must stand for a message about it to be worth sending."""
 
@@ -70,7 +70,7 @@ class Skip:
     """Not to be sent, for a reason, and whether a person should call instead."""
 
     because: str
-    trouble: Trouble | None = None
+    trouble: CallReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +135,17 @@ def _ids(logs: Sequence[Row], field: str) -> list[PydanticObjectId]:
 
 def decide(log: Row, around: Surroundings, *, now: datetime, is_real: bool) -> Decision:
     """What to do with a queued message now. `is_real`: whether it would go to real people's phones."""
-    kind = Kind(log["kind"])
+    kind = SmsKind(log["kind"])
     if obstacle := _obstacle(log, kind, around, now=now, is_real=is_real):
         return obstacle
     user = around.users[log["user_id"]]
-    if kind in CODES or kind is Kind.ANSWER:
+    if kind in CODES or kind is SmsKind.ANSWER:
         return Text(user["phone"], log["body"], language_of(user, None))
     clinic = around.clinics[log["clinic_id"]]
     if log["recipient"] == Recipient.PATIENT:
         allowed = quiet_hours().after(now, clinic.zone)
         if allowed >= log["useless_after"]:
-            return Skip("quiet hours until it is too late", if_needed(log, kind, Trouble.TOO_LATE))
+            return Skip("quiet hours until it is too late", if_needed(log, kind, CallReason.TOO_LATE))
         if allowed > now:
             return Wait(allowed)
     language = language_of(user, clinic)
@@ -160,29 +160,29 @@ def decide(log: Row, around: Surroundings, *, now: datetime, is_real: bool) -> D
     return Text(user["phone"], body, language)
 
 
-def _obstacle(log: Row, kind: Kind, around: Surroundings, *, now: datetime, is_real: bool) -> Skip | None:
+def _obstacle(log: Row, kind: SmsKind, around: Surroundings, *, now: datetime, is_real: bool) -> Skip | None:
     """Why a message is not to be sent at all, if so."""
     user = around.users.get(log["user_id"])
     because, trouble = None, None
     if superseded := _superseded(log, kind, around):
         because = superseded  # first of all: what is no longer true is nothing to call about
     elif log["useless_after"] <= now:
-        because, trouble = "too late", Trouble.TOO_LATE
+        because, trouble = "too late", CallReason.TOO_LATE
     elif user is None or not user.get("phone"):
-        because, trouble = "no phone", Trouble.NO_PHONE
+        because, trouble = "no phone", CallReason.NO_PHONE
     elif user.get("sms_opted_out"):
-        because, trouble = "opted out", Trouble.OPTED_OUT
+        because, trouble = "opted out", CallReason.OPTED_OUT
     elif is_real and user["phone"].startswith(FICTIONAL):
         because = "fictional number"
     return Skip(because, if_needed(log, kind, trouble)) if because else None
 
 
-def if_needed(log: Row, kind: Kind, trouble: Trouble | None) -> Trouble | None:
+def if_needed(log: Row, kind: SmsKind, trouble: CallReason | None) -> CallReason | None:
     """The trouble, if somebody should call about it."""
     return trouble if kind in NEEDS_A_CALL and log.get("recipient") == Recipient.PATIENT else None
 
 
-def _superseded(log: Row, kind: Kind, around: Surroundings) -> str | None:
+def _superseded(log: Row, kind: SmsKind, around: Surroundings) -> str | None:
     """Why a message about an appointment is no longer true, if so."""
     if kind not in _STILL_TRUE:
         return None

@@ -20,7 +20,7 @@ from backend.core.settings import settings
 from backend.core.types import Phone, Response
 from backend.core.types import Request as Body
 from backend.messaging.carrier import SMS_PATH, signing_key
-from backend.messaging.documents import Direction, SmsLog
+from backend.messaging.documents import SmsDirection, SmsLog
 
 router = APIRouter(prefix="/dev/phone", include_in_schema=False)
 
@@ -78,7 +78,7 @@ async def list_messages(body: Number) -> list[Bubble]:
     rows = await SmsLog.find({"phone": body.number}).sort("-created_at", "-_id").limit(_MOST).to_list()
     bubbles: list[Bubble] = []
     for row in reversed(rows):
-        sent = row.direction is Direction.OUTBOUND
+        sent = row.direction is SmsDirection.OUTBOUND
         bubbles.append(Bubble(to_phone=sent, body=row.body or "", at=row.sent_at or row.created_at))
         if not sent and row.answer:
             bubbles.append(Bubble(to_phone=True, body=row.answer, at=row.handled_at or row.created_at))

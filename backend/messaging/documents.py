@@ -12,14 +12,14 @@ from backend.appointments.documents import Recipient
 from backend.core.clock import EPOCH, utc_now
 
 
-class Direction(StrEnum):
+class SmsDirection(StrEnum):
     """Which way a message went."""
 
     OUTBOUND = "outbound"
     INBOUND = "inbound"
 
 
-class Kind(StrEnum):
+class SmsKind(StrEnum):
     """What a message is: those that appointments owe, codes, and what came in and was answered later."""
 
     BOOKED = "booked"
@@ -54,7 +54,7 @@ class SmsStatus(StrEnum):
     RECEIVED = "received"
 
 
-class Trouble(StrEnum):
+class CallReason(StrEnum):
     """Why a person should call the patient."""
 
     UNDELIVERED = "undelivered"
@@ -70,14 +70,14 @@ class Trouble(StrEnum):
 class Attention(BaseModel):
     """An entry of the staff's list, until a person resolves it."""
 
-    trouble: Trouble
+    trouble: CallReason
     since: datetime
     is_open: bool = True
     resolved_at: datetime | None = None
     resolved_by: PydanticObjectId | None = None
 
 
-def attention(trouble: Trouble | None, now: datetime) -> dict[str, Any]:
+def attention(trouble: CallReason | None, now: datetime) -> dict[str, Any]:
     """The fields that put a message on the staff's list, if there is trouble."""
     return {"attention": {"trouble": trouble, "since": now, "is_open": True}} if trouble else {}
 
@@ -85,8 +85,8 @@ def attention(trouble: Trouble | None, now: datetime) -> dict[str, Any]:
 class SmsLog(Document):
     """One message. Times are UTC; `phone` is the other side's number, E.164."""
 
-    direction: Direction
-    kind: Kind
+    direction: SmsDirection
+    kind: SmsKind
     recipient: Recipient | None = None
     occurrence: int | None = None
     status: SmsStatus

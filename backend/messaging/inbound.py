@@ -22,7 +22,7 @@ from backend.appointments.documents import Appointment, Status
 from backend.appointments.quiet import quiet_hours
 from backend.core.clock import EPOCH, utc_now
 from backend.messaging.answering import Answered, act, opted_in
-from backend.messaging.documents import Direction, Kind, SmsLog, SmsStatus, Trouble, attention
+from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus, attention
 from backend.messaging.figures import count_reply
 from backend.messaging.questions import open_to_come, waiting_for_answer
 from backend.messaging.replies import Reply, ReplyKind, parse
@@ -52,8 +52,8 @@ async def take_reply(*, sid: str, phone: str, body: str) -> str:
     """
     now = utc_now()
     row: Row = {
-        "direction": Direction.INBOUND,
-        "kind": Kind.REPLY,
+        "direction": SmsDirection.INBOUND,
+        "kind": SmsKind.REPLY,
         "status": SmsStatus.RECEIVED,
         "phone": phone,
         "body": body[:_LONGEST_KEPT],
@@ -162,13 +162,13 @@ async def _opt_out(user: User, reply: Reply, row: Row) -> Answered:
     """
     await _set_opted_out(user, True)
     about = await waiting_for_answer(user, at=row["created_at"])
-    trouble = Trouble.OPTED_OUT if about else None
+    trouble = CallReason.OPTED_OUT if about else None
     if reply.word == "CANCEL":
         meant = await act(user, Reply(ReplyKind.CANCEL, reply.word), at=row["created_at"])
         if meant.is_done or (meant.appointment and meant.appointment.status is Status.CANCELLED):
-            about, trouble = meant.appointment, Trouble.CANCELLED_AND_OPTED_OUT
+            about, trouble = meant.appointment, CallReason.CANCELLED_AND_OPTED_OUT
         elif about := about or await _next_open(user):
-            trouble = Trouble.OPTED_OUT
+            trouble = CallReason.OPTED_OUT
     await never_cancel_silent(user.user_id)
     return Answered("", appointment=about, trouble=trouble)
 
@@ -179,7 +179,7 @@ async def _next_open(user: User) -> Appointment | None:
 
 async def _is_chatter(row: Row) -> bool:
     within = {"phone": row["phone"], "created_at": {"$gt": row["created_at"] - timedelta(hours=1)}}
-    inbound = {**within, "direction": Direction.INBOUND}
+    inbound = {**within, "direction": SmsDirection.INBOUND}
     return bool(await _logs().count_documents(inbound, limit=_CHATTER + 1) > _CHATTER)
 
 
@@ -199,8 +199,8 @@ async def _owe_answer(row: Row, user: User, done: Answered) -> None:
         await _logs().insert_one(
             {
                 "_id": _answer_id(row["_id"]),
-                "direction": Direction.OUTBOUND,
-                "kind": Kind.ANSWER,
+                "direction": SmsDirection.OUTBOUND,
+                "kind": SmsKind.ANSWER,
                 "status": SmsStatus.QUEUED,
                 "user_id": user.user_id,
                 **done.about(user),

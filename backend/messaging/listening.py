@@ -8,7 +8,7 @@ from backend.appointments.auto_cancel import deadline_missed
 from backend.appointments.documents import Appointment
 from backend.appointments.owing import messages_owed
 from backend.core.clock import utc_now
-from backend.messaging.documents import Direction, Kind, SmsLog, SmsStatus, Trouble, attention
+from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus, attention
 from backend.messaging.templates import one_time_code
 from backend.messaging.texts import CodeText
 
@@ -16,8 +16,8 @@ AHEAD_OF_OTHERS = timedelta(days=1)
 """The queue goes by `not_before`. Whoever waits for a code doesn't wait behind ten thousand reminders."""
 
 _CODES = {
-    Purpose.VERIFY_PHONE: (Kind.VERIFICATION_CODE, CodeText.VERIFICATION_CODE),
-    Purpose.RESET_PASSWORD: (Kind.PASSWORD_CODE, CodeText.PASSWORD_CODE),
+    Purpose.VERIFY_PHONE: (SmsKind.VERIFICATION_CODE, CodeText.VERIFICATION_CODE),
+    Purpose.RESET_PASSWORD: (SmsKind.PASSWORD_CODE, CodeText.PASSWORD_CODE),
 }
 
 
@@ -26,12 +26,12 @@ async def call_instead(appointment: Appointment) -> None:
     """Nobody was there to hear the patient's answer: a person asks."""
     asked = {
         "appointment_id": appointment.id,
-        "kind": Kind.REMINDER,
+        "kind": SmsKind.REMINDER,
         "moves": appointment.moves,
         "asks": True,
     }
     await SmsLog.get_pymongo_collection().update_one(
-        asked, {"$set": attention(Trouble.DEADLINE_MISSED, utc_now())}
+        asked, {"$set": attention(CallReason.DEADLINE_MISSED, utc_now())}
     )
 
 
@@ -42,7 +42,7 @@ async def send_code(issued: IssuedCode) -> None:
     kind, text = _CODES[issued.purpose]
     await SmsLog.get_pymongo_collection().insert_one(
         {
-            "direction": Direction.OUTBOUND,
+            "direction": SmsDirection.OUTBOUND,
             "kind": kind,
             "status": SmsStatus.QUEUED,
             "user_id": user.user_id,

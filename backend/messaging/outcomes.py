@@ -18,7 +18,7 @@ from backend.core.settings import settings
 from backend.core.together import update_together
 from backend.messaging.carrier import OPTED_OUT, Outcome, Posted
 from backend.messaging.composing import CODES, if_needed
-from backend.messaging.documents import Kind, SmsLog, SmsStatus, Trouble, attention
+from backend.messaging.documents import CallReason, SmsKind, SmsLog, SmsStatus, attention
 from backend.messaging.figures import count
 
 Row = Mapping[str, Any]
@@ -81,15 +81,15 @@ async def not_delivered(
     """The carrier has refused it, or could not deliver it. The patient was not asked anything."""
     if log["status"] == SmsStatus.DELIVERED:
         return  # a status never moves backwards, nor does what follows from it
-    trouble = Trouble.REFUSED if status is SmsStatus.FAILED else Trouble.UNDELIVERED
+    trouble = CallReason.REFUSED if status is SmsStatus.FAILED else CallReason.UNDELIVERED
     if error_code == OPTED_OUT:
-        trouble = Trouble.OPTED_OUT
+        trouble = CallReason.OPTED_OUT
         await User.get_pymongo_collection().update_one(
             {"_id": log["user_id"]}, {"$set": {"sms_opted_out": True}}
         )
     if log.get("asks"):
         await asking.not_reached(log["appointment_id"], moves=log["moves"])
-    if trouble is Trouble.OPTED_OUT and log.get("patient_id") == log["user_id"]:
+    if trouble is CallReason.OPTED_OUT and log.get("patient_id") == log["user_id"]:
         await asking.never_cancel_silent(log["user_id"])
     fields = {**_attention(log, trouble), **({"twilio_sid": sid} if sid else {})}
     await _write(log, status, fields, error_code=error_code)
@@ -162,8 +162,8 @@ async def _write(
     return done
 
 
-def _attention(log: Row, trouble: Trouble) -> dict[str, Any]:
-    return attention(if_needed(log, Kind(log["kind"]), trouble), utc_now())
+def _attention(log: Row, trouble: CallReason) -> dict[str, Any]:
+    return attention(if_needed(log, SmsKind(log["kind"]), trouble), utc_now())
 
 
 def _pause(attempts: int) -> timedelta:

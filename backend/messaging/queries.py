@@ -12,7 +12,7 @@ from backend.accounts.documents import Role, User
 from backend.core.clock import utc_now
 from backend.core.errors import NotFound
 from backend.core.pagination import after, encode_cursor
-from backend.messaging.documents import Kind, SmsLog, SmsStatus
+from backend.messaging.documents import SmsKind, SmsLog, SmsStatus
 from backend.scheduling.reach import clinics_of
 
 _BY_CREATION = (("created_at", datetime), ("_id", ObjectId))
@@ -32,7 +32,7 @@ class LogFilters:
 
     patient_id: PydanticObjectId | None = None
     appointment_id: PydanticObjectId | None = None
-    kind: Kind | None = None
+    kind: SmsKind | None = None
     status: SmsStatus | None = None
     since: datetime | None = None
     until: datetime | None = None

@@ -12,7 +12,7 @@ from backend.appointments.documents import Appointment, Status
 from backend.core.clock import utc_now
 from backend.messaging import outcomes
 from backend.messaging.composing import OPEN
-from backend.messaging.documents import Kind, SmsLog, SmsStatus
+from backend.messaging.documents import SmsKind, SmsLog, SmsStatus
 
 _LATELY = timedelta(days=2)
 """How long after its start a reply may still be about an appointment: it is told that it comes too late."""
@@ -52,7 +52,7 @@ async def questions_of(user: User, at: datetime) -> list[Question]:
     logs = SmsLog.get_pymongo_collection().find(
         {
             "patient_id": user.user_id,
-            "kind": Kind.REMINDER,
+            "kind": SmsKind.REMINDER,
             "status": {"$in": [*_SENT, SmsStatus.SENDING, SmsStatus.UNKNOWN]},
             "phone": user.phone,
             "start": {"$gt": at - _LATELY},

@@ -3,7 +3,7 @@
 import logging
 
 from backend.messaging import outcomes
-from backend.messaging.documents import Direction, SmsLog, SmsStatus
+from backend.messaging.documents import SmsDirection, SmsLog, SmsStatus
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ async def take_report(*, attempt_id: str, sid: str, says: str, error_code: int |
     """Takes a report in. Its message is found by the attempt that asked for it, or else by the carrier's id."""
     logs = SmsLog.get_pymongo_collection()
     row = await logs.find_one({"attempt_id": attempt_id}) if attempt_id else None
-    row = row or await logs.find_one({"twilio_sid": sid, "direction": Direction.OUTBOUND})
+    row = row or await logs.find_one({"twilio_sid": sid, "direction": SmsDirection.OUTBOUND})
     status = SAYS.get(says)
     if row is None or status is None or row.get("twilio_sid", sid) != sid:
         log.info("a report of a message that isn't known, or of no known status")

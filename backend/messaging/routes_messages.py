@@ -11,7 +11,7 @@ from backend.core.errors import responses
 from backend.core.pagination import BadCursor, Cursor, Limit, Page
 from backend.core.types import Id, Instant
 from backend.messaging import queries
-from backend.messaging.documents import Kind, SmsStatus
+from backend.messaging.documents import SmsKind, SmsStatus
 from backend.messaging.schemas import AttentionOut, SmsLogOut
 
 router = APIRouter(tags=["messages"])
@@ -45,7 +45,7 @@ async def list_sms_logs(
     caller: CurrentAdmin,
     patient_id: Annotated[Id | None, Query()] = None,
     appointment_id: Annotated[Id | None, Query()] = None,
-    kind: Annotated[Kind | None, Query(description="What the messages are about.")] = None,
+    kind: Annotated[SmsKind | None, Query(description="What the messages are about.")] = None,
     status: Annotated[SmsStatus | None, Query(description="Where they stand now.")] = None,
     since: Since = None,
     until: Until = None,

@@ -8,16 +8,16 @@ from pydantic import Field
 from backend.appointments.documents import Recipient
 from backend.core.types import Id, Response
 from backend.messaging.composing import CODES
-from backend.messaging.documents import Direction, Kind, SmsLog, SmsStatus, Trouble
+from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus
 
 
 class AttentionOut(Response):
     """Somebody who could not be reached, and should be called."""
 
     id: Id
-    trouble: Trouble
+    trouble: CallReason
     since: datetime
-    kind: Kind = Field(description="What could not be said.")
+    kind: SmsKind = Field(description="What could not be said.")
     patient_id: Id | None
     patient_name: str | None
     phone: str | None = Field(description="The number that it was meant for, if there was one.")
@@ -39,8 +39,8 @@ class SmsLogOut(Response):
     """A message, sent or received."""
 
     id: Id
-    direction: Direction
-    kind: Kind
+    direction: SmsDirection
+    kind: SmsKind
     recipient: Recipient | None
     status: SmsStatus
     phone: str | None

@@ -16,7 +16,7 @@ from backend.core.settings import settings
 from backend.messaging import outcomes
 from backend.messaging.carrier import Carrier, CarrierAway, Listed
 from backend.messaging.composing import if_needed
-from backend.messaging.documents import Kind, SmsLog, SmsStatus, Trouble, attention
+from backend.messaging.documents import CallReason, SmsKind, SmsLog, SmsStatus, attention
 from backend.messaging.reports import SAYS
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ async def _adopt(row: Row, each: Listed) -> bool:
 async def _leave_to_staff(row: Row) -> None:
     """Too late to send it again, and nobody knows whether it was sent: a person decides."""
     now = utc_now()
-    trouble = if_needed(row, Kind(row["kind"]), Trouble.UNKNOWN_OUTCOME)
+    trouble = if_needed(row, SmsKind(row["kind"]), CallReason.UNKNOWN_OUTCOME)
     await SmsLog.get_pymongo_collection().update_one(
         {"_id": row["_id"], "status": SmsStatus.UNKNOWN},
         {"$set": {"updated_at": now, **attention(trouble, now)}, "$unset": {"settle_at": ""}},

@@ -6,7 +6,7 @@ from typing import Any
 
 from backend.accounts import codes, sessions
 from backend.accounts.documents import OneTimeCode, Purpose, Role
-from backend.messaging.documents import Attention, Direction, Kind, SmsLog, SmsStatus, Trouble
+from backend.messaging.documents import Attention, CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus
 from tests import factories
 from tests.contract.world import DAY, NOW, Call, World, call
 from tests.factories import PASSWORD, Person
@@ -247,12 +247,12 @@ def a_trouble(world: World) -> Call:
 
     async def insert() -> str:
         log = SmsLog(
-            direction=Direction.OUTBOUND,
-            kind=Kind.REMINDER,
+            direction=SmsDirection.OUTBOUND,
+            kind=SmsKind.REMINDER,
             status=SmsStatus.UNDELIVERED,
             doctor_id=world.doctor.object_id,
             clinic_id=world.clinic.clinic_id,
-            attention=Attention(trouble=Trouble.UNDELIVERED, since=NOW),
+            attention=Attention(trouble=CallReason.UNDELIVERED, since=NOW),
         )
         await log.insert()
         return str(log.id)

@@ -8,7 +8,7 @@ import httpx
 
 from backend.accounts.documents import Role
 from backend.core.clock import utc_now
-from backend.messaging.documents import Direction, Kind, SmsLog, SmsStatus
+from backend.messaging.documents import SmsDirection, SmsKind, SmsLog, SmsStatus
 from tests import factories
 from tests.factories import Run
 from tests.support.servers import free_port, serving
@@ -17,8 +17,8 @@ from tests.support.servers import free_port, serving
 async def queue(user_id: Any) -> None:
     now = utc_now()
     await SmsLog(
-        direction=Direction.OUTBOUND,
-        kind=Kind.ANSWER,
+        direction=SmsDirection.OUTBOUND,
+        kind=SmsKind.ANSWER,
         status=SmsStatus.QUEUED,
         user_id=user_id,
         body="Thank you.",
