@@ -16,6 +16,7 @@ from phonenumbers.timezone import time_zones_for_geographical_number
 from backend.accounts.documents import Language, User
 from backend.appointments.documents import ACTIVE, Appointment, MessageKind, Recipient, Status
 from backend.appointments.quiet import quiet_hours
+from backend.appointments.reminders import deadline
 from backend.core.clock import utc_now
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
@@ -51,7 +52,17 @@ _STILL_TRUE: Mapping[SmsKind, frozenset[Status]] = {
 """Where an appointment must stand for a message about it to be worth sending."""
 
 _NEEDED = (
-    *("doctor_name", "clinic_name", "patient_name", "time_zone", "start", "status", "moves", "clinic_id"),
+    *(
+        "doctor_name",
+        "clinic_name",
+        "patient_name",
+        "time_zone",
+        "start",
+        "status",
+        "moves",
+        "clinic_id",
+        "not_reached",
+    ),
     "_id",
 )
 
@@ -149,15 +160,24 @@ def decide(log: Row, around: Surroundings, *, now: datetime, is_real: bool) -> D
         if allowed > now:
             return Wait(allowed)
     language = language_of(user, clinic)
+    appointment = around.appointments[log["appointment_id"]]
     facts = facts_about(
-        around.appointments[log["appointment_id"]],
+        appointment,
         clinic,
         user["phone"],
         asks=log["asks"],
+        silence_cancels=_silence_cancels(appointment, clinic, now),
         has_others=log["patient_id"] in around.with_several,
     )
     body = render(MessageKind(kind.value), Recipient(log["recipient"]), language, facts)
     return Text(user["phone"], body, language)
+
+
+def _silence_cancels(appointment: Row, clinic: Clinic, now: datetime) -> bool:
+    """Whether the appointment is cancelled if it is asked about now and nobody answers."""
+    minutes = clinic.rules.auto_cancel_minutes
+    cancel_at = deadline(appointment["start"], asked_at=now, auto_cancel_minutes=minutes)
+    return cancel_at is not None and not appointment.get("not_reached")
 
 
 def _obstacle(log: Row, kind: SmsKind, around: Surroundings, *, now: datetime, is_real: bool) -> Skip | None:
@@ -205,6 +225,7 @@ def facts_about(
     phone: str,
     *,
     asks: bool = False,
+    silence_cancels: bool = False,
     has_others: bool = False,
     opens: datetime | None = None,
 ) -> Facts:
@@ -220,6 +241,7 @@ def facts_about(
         clinic_phone=clinic.phone,
         zone_matters=_is_elsewhere(phone, appointment["time_zone"], start),
         asks=asks,
+        silence_cancels=silence_cancels,
         opens=opens,
     )
 

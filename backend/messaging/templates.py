@@ -30,8 +30,8 @@ class Facts:
 
     `code` (see `replies.code_of`) is given where the patient has several open appointments; `zone_matters` where
     the reader may be in another zone than the clinic. `asks` is true of the last reminder, the one that asks to
-    confirm. `opens` is the time from which the appointment can be confirmed. Of the patient's name, in texts to the
-    doctor, only the first name and an initial are told.
+    confirm; `silence_cancels` where no answer then ends the appointment. `opens` is the time from which it can be
+    confirmed. Of the patient's name, in texts to the doctor, only the first name and an initial are told.
     """
 
     doctor_name: str
@@ -42,6 +42,7 @@ class Facts:
     clinic_phone: str | None = None
     zone_matters: bool = False
     asks: bool = False
+    silence_cancels: bool = False
     patient_name: str = ""
     opens: datetime | None = None
 
@@ -50,7 +51,8 @@ def render(kind: MessageKind, to: Recipient, language: Language, facts: Facts) -
     """The text of a message that an appointment owes: one GSM-7 segment. KeyError if nobody owes such a one."""
     if (kind, to) == (MessageKind.REMINDER, Recipient.PATIENT):
         reminder = texts.LAST_REMINDER if facts.asks else texts.EARLIER_REMINDER
-        return _about(reminder[language], language, facts)
+        warning = texts.SILENCE_CANCELS[language] if facts.asks and facts.silence_cancels else ""
+        return _about(reminder[language] + warning, language, facts)
     return _about(texts.MESSAGES[language][kind, to], language, facts)
 
 

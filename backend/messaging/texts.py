@@ -85,6 +85,11 @@ LAST_REMINDER: dict[Language, str] = {
     "en": "Reminder: {when}, {doctor}, {clinic}. Reply {confirm} to confirm, {cancel} to cancel.",
     "es": "Recordatorio: {when}, {doctor}, {clinic}. Responda {confirm} para confirmar, {cancel} para cancelar.",
 }
+SILENCE_CANCELS: dict[Language, str] = {
+    "en": " Unanswered, it is cancelled.",
+    "es": " Sin respuesta, se cancela.",
+}
+"""Said at the end of the last reminder, where it is so: nobody should lose an appointment without a warning."""
 EARLIER_REMINDER: dict[Language, str] = {
     "en": "Reminder: {when}, {doctor}, {clinic}. Reply {cancel} to cancel.",
     "es": "Recordatorio: {when}, {doctor}, {clinic}. Responda {cancel} para cancelar.",

@@ -362,6 +362,9 @@ def test_only_who_was_asked_and_kept_silent_is_cancelled(
         last = appointment["history"][-1]
         assert (last["step"], last["by_role"], last["reason"]) == ("cancel", "system", "not confirmed")
         assert not appointment["active"]
+        assert any("Unanswered, it is cancelled." in text for text in network.texts(patient.user.phone or ""))
+    if case.policy is NEVER:
+        assert not any("Unanswered" in text for text in network.texts(patient.user.phone or ""))
 
 
 def test_a_cancelled_visit_tells_both_sides_once_whatever_runs_again(office: Office) -> None:

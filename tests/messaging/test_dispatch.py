@@ -58,7 +58,8 @@ def test_each_step_tells_those_who_did_not_take_it(office: Office, nurse: Person
     clinic = office.clinic.name
     assert office.network.texts(phone_of(patient)) == [
         f"Your appointment: Tue, Jun 4, 2:00 PM, Ada Hernandez, {clinic}.",
-        f"Reminder: Tue, Jun 4, 2:00 PM, Ada Hernandez, {clinic}. Reply 1 to confirm, 2 to cancel.",
+        f"Reminder: Tue, Jun 4, 2:00 PM, Ada Hernandez, {clinic}. Reply 1 to confirm, 2 to cancel. "
+        "Unanswered, it is cancelled.",
         f"Your appointment has moved to Wed, Jun 5, 2:00 PM, Ada Hernandez, {clinic}.",
         f"Your appointment is cancelled: Wed, Jun 5, 2:00 PM, Ada Hernandez, {clinic}.",
         f"We missed you: Thu, Jun 6, 2:00 PM, Ada Hernandez, {clinic}.",

@@ -164,6 +164,18 @@ def test_only_the_last_reminder_asks_to_confirm() -> None:
     )
 
 
+def test_the_last_reminder_says_that_silence_cancels_where_it_does() -> None:
+    warning = replace(VISIT, asks=True, silence_cancels=True)
+    assert render(MessageKind.REMINDER, PATIENT, "en", warning).endswith(
+        "Reply 1 to confirm, 2 to cancel. Unanswered, it is cancelled."
+    )
+    assert render(MessageKind.REMINDER, PATIENT, "es", warning).endswith(
+        "Responda 1 para confirmar, 2 para cancelar. Sin respuesta, se cancela."
+    )
+    earlier = replace(warning, asks=False)
+    assert render(MessageKind.REMINDER, PATIENT, "en", earlier).endswith("Reply 2 to cancel.")
+
+
 def test_who_has_several_appointments_is_told_the_code() -> None:
     asking = replace(VISIT, asks=True, code="K7M")
     assert render(MessageKind.REMINDER, PATIENT, "en", asking).endswith(
@@ -406,7 +418,8 @@ def test_every_message_is_one_segment_whatever_the_names(
     doctor: str, clinic: str, visit: Facts, language: Language
 ) -> None:
     facts = replace(visit, doctor_name=doctor, clinic_name=clinic, patient_name=doctor)
-    for text in every_text(language, facts):
+    warning = replace(facts, asks=True, silence_cancels=True)
+    for text in [*every_text(language, facts), *every_text(language, warning)]:
         assert septets(text) is not None, text
         assert segments(text) == 1, text
         assert text.isprintable(), text
@@ -427,7 +440,7 @@ def test_no_name_breaks_a_message(doctor: str, clinic: str, language: Language) 
 
 def test_ordinary_names_are_never_shortened() -> None:
     for language in LANGUAGES:
-        for text in every_text(language, replace(VISIT, asks=True)):
+        for text in every_text(language, replace(VISIT, asks=True, silence_cancels=True)):
             assert "Blackwell" in text or "Dr." not in text
             assert "Harbor Street Clinic" in text or "Harbor" not in text
 
