@@ -11,6 +11,7 @@ from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Role, User
 from backend.appointments.actors import Actor, in_sight
+from backend.appointments.booked import copied, new_appointment
 from backend.appointments.documents import (
     Appointment,
     MessageKind,
@@ -33,6 +34,7 @@ from backend.appointments.owing import messages_owed
 from backend.appointments.seating import Place, Seat, read_place, refill_behind, seat_in
 from backend.core.clock import utc_now
 from backend.core.errors import DomainError
+from backend.core.shared import SharedRead
 from backend.directory.documents import Clinic
 from backend.directory.errors import PatientNotFound
 from backend.scheduling.documents import Slot
@@ -41,16 +43,24 @@ from backend.scheduling.reach import clinics_of
 from backend.scheduling.schemas import SlotOut
 from backend.scheduling.search import is_bookable, next_free
 
+Document = dict[str, Any]
+
 _ASKED_BEFORE = ("asked_at", "cancel_at", "not_reached")
 """A move asks anew: what was said of the time before doesn't count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """An appointment, and whether it is the answer to a repeated request."""
+    """An appointment as it is stored, and whether it is the answer to a repeated request."""
 
-    appointment: Appointment
+    document: Document
     is_replay: bool = False
+
+    @property
+    def appointment(self) -> Appointment:
+        """As a model. The API answers from the document: making the model costs more than the answer."""
+        appointment: Appointment = Appointment.model_validate(self.document)
+        return appointment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,34 +103,27 @@ async def book(caller: User, request: BookingRequest) -> Booking:
     return Booking(booked)
 
 
-async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Appointment:
+async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Document:
     place, patient_name = await _place_for(caller, request.slot_id, patient_id)
     slot, now = place.slot, utc_now()
     if not is_bookable(slot, now):
         raise SlotNotOpen
-    history = Actor.of(caller).line(step=StepName.BOOK, status=Status.SCHEDULED, at=now, start=slot.start)
-    owed = OwedMessage(kind=MessageKind.BOOKED, to=Recipient.PATIENT, occurrence=0, moves=0, owed_at=now)
+    actor, digest = Actor.of(caller), request.digest(patient_id)
 
-    async def insert(seat: Seat) -> Appointment:
-        appointment = Appointment(
+    async def insert(seat: Seat) -> Document:
+        document = new_appointment(
+            slot,
+            seat,
             patient_id=patient_id,
             patient_name=patient_name,
-            **_copied(slot),
-            seat=seat.seat,
-            kept_seat=seat.seat,
-            day_seat=seat.day_seat,
+            actor=actor,
             reason=request.reason,
-            history=[history],
-            owed=[owed],
-            remind_at=now,
-            reminded_until=now,
-            created_by=caller.user_id,
             idempotency_key=request.idempotency_key,
-            request_hash=request.digest(patient_id),
-            created_at=now,
-            updated_at=now,
+            request_hash=digest,
+            now=now,
         )
-        return await appointment.insert()
+        await Appointment.get_pymongo_collection().insert_one(document)
+        return document
 
     try:
         return await seat_in(place, patient_id=patient_id, write=insert)
@@ -159,46 +162,33 @@ async def _place_for(
     return place, patient_name
 
 
-async def _earlier(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Appointment | None:
+async def _earlier(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Document | None:
     """What the same caller's request with the same key has made before.
 
     Raises `IdempotencyKeyReused` and `NotYourBook`.
     """
     if request.idempotency_key is None:
         return None
-    earlier = await Appointment.find_one(
-        {"created_by": caller.user_id, "idempotency_key": request.idempotency_key}
-    )
+    appointments = Appointment.get_pymongo_collection()
+    key = {"created_by": caller.user_id, "idempotency_key": request.idempotency_key}
+    earlier: Document | None = await appointments.find_one(key)
     if earlier is None:
         return None
-    if earlier.request_hash != request.digest(patient_id):
+    if earlier.get("request_hash") != request.digest(patient_id):
         raise IdempotencyKeyReused
-    if await Appointment.find_one({"_id": earlier.id, **in_sight(caller)}) is None:
+    if await appointments.find_one({"_id": earlier["_id"], **in_sight(caller)}, {"_id": 1}) is None:
         raise NotYourBook  # it was moved to where the caller can't see it
     return earlier
 
 
-async def alternatives_to(slot_id: PydanticObjectId) -> list[SlotOut]:
-    """The next three free slots of the same doctor."""
+async def _next_free_beside(slot_id: PydanticObjectId) -> list[SlotOut]:
     slot = await Slot.get(slot_id)
     return [] if slot is None else [SlotOut.of(found) for found in await next_free(slot.doctor_id)]
 
 
-def _copied(slot: Slot) -> dict[str, Any]:
-    """What an appointment copies of its slot."""
-    return {
-        "doctor_id": slot.doctor_id,
-        "doctor_name": slot.doctor_name,
-        "specialty": slot.specialty,
-        "clinic_id": slot.clinic_id,
-        "clinic_name": slot.clinic_name,
-        "time_zone": slot.time_zone,
-        "slot_id": slot.id,
-        "start": slot.start,
-        "end": slot.end,
-        "clinic_day": slot.day,
-        "ticks": slot.ticks,
-    }
+alternatives_to = SharedRead(_next_free_beside)
+"""The next three free slots of the same doctor, by a slot's id. Of hundreds who wanted one seat all but one ask this
+at the same time."""
 
 
 async def move(appointment: Appointment, caller: User, *, to: PydanticObjectId) -> Appointment:
@@ -244,7 +234,7 @@ async def _move(appointment: Appointment, place: Place, actor: Actor) -> Appoint
             {"_id": appointment.id, "version": appointment.version},
             {
                 "$set": {
-                    **_copied(place.slot),
+                    **copied(place.slot),
                     **numbered,
                     "seat": seat.seat,
                     "kept_seat": seat.seat,

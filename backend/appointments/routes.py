@@ -70,11 +70,12 @@ def _shown(caller: CurrentUser, appointment: Appointment) -> AppointmentOut:
     "/appointments",
     summary="Book an appointment",
     status_code=status.HTTP_201_CREATED,
+    response_model=AppointmentOut,
     responses=responses(*SEAT_ERRORS, PatientNotFound, errors.PatientMissing, errors.IdempotencyKeyReused),
 )
 async def book_appointment(
-    body: BookIn, caller: CurrentUser, response: Response, idempotency_key: IdempotencyKey = None
-) -> AppointmentOut:
+    body: BookIn, caller: CurrentUser, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Books a seat in a slot: patients for themselves, the staff for a patient. A `409` names the doctor's next free
     slots. With an `Idempotency-Key`, a repeated request gets the appointment that the first one made, and the
     header `Idempotent-Replayed: true`."""
@@ -85,10 +86,11 @@ async def book_appointment(
         idempotency_key=idempotency_key,
     )
     booking = await book(caller, request)
-    response.headers["Location"] = f"/api/v1/appointments/{booking.appointment.id}"
+    headers = {"Location": f"/api/v1/appointments/{booking.document['_id']}"}
     if booking.is_replay:
-        response.headers["Idempotent-Replayed"] = "true"
-    return _shown(caller, booking.appointment)
+        headers["Idempotent-Replayed"] = "true"
+    shown = AppointmentOut.json_seen_by(ActorRole(caller.role.value), booking.document)
+    return Response(shown, status.HTTP_201_CREATED, headers, media_type="application/json")
 
 
 @router.get("/appointments", summary="List appointments", responses=responses(BadCursor))

@@ -1,6 +1,8 @@
 """Requests and answers about appointments."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from pydantic import ConfigDict, Field
 
@@ -120,3 +122,16 @@ class AppointmentOut(AppointmentRow):
         if role is ActorRole.PATIENT:
             out.notes = None
         return out
+
+    @classmethod
+    def json_seen_by(cls, role: ActorRole, document: Mapping[str, Any]) -> str:
+        """The same as JSON, from the stored document: a field that it leaves out is null."""
+        history = [{**_EMPTY_STEP, **line} for line in document["history"]]
+        shown = {**_EMPTY, **document, "id": document["_id"], "history": history}
+        if role is ActorRole.PATIENT:
+            shown["notes"] = None
+        return cls.model_validate(shown).model_dump_json()
+
+
+_EMPTY = dict.fromkeys(AppointmentOut.model_fields)
+_EMPTY_STEP = dict.fromkeys(StepOut.model_fields)

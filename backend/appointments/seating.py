@@ -46,33 +46,48 @@ async def read_place(
     Where a slot has one seat and the doctor's day no limit, there is nothing to choose and nobody is looked up. With
     a patient's id it brings the name, if that is an active patient.
     """
-    of_day = {"$cond": [_IS_A_CHOICE, "$doctor_id", "nobody"]}
-    same_day = {"$and": [{"$eq": ["$doctor_id", "$$doctor"]}, {"$eq": ["$clinic_day", "$$day"]}]}
-    pipeline: list[dict[str, Any]] = [
-        {"$match": {"_id": slot_id}},
-        {
-            "$lookup": {
-                "from": SeatHolder.get_pymongo_collection().name,
-                "let": {"doctor": of_day, "day": "$day"},
-                "pipeline": [
-                    {"$match": {"$expr": same_day, "status": {"$in": SEEN_THAT_DAY}}},
-                    {"$project": _HOLDER},
-                ],
-                "as": "holders",
-            }
-        },
-    ]
+    pipeline = [{"$match": {"_id": slot_id}}, _SLOT_AND_HOLDERS]
     if patient_id is not None:
         pipeline.append(_name_of(patient_id))
-    rows = await Slot.aggregate(pipeline).to_list()
-    if not rows:
+    cursor = await Slot.get_pymongo_collection().aggregate(pipeline)
+    (found,) = await cursor.to_list()
+    if not found["slot"]:
         return None
-    holders, users = rows[0].pop("holders"), rows[0].pop("users", [])
-    names = [user["name"] for user in users if user["role"] == Role.PATIENT and user["is_active"]]
-    return Place(slot=Slot.model_validate(rows[0]), holders=holders, patient_name=names[0] if names else None)
+    names = [
+        user["name"] for user in found.get("users", ()) if user["role"] == Role.PATIENT and user["is_active"]
+    ]
+    return Place(
+        slot=Slot.model_validate(found["slot"][0]),
+        holders=found["choice"][0]["holders"] if found["choice"] else (),
+        patient_name=names[0] if names else None,
+    )
 
 
-_IS_A_CHOICE = {"$or": [{"$gt": ["$capacity", 1]}, {"$gt": ["$max_patients_per_day", 0]}]}
+_IS_A_CHOICE = {"$or": [{"capacity": {"$gt": 1}}, {"max_patients_per_day": {"$gt": 0}}]}
+
+_SAME_DAY = {"$and": [{"$eq": ["$doctor_id", "$$doctor"]}, {"$eq": ["$clinic_day", "$$day"]}]}
+
+_SLOT_AND_HOLDERS: dict[str, Any] = {
+    # A `$facet`, as a stage that no document reaches isn't carried out: most slots are spared the second lookup.
+    "$facet": {
+        "slot": [{"$limit": 1}],
+        "choice": [
+            {"$match": _IS_A_CHOICE},
+            {
+                "$lookup": {
+                    "from": SeatHolder.Settings.name,
+                    "let": {"doctor": "$doctor_id", "day": "$day"},
+                    "pipeline": [
+                        {"$match": {"$expr": _SAME_DAY, "status": {"$in": SEEN_THAT_DAY}}},
+                        {"$project": _HOLDER},
+                    ],
+                    "as": "holders",
+                }
+            },
+            {"$project": {"holders": 1}},
+        ],
+    }
+}
 
 
 def _name_of(patient_id: PydanticObjectId) -> dict[str, Any]:
