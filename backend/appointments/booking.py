@@ -34,7 +34,7 @@ from backend.appointments.owing import messages_owed
 from backend.appointments.seating import Place, Seat, read_place, refill_behind, seat_in
 from backend.core.clock import utc_now
 from backend.core.errors import DomainError
-from backend.core.shared import SharedRead
+from backend.core.shared import SharedReads
 from backend.directory.documents import Clinic
 from backend.directory.errors import PatientNotFound
 from backend.scheduling.documents import Slot
@@ -181,14 +181,17 @@ async def _earlier(caller: User, request: BookingRequest, patient_id: PydanticOb
     return earlier
 
 
+async def alternatives_to(slot_id: PydanticObjectId) -> list[SlotOut]:
+    """The next three free slots of the same doctor. Of hundreds who wanted one seat, all but one ask this at once."""
+    return await _alternatives.ask(slot_id, _next_free_beside)
+
+
 async def _next_free_beside(slot_id: PydanticObjectId) -> list[SlotOut]:
     slot = await Slot.get(slot_id)
     return [] if slot is None else [SlotOut.of(found) for found in await next_free(slot.doctor_id)]
 
 
-alternatives_to = SharedRead(_next_free_beside)
-"""The next three free slots of the same doctor, by a slot's id. Of hundreds who wanted one seat all but one ask this
-at the same time."""
+_alternatives: SharedReads[PydanticObjectId, list[SlotOut]] = SharedReads()
 
 
 async def move(appointment: Appointment, caller: User, *, to: PydanticObjectId) -> Appointment:

@@ -1,12 +1,12 @@
 """Reads that many ask for at once: few are carried out, and each answer was read after its question."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from backend.core.shared import SharedRead
+from backend.core.shared import SharedReads
 
 
 class Counter:
@@ -26,6 +26,12 @@ class Counter:
         return key, seen
 
 
+def sharing(counter: Counter) -> Callable[[str], Coroutine[Any, Any, tuple[str, int]]]:
+    """The counter's read, shared."""
+    reads: SharedReads[str, tuple[str, int]] = SharedReads()
+    return lambda key: reads.ask(key, counter.read)
+
+
 async def soon(work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
     """Begun, and as far as it comes by itself."""
     task = asyncio.create_task(work)
@@ -37,7 +43,7 @@ async def soon(work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
 def test_whoever_asks_while_a_read_is_under_way_gets_a_later_one() -> None:
     async def scene() -> None:
         counter = Counter()
-        shared = SharedRead(counter.read)
+        shared = sharing(counter)
         first = await soon(shared("slot"))
         counter.now = 1
         late = [await soon(shared("slot")) for _ in range(50)]
@@ -57,7 +63,7 @@ def test_those_who_ask_at_once_share_one_read() -> None:
     async def scene() -> None:
         counter = Counter()
         counter.may_end.set()
-        shared = SharedRead(counter.read)
+        shared = sharing(counter)
         assert await asyncio.gather(*(shared("slot") for _ in range(50))) == [("slot", 0)] * 50
         assert counter.reads == 1
 
@@ -67,7 +73,7 @@ def test_those_who_ask_at_once_share_one_read() -> None:
 def test_one_who_goes_away_takes_no_answer_along() -> None:
     async def scene() -> None:
         counter = Counter()
-        shared = SharedRead(counter.read)
+        shared = sharing(counter)
         first, second = await soon(shared("slot")), await soon(shared("slot"))
         third = await soon(shared("slot"))
         for gone in (first, second):
@@ -81,7 +87,7 @@ def test_one_who_goes_away_takes_no_answer_along() -> None:
 def test_a_read_that_fails_fails_for_those_who_waited_and_is_tried_anew() -> None:
     async def scene() -> None:
         counter = Counter()
-        shared = SharedRead(counter.read)
+        shared = sharing(counter)
         answers = await asyncio.gather(*(shared("broken") for _ in range(3)), return_exceptions=True)
         assert [type(answer) for answer in answers] == [LookupError] * 3
         with pytest.raises(LookupError):
