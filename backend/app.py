@@ -15,6 +15,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from backend import api, health, jobs, openapi
 from backend.core import database, errors, logs, metrics
 from backend.core.middleware import BodyLimit, PlainStartFailure, Requests
+from backend.core.routing import index_routes
 from backend.core.settings import settings
 from backend.documents import DOCUMENTS
 from backend.messaging import dev_phone
@@ -92,6 +93,7 @@ def create_app() -> FastAPI:
     if dev_phone.is_offered():
         app.include_router(dev_phone.router)
     api.require_login_everywhere(app)
+    index_routes(app)
     return app
 
 
