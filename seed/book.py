@@ -14,9 +14,8 @@ from backend.appointments.booking import book as book_appointment
 from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientBusy, SlotTaken
 from backend.core import clock
-from backend.scheduling.documents import Slot
 from backend.scheduling.reconcile import reconcile
-from backend.scheduling.search import Wanted, find_open
+from backend.scheduling.search import OpenSlot, Wanted, find_open
 from seed.people import REASONS
 from seed.staff import People
 
@@ -89,8 +88,8 @@ async def _ahead(people: People, random: Random, number: int, anchor: datetime) 
         await steps.cancel(booked, Actor.of(people.nurses[0]), reason="The doctor is at a congress")
     elif stands == "moved":
         slot = await _slot(random, doctor, since=until, until=until + timedelta(days=7))
-        if slot is not None and slot.id is not None:
-            await move(booked, patient, to=slot.id)
+        if slot is not None:
+            await move(booked, patient, to=slot.slot_id)
 
 
 async def _book(
@@ -117,6 +116,6 @@ async def _book(
     return None
 
 
-async def _slot(random: Random, doctor: User, *, since: datetime, until: datetime) -> Slot | None:
+async def _slot(random: Random, doctor: User, *, since: datetime, until: datetime) -> OpenSlot | None:
     found, _ = await find_open(Wanted(doctor_id=doctor.user_id, since=since, until=until), limit=60)
-    return random.choice(found).slot if found else None
+    return random.choice(found) if found else None

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from beanie import PydanticObjectId
+from fastapi import Response
 
 from backend.accounts.documents import Role, User
 from backend.appointments.actors import in_sight
 from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
-from backend.appointments.schemas import AppointmentRow
+from backend.appointments.schemas import APPOINTMENT_ROWS
 from backend.core.pagination import BY_START, after, encode_cursor
 from backend.directory.errors import PatientNotFound
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
-_ROW = {name: 1 for name in AppointmentRow.model_fields if name != "id"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,20 +44,20 @@ class Filters:
 
 async def list_appointments(
     caller: User, filters: Filters, *, limit: int, cursor: str | None, newest_first: bool = False
-) -> tuple[list[AppointmentRow], str | None]:
-    """A page of the appointments that the caller may see, by start, and the cursor of the next."""
+) -> Response:
+    """A page of the appointments that the caller may see, by start, as `Page[AppointmentRow]`."""
     query = {"$and": [in_sight(caller), filters.query(), after(cursor, *BY_START, descending=newest_first)]}
     direction = -1 if newest_first else 1
     rows = (
         await Appointment.get_pymongo_collection()
-        .find(query, _ROW)
+        .find(query, APPOINTMENT_ROWS.projection)
         .sort([("start", direction), ("_id", direction)])
         .limit(limit + 1)
         .to_list()
     )
     page = rows[:limit]
-    items = [AppointmentRow.model_validate({"reason": None, **row, "id": row["_id"]}) for row in page]
-    return items, encode_cursor(page[-1]["start"], page[-1]["_id"]) if len(rows) > limit else None
+    next_cursor = encode_cursor(page[-1]["start"], page[-1]["_id"]) if len(rows) > limit else None
+    return APPOINTMENT_ROWS.page(page, next_cursor)
 
 
 async def list_of_patient(
@@ -68,7 +68,7 @@ async def list_of_patient(
     limit: int,
     cursor: str | None,
     newest_first: bool,
-) -> tuple[list[AppointmentRow], str | None]:
+) -> Response:
     """A page of one patient's appointments that the caller may see. Raises `PatientNotFound`."""
     is_other = caller.role is Role.PATIENT and patient_id != caller.user_id
     if is_other or await User.find_one({"_id": patient_id, "role": Role.PATIENT}) is None:

@@ -93,7 +93,12 @@ async def book_appointment(
     return Response(shown, status.HTTP_201_CREATED, headers, media_type="application/json")
 
 
-@router.get("/appointments", summary="List appointments", responses=responses(BadCursor))
+@router.get(
+    "/appointments",
+    summary="List appointments",
+    response_model=Page[AppointmentRow],
+    responses=responses(BadCursor),
+)
 async def list_my_appointments(
     caller: CurrentUser,
     status: Statuses = None,
@@ -105,7 +110,7 @@ async def list_my_appointments(
     descending: Descending = False,
     limit: Limit = 20,
     cursor: Cursor = None,
-) -> Page[AppointmentRow]:
+) -> Response:
     """By start. Patients see their own, doctors theirs, nurses those of their clinics, administrators all; filters
     narrow that further and never widen it."""
     filters = Filters(
@@ -116,15 +121,13 @@ async def list_my_appointments(
         patient_id=patient_id,
         clinic_id=clinic_id,
     )
-    items, next_cursor = await list_appointments(
-        caller, filters, limit=limit, cursor=cursor, newest_first=descending
-    )
-    return Page(items=items, next_cursor=next_cursor)
+    return await list_appointments(caller, filters, limit=limit, cursor=cursor, newest_first=descending)
 
 
 @router.get(
     "/patients/{patient_id}/appointments",
     summary="A patient's appointments",
+    response_model=Page[AppointmentRow],
     responses=responses(PatientNotFound, BadCursor),
 )
 async def list_patient_appointments(
@@ -134,12 +137,11 @@ async def list_patient_appointments(
     descending: Descending = False,
     limit: Limit = 20,
     cursor: Cursor = None,
-) -> Page[AppointmentRow]:
+) -> Response:
     """Those of one patient that the caller may see. A patient may ask only for his own."""
-    items, next_cursor = await list_of_patient(
+    return await list_of_patient(
         caller, patient_id, status=status, limit=limit, cursor=cursor, newest_first=descending
     )
-    return Page(items=items, next_cursor=next_cursor)
 
 
 @router.get(

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from backend.appointments.documents import ActorRole, Appointment, Status, StepName
+from backend.core.answers import Rows
 from backend.core.types import Id, Request, Response, Text
 
 _EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
@@ -101,6 +102,9 @@ class AppointmentRow(Response):
     status: Status
     reason: str | None
     version: int
+
+
+APPOINTMENT_ROWS = Rows(AppointmentRow)
 
 
 class AppointmentOut(AppointmentRow):

@@ -1,6 +1,7 @@
 """Lists by cursor: stable while rows are added, and as cheap on the last page as on the first."""
 
 import base64
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -62,10 +63,15 @@ def after(cursor: str | None, *fields: tuple[str, type], descending: bool = Fals
     if cursor is None:
         return {}
     key = decode_cursor(cursor, *(kind for _, kind in fields))
+    return behind(key, *(name for name, _ in fields), descending=descending)
+
+
+def behind(key: Sequence[Any], *fields: str, descending: bool = False) -> dict[str, Any]:
+    """The filter for rows behind one with this key in the order of `fields` (the last one unique)."""
     operator = "$lt" if descending else "$gt"
     alternatives: list[dict[str, Any]] = []
-    for depth, (name, _) in enumerate(fields):
-        same = {fields[i][0]: key[i] for i in range(depth)}
+    for depth, name in enumerate(fields):
+        same = {fields[i]: key[i] for i in range(depth)}
         alternatives.append({**same, name: {operator: key[depth]}})
     return {"$or": alternatives} if len(alternatives) > 1 else alternatives[0]
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Response, status
 
 from backend.accounts.access import CurrentStaff
 from backend.core.errors import responses
@@ -14,7 +14,15 @@ from backend.scheduling.documents import SlotState
 from backend.scheduling.outcome import Outcome
 from backend.scheduling.reach import reachable_doctor_at
 from backend.scheduling.reconcile import BookIsBusy
-from backend.scheduling.schemas import Generated, GenerateIn, SlotIn, SlotOut, WithdrawalReport, report
+from backend.scheduling.schemas import (
+    Generated,
+    GenerateIn,
+    SlotIn,
+    SlotOut,
+    WithdrawalReport,
+    report,
+    slot_page,
+)
 from backend.scheduling.search import Wanted, find_open
 from backend.scheduling.slots import create_slot, generate_slots, get_open_slot, get_slot, remove_slot
 
@@ -26,7 +34,12 @@ Since = Annotated[
 Until = Annotated[Instant | None, Query(alias="to", description="Slots that start before this moment.")]
 
 
-@router.get("/slots", summary="Find open slots, first free first", responses=responses(BadCursor))
+@router.get(
+    "/slots",
+    summary="Find open slots, first free first",
+    response_model=Page[SlotOut],
+    responses=responses(BadCursor),
+)
 async def search_slots(
     doctor_id: Annotated[Id | None, Query()] = None,
     clinic_id: Annotated[Id | None, Query()] = None,
@@ -37,7 +50,7 @@ async def search_slots(
     until: Until = None,
     limit: Limit = 20,
     cursor: Cursor = None,
-) -> Page[SlotOut]:
+) -> Response:
     """Slots with at least one free seat, by start. What is listed here, booking accepts. Needs no login."""
     wanted = Wanted(
         doctor_id=doctor_id,
@@ -48,18 +61,21 @@ async def search_slots(
         since=since,
         until=until,
     )
-    found, next_cursor = await find_open(wanted, limit=limit, cursor=cursor)
-    return Page(items=[SlotOut.of(slot) for slot in found], next_cursor=next_cursor)
+    return slot_page(*await find_open(wanted, limit=limit, cursor=cursor))
 
 
-@router.get("/doctors/{doctor_id}/slots", summary="A doctor's open slots", responses=responses(BadCursor))
+@router.get(
+    "/doctors/{doctor_id}/slots",
+    summary="A doctor's open slots",
+    response_model=Page[SlotOut],
+    responses=responses(BadCursor),
+)
 async def list_doctor_slots(
     doctor_id: Id, since: Since = None, until: Until = None, limit: Limit = 20, cursor: Cursor = None
-) -> Page[SlotOut]:
+) -> Response:
     """The same search for one doctor. Needs no login. A doctor who isn't there has no slots."""
     wanted = Wanted(doctor_id=doctor_id, since=since, until=until)
-    found, next_cursor = await find_open(wanted, limit=limit, cursor=cursor)
-    return Page(items=[SlotOut.of(slot) for slot in found], next_cursor=next_cursor)
+    return slot_page(*await find_open(wanted, limit=limit, cursor=cursor))
 
 
 @router.get("/slots/{slot_id}", summary="One open slot", responses=responses(errors.SlotNotFound))

@@ -5,10 +5,12 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Annotated
 
+from fastapi import Response as RawResponse
 from pydantic import ConfigDict, Field, model_validator
 
 from backend.accounts.documents import User
 from backend.accounts.profiles import WEEK, HoursBlock, Weekday
+from backend.core.answers import Rows
 from backend.core.types import ClosingTime, Day, Id, Instant, Request, Response, Text, WallTime, minutes_of
 from backend.scheduling.documents import SeatHolder, Slot
 from backend.scheduling.outcome import Outcome
@@ -45,12 +47,20 @@ class SlotOut(Response):
     @classmethod
     def of(cls, found: OpenSlot) -> "SlotOut":
         """From a search's find."""
-        return cls.model_validate({**found.slot.model_dump(), "free": found.free})
+        return cls.model_validate({**SLOT_ROWS.row(found.stored), "free": found.free})
 
     @classmethod
     def of_empty(cls, slot: Slot) -> "SlotOut":
         """From a slot that was only just opened."""
-        return cls.of(OpenSlot(slot, slot.capacity))
+        return cls.model_validate({**slot.model_dump(), "free": slot.capacity})
+
+
+SLOT_ROWS = Rows(SlotOut)
+
+
+def slot_page(found: Iterable[OpenSlot], next_cursor: str | None) -> RawResponse:
+    """A page of a search, as `Page[SlotOut]`."""
+    return SLOT_ROWS.page(({**slot.stored, "free": slot.free} for slot in found), next_cursor)
 
 
 class BookedOut(Response):

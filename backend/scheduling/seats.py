@@ -11,7 +11,7 @@ blocks don't leave, and what cancels or moves away gives back a seat of a round 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,24 +31,25 @@ in between. Hundreds of slots of many seats are a valid week."""
 _DUPLICATE_KEY = 11000
 
 
-async def taken(slots: Iterable[Slot]) -> Counter[PydanticObjectId]:
-    """How many seats of each open slot's present round are held."""
-    first_seats = {slot.slot_id: slot.first_seat for slot in slots}
+async def taken(first_seats: Mapping[PydanticObjectId, int]) -> Counter[PydanticObjectId]:
+    """How many seats of open slots' present rounds are held; the slots by id, each with its round's first seat."""
     rows = SeatHolder.get_pymongo_collection().find(
         {"slot_id": {"$in": list(first_seats)}, "active": True}, {"_id": 0, "slot_id": 1, "seat": 1}
     )
-    return Counter([row["slot_id"] async for row in rows if row["seat"] >= first_seats[row["slot_id"]]])
+    return Counter(
+        row["slot_id"] for row in await rows.to_list() if row["seat"] >= first_seats[row["slot_id"]]
+    )
 
 
-async def patients_on(days: Iterable[tuple[PydanticObjectId, str]]) -> Counter[tuple[PydanticObjectId, str]]:
+async def patients_on(days: Set[tuple[PydanticObjectId, str]]) -> Counter[tuple[PydanticObjectId, str]]:
     """How many patients doctors see, or have seen, on days of the clinic."""
-    wanted = [{"doctor_id": doctor_id, "clinic_day": day} for doctor_id, day in set(days)]
+    wanted = [{"doctor_id": doctor_id, "clinic_day": day} for doctor_id, day in days]
     if not wanted:
         return Counter()
     rows = SeatHolder.get_pymongo_collection().find(
         {"$or": wanted, "status": {"$in": SEEN_THAT_DAY}}, {"_id": 0, "doctor_id": 1, "clinic_day": 1}
     )
-    return Counter([(row["doctor_id"], row["clinic_day"]) async for row in rows])
+    return Counter((row["doctor_id"], row["clinic_day"]) for row in await rows.to_list())
 
 
 async def take_all(slots: Sequence[Slot]) -> None:

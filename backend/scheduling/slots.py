@@ -32,7 +32,7 @@ from backend.scheduling.reconcile import (
     withdraw,
 )
 from backend.scheduling.schemas import GenerateIn
-from backend.scheduling.search import OpenSlot, free_seats, is_bookable
+from backend.scheduling.search import OpenSlot, get_open
 
 MOST_AT_ONCE = 5000
 
@@ -113,11 +113,10 @@ async def get_slot(slot_id: PydanticObjectId) -> Slot:
 
 async def get_open_slot(slot_id: PydanticObjectId) -> OpenSlot:
     """A bookable slot with its free seats, if any. Raises `SlotNotFound`."""
-    slot = await Slot.get(slot_id)
-    if slot is None or not is_bookable(slot, utc_now()):
+    found = await get_open(slot_id)
+    if found is None:
         raise SlotNotFound
-    free = await free_seats([slot])
-    return OpenSlot(slot, free[slot.slot_id])
+    return found
 
 
 def _days(wanted: GenerateIn, *, since: date) -> list[date]:

@@ -1,0 +1,103 @@
+"""Lists are written from stored documents without models: their JSON is what the models would have made."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from beanie import PydanticObjectId
+from bson import ObjectId, decode, encode
+from bson.codec_options import CodecOptions
+from pydantic import BaseModel
+
+from backend.appointments.documents import Status
+from backend.appointments.schemas import APPOINTMENT_ROWS, AppointmentRow
+from backend.core.answers import Rows
+from backend.core.pagination import Page
+from backend.scheduling.schemas import SLOT_ROWS, SlotOut
+from backend.scheduling.search import _READ, OpenSlot
+
+START = datetime(2027, 3, 1, 14, 5, tzinfo=UTC)
+TEXT = 'Zoë "Ø" \\ \u2028 </script> \x7f 北京 😀'
+
+SLOT: dict[str, Any] = {
+    "doctor_id": ObjectId(),
+    "doctor_name": TEXT,
+    "specialty": TEXT,
+    "clinic_id": ObjectId(),
+    "clinic_name": "Riverside",
+    "city": "São Paulo",
+    "time_zone": "America/Sao_Paulo",
+    "start": START,
+    "end": START + timedelta(minutes=25),
+    "capacity": 3,
+    "free": 2,
+}
+APPOINTMENT: dict[str, Any] = {
+    "patient_id": ObjectId(),
+    "patient_name": TEXT,
+    "doctor_id": ObjectId(),
+    "doctor_name": "Dr. O'Neill",
+    "specialty": "Cardiology",
+    "clinic_id": ObjectId(),
+    "clinic_name": "Riverside",
+    "time_zone": "UTC",
+    "slot_id": ObjectId(),
+    "start": START,
+    "end": START + timedelta(minutes=30),
+    "status": str(Status.CHECKED_IN),
+    "version": 7,
+}
+CASES: list[tuple[Rows, type[BaseModel], dict[str, Any], dict[str, Any]]] = [
+    (SLOT_ROWS, SlotOut, SLOT, {}),
+    (SLOT_ROWS, SlotOut, SLOT, {"department_id": ObjectId()}),
+    (SLOT_ROWS, SlotOut, SLOT, {"department_id": None}),
+    (SLOT_ROWS, SlotOut, SLOT, {"start": START + timedelta(milliseconds=1), "not_shown": "anything"}),
+    (SLOT_ROWS, SlotOut, SLOT, {"start": START + timedelta(milliseconds=120)}),
+    (APPOINTMENT_ROWS, AppointmentRow, APPOINTMENT, {}),
+    (APPOINTMENT_ROWS, AppointmentRow, APPOINTMENT, {"reason": TEXT}),
+    (APPOINTMENT_ROWS, AppointmentRow, APPOINTMENT, {"reason": "", "notes": "the staff's own"}),
+]
+
+
+def as_stored(document: dict[str, Any]) -> dict[str, Any]:
+    """The document as the driver hands it out."""
+    return dict(decode(encode({"_id": ObjectId(), **document}), CodecOptions(tz_aware=True)))
+
+
+@pytest.mark.parametrize(("rows", "model", "document", "more"), CASES)
+@pytest.mark.parametrize("next_cursor", [None, "abc-_"])
+def test_a_page_is_what_the_model_would_have_made_to_the_byte(
+    rows: Rows,
+    model: type[BaseModel],
+    document: dict[str, Any],
+    more: dict[str, Any],
+    next_cursor: str | None,
+) -> None:
+    stored = [as_stored({**document, **more}), as_stored(document)]
+    fields = dict.fromkeys(model.model_fields)
+    items = [model.model_validate({**fields, **row, "id": PydanticObjectId(row["_id"])}) for row in stored]
+    page = Page[model](items=items, next_cursor=next_cursor)  # type: ignore[valid-type]
+    answer = rows.page(stored, next_cursor)
+    assert bytes(answer.body) == page.model_dump_json().encode()
+    assert answer.headers["content-type"] == "application/json"
+
+
+def test_no_rows_are_an_empty_page() -> None:
+    assert bytes(SLOT_ROWS.page([], None).body) == b'{"items":[],"next_cursor":null}'
+
+
+def test_a_search_reads_all_that_is_shown_of_a_slot() -> None:
+    assert set(SlotOut.model_fields) - {"id", "free"} <= set(_READ)
+    read = {name: value for name, value in as_stored(SLOT).items() if name in {"_id", *_READ}}
+    assert SlotOut.of(OpenSlot(read, 2)).model_dump(exclude={"id"}) == {
+        "department_id": None,
+        **{name: PydanticObjectId(v) if isinstance(v, ObjectId) else v for name, v in SLOT.items()},
+    }
+
+
+@pytest.mark.parametrize("path", ["/slots", "/doctors/671f0c0e9b1d8a0001a1b2c3/slots"])
+def test_an_empty_list_is_json_like_any_other_answer(api: httpx.Client, path: str) -> None:
+    answer = api.get(path)
+    assert answer.json() == {"items": [], "next_cursor": None}
+    assert answer.headers["content-type"] == "application/json"
