@@ -43,9 +43,9 @@ async def _read_login(claims: Claims) -> Login:
     return Login(user=User.model_validate(raw), session_id=claims.session_id)
 
 
-async def current_login(claims: Annotated[Claims, Depends(_claims)]) -> Login:
+async def current_login(token: BearerToken) -> Login:
     """Who is asking; raises `Unauthorized`. Read once per request, however many parameters need it."""
-    return await _read_login(claims)
+    return await _read_login(await _claims(token))
 
 
 async def optional_login(token: BearerToken) -> Login | None:
@@ -68,10 +68,10 @@ async def _optional_user(login: Annotated[Login | None, Depends(optional_login)]
 def only(*roles: Role) -> Callable[[User], Awaitable[User]]:
     """A dependency that admits these roles and raises `Forbidden` for the others."""
 
-    async def check(user: Annotated[User, Depends(current_user)]) -> User:
-        if user.role not in roles:
+    async def check(login: Annotated[Login, Depends(current_login)]) -> User:
+        if login.user.role not in roles:
             raise Forbidden
-        return user
+        return login.user
 
     return check
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -46,9 +47,19 @@ def make_access_token(user_id: PydanticObjectId, session_id: str) -> str:
 
 def read_access_token(token: str) -> Claims:
     """Checks signature, algorithm, form and expiry; raises `Unauthorized`."""
+    claims = _verified(token, settings.SECRET_KEY, settings.ALGORITHM)
+    if claims.expires_at <= utc_now():
+        raise Unauthorized
+    return claims
+
+
+@lru_cache(maxsize=10_000)
+def _verified(token: str, key: str, algorithm: str) -> Claims:
+    """All of the check that comes out the same each time; 30 µs, so it is done once a token. Raises `Unauthorized`,
+    which isn't remembered."""
     try:
-        raw = jwt.decode(token, settings.SECRET_KEY, algorithms=[settings.ALGORITHM], options=_OPTIONS)
-        claims = Claims(
+        raw = jwt.decode(token, key, algorithms=[algorithm], options=_OPTIONS)
+        return Claims(
             user_id=PydanticObjectId(raw["sub"]),
             session_id=str(raw["sid"]),
             issued_at=datetime.fromtimestamp(raw["iat"], UTC),
@@ -56,6 +67,3 @@ def read_access_token(token: str) -> Claims:
         )
     except (jwt.PyJWTError, InvalidId, TypeError, ValueError, OverflowError, OSError):
         raise Unauthorized from None
-    if claims.expires_at <= utc_now():
-        raise Unauthorized
-    return claims
