@@ -15,6 +15,7 @@ from backend.core.errors import DomainError
 from backend.messaging.inbound import handle_forgotten
 from backend.messaging.outbox import Outbox
 from backend.scheduling.extend import extend_slots
+from backend.scheduling.known_full import look_through
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ TIMETABLE: tuple[tuple[str, Job], ...] = (
     ("mark_no_shows", mark_no_shows),
     ("handle_forgotten", handle_forgotten),
     ("extend_slots", extend_slots),
+    ("offer_slots_again", look_through),
 )
 
 

@@ -14,8 +14,9 @@ from backend.appointments.booking import book as book_appointment
 from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientBusy, SlotTaken
 from backend.core import clock
+from backend.scheduling.free import OpenSlot
 from backend.scheduling.reconcile import reconcile
-from backend.scheduling.search import OpenSlot, Wanted, find_open
+from backend.scheduling.search import Wanted, find_open
 from seed.people import REASONS
 from seed.staff import People
 

@@ -39,9 +39,10 @@ from backend.directory.documents import Clinic
 from backend.directory.errors import PatientNotFound
 from backend.scheduling.documents import Slot
 from backend.scheduling.errors import SlotNotFound
+from backend.scheduling.free import is_bookable
 from backend.scheduling.reach import clinics_of
 from backend.scheduling.schemas import SlotOut
-from backend.scheduling.search import is_bookable, next_free
+from backend.scheduling.search import next_free
 
 Document = dict[str, Any]
 
@@ -219,7 +220,7 @@ async def move(appointment: Appointment, caller: User, *, to: PydanticObjectId) 
     except SlotUnavailable as refusal:
         refusal.alternatives = await alternatives_to(to)
         raise
-    await refill_behind(appointment)
+    await refill_behind(appointment, moved)
     await messages_owed.send(None)
     return moved
 

@@ -115,6 +115,9 @@ class Appointment(Document):
         default=None, description="The seat once more: a withdrawal moves `seat` on first, then this."
     )
     day_seat: int | None = None
+    tells_search: bool | None = Field(
+        default=None, description="Searches pass its slot over as full: whoever frees it tells them."
+    )
     start: datetime
     end: datetime
     clinic_day: str

@@ -12,6 +12,7 @@ from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientBusy, SlotTaken
 from backend.scheduling.documents import SEATS_PER_ROUND, SEEN_THAT_DAY, SeatHolder, Slot
 from backend.scheduling.extend import look_again
+from backend.scheduling.known_full import seat_given_back
 
 T = TypeVar("T")
 
@@ -204,7 +205,13 @@ def seats_above(seat: int) -> Iterator[int]:
     return iter(range(seat, seat + SEATS_PER_ROUND * 50, SEATS_PER_ROUND))
 
 
-async def refill_behind(appointment: Appointment) -> None:
-    """After somebody has left a slot: one that was withdrawn held its time only for the patients in it."""
-    if appointment.seat >= SEATS_PER_ROUND:
-        await look_again(appointment.doctor_id)
+async def refill_behind(left: Appointment, now: Appointment) -> None:
+    """After somebody has left a slot: searches look at it again where they passed it over as full.
+
+    And one that was withdrawn held its time only for the patients in it. `now` is what the write that left it found:
+    whether the appointment has to tell may have changed since it was read.
+    """
+    if now.tells_search:
+        await seat_given_back(doctor_id=left.doctor_id, day=left.clinic_day, start=left.start)
+    if left.seat >= SEATS_PER_ROUND:
+        await look_again(left.doctor_id)

@@ -158,7 +158,7 @@ async def _write(
         },
     )
     if not done.active:
-        await refill_behind(appointment)
+        await refill_behind(appointment, done)
     if owed:
         await messages_owed.send(None)
     return done

@@ -139,7 +139,11 @@ async def _refresh_slots(of_doctors: list[User], at_clinics: list[Clinic]) -> No
                     "state": {"$ne": SlotState.CLOSING},  # is given its names when it opens again
                     "start": {"$gt": utc_now()},
                 },
-                {**changes(_without_zone(shown_names(doctor, clinic))), "$inc": {"revision": 1}},
+                {
+                    # With a new limit of the day a slot may have room again.
+                    **changes({**_without_zone(shown_names(doctor, clinic)), "known_full": False}),
+                    "$inc": {"revision": 1},
+                },
             )
 
 

@@ -52,6 +52,9 @@ class Slot(Document):
     source: SlotSource = SlotSource.HOURS
     state: SlotState = SlotState.PENDING
     is_active: bool = True
+    known_full: bool = Field(
+        default=False, description="Searches pass it over. A full one need not be known: see `known_full`."
+    )
     is_removed: bool = Field(
         default=False, description="Taken out by hand: whoever ends its withdrawal leaves it removed."
     )
@@ -72,7 +75,7 @@ class Slot(Document):
             ),
             *(
                 IndexModel(
-                    [*((field, ASCENDING) for field in fields), ("start", ASCENDING), ("_id", ASCENDING)],
+                    [(field, ASCENDING) for field in (*fields, "known_full", "start", "_id")],
                     partialFilterExpression={"is_active": True},
                 )
                 for fields in (
@@ -81,6 +84,7 @@ class Slot(Document):
                     ("clinic_id",),
                     ("department_id",),
                     ("city_key",),
+                    ("specialty_key",),
                     ("specialty_key", "city_key"),
                 )
             ),
@@ -120,12 +124,14 @@ class SeatHolder(Document):
     """What holds a seat: an appointment, or a block that a withdrawal put there. Both lie in `appointments`.
 
     Scheduling sees no more of an appointment than this. A block has a slot, a seat, and `expires_at`. The
-    `kept_seat` of an appointment is its seat, but for the moment in which a withdrawal moves it on: see `seats`.
+    `kept_seat` of an appointment is its seat, but for the moment in which a withdrawal moves it on: see `seats`. One
+    that `tells_search` is in a slot, or on a day, that searches pass over as full: see `known_full`.
     """
 
     slot_id: PydanticObjectId
     seat: int
     kept_seat: int | None = None
+    tells_search: bool | None = None
     active: bool
     expires_at: datetime | None = None
     patient_id: PydanticObjectId | None = None

@@ -248,6 +248,7 @@ async def _open(book: Book, slots: list[Slot], wanted: Offers) -> int:
                         **shown_names(book.doctor, book.clinics[slot.clinic_id]),
                         "state": SlotState.OPEN,
                         "capacity": _capacity(slot, wanted),
+                        "known_full": False,
                     }
                 ),
             )

@@ -13,10 +13,10 @@ from backend.accounts.profiles import WEEK, HoursBlock, Weekday
 from backend.core.answers import Rows
 from backend.core.types import ClosingTime, Day, Id, Instant, Request, Response, Text, WallTime, minutes_of
 from backend.scheduling.documents import SeatHolder, Slot
+from backend.scheduling.free import OpenSlot
 from backend.scheduling.outcome import Outcome
 from backend.scheduling.reach import in_sight
 from backend.scheduling.rules import MOST_CAPACITY, MOST_SLOT_MINUTES
-from backend.scheduling.search import OpenSlot
 
 _EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
 

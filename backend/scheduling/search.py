@@ -1,6 +1,5 @@
 """The search for open slots: first free first, and nothing that booking would refuse."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,38 +9,12 @@ from beanie import PydanticObjectId
 from backend.core.clock import utc_now
 from backend.core.pagination import BY_START, after, behind, encode_cursor
 from backend.core.words import fold
-from backend.scheduling import seats
-from backend.scheduling.documents import Slot, SlotState
+from backend.scheduling import known_full
+from backend.scheduling.documents import Slot
+from backend.scheduling.free import READ, OpenSlot, bookable, with_free_seats
 
 _SPARE = 10
 _LARGEST_BATCH = 1000
-
-
-Stored = Mapping[str, Any]
-"""A slot as it is stored, as far as a search reads it."""
-
-_READ = dict.fromkeys(
-    (
-        *("doctor_id", "doctor_name", "specialty", "department_id", "clinic_id", "clinic_name", "city"),
-        *("time_zone", "start", "end", "day", "capacity", "max_patients_per_day", "first_seat"),
-    ),
-    1,
-)
-"""All that is shown of a slot or counts its free seats. As documents, not as models: a page of them takes half as
-long."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenSlot:
-    """A slot as it is stored, with its free seats."""
-
-    stored: Stored
-    free: int
-
-    @property
-    def slot_id(self) -> PydanticObjectId:
-        """The slot's id."""
-        return PydanticObjectId(self.stored["_id"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +31,7 @@ class Wanted:
 
     def query(self, now: datetime) -> dict[str, Any]:
         """The filter."""
-        wanted = bookable(now)
+        wanted = {**bookable(now), "known_full": False}
         start = wanted["start"]
         if self.since is not None:
             start["$gte"] = self.since
@@ -74,34 +47,10 @@ class Wanted:
         return wanted
 
 
-def is_bookable(slot: Slot, now: datetime) -> bool:
-    """Whether a slot may be booked if it has a free seat. What isn't open in the book never is."""
-    return slot.is_active and slot.state is SlotState.OPEN and slot.start > now
-
-
-def bookable(now: datetime) -> dict[str, Any]:
-    """The filter for the slots that `is_bookable` takes."""
-    return {"is_active": True, "state": SlotState.OPEN, "start": {"$gt": now}}
-
-
 async def get_open(slot_id: PydanticObjectId) -> OpenSlot | None:
     """A bookable slot with its free seats, if any."""
-    stored = await Slot.get_pymongo_collection().find_one({"_id": slot_id, **bookable(utc_now())}, _READ)
-    return None if stored is None else (await _with_free_seats([stored]))[0]
-
-
-async def _with_free_seats(slots: Sequence[Stored]) -> list[OpenSlot]:
-    """Bookable slots with their free seats: capacity less active appointments; none when the doctor's day is full."""
-    taken = await seats.taken({slot["_id"]: slot["first_seat"] for slot in slots})
-    limited = {(slot["doctor_id"], slot["day"]) for slot in slots if "max_patients_per_day" in slot}
-    patients = await seats.patients_on(limited)
-    found = []
-    for slot in slots:
-        most = slot.get("max_patients_per_day")
-        is_full_day = most is not None and patients[slot["doctor_id"], slot["day"]] >= most
-        free = 0 if is_full_day else max(0, slot["capacity"] - taken[slot["_id"]])
-        found.append(OpenSlot(slot, free))
-    return found
+    stored = await Slot.get_pymongo_collection().find_one({"_id": slot_id, **bookable(utc_now())}, READ)
+    return None if stored is None else (await with_free_seats([stored]))[0]
 
 
 async def find_open(
@@ -109,15 +58,20 @@ async def find_open(
 ) -> tuple[list[OpenSlot], str | None]:
     """The first free slots and the cursor of the next page.
 
-    Full slots are passed over in growing batches, so that a full book costs few round trips.
+    Full slots are passed over in growing batches. Where one batch wasn't enough they are marked as full, and the next
+    search doesn't meet them: see `known_full`.
     """
     query = wanted.query(utc_now())
     position = after(cursor, *BY_START)
     found: list[OpenSlot] = []
-    size = limit + _SPARE
+    size = first_size = limit + _SPARE
     while True:
         batch = await _read({"$and": [query, position]}, size)
-        found.extend(slot for slot in await _with_free_seats(batch) if slot.free)
+        counted = await with_free_seats(batch)
+        found.extend(slot for slot in counted if slot.free)
+        is_enough = len(found) > limit or len(batch) < size
+        if size > first_size or not is_enough:
+            await known_full.mark([slot.stored for slot in counted if not slot.free])
         if len(found) > limit:
             last = found[limit - 1].stored
             return found[:limit], encode_cursor(last["start"], last["_id"])
@@ -129,7 +83,7 @@ async def find_open(
 
 async def _read(query: dict[str, Any], size: int) -> list[dict[str, Any]]:
     found = Slot.get_pymongo_collection().find(
-        query, _READ, sort=[("start", 1), ("_id", 1)], limit=size, batch_size=size
+        query, READ, sort=[("start", 1), ("_id", 1)], limit=size, batch_size=size
     )
     return await found.to_list()
 

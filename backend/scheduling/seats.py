@@ -31,25 +31,49 @@ in between. Hundreds of slots of many seats are a valid week."""
 _DUPLICATE_KEY = 11000
 
 
-async def taken(first_seats: Mapping[PydanticObjectId, int]) -> Counter[PydanticObjectId]:
-    """How many seats of open slots' present rounds are held; the slots by id, each with its round's first seat."""
+def limited_days(slots: Iterable[Mapping[str, Any]]) -> set[tuple[PydanticObjectId, str]]:
+    """Doctor and clinic's day of those slots, as stored, whose doctor sees only so many patients a day."""
+    return {(slot["doctor_id"], slot["day"]) for slot in slots if "max_patients_per_day" in slot}
+
+
+async def taken(first_seats: Mapping[PydanticObjectId, int], **holders: Any) -> Counter[PydanticObjectId]:
+    """How many seats of open slots' present rounds are held; the slots by id, each with its round's first seat.
+
+    Only appointments are counted that have what `holders` asks for.
+    """
     rows = SeatHolder.get_pymongo_collection().find(
-        {"slot_id": {"$in": list(first_seats)}, "active": True}, {"_id": 0, "slot_id": 1, "seat": 1}
+        {"slot_id": {"$in": list(first_seats)}, "active": True, **holders},
+        {"_id": 0, "slot_id": 1, "seat": 1},
     )
     return Counter(
         row["slot_id"] for row in await rows.to_list() if row["seat"] >= first_seats[row["slot_id"]]
     )
 
 
-async def patients_on(days: Set[tuple[PydanticObjectId, str]]) -> Counter[tuple[PydanticObjectId, str]]:
-    """How many patients doctors see, or have seen, on days of the clinic."""
-    wanted = [{"doctor_id": doctor_id, "clinic_day": day} for doctor_id, day in days]
-    if not wanted:
+async def patients_on(
+    days: Set[tuple[PydanticObjectId, str]], **holders: Any
+) -> Counter[tuple[PydanticObjectId, str]]:
+    """How many patients doctors see, or have seen, on days of the clinic; `holders` as for `taken`."""
+    if not days:
         return Counter()
     rows = SeatHolder.get_pymongo_collection().find(
-        {"$or": wanted, "status": {"$in": SEEN_THAT_DAY}}, {"_id": 0, "doctor_id": 1, "clinic_day": 1}
+        {**_seen_on(days), **holders}, {"_id": 0, "doctor_id": 1, "clinic_day": 1}
     )
     return Counter((row["doctor_id"], row["clinic_day"]) for row in await rows.to_list())
+
+
+def _seen_on(days: Set[tuple[PydanticObjectId, str]]) -> dict[str, Any]:
+    wanted = [{"doctor_id": doctor_id, "clinic_day": day} for doctor_id, day in days]
+    return {"$or": wanted, "status": {"$in": SEEN_THAT_DAY}}
+
+
+async def have_holders_tell(slots: Sequence[Mapping[str, Any]]) -> None:
+    """Has all who hold these slots, as stored, or fill the doctor's day, tell searches when they don't any more."""
+    collection, tell = SeatHolder.get_pymongo_collection(), {"$set": {"tells_search": True}}
+    in_slots = {"slot_id": {"$in": [slot["_id"] for slot in slots]}, "active": True}
+    await collection.update_many({**in_slots, "tells_search": {"$ne": True}}, tell)
+    if days := limited_days(slots):
+        await collection.update_many({**_seen_on(days), "tells_search": {"$ne": True}}, tell)
 
 
 async def take_all(slots: Sequence[Slot]) -> None:

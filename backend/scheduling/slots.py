@@ -23,6 +23,7 @@ from backend.scheduling.errors import (
     TooManySlots,
 )
 from backend.scheduling.facts import Book, read_book, slot_for
+from backend.scheduling.free import OpenSlot
 from backend.scheduling.reconcile import (
     insert_new,
     let_go,
@@ -32,7 +33,7 @@ from backend.scheduling.reconcile import (
     withdraw,
 )
 from backend.scheduling.schemas import GenerateIn
-from backend.scheduling.search import OpenSlot, get_open
+from backend.scheduling.search import get_open
 
 MOST_AT_ONCE = 5000
 

@@ -14,8 +14,8 @@ from backend.appointments.documents import Status
 from backend.appointments.schemas import APPOINTMENT_ROWS, AppointmentRow
 from backend.core.answers import Rows
 from backend.core.pagination import Page
+from backend.scheduling.free import READ, OpenSlot
 from backend.scheduling.schemas import SLOT_ROWS, SlotOut
-from backend.scheduling.search import _READ, OpenSlot
 
 START = datetime(2027, 3, 1, 14, 5, tzinfo=UTC)
 TEXT = 'Zoë "Ø" \\ \u2028 </script> \x7f 北京 😀'
@@ -88,8 +88,8 @@ def test_no_rows_are_an_empty_page() -> None:
 
 
 def test_a_search_reads_all_that_is_shown_of_a_slot() -> None:
-    assert set(SlotOut.model_fields) - {"id", "free"} <= set(_READ)
-    read = {name: value for name, value in as_stored(SLOT).items() if name in {"_id", *_READ}}
+    assert set(SlotOut.model_fields) - {"id", "free"} <= set(READ)
+    read = {name: value for name, value in as_stored(SLOT).items() if name in {"_id", *READ}}
     assert SlotOut.of(OpenSlot(read, 2)).model_dump(exclude={"id"}) == {
         "department_id": None,
         **{name: PydanticObjectId(v) if isinstance(v, ObjectId) else v for name, v in SLOT.items()},

@@ -1,0 +1,98 @@
+"""Slots that are known to be full: a hint on the slot by which searches pass it over without counting its seats.
+
+The hint never decides. A full slot without it is counted and left out, as any; only a slot with a free seat and the
+hint would be wrong, for a search wouldn't show it. Two rules keep that from lasting:
+
+- Who sets the hint first has those who hold the slot tell of it (`tells_search`), then sets it, and then counts once
+  more, and only those who will tell. Where they don't fill the slot the hint is taken back (`mark`).
+- Who makes room takes the hint back after, or in, the write that makes it: `seat_given_back` for an appointment that
+  has to tell, as its own write finds; opening a slot, and new limits of a doctor's day, write it with the rest.
+
+So of a hint and a seat that is given back at the same moment, either the hint was there, and the appointment told to
+tell, when the seat came back; or it is counted as free afterwards. For all others giving a seat back stays one write.
+A process that dies between its writes leaves a wrong hint to `look_through`, a job that goes over all hints, some
+thousand a minute.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from beanie import PydanticObjectId
+from pymongo.errors import PyMongoError
+
+from backend.core.clock import utc_now
+from backend.core.pagination import behind
+from backend.scheduling import seats
+from backend.scheduling.documents import Slot
+from backend.scheduling.free import READ, Stored, bookable, with_free_seats
+
+log = logging.getLogger(__name__)
+
+PER_RUN = 5000
+"""Hints that one run of the job looks at: a wrong one lasts a minute at most for each so many that there are."""
+
+_AT_ONCE = 500
+_LONGEST_DAY = timedelta(hours=25)
+
+
+async def mark(slots: Sequence[Stored]) -> None:
+    """Has searches pass over slots that were found full. If the database fails meanwhile, it is left at that."""
+    if not slots:
+        return
+    collection, these = Slot.get_pymongo_collection(), {"_id": {"$in": [slot["_id"] for slot in slots]}}
+    try:
+        await seats.have_holders_tell(slots)
+        await collection.update_many({**these, "known_full": False}, {"$set": {"known_full": True}})
+        await _offer_those_with_room(await collection.find(these, READ, batch_size=len(slots)).to_list())
+    except PyMongoError as error:
+        log.warning("full slots were not marked to the end: %s", type(error).__name__)
+
+
+async def seat_given_back(*, doctor_id: PydanticObjectId, day: str, start: datetime) -> None:
+    """Has searches look again at a doctor's day. To be called after the write by which an appointment that
+    `tells_search` gives its seat back.
+
+    `start` is that of the seat's slot (UTC). The whole day: the seat may have been the last of a limited number.
+    """
+    near = {"$gt": start - _LONGEST_DAY, "$lt": start + _LONGEST_DAY}
+    await Slot.get_pymongo_collection().update_many(
+        {"doctor_id": doctor_id, "is_active": True, "known_full": True, "start": near, "day": day},
+        {"$set": {"known_full": False}},
+    )
+
+
+class _Round:
+    """How far this process has come in looking through all hints, by start; None at the beginning."""
+
+    behind: tuple[datetime, PydanticObjectId] | None = None
+
+
+async def look_through() -> int:
+    """Looks at the next hints and takes back those that are wrong; answers how many were."""
+    wrong = 0
+    for _ in range(PER_RUN // _AT_ONCE):
+        position = behind(_Round.behind, "start", "_id") if _Round.behind else {}
+        query = {"$and": [{**bookable(utc_now()), "known_full": True}, position]}
+        found = Slot.get_pymongo_collection().find(
+            query, READ, sort=[("start", 1), ("_id", 1)], limit=_AT_ONCE, batch_size=_AT_ONCE
+        )
+        slots = await found.to_list()
+        wrong += await _offer_those_with_room(slots)
+        is_end = len(slots) < _AT_ONCE
+        _Round.behind = None if is_end else (slots[-1]["start"], slots[-1]["_id"])
+        if is_end:
+            break
+    return wrong
+
+
+async def _offer_those_with_room(slots: Sequence[Stored]) -> int:
+    """Takes the hint back from slots with a seat that is free, or whose holder wouldn't tell."""
+    counted = await with_free_seats(slots, tells_search=True)
+    with_room = [slot.slot_id for slot in counted if slot.free]
+    if not with_room:
+        return 0
+    result = await Slot.get_pymongo_collection().update_many(
+        {"_id": {"$in": with_room}, "known_full": True}, {"$set": {"known_full": False}}
+    )
+    return result.modified_count
