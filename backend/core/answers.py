@@ -23,8 +23,10 @@ class Rows:
     def row(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """One document, ready for JSON. Ids are written here: `to_json` would ask for each of them, at ten times the
         price."""
-        row = {name: document.get(stored) for name, stored in self._fields}
-        return {name: str(value) if type(value) is ObjectId else value for name, value in row.items()}
+        return {
+            name: str(value) if type(value := document.get(stored)) is ObjectId else value
+            for name, stored in self._fields
+        }
 
     def page(self, documents: Iterable[Mapping[str, Any]], next_cursor: str | None) -> Response:
         """A page of a list, as `Page[model]`."""
