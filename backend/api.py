@@ -96,4 +96,4 @@ def require_login_everywhere(app: FastAPI) -> None:
 
 
 def _asks_for_login(dependant: Dependant) -> bool:
-    return dependant.call is access.current_login or any(map(_asks_for_login, dependant.dependencies))
+    return isinstance(dependant.call, access.LoginNeeded) or any(map(_asks_for_login, dependant.dependencies))

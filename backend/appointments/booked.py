@@ -9,9 +9,10 @@ from backend.appointments.actors import Actor
 from backend.appointments.documents import MessageKind, Recipient, Status, StepName
 from backend.appointments.seating import Seat
 from backend.scheduling.documents import Slot
+from backend.scheduling.free import SlotFacts
 
 
-def copied(slot: Slot) -> dict[str, Any]:
+def copied(slot: Slot | SlotFacts) -> dict[str, Any]:
     """What an appointment copies of its slot."""
     return {
         "doctor_id": slot.doctor_id,
@@ -29,7 +30,7 @@ def copied(slot: Slot) -> dict[str, Any]:
 
 
 def new_appointment(
-    slot: Slot,
+    slot: Slot | SlotFacts,
     seat: Seat,
     *,
     patient_id: PydanticObjectId,

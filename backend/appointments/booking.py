@@ -39,7 +39,7 @@ from backend.directory.documents import Clinic
 from backend.directory.errors import PatientNotFound
 from backend.scheduling.documents import Slot
 from backend.scheduling.errors import SlotNotFound
-from backend.scheduling.free import is_bookable
+from backend.scheduling.free import SlotFacts, is_bookable
 from backend.scheduling.reach import clinics_of
 from backend.scheduling.schemas import SlotOut
 from backend.scheduling.search import next_free
@@ -133,7 +133,7 @@ async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjec
         raise AppointmentChanged from None
 
 
-def _check_reach(caller: User, slot: Slot) -> None:
+def _check_reach(caller: User, slot: SlotFacts) -> None:
     """Raises `NotYourBook` unless the caller may book into this slot."""
     if caller.role is Role.DOCTOR and slot.doctor_id != caller.user_id:
         raise NotYourBook

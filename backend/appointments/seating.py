@@ -12,6 +12,7 @@ from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientBusy, SlotTaken
 from backend.scheduling.documents import SEATS_PER_ROUND, SEEN_THAT_DAY, SeatHolder, Slot
 from backend.scheduling.extend import look_again
+from backend.scheduling.free import SlotFacts
 from backend.scheduling.known_full import seat_given_back
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ class Seat:
 class Place:
     """A slot to be seated in, and the doctor's patients of that day where there is a choice to make."""
 
-    slot: Slot
+    slot: SlotFacts
     holders: Sequence[Row]
     patient_name: str | None = None
 
@@ -58,7 +59,7 @@ async def read_place(
         user["name"] for user in found.get("users", ()) if user["role"] == Role.PATIENT and user["is_active"]
     ]
     return Place(
-        slot=Slot.model_validate(found["slot"][0]),
+        slot=SlotFacts.of(found["slot"][0]),
         holders=found["choice"][0]["holders"] if found["choice"] else (),
         patient_name=names[0] if names else None,
     )
@@ -136,16 +137,16 @@ async def seat_in(
     raise SlotTaken
 
 
-def _keeps_number(slot: Slot, moving: Appointment | None) -> bool:
+def _keeps_number(slot: SlotFacts, moving: Appointment | None) -> bool:
     """Whether somebody moves within one of the doctor's days: he counts there already."""
     return moving is not None and (moving.doctor_id, moving.clinic_day) == (slot.doctor_id, slot.day)
 
 
-def _number_kept(slot: Slot, moving: Appointment | None) -> int | None:
+def _number_kept(slot: SlotFacts, moving: Appointment | None) -> int | None:
     return moving.day_seat if moving is not None and _keeps_number(slot, moving) else None
 
 
-async def _holders(slot: Slot) -> list[Row]:
+async def _holders(slot: SlotFacts) -> list[Row]:
     """Who holds a seat of the slot, blocks included, or a number of the doctor's day."""
     in_slot = {"slot_id": slot.id, "active": True}
     on_day = {"doctor_id": slot.doctor_id, "clinic_day": slot.day, "status": {"$in": SEEN_THAT_DAY}}
@@ -156,7 +157,7 @@ async def _holders(slot: Slot) -> list[Row]:
 
 
 def _free_seat(
-    slot: Slot, holders: Sequence[Row], patient_id: PydanticObjectId, moving: Appointment | None
+    slot: SlotFacts, holders: Sequence[Row], patient_id: PydanticObjectId, moving: Appointment | None
 ) -> Seat:
     """Picks a seat and a number that nobody has. Raises `SlotTaken` or `DayFull`."""
     own, place = moving.id if moving else None, _place_of(patient_id)
