@@ -3,6 +3,7 @@
 import contextlib
 import os
 import statistics
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -146,13 +147,30 @@ class Bench:
     def grow(self, size: Size) -> int:
         """Fills the book up to a size; afterwards it has its indexes. Answers how many appointments it holds."""
         before = self.filled
-        made = before.models if before else _with_beanie(models.make_models)
+        made = before.models if before else self._models()
         count = fill.grow(
             fill.Target(self.url, self.database, made), before=before.size if before else None, after=size
         )
         past = fill.times_past(made, range(1, size.past_days + 1))
         self.filled = Filled(models=made, size=size, ahead=fill.times_ahead(made), past=past)
         return count
+
+    def _models(self) -> models.Models:
+        """Made in a database of their own: beside what was deleted, inserting under unique indexes takes long."""
+        elsewhere = f"{self.database}-models"
+        made: models.Models = _with_services(self.url, elsewhere, models.make_models)
+        with pymongo.MongoClient[dict[str, Any]](self.url) as client:
+            client.drop_database(elsewhere)
+        self.index()
+        return made
+
+    def index(self) -> None:
+        """Makes the indexes that are missing, as a server does at its start."""
+
+        async def nothing() -> None:
+            pass
+
+        _with_services(self.url, self.database, nothing)
 
     def require_fair(self, server: Server, other: Server) -> None:
         """Raises `Unfair` unless the floor writes the document that we write, and reads by indexes alone."""
@@ -196,14 +214,17 @@ def _shape(value: Any) -> Any:
     return type(value).__name__
 
 
-def _with_beanie(work: Callable[[], Any]) -> Any:
-    """Runs a coroutine of the application's services in this process, connected as a server is."""
+def _with_services(url: str, database_name: str, work: Callable[[], Any]) -> Any:
+    """Runs a coroutine of the application's services in this process, connected to a database as a server is."""
     import asyncio
 
     from backend.core import database
+    from backend.core.settings import settings
     from backend.documents import DOCUMENTS
 
     async def connected() -> Any:
+        assert url == settings.MONGODB_URL, "this isn't the benchmark's database"
+        settings.DATABASE_NAME = database_name
         connection = await database.connect(DOCUMENTS)
         try:
             return await work()
@@ -216,6 +237,7 @@ def _with_beanie(work: Callable[[], Any]) -> Any:
 @contextlib.contextmanager
 def fresh(folder: Path, *, cache_gb: float) -> Iterator[Bench]:
     """A `mongod` of its own, and this process's settings pointing to it: they are read when `backend` is imported."""
+    assert "backend.core.settings" not in sys.modules, "the settings were read before there was a database"
     mongod = Mongod(folder, cache_gb=cache_gb)
     bench = Bench(mongod, mongod.start())
     os.environ.update(bench.environment, LOG_LEVEL="WARNING")

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from tests.factories import PASSWORD_HASH
-
 Raw = dict[str, Any]
 
 TIME_ZONE = "America/New_York"
@@ -26,15 +24,14 @@ class Models:
 
 
 async def make_models() -> Models:
-    """Lets the services make them, in an empty database to which Beanie is connected, and takes them out again."""
+    """Lets the services make them, in a database to which Beanie is connected."""
     from backend.accounts import service, sessions
     from backend.accounts.documents import Role, User
     from backend.accounts.profiles import WEEK, DoctorProfile
-    from backend.appointments.documents import Appointment
     from backend.directory.documents import Clinic, OpeningHours
-    from backend.messaging.documents import SmsLog
     from backend.scheduling.documents import Slot
     from backend.scheduling.extend import extend_slots
+    from tests.factories import PASSWORD_HASH
 
     hours = [OpeningHours(weekday=day, opens="09:00", closes="17:00") for day in WEEK]
     clinic = await Clinic(
@@ -74,17 +71,14 @@ async def make_models() -> Models:
     slots = await raw.sort([("start", 1), ("_id", 1)]).to_list()
     booked, completed = await _appointments(doctor, patient, slots)
     users, clinics = User.get_pymongo_collection(), Clinic.get_pymongo_collection()
-    found = Models(
-        clinic=await _taken(clinics, clinic.clinic_id),
-        doctor=await _taken(users, doctor.user_id),
-        patient=await _taken(users, patient.user_id),
+    return Models(
+        clinic=await _row(clinics, clinic.clinic_id),
+        doctor=await _row(users, doctor.user_id),
+        patient=await _row(users, patient.user_id),
         slots=slots,
         booked=booked,
         completed=completed,
     )
-    for model in (User, Clinic, Slot, Appointment, SmsLog):
-        await model.get_pymongo_collection().delete_many({})
-    return found
 
 
 async def _appointments(doctor: Any, patient: Any, slots: list[Raw]) -> tuple[Raw, Raw]:
@@ -114,7 +108,7 @@ async def _appointments(doctor: Any, patient: Any, slots: list[Raw]) -> tuple[Ra
         await steps.complete(await _stored(over), Actor.of(doctor))
         await owe_reminders()
         await collect()
-    return await _taken(rows, ahead), await _taken(rows, over)
+    return await _row(rows, ahead), await _row(rows, over)
 
 
 async def _stored(appointment_id: Any) -> Any:
@@ -125,7 +119,7 @@ async def _stored(appointment_id: Any) -> Any:
     return found
 
 
-async def _taken(collection: Any, document_id: Any) -> Raw:
+async def _row(collection: Any, document_id: Any) -> Raw:
     found: Raw | None = await collection.find_one({"_id": document_id})
     assert found
     return found
