@@ -1,48 +1,56 @@
-"""`python -m benchmarks [--quick] [--only booking,day,list,view]`: how fast it is, beside the floor."""
+"""`python -m benchmarks`: how fast the application is, beside the floor. `make bench` runs all of it.
+
+A full run writes `benchmarks/RESULTS.md` and `benchmarks/results.png`. `--quick` and `--only` print, and write nothing.
+"""
 
 import argparse
+import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from benchmarks import asks, book, measure, servers
-from benchmarks.measure import Pace, Pair
+from benchmarks import machine, measure
+from benchmarks.plot import draw
+from benchmarks.report import write
+from benchmarks.results import verdicts
+from benchmarks.run import ALL, QUICK, Plan, Run
+
+_HERE = Path(__file__).parent
+_CACHE_GB = 2
 
 
-def _line(name: str, pair: Pair) -> str:
-    ours, floor = pair.ours, pair.floor
-    cpu, floor_cpu = ours.cpu(), floor.cpu()
-    return (
-        f"{name:24} ours {ours.rate:6.0f}/s p50 {ours.p50:5.2f} p99 {ours.p99:5.2f} ms cpu {cpu or 0:5.0f} µs | "
-        f"floor {floor.rate:6.0f}/s p50 {floor.p50:5.2f} p99 {floor.p99:5.2f} ms cpu {floor_cpu or 0:5.0f} µs | "
-        f"rate {ours.rate / floor.rate:.2f} p99 {ours.p99 / floor.p99:.2f} "
-        f"cpu {(cpu or 0) / (floor_cpu or 1):.2f} | mongod {ours.cpu('mongod') or 0:.0f}/{floor.cpu('mongod') or 0:.0f} "
-        f"client {ours.cpu('client') or 0:.0f} µs"
-    )
+def _parts(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - set(ALL):
+        raise argparse.ArgumentTypeError(f"no such part: {', '.join(unknown)}; there are {', '.join(ALL)}")
+    return names
 
 
 def main() -> int:
-    """Does what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="short runs on a small book")
-    parser.add_argument("--only", help="parts, separated by commas")
+    """Does what the arguments say. 1 if a part failed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="short runs on small books; about a minute")
+    parser.add_argument("--only", type=_parts, help=f"some parts of {', '.join(ALL)}")
     given = parser.parse_args()
-    only = given.only.split(",") if given.only else [route.name for route in asks.ROUTES]
-    pace = Pace(seconds=1.2, warm_up=0.3) if given.quick else Pace()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the databases and servers are stopped then, too
     with (
         tempfile.TemporaryDirectory(prefix="clinic-bench-") as folder,
-        measure.fresh(Path(folder), cache_gb=1) as bench,
+        measure.fresh(Path(folder), cache_gb=_CACHE_GB) as bench,
     ):
-        began = time.perf_counter()
-        count = bench.grow(book.SMALL)
-        print(f"{count} appointments in {time.perf_counter() - began:.1f} s", flush=True)
-        with servers.ours(bench.environment) as ours, servers.floor(bench.environment) as floor:
-            bench.require_fair(ours, floor)
-            for route in asks.ROUTES:
-                if route.name in only:
-                    print(_line(route.title, bench.compare(route, ours, floor, pace)), flush=True)
-    return 0
+        results = Run(bench, QUICK if given.quick else Plan(), given.only or ALL).all()
+        about = machine.describe(bench)
+    print()
+    for verdict in verdicts(results):
+        word = {True: "met    ", False: "NOT MET", None: "       "}[verdict.met]
+        print(f"{word} {verdict.line}: {verdict.figure}")
+    if not (given.quick or given.only):
+        picture = _HERE / "results.png"
+        why_not = draw(results, picture)
+        if why_not:
+            print(f"no plot: {why_not}", file=sys.stderr)
+        (_HERE / "RESULTS.md").write_text(write(results, about, has_plot=why_not or picture.name))
+    print(f"{results.seconds:.0f} s")
+    return 1 if results.failures else 0
 
 
 if __name__ == "__main__":

@@ -173,6 +173,11 @@ def search(specialty: str) -> bytes:
     return request("GET", f"/api/v1/slots?{urlencode({'specialty': specialty, 'city': book.CITY})}")
 
 
+def constant() -> list[bytes]:
+    """What the floor answers without a database."""
+    return [request("GET", "/constant")]
+
+
 @dataclass(frozen=True)
 class Route:
     """A route that is compared with its floor."""

@@ -1,6 +1,6 @@
 """Fills the book by the hundred thousand: copies of documents that the application has made, inserted in bulk."""
 
-import os
+import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -59,17 +59,14 @@ def times_past(models: Models, days: range) -> list[Time]:
 
 
 def grow(target: Target, *, before: Size | None, after: Size) -> int:
-    """Lets a book grow from one size to another. Answers how many appointments it holds then."""
-    past = before.past_days if before else 0
-    old = before.blocks if before else 0
-    with ProcessPoolExecutor(_WRITERS, initializer=_open, initargs=(target,)) as writers:
-        tasks = [
-            writers.submit(_write_block, b, range(past + 1, after.past_days + 1), False) for b in range(old)
-        ]
-        days = range(1, after.past_days + 1)
-        tasks += [writers.submit(_write_block, b, days, True) for b in range(old, after.blocks)]
-        if before is None:
-            tasks.append(writers.submit(_write_visitors))
+    """Lets a book grow from one size to another. Answers how many appointments it holds then.
+
+    One process for each collection: two in the same one get into each other's way at its unique indexes.
+    """
+    kinds = (_write_people, _write_slots, _write_appointments)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(_WRITERS, spawn, initializer=_open, initargs=(target,)) as writers:
+        tasks = [writers.submit(write, before, after) for write in kinds]
         for task in tasks:
             task.result()
     with pymongo.MongoClient[Raw](target.url) as client:
@@ -82,25 +79,42 @@ _database: Any
 
 def _open(target: Target) -> None:
     global _target, _database  # noqa: PLW0603 - one for each process
-    os.nice(1)
     _target = target
     _database = pymongo.MongoClient[Any](target.url, w=1, journal=False)[target.database]
 
 
-def _write_block(block: int, past: range, is_new: bool) -> None:
-    models = _target.models
-    times = times_past(models, past)
-    if is_new:
-        times += times_ahead(models)
+def _new_blocks(before: Size | None, after: Size) -> range:
+    return range(before.blocks if before else 0, after.blocks)
+
+
+def _doctors_and_times(before: Size | None, after: Size) -> Iterator[tuple[int, list[tuple[Time, Raw]]]]:
+    """The doctors, each with the slots that are new: all of them, or those of more days in the past."""
+    days = range(1, after.past_days + 1)
+    if before:
+        older = _slots_like(times_past(_target.models, range(before.past_days + 1, after.past_days + 1)))
+        yield from ((doctor, older) for doctor in range(before.doctors))
+    everything = _slots_like(times_past(_target.models, days) + times_ahead(_target.models))
+    yield from ((doctor, everything) for doctor in range(before.doctors if before else 0, after.doctors))
+
+
+def _write_people(before: Size | None, after: Size) -> None:
+    if before is None:
+        _write_visitors()
+    for block in _new_blocks(before, after):
         _insert("clinics", [_clinic(block)])
         _insert("users", _people(block))
-    likes = _slots_like(times)
-    doctors = range(block * book.DOCTORS_A_BLOCK, (block + 1) * book.DOCTORS_A_BLOCK)
-    patients = {number: name_of(number) for number in _patients_of(block)}
-    for doctor in doctors:
+
+
+def _write_slots(before: Size | None, after: Size) -> None:
+    for doctor, times in _doctors_and_times(before, after):
         shown = _shown(doctor)
-        _insert("slots", ({**like, **shown, "_id": book.slot_id(doctor, t)} for t, like in likes))
-        _insert("appointments", _appointments(doctor, likes, patients))
+        _insert("slots", ({**like, **shown, "_id": book.slot_id(doctor, time)} for time, like in times))
+
+
+def _write_appointments(before: Size | None, after: Size) -> None:
+    for doctor, times in _doctors_and_times(before, after):
+        names = {number: name_of(number) for number in _patients_of(doctor // book.DOCTORS_A_BLOCK)}
+        _insert("appointments", _appointments(doctor, times, names))
 
 
 def _insert(collection: str, rows: Any) -> None:
@@ -228,7 +242,7 @@ def _appointments(doctor: int, slots: list[tuple[Time, Raw]], names: dict[int, s
         who, name = book.patient_id(patient), names[patient]
         like = models.completed if time.day < 0 else models.booked
         yield {
-            **_as_of(like, time.start - like["start"]),
+            **_as_of(like, time, like["start"]),
             **common,
             "_id": book.appointment_id(doctor, time),
             "slot_id": book.slot_id(doctor, time),
@@ -241,7 +255,7 @@ def _appointments(doctor: int, slots: list[tuple[Time, Raw]], names: dict[int, s
             "ticks": slot["ticks"],
             "history": [
                 {
-                    **_as_of(step, time.start - like["start"]),
+                    **_as_of(step, time, like["start"]),
                     **({"by": who, "by_name": name} if step["step"] == "book" else by_doctor),
                 }
                 for step in like["history"]
@@ -249,9 +263,9 @@ def _appointments(doctor: int, slots: list[tuple[Time, Raw]], names: dict[int, s
         }
 
 
-def _as_of(like: Raw, later: timedelta) -> Raw:
+def _as_of(like: Raw, time: Time, start: datetime) -> Raw:
     """The same at another time: what is over was so then; what lies ahead was booked now, and is due then."""
     dates = {name: value for name, value in like.items() if isinstance(value, datetime)}
-    if later > timedelta(0):
+    if time.day >= 0:
         dates = {name: value for name, value in dates.items() if name in ("start", "remind_at")}
-    return {**like, **{name: value + later for name, value in dates.items()}}
+    return {**like, **{name: value + (time.start - start) for name, value in dates.items()}}

@@ -22,11 +22,38 @@ from pymongo import AsyncMongoClient
 
 OFFERED = {"is_active": True, "state": "open"}
 SLOT = dict.fromkeys(
-    ["doctor_id", "doctor_name", "specialty", "department_id", "clinic_id", "clinic_name", "city", "time_zone", "start", "end", "capacity"],
+    [
+        "doctor_id",
+        "doctor_name",
+        "specialty",
+        "department_id",
+        "clinic_id",
+        "clinic_name",
+        "city",
+        "time_zone",
+        "start",
+        "end",
+        "capacity",
+    ],
     1,
 )
 ROW = dict.fromkeys(
-    ["patient_id", "patient_name", "doctor_id", "doctor_name", "specialty", "clinic_id", "clinic_name", "time_zone", "slot_id", "start", "end", "status", "reason", "version"],
+    [
+        "patient_id",
+        "patient_name",
+        "doctor_id",
+        "doctor_name",
+        "specialty",
+        "clinic_id",
+        "clinic_name",
+        "time_zone",
+        "slot_id",
+        "start",
+        "end",
+        "status",
+        "reason",
+        "version",
+    ],
     1,
 )
 BY_START = {"start": 1, "_id": 1}

@@ -6,7 +6,6 @@ import statistics
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pymongo
 from bson import ObjectId, encode
 
 from backend.core.mongod import Mongod
-from benchmarks import asks, book, fill, floor, models, servers
+from benchmarks import asks, book, fill, floor, models
 from benchmarks.asks import Filled, Route
 from benchmarks.book import Size
 from benchmarks.load import Found, Load, run
@@ -22,6 +21,10 @@ from benchmarks.servers import Server
 
 _BOOKED_SINCE = ObjectId("680000000000000000000000")
 """What was in the book from the beginning has lower ids."""
+
+
+_MANY = 20_000
+"""So many doctors' days are filled faster without indexes, which the application makes afterwards."""
 
 
 class Unfair(Exception):
@@ -82,6 +85,7 @@ class Bench:
 
     mongod: Mongod
     url: str
+    cache_gb: float
     database: str = "bench"
     filled: Filled | None = None
 
@@ -148,9 +152,15 @@ class Bench:
         """Fills the book up to a size; afterwards it has its indexes. Answers how many appointments it holds."""
         before = self.filled
         made = before.models if before else self._models()
-        count = fill.grow(
-            fill.Target(self.url, self.database, made), before=before.size if before else None, after=size
-        )
+        drop = size.doctors * size.past_days >= _MANY
+        if drop:
+            with self.collections() as database:
+                for name in ("slots", "appointments"):
+                    database[name].drop_indexes()
+        target = fill.Target(self.url, self.database, made)
+        count = fill.grow(target, before=before.size if before else None, after=size)
+        if drop:
+            self.index()
         past = fill.times_past(made, range(1, size.past_days + 1))
         self.filled = Filled(models=made, size=size, ahead=fill.times_ahead(made), past=past)
         return count
@@ -239,17 +249,9 @@ def fresh(folder: Path, *, cache_gb: float) -> Iterator[Bench]:
     """A `mongod` of its own, and this process's settings pointing to it: they are read when `backend` is imported."""
     assert "backend.core.settings" not in sys.modules, "the settings were read before there was a database"
     mongod = Mongod(folder, cache_gb=cache_gb)
-    bench = Bench(mongod, mongod.start())
+    bench = Bench(mongod, mongod.start(), cache_gb)
     os.environ.update(bench.environment, LOG_LEVEL="WARNING")
     try:
         yield bench
     finally:
         mongod.release()
-
-
-def now() -> datetime:
-    """For the report."""
-    return datetime.now(UTC)
-
-
-__all__ = ["Bench", "Pace", "Pair", "Row", "Unfair", "fresh", "now", "servers"]

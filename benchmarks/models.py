@@ -100,7 +100,7 @@ async def _appointments(doctor: Any, patient: Any, slots: list[Raw]) -> tuple[Ra
         await collect()
         return booking.appointment.id
 
-    ahead = await booked_into(slots[-20])
+    ahead = await _row(rows, await booked_into(slots[-20]))
     over, start = await booked_into(slots[-10]), slots[-10]["start"]
     with clock.stopped(start - timedelta(minutes=10)):
         await steps.check_in(await _stored(over), Actor.of(doctor))
@@ -108,7 +108,7 @@ async def _appointments(doctor: Any, patient: Any, slots: list[Raw]) -> tuple[Ra
         await steps.complete(await _stored(over), Actor.of(doctor))
         await owe_reminders()
         await collect()
-    return await _row(rows, ahead), await _row(rows, over)
+    return ahead, await _row(rows, over)
 
 
 async def _stored(appointment_id: Any) -> Any:
