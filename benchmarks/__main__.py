@@ -1,6 +1,6 @@
-"""`python -m benchmarks`: how fast the application is, beside the floor. `make bench` runs all of it.
+"""`python -m benchmarks`: how fast it is, beside the floor. `make bench` runs all of it.
 
-A full run writes `benchmarks/RESULTS.md` and `benchmarks/results.png`. `--quick` and `--only` print, and write nothing.
+A full run writes `RESULTS.md` and `results.png` beside this file. `--quick` and `--only` print, and write nothing.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from benchmarks import machine, measure
 from benchmarks.plot import draw
 from benchmarks.report import write
 from benchmarks.results import verdicts
-from benchmarks.run import ALL, QUICK, Plan, Run
+from benchmarks.run import ALL, FULL, QUICK, Run
 
 _HERE = Path(__file__).parent
 _CACHE_GB = 2
@@ -37,7 +37,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="clinic-bench-") as folder,
         measure.fresh(Path(folder), cache_gb=_CACHE_GB) as bench,
     ):
-        results = Run(bench, QUICK if given.quick else Plan(), given.only or ALL).all()
+        results = Run(bench, QUICK if given.quick else FULL, given.only or ALL).all()
         about = machine.describe(bench)
     print()
     for verdict in verdicts(results):

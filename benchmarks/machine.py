@@ -24,10 +24,8 @@ def describe(bench: Bench) -> list[tuple[str, str]]:
         ("memory", _memory()),
         ("system", _system()),
         ("Python", platform.python_version()),
-        (
-            "mongod",
-            f"{version}, replica set of one, writes majority and journaled, cache {bench.cache_gb:g} GB, {_disk(bench)}",
-        ),
+        ("mongod", f"{version}, replica set of one, cache {bench.cache_gb:g} GB, {_disk(bench)}"),
+        ("writes", "acknowledged by the majority and journaled"),
     ]
 
 

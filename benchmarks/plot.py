@@ -11,7 +11,7 @@ _OURS, _FLOOR = "#1f5f8b", "#b9c4cc"
 def draw(results: Results, file: Path) -> str | None:
     """Writes the PNG. Answers why not, if it can't."""
     try:
-        import matplotlib as mpl
+        import matplotlib as mpl  # not installed by `make setup`
 
         mpl.use("Agg")
         from matplotlib import pyplot

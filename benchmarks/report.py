@@ -64,8 +64,8 @@ def _head(results: Results, machine: Sequence[tuple[str, str]], has_plot: str) -
     yield "# Measured"
     yield ""
     yield (
-        "Written by `make bench`. Absolute figures move from machine to machine, and server, `mongod` and client share "
-        "this one; the ratios within one run are what counts. What is measured, and how to read it: "
+        "Written by `make bench`. Absolute figures move from machine to machine, and server, `mongod` and client "
+        "share this one; the ratios within one run are what counts. What is measured, and how to read it: "
         "[docs/performance.md](../docs/performance.md)."
     )
     yield ""
@@ -106,8 +106,8 @@ def _beside(results: Results) -> Iterator[str]:
         yield ""
     if results.busy:
         yield (
-            f"With timed work on, the same process sent {median(results.busy.sent_each):.2f} messages (to the simulated "
-            "phone) for each booking meanwhile; the row above them is the API alone."
+            f"With timed work on, the same process also sent {median(results.busy.sent_each):.2f} messages (to the "
+            "simulated phone) for each booking meanwhile. All other rows are the API alone."
         )
 
 
@@ -216,8 +216,9 @@ def _processes(results: Results) -> Iterator[str]:
             for count, mib in found.memory.items()
         )
         yield (
-            f"With {size:,} appointments, the first request is answered {median(found.seconds):.2f} s after the start of "
-            f"the process (database up, timed work on). Resident memory of an idle worker, by the number of workers: {memory}."
+            f"With {size:,} appointments, the first request is answered {median(found.seconds):.2f} s after the "
+            "start of the process (database up, timed work on). Resident memory of an idle worker, by the number of "
+            f"workers: {memory}."
         )
     if results.workers:
         yield ""

@@ -24,16 +24,26 @@ ALL = (*IN_A_SMALL_BOOK, *IN_A_LARGE_BOOK, "drain")
 class Plan:
     """How large the books are and how long the runs."""
 
-    sizes: tuple[Size, ...] = (book.SMALL, book.MIDDLE, book.LARGE)
-    beside_floor: Pace = Pace()
-    growing: Pace = Pace(seconds=1.6, warm_up=0.4)
-    short: Pace = Pace(seconds=1.6, warm_up=0.4, rounds=2)
-    login: Pace = Pace(seconds=4, warm_up=0.3)
-    workers: Pace = Pace(seconds=1.5, warm_up=0.4)
-    rounds_contended: int = 3
-    due_messages: int = 10_000
+    sizes: tuple[Size, ...]
+    beside_floor: Pace
+    growing: Pace
+    short: Pace
+    login: Pace
+    workers: Pace
+    rounds_contended: int
+    due_messages: int
 
 
+FULL = Plan(
+    sizes=(book.SMALL, book.MIDDLE, book.LARGE),
+    beside_floor=Pace(),
+    growing=Pace(seconds=1.6, warm_up=0.4),
+    short=Pace(seconds=1.6, warm_up=0.4, rounds=2),
+    login=Pace(seconds=4, warm_up=0.3),
+    workers=Pace(seconds=1.5, warm_up=0.4),
+    rounds_contended=3,
+    due_messages=10_000,
+)
 QUICK = Plan(
     sizes=(book.SMALL, Size(160, 16)),
     beside_floor=Pace(seconds=1.2, warm_up=0.3),
