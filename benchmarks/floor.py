@@ -141,22 +141,21 @@ async def book(body: BookingIn) -> JSONResponse:
     return JSONResponse(shown, status_code=201)
 
 
-def shown(row: dict[str, Any]) -> dict[str, Any]:
-    """A document as JSON has it."""
-    return {
-        "id" if name == "_id" else name: value.isoformat()
-        if type(value) is datetime
-        else str(value)
-        if type(value) is ObjectId
-        else value
-        for name, value in row.items()
-    }
+def plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    kind = type(value)
+    return value.isoformat() if kind is datetime else str(value) if kind is ObjectId else value
 
 
-async def read(name: str, query: dict[str, Any], fields: dict[str, Any], limit: int) -> JSONResponse:
+async def read(name: str, query: dict[str, Any], fields: dict[str, Any], limit: int) -> list[dict[str, Any]]:
     """One indexed read."""
     rows = await database[name].find(query, fields).sort(BY_START).limit(limit).to_list()
-    return JSONResponse({"items": [shown(row) for row in rows], "next_cursor": None})
+    return [{"id" if name == "_id" else name: plain(value) for name, value in row.items()} for row in rows]
+
+
+def page(items: list[dict[str, Any]]) -> JSONResponse:
+    """The answer."""
+    return JSONResponse({"items": items, "next_cursor": None})
 
 
 Since = Annotated[datetime, Query(alias="from")]
@@ -166,19 +165,22 @@ Until = Annotated[datetime, Query(alias="to")]
 @app.get("/doctors/{doctor_id}/slots")
 async def slots_of_a_day(doctor_id: str, since: Since, until: Until, limit: int = 20) -> JSONResponse:
     """A doctor's slots in a range of time, whether somebody sits in them or not."""
-    return await read("slots", slots_query(doctor_id, since, until), SLOT, limit)
+    rows = await read("slots", slots_query(doctor_id, since, until), SLOT, limit)
+    return page([{"department_id": None, **row, "free": row["capacity"]} for row in rows])
 
 
 @app.get("/patients/{patient_id}/appointments")
 async def list_of_patient(patient_id: str, limit: int = 20) -> JSONResponse:
     """A patient's appointments."""
-    return await read("appointments", {"patient_id": ObjectId(patient_id)}, ROW, limit)
+    rows = await read("appointments", {"patient_id": ObjectId(patient_id)}, ROW, limit)
+    return page([{"reason": None, **row} for row in rows])
 
 
 @app.get("/doctors/{doctor_id}/appointments")
 async def day_of_doctor(doctor_id: str, since: Since, until: Until, limit: int = 20) -> JSONResponse:
     """A doctor's appointments in a range of time."""
-    return await read("appointments", day_query(doctor_id, since, until), ROW, limit)
+    rows = await read("appointments", day_query(doctor_id, since, until), ROW, limit)
+    return page([{"reason": None, **row} for row in rows])
 
 
 @app.get("/constant")

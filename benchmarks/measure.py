@@ -194,8 +194,8 @@ class Bench:
                 written.append(database.appointments.find_one({"_id": {"$gt": _BOOKED_SINCE}}))
             self.forget_bookings()
         mine, theirs = written
-        if _shape(mine) != _shape(theirs) or abs(len(encode(mine)) - len(encode(theirs))) > 8:
-            raise Unfair(f"the floor books another document:\n{_shape(mine)}\n{_shape(theirs)}")
+        if shape(mine) != shape(theirs) or abs(len(encode(mine)) - len(encode(theirs))) > 8:
+            raise Unfair(f"the floor books another document:\n{shape(mine)}\n{shape(theirs)}")
         self._require_indexes()
 
     def _require_indexes(self) -> None:
@@ -215,12 +215,12 @@ class Bench:
                     raise Unfair(f"the floor reads {name} without a good index: {done}")
 
 
-def _shape(value: Any) -> Any:
+def shape(value: Any) -> Any:
     """The names and types of a document, in any order."""
     if isinstance(value, dict):
-        return {name: _shape(part) for name, part in sorted(value.items())}
+        return {name: shape(part) for name, part in sorted(value.items())}
     if isinstance(value, list):
-        return [_shape(part) for part in value]
+        return [shape(part) for part in value]
     return type(value).__name__
 
 

@@ -18,6 +18,7 @@ ROUTES = tuple(route.name for route in asks.ROUTES)
 IN_A_SMALL_BOOK = (*ROUTES, "constant", "contended", "busy")
 IN_A_LARGE_BOOK = ("growth", "search", "login", "start", "workers")
 ALL = (*IN_A_SMALL_BOOK, *IN_A_LARGE_BOOK, "drain")
+IN_A_MINUTE = (*ROUTES, "constant", "contended", "search", "start")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ FULL = Plan(
 )
 QUICK = Plan(
     sizes=(book.SMALL, Size(160, 16)),
-    beside_floor=Pace(seconds=1.2, warm_up=0.3),
+    beside_floor=Pace(seconds=0.9, warm_up=0.2),
     growing=Pace(seconds=0.8, warm_up=0.2),
     short=Pace(seconds=0.8, warm_up=0.2, rounds=2),
     login=Pace(seconds=1.5, warm_up=0.2, rounds=2),
