@@ -41,8 +41,8 @@ def main() -> int:
         results = Run(bench, usual[0], given.only or usual[1]).all()
         about = machine.describe(bench)
     print()
-    for verdict in verdicts(results):
-        word = {True: "met    ", False: "NOT MET", None: "       "}[verdict.met]
+    for verdict in (found for found in verdicts(results) if found.met is not None):
+        word = {True: "met    ", False: "NOT MET"}[verdict.met is True]
         print(f"{word} {verdict.line}: {verdict.figure}")
     if not (given.quick or given.only):
         picture = _HERE / "results.png"

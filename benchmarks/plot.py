@@ -17,7 +17,7 @@ def draw(results: Results, file: Path) -> str | None:
         from matplotlib import pyplot
     except ImportError as error:
         return f"matplotlib is not installed ({error.name or error})"
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(13.5, 4.6), layout="constrained")
     names = list(results.pairs)
     for number, name in enumerate(names):
         pair = results.pairs[name]
@@ -27,7 +27,8 @@ def draw(results: Results, file: Path) -> str | None:
         left.text(number + 0.2, pair.ours.rate, f"{ratio:.2f}", ha="center", va="bottom")
     left.set_xticks(range(len(names)), [TITLES[name].replace(" of a ", "\nof a ") for name in names])
     left.set_title("Requests a second, one process, 32 connections", loc="left")
-    left.legend(frameon=False)
+    left.legend(frameon=False, loc="upper left")
+    left.margins(y=0.2)
     for name, growth in results.growth.items():
         sizes = sorted(growth)
         (line,) = right.plot(sizes, [growth[size].p50 for size in sizes], "o-", label=TITLES.get(name, name))
@@ -39,7 +40,7 @@ def draw(results: Results, file: Path) -> str | None:
     right.set_ylim(bottom=0)
     right.set_xlabel("appointments in the book")
     right.set_title("p50 in milliseconds (dotted: the floor)", loc="left")
-    right.legend(frameon=False)
+    right.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, dpi=110)

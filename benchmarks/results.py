@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from benchmarks.asks import ROUTES
 from benchmarks.measure import Pair, Row
 from benchmarks.parts import Beside, Busy, Contended, Search, Starts, median
+
+_TITLES = {route.name: route.title for route in ROUTES}
 
 Growth = dict[int, Row]
 """By the number of appointments in the book."""
@@ -111,7 +114,7 @@ def _growth(results: Results) -> Iterator[Verdict]:
         return
     worst = max(ratios, key=lambda name: ratios[name])
     verdict = _at_most(line, ratios[worst], 1.25)
-    yield Verdict(line, f"{verdict.figure} (the worst: {worst})", verdict.met)
+    yield Verdict(line, f"{verdict.figure} (the worst: {_TITLES.get(worst, worst)})", verdict.met)
 
 
 def _seat(results: Results) -> Iterator[Verdict]:
