@@ -203,9 +203,9 @@ def _messages(results: Results) -> Iterator[str]:
     found = results.drain
     yield (
         f"{found['count']:,.0f} reminders due at once, two processes, against an emulator that answers at once: "
-        f"{found['ours']:.0f} a second (the bare SDK: {found['bare']:.0f}, ratio "
-        f"**{found['ours'] / found['bare']:.2f}**). A slot search meanwhile: p99 {found['busy_p99']:.1f} ms "
-        f"(idle {found['idle_p99']:.1f} ms, ratio **{found['busy_p99'] / found['idle_p99']:.1f}**)."
+        f"{found['rate']:.0f} a second, **{found['client']:.2f}** of what the bare SDK posts with its usual client, "
+        f"**{found['async']:.2f}** of its async one. A slot search meanwhile: p99 {found['busy']:.1f} ms "
+        f"(idle {found['idle']:.1f} ms, ratio **{found['busy'] / found['idle']:.1f}**)."
     )
 
 
