@@ -10,7 +10,7 @@ TYPESCRIPT := typescript@5.9.3
 
 export PORT
 
-.PHONY: help setup run seed test test-long faults check client-check
+.PHONY: help setup run seed test test-long faults bench check client-check
 
 help:
 	@echo "make run     set up, start MongoDB and the API with demo data, and say where to look (PORT=8000)"
@@ -19,6 +19,8 @@ help:
 	@echo "make test    set up and run the tests (JOBS=3 files at a time)"
 	@echo "make faults  kill server processes by the dozen while messages go out (some minutes; prints figures)"
 	@echo "make test-long   the deeper ones beside them: what CI runs too (three minutes)"
+	@echo "make bench   measure speed beside a bare floor, and write benchmarks/RESULTS.md (under ten minutes;"
+	@echo "             ARGS=--quick for about a minute, ARGS='--only booking,day' for some parts: these only print)"
 	@echo "make check   format, lint, types, architecture"
 	@echo "make client-check   generate a TypeScript client from the OpenAPI document and compile it (needs Node)"
 
@@ -50,6 +52,14 @@ faults: setup
 
 test-long: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m long $(ARGS)
+
+# What draws the plot. Without it there are figures all the same.
+.venv/plots: benchmarks/requirements.txt .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt \
+		&& touch $@ || echo "bench: matplotlib could not be installed; there will be no plot"
+
+bench: setup .venv/plots
+	$(BIN)/python -m benchmarks $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

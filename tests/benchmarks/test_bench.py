@@ -1,0 +1,74 @@
+"""The benchmark compares like with like: the floor writes what we write, and answers with the same fields."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from beanie import PydanticObjectId
+from pymongo.database import Database
+
+from backend.directory.documents import Clinic
+from backend.scheduling.reconcile import reconcile
+from benchmarks import client, floor, load, measure
+from tests.factories import Person, Run
+from tests.support.servers import ServerThread
+
+YEAR = {"from": "2020-01-01T00:00:00Z", "to": "2199-01-01T00:00:00Z"}
+
+
+@pytest.fixture
+def bare(server: ServerThread) -> Iterator[httpx.Client]:
+    """A client of the floor, on the tests' database."""
+    served = ServerThread(floor.app)
+    served.start()
+    with httpx.Client(base_url=served.base_url, timeout=30, trust_env=False) as http:
+        yield http
+    served.stop()
+
+
+def _booked(patient: Person, slot_id: str) -> httpx.Response:
+    return patient.client.post("/appointments", json={"slot_id": slot_id, "reason": "Check-up"})
+
+
+def test_the_floor_writes_and_answers_as_we_do(
+    run: Run[Any], clinic: Clinic, doctor: Person, patient: Person, bare: httpx.Client, db: Database[Any]
+) -> None:
+    run(reconcile(doctor.object_id))
+    slots = f"/doctors/{doctor.id}/slots"
+    ours, others = patient.client.get(slots).json()["items"], bare.get(slots, params=YEAR).json()["items"]
+    assert [set(slot) for slot in ours] == [set(slot) for slot in others]
+    assert [slot["id"] for slot in ours] == [slot["id"] for slot in others]
+    assert _booked(patient, ours[0]["id"]).status_code == 201
+    body = {"slot_id": ours[1]["id"], "patient_id": patient.id, "reason": "Check-up"}
+    assert bare.post("/appointments", json=body).status_code == 201
+    mine, theirs = (
+        db.appointments.find_one({"slot_id": PydanticObjectId(slot["id"]), "active": True})
+        for slot in ours[:2]
+    )
+    assert measure.shape(mine) == measure.shape(theirs)
+    lists = [
+        patient.client.get("/appointments"),
+        bare.get(f"/patients/{patient.id}/appointments"),
+        bare.get(f"/doctors/{doctor.id}/appointments", params=YEAR),
+    ]
+    rows = [answer.json()["items"] for answer in lists]
+    assert [[set(row) for row in found] for found in rows] == [[set(rows[0][0])] * 2] * 3
+
+
+def test_a_wrong_status_ends_the_run(base_url: str) -> None:
+    asked = load.request("GET", "/api/v1/appointments")
+    port = int(base_url.rpartition(":")[2])
+    with pytest.raises(load.LoadFailed, match="401"):
+        load.run(load.Load(port=port, requests=[asked], seconds=0.2, warm_up=0, connections=2))
+
+
+def test_every_answer_is_counted_once(base_url: str) -> None:
+    asked = load.request("GET", "/health")
+    port = int(base_url.rpartition(":")[2])
+    found = load.run(
+        load.Load(port=port, requests=[asked] * 50, seconds=10, warm_up=0, connections=3, repeat=False)
+    )
+    assert found.statuses == {200: 50}
+    assert len(found.latencies) == 50
+    assert client.connections == []  # the load comes from another process
