@@ -23,12 +23,13 @@ from backend.appointments.schemas import (
     StepIn,
 )
 from backend.core.errors import Forbidden, responses
+from backend.core.lean import LeanRoute
 from backend.core.pagination import BadCursor, Cursor, Limit, Page
 from backend.core.types import Id, Instant
 from backend.directory.errors import PatientNotFound
 from backend.scheduling.errors import SlotNotFound
 
-router = APIRouter(tags=["appointments"])
+router = APIRouter(tags=["appointments"], route_class=LeanRoute)
 
 IdempotencyKey = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from typing import Any
 from beanie import PydanticObjectId
 
 from backend.scheduling import seats
-from backend.scheduling.documents import Slot, SlotState
+from backend.scheduling.documents import SeatHolder, Slot, SlotState
 
 Stored = Mapping[str, Any]
 """A slot as it is stored, as far as it was read."""
@@ -99,6 +99,40 @@ async def with_free_seats(slots: Sequence[Stored], **holders: Any) -> list[OpenS
     if not slots:
         return []
     taken = await seats.taken({slot["_id"]: slot["first_seat"] for slot in slots}, **holders)
+    return await _less_taken(slots, taken, **holders)
+
+
+async def read_with_free_seats(
+    query: Mapping[str, Any], *, limit: int, of_doctor: PydanticObjectId, since: datetime, until: datetime
+) -> list[OpenSlot]:
+    """The bookable slots of one doctor that a query finds between two moments (UTC), by start, with their free seats.
+
+    Slots and seats come in one read: it costs half of two (314 µs for 560, in the database 400 for 470). All of the
+    doctor's appointments in that time are read, so the time should be short.
+    """
+    held = {"doctor_id": of_doctor, "start": {"$gte": since, "$lt": until}, "active": True}
+    pipeline: list[dict[str, Any]] = [
+        {"$match": query},
+        {"$sort": {"start": 1, "_id": 1}},
+        {"$limit": limit},
+        {"$project": READ},
+        {
+            "$unionWith": {
+                "coll": SeatHolder.Settings.name,
+                "pipeline": [{"$match": held}, {"$project": {"_id": 0, "slot_id": 1, "seat": 1}}],
+            }
+        },
+    ]
+    rows = await (await Slot.get_pymongo_collection().aggregate(pipeline)).to_list()
+    slots = [row for row in rows if "slot_id" not in row]
+    first_seats = {slot["_id"]: slot["first_seat"] for slot in slots}
+    taken = seats.count([row for row in rows if row.get("slot_id") in first_seats], first_seats)
+    return await _less_taken(slots, taken)
+
+
+async def _less_taken(
+    slots: Sequence[Stored], taken: Mapping[PydanticObjectId, int], **holders: Any
+) -> list[OpenSlot]:
     limited = seats.limited_days(slots)
     patients = await seats.patients_on(limited, **holders)
     found = []

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response, status
 
 from backend.accounts.access import CurrentStaff
 from backend.core.errors import responses
+from backend.core.lean import LeanRoute
 from backend.core.pagination import BadCursor, Cursor, Limit, Page
 from backend.core.types import Id, Instant, Line
 from backend.directory.errors import DoctorNotFound
@@ -26,7 +27,7 @@ from backend.scheduling.schemas import (
 from backend.scheduling.search import Wanted, find_open
 from backend.scheduling.slots import create_slot, generate_slots, get_open_slot, get_slot, remove_slot
 
-router = APIRouter(tags=["slots"])
+router = APIRouter(tags=["slots"], route_class=LeanRoute)
 
 Since = Annotated[
     Instant | None, Query(alias="from", description="Slots that start at this moment or later.")

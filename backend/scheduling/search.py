@@ -1,7 +1,7 @@
 """The search for open slots: first free first, and nothing that booking would refuse."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from beanie import PydanticObjectId
@@ -11,10 +11,13 @@ from backend.core.pagination import BY_START, after, behind, encode_cursor
 from backend.core.words import fold
 from backend.scheduling import known_full
 from backend.scheduling.documents import Slot
-from backend.scheduling.free import READ, OpenSlot, bookable, with_free_seats
+from backend.scheduling.free import READ, OpenSlot, bookable, read_with_free_seats, with_free_seats
 
 _SPARE = 10
 _LARGEST_BATCH = 1000
+
+_FEW_DAYS = timedelta(days=8)
+"""A doctor's day or week, as calendars show it: few enough appointments to be read with the slots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,26 +69,30 @@ async def find_open(
     found: list[OpenSlot] = []
     size = first_size = limit + _SPARE
     while True:
-        batch = await _read({"$and": [query, position]}, size)
-        counted = await with_free_seats(batch)
+        counted = await _read(wanted, {"$and": [query, position]}, size)
         found.extend(slot for slot in counted if slot.free)
-        is_enough = len(found) > limit or len(batch) < size
+        is_enough = len(found) > limit or len(counted) < size
         if size > first_size or not is_enough:
             await known_full.mark([slot.stored for slot in counted if not slot.free])
         if len(found) > limit:
             last = found[limit - 1].stored
             return found[:limit], encode_cursor(last["start"], last["_id"])
-        if len(batch) < size:
+        if len(counted) < size:
             return found, None
-        position = behind((batch[-1]["start"], batch[-1]["_id"]), "start", "_id")
+        last = counted[-1].stored
+        position = behind((last["start"], last["_id"]), "start", "_id")
         size = min(size * 2, _LARGEST_BATCH)
 
 
-async def _read(query: dict[str, Any], size: int) -> list[dict[str, Any]]:
+async def _read(wanted: Wanted, query: dict[str, Any], size: int) -> list[OpenSlot]:
+    """The first slots that a query finds, with their free seats."""
+    doctor, since, until = wanted.doctor_id, wanted.since, wanted.until
+    if doctor is not None and since is not None and until is not None and until - since <= _FEW_DAYS:
+        return await read_with_free_seats(query, limit=size, of_doctor=doctor, since=since, until=until)
     found = Slot.get_pymongo_collection().find(
         query, READ, sort=[("start", 1), ("_id", 1)], limit=size, batch_size=size
     )
-    return await found.to_list()
+    return await with_free_seats(await found.to_list())
 
 
 async def next_free(doctor_id: PydanticObjectId, *, limit: int = 3) -> list[OpenSlot]:

@@ -45,9 +45,14 @@ async def taken(first_seats: Mapping[PydanticObjectId, int], **holders: Any) -> 
         {"slot_id": {"$in": list(first_seats)}, "active": True, **holders},
         {"_id": 0, "slot_id": 1, "seat": 1},
     )
-    return Counter(
-        row["slot_id"] for row in await rows.to_list() if row["seat"] >= first_seats[row["slot_id"]]
-    )
+    return count(await rows.to_list(), first_seats)
+
+
+def count(
+    holders: Iterable[Mapping[str, Any]], first_seats: Mapping[PydanticObjectId, int]
+) -> Counter[PydanticObjectId]:
+    """How many of these hold a seat of their slot's present round, by slot."""
+    return Counter(row["slot_id"] for row in holders if row["seat"] >= first_seats[row["slot_id"]])
 
 
 async def patients_on(
