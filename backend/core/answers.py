@@ -24,7 +24,7 @@ class Rows:
         """One document, ready for JSON. Ids are written here: if `to_json` asks for each, a page takes thrice as
         long."""
         return {
-            name: str(value) if type(value := document.get(stored)) is ObjectId else value
+            name: str(value) if isinstance(value := document.get(stored), ObjectId) else value
             for name, stored in self._fields
         }
 

@@ -85,8 +85,8 @@ async def _arguments(dependant: Dependant, request: Request, lists: set[str]) ->
     arguments = {
         field.name: _checked(field, request.path_params[field.alias]) for field in dependant.path_params
     }
-    query = request.query_params
     for field in dependant.query_params:
+        query = request.query_params
         if field.alias in query:
             given = query.getlist(field.alias) if field.name in lists else query[field.alias]
             arguments[field.name] = _checked(field, given)

@@ -134,4 +134,4 @@ def test_json_from_the_document_is_that_of_the_model(book: Book, patient: Person
     }
     for each in (document, {**document, **cancelled}):
         model = AppointmentOut.seen_by(role, Appointment.model_validate(each))
-        assert AppointmentOut.json_seen_by(role, each) == model.model_dump_json()
+        assert AppointmentOut.json_seen_by(role, each).decode() == model.model_dump_json()
