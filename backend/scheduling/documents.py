@@ -30,6 +30,21 @@ class SlotSource(StrEnum):
     STAFF = "staff"
 
 
+SEARCH_INDEXES = {
+    frozenset(fields): [(field, ASCENDING) for field in (*fields, "known_full", "start", "_id")]
+    for fields in (
+        (),
+        ("doctor_id",),
+        ("clinic_id",),
+        ("department_id",),
+        ("city_key",),
+        ("specialty_key",),
+        ("specialty_key", "city_key"),
+    )
+}
+"""The index of slots for a search by just these fields."""
+
+
 class Slot(Document):
     """A stretch of a doctor's time that patients can book. `day` is the clinic's calendar day."""
 
@@ -74,19 +89,8 @@ class Slot(Document):
                 partialFilterExpression={"is_active": True},
             ),
             *(
-                IndexModel(
-                    [(field, ASCENDING) for field in (*fields, "known_full", "start", "_id")],
-                    partialFilterExpression={"is_active": True},
-                )
-                for fields in (
-                    (),
-                    ("doctor_id",),
-                    ("clinic_id",),
-                    ("department_id",),
-                    ("city_key",),
-                    ("specialty_key",),
-                    ("specialty_key", "city_key"),
-                )
+                IndexModel(keys, partialFilterExpression={"is_active": True})
+                for keys in SEARCH_INDEXES.values()
             ),
         ]
 

@@ -103,12 +103,19 @@ async def with_free_seats(slots: Sequence[Stored], **holders: Any) -> list[OpenS
 
 
 async def read_with_free_seats(
-    query: Mapping[str, Any], *, limit: int, of_doctor: PydanticObjectId, since: datetime, until: datetime
+    query: Mapping[str, Any],
+    *,
+    limit: int,
+    of_doctor: PydanticObjectId,
+    since: datetime,
+    until: datetime,
+    index: Sequence[tuple[str, int]] | None,
 ) -> list[OpenSlot]:
     """The bookable slots of one doctor that a query finds between two moments (UTC), by start, with their free seats.
 
     Slots and seats come in one read: it costs half of two (314 µs for 560, in the database 400 for 470). All of the
-    doctor's appointments in that time are read, so the time should be short.
+    doctor's appointments in that time are read, so the time should be short. `index` is that of the
+    slots, if it is known.
     """
     held = {"doctor_id": of_doctor, "start": {"$gte": since, "$lt": until}, "active": True}
     pipeline: list[dict[str, Any]] = [
@@ -123,7 +130,8 @@ async def read_with_free_seats(
             }
         },
     ]
-    rows = await (await Slot.get_pymongo_collection().aggregate(pipeline)).to_list()
+    hint: dict[str, Any] = {"hint": dict(index)} if index else {}
+    rows = await (await Slot.get_pymongo_collection().aggregate(pipeline, **hint)).to_list()
     slots = [row for row in rows if "slot_id" not in row]
     first_seats = {slot["_id"]: slot["first_seat"] for slot in slots}
     taken = seats.count([row for row in rows if row.get("slot_id") in first_seats], first_seats)

@@ -10,7 +10,7 @@ from backend.core.clock import utc_now
 from backend.core.pagination import BY_START, after, behind, encode_cursor
 from backend.core.words import fold
 from backend.scheduling import known_full
-from backend.scheduling.documents import Slot
+from backend.scheduling.documents import SEARCH_INDEXES, Slot
 from backend.scheduling.free import READ, OpenSlot, bookable, read_with_free_seats, with_free_seats
 
 _SPARE = 10
@@ -34,20 +34,32 @@ class Wanted:
 
     def query(self, now: datetime) -> dict[str, Any]:
         """The filter."""
-        wanted = {**bookable(now), "known_full": False}
+        wanted = {**bookable(now), "known_full": False, **self._fields()}
         start = wanted["start"]
         if self.since is not None:
             start["$gte"] = self.since
         if self.until is not None:
             start["$lt"] = self.until
-        for field in ("doctor_id", "clinic_id", "department_id"):
-            if (value := getattr(self, field)) is not None:
-                wanted[field] = value
-        if self.specialty is not None:
-            wanted["specialty_key"] = fold(self.specialty)
-        if self.city is not None:
-            wanted["city_key"] = fold(self.city)
         return wanted
+
+    def index(self) -> list[tuple[str, int]] | None:
+        """The index that leads to what is wanted; None where the database has to choose among several.
+
+        Left to itself it remembers its choices, and one that was good for a book of ten slots isn't for a full one.
+        """
+        return SEARCH_INDEXES.get(frozenset(self._fields()))
+
+    def _fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            name: value
+            for name in ("doctor_id", "clinic_id", "department_id")
+            if (value := getattr(self, name)) is not None
+        }
+        if self.specialty is not None:
+            fields["specialty_key"] = fold(self.specialty)
+        if self.city is not None:
+            fields["city_key"] = fold(self.city)
+        return fields
 
 
 async def get_open(slot_id: PydanticObjectId) -> OpenSlot | None:
@@ -88,9 +100,11 @@ async def _read(wanted: Wanted, query: dict[str, Any], size: int) -> list[OpenSl
     """The first slots that a query finds, with their free seats."""
     doctor, since, until = wanted.doctor_id, wanted.since, wanted.until
     if doctor is not None and since is not None and until is not None and until - since <= _FEW_DAYS:
-        return await read_with_free_seats(query, limit=size, of_doctor=doctor, since=since, until=until)
+        return await read_with_free_seats(
+            query, limit=size, of_doctor=doctor, since=since, until=until, index=wanted.index()
+        )
     found = Slot.get_pymongo_collection().find(
-        query, READ, sort=[("start", 1), ("_id", 1)], limit=size, batch_size=size
+        query, READ, sort=[("start", 1), ("_id", 1)], limit=size, batch_size=size, hint=wanted.index()
     )
     return await with_free_seats(await found.to_list())
 
