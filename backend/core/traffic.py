@@ -22,7 +22,7 @@ traffic = _Traffic()
 """Entered for as long as a request is being answered."""
 
 
-async def requests_first(longest_seconds: float = 0.25) -> None:
+async def requests_first(longest_seconds: float = 0.05) -> None:
     """Waits until this process answers no request; not longer than that, so that work goes on under any load."""
     waited = 0.0
     while traffic.under_way and waited < longest_seconds:

@@ -14,7 +14,6 @@ from backend.appointments.documents import Appointment, MessageKind, Recipient
 from backend.appointments.quiet import quiet_hours
 from backend.core.clock import EPOCH, utc_now
 from backend.core.crowd import some_of
-from backend.core.traffic import requests_first
 from backend.messaging.documents import SmsDirection, SmsLog, SmsStatus
 
 _BATCH = 50
@@ -32,20 +31,19 @@ _NEEDED = (
 
 
 async def collect() -> int:
-    """Takes over everything that is owed. Any number of processes may run it at once. Answers how many messages."""
-    taken = 0
-    while rows := await _owing():
-        logs = [_log(row, owed) for row in rows for owed in row["owed"]]
-        try:
-            await SmsLog.get_pymongo_collection().insert_many(logs, ordered=False)
-        except BulkWriteError as error:
-            if any(fault["code"] != _DUPLICATE_KEY for fault in error.details["writeErrors"]):
-                raise
-        struck = [UpdateOne({"_id": row["_id"]}, {"$pull": {"owed": {"$in": row["owed"]}}}) for row in rows]
-        await Appointment.get_pymongo_collection().bulk_write(struck, ordered=False)
-        taken += len(logs)
-        await requests_first()
-    return taken
+    """Takes over some of what is owed. Any number of processes may run it at once. Answers how many messages."""
+    rows = await _owing()
+    if not rows:
+        return 0
+    logs = [_log(row, owed) for row in rows for owed in row["owed"]]
+    try:
+        await SmsLog.get_pymongo_collection().insert_many(logs, ordered=False)
+    except BulkWriteError as error:
+        if any(fault["code"] != _DUPLICATE_KEY for fault in error.details["writeErrors"]):
+            raise
+    struck = [UpdateOne({"_id": row["_id"]}, {"$pull": {"owed": {"$in": row["owed"]}}}) for row in rows]
+    await Appointment.get_pymongo_collection().bulk_write(struck, ordered=False)
+    return len(logs)
 
 
 async def _owing() -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ later, its process dead, can look for it at the carrier.
 
 import asyncio
 import logging
+import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,6 @@ from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 from backend.core.clock import EPOCH, utc_now
-from backend.core.crowd import some_of
 from backend.core.settings import settings
 from backend.core.traffic import requests_first
 from backend.messaging import outcomes, pacing
@@ -27,6 +27,9 @@ from backend.messaging.figures import count
 from backend.messaging.gsm import segments
 
 log = logging.getLogger(__name__)
+
+_CROWD = 2
+"""How many times what one process can claim is read, to draw from."""
 
 _AT_HAND = 3 * IN_FLIGHT
 """Messages claimed at one time, those included whose outcome is being written down. Were this process to die, the
@@ -67,15 +70,19 @@ class Dispatcher:
         posted = 0
         while not self._is_ending:
             await requests_first()
-            await collect()  # each time: what is owed meanwhile doesn't wait behind thousands of reminders
+            # Some at a time: however much comes in, what was taken over is sent in between.
+            taken = await collect()
             await self._wait_for_room()
             # No more than there is to send: what is taken of a second's pace and not used delays the next message.
             due = await _count_due(min(IN_FLIGHT, _AT_HAND - len(self._posts)))
             if due == 0:
+                if taken:
+                    continue
                 break
             granted = await pacing.take(due)
             if granted == 0:
-                await asyncio.sleep(1 - utc_now().timestamp() % 1)
+                if not taken:
+                    await asyncio.sleep(1 - utc_now().timestamp() % 1)
                 continue
             looked_at, claimed = await _claim(granted, is_real=self._carrier.is_real)
             for row in claimed:
@@ -83,7 +90,7 @@ class Dispatcher:
                 self._posts.add(task)
                 task.add_done_callback(self._posts.discard)
             posted += len(claimed)
-            if looked_at == 0:
+            if looked_at == 0 and not taken:
                 break
         return posted
 
@@ -132,7 +139,8 @@ async def _claim(most: int, *, is_real: bool) -> tuple[int, list[Row]]:
     started, now = asyncio.get_running_loop().time(), utc_now()
     logs = SmsLog.get_pymongo_collection()
     due = {"not_before": {"$gt": EPOCH, "$lte": now}}
-    rows = await some_of(logs.find(due, sort=[("not_before", 1)]), most)
+    found = await logs.find(due, sort=[("not_before", 1)], limit=most * _CROWD).to_list()
+    rows = _draw(found, most)
     around = await Surroundings.of(rows)
     writes, to_post = [], []
     for row in rows:
@@ -166,6 +174,13 @@ def _decide(row: Row, around: Surroundings, *, now: datetime, is_real: bool) -> 
     except Exception:
         log.exception("message %s can't be made", row["_id"])
         return Wait(now + _FAULTY)
+
+
+def _draw(found: list[Row], most: int) -> list[Row]:
+    """The first ones, which are urgent, and some of the others: so that not all processes try to claim the same."""
+    first = max(1, most // 5)
+    rest = found[first:]
+    return found[:first] + random.sample(rest, min(most - first, len(rest)))
 
 
 def _claimed_fields(row: Row, text: Text, around: Surroundings, now: datetime) -> Row:
