@@ -30,7 +30,7 @@ from tests.races.support import (
 from tests.support.book import check_book, check_slots
 from tests.support.wire import Held
 
-pytestmark = pytest.mark.races
+pytestmark = [pytest.mark.races, pytest.mark.long]
 
 MOST_COMMANDS = 40
 

@@ -93,6 +93,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES, ids=" ".join)
 def test_a_search_in_a_full_book_examines_no_more_than_in_an_open_one(
     run: Run[Any], api: httpx.Client, db: Db, shape: tuple[str, ...]
