@@ -112,7 +112,7 @@ async def _json(request: Request) -> Any:
         body = json.loads(await request.body())
     except HTTPException:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever it is: FastAPI meets it again and has the answer
         raise _LeaveToFastAPI from error
     if body is None:
         raise _LeaveToFastAPI
