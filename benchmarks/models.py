@@ -89,15 +89,20 @@ async def _appointments(doctor: Any, patient: Any, slots: list[Raw]) -> tuple[Ra
     from backend.appointments.documents import Appointment
     from backend.appointments.reminding import owe_reminders
     from backend.core import clock
-    from backend.messaging.collecting import collect
+    from backend.messaging import collecting
+    from backend.messaging.claiming import claim_owed
 
     rows = Appointment.get_pymongo_collection()
     reason = "Yearly check-up"
 
+    async def queue() -> None:
+        owed = await claim_owed(0, is_real=False)
+        await collecting.strike(owed.appointments)
+
     async def booked_into(slot: Raw) -> Any:
         booking = await book(patient, BookingRequest(slot_id=slot["_id"], reason=reason))
         await owe_reminders()
-        await collect()
+        await queue()
         return booking.appointment.id
 
     ahead = await _row(rows, await booked_into(slots[-20]))
@@ -107,7 +112,7 @@ async def _appointments(doctor: Any, patient: Any, slots: list[Raw]) -> tuple[Ra
     with clock.stopped(start + timedelta(minutes=20)):
         await steps.complete(await _stored(over), Actor.of(doctor))
         await owe_reminders()
-        await collect()
+        await queue()
     return ahead, await _row(rows, over)
 
 

@@ -3,17 +3,20 @@
 The log's unique index makes it one, however often it is taken over: a process may die between the two writes.
 """
 
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from backend.appointments.documents import Appointment, MessageKind, Recipient
 from backend.appointments.quiet import quiet_hours
-from backend.core.clock import EPOCH, utc_now
+from backend.core.clock import EPOCH
 from backend.core.crowd import some_of
+from backend.messaging.composing import ABOUT_AN_APPOINTMENT
 from backend.messaging.documents import SmsDirection, SmsLog, SmsStatus
 
 _BATCH = 50
@@ -24,42 +27,25 @@ _OF_USE = timedelta(days=1)
 
 _ABOUT_THE_PAST = {MessageKind.NO_SHOW}
 
-_NEEDED = (
-    *("patient_id", "patient_name", "doctor_id", "clinic_id", "time_zone", "start", "owed"),
-    "_id",
-)
+_NEEDED = {*ABOUT_AN_APPOINTMENT, "patient_id", "doctor_id", "owed"}
 
 
-async def collect() -> int:
-    """Takes over some of what is owed. Any number of processes may run it at once. Answers how many messages."""
-    rows = await _owing()
-    if not rows:
-        return 0
-    logs = [_log(row, owed) for row in rows for owed in row["owed"]]
-    try:
-        await SmsLog.get_pymongo_collection().insert_many(logs, ordered=False)
-    except BulkWriteError as error:
-        if any(fault["code"] != _DUPLICATE_KEY for fault in error.details["writeErrors"]):
-            raise
-    struck = [UpdateOne({"_id": row["_id"]}, {"$pull": {"owed": {"$in": row["owed"]}}}) for row in rows]
-    await Appointment.get_pymongo_collection().bulk_write(struck, ordered=False)
-    return len(logs)
-
-
-async def _owing() -> list[dict[str, Any]]:
+async def owing(most: int) -> list[dict[str, Any]]:
+    """Up to so many appointments that owe something; some if it is 0."""
     found = Appointment.get_pymongo_collection().find(
         {"owed.owed_at": {"$gt": EPOCH}}, dict.fromkeys(_NEEDED, 1)
     )
-    return await some_of(found, _BATCH)
+    return await some_of(found, min(most, _BATCH) or _BATCH)
 
 
-def _log(row: dict[str, Any], owed: dict[str, Any]) -> dict[str, Any]:
-    """A document of the log, queued."""
-    now, kind, recipient = utc_now(), MessageKind(owed["kind"]), Recipient(owed["to"])
+def log_of(row: Mapping[str, Any], owed: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """A document of the log, queued, not yet written."""
+    kind, recipient = MessageKind(owed["kind"]), Recipient(owed["to"])
     is_patient = recipient is Recipient.PATIENT
     zone = ZoneInfo(row["time_zone"])
     is_of_use = is_patient and kind not in _ABOUT_THE_PAST
     return {
+        "_id": ObjectId(),
         "direction": SmsDirection.OUTBOUND,
         "kind": kind.value,
         "recipient": recipient.value,
@@ -80,3 +66,22 @@ def _log(row: dict[str, Any], owed: dict[str, Any]) -> dict[str, Any]:
         "created_at": now,
         "updated_at": now,
     }
+
+
+async def write_down(logs: Sequence[Mapping[str, Any]]) -> set[ObjectId]:
+    """Writes them on the log. Answers the ids of those that are on it already, by an earlier hand or a faster one."""
+    try:
+        await SmsLog.get_pymongo_collection().insert_many(logs, ordered=False)
+    except BulkWriteError as error:
+        faults = error.details["writeErrors"]
+        if any(fault["code"] != _DUPLICATE_KEY for fault in faults):
+            raise
+        return {logs[fault["index"]]["_id"] for fault in faults}
+    return set()
+
+
+async def strike(rows: Iterable[Mapping[str, Any]]) -> None:
+    """What these appointments owed when they were read is on the log now."""
+    struck = [UpdateOne({"_id": row["_id"]}, {"$pull": {"owed": {"$in": row["owed"]}}}) for row in rows]
+    if struck:
+        await Appointment.get_pymongo_collection().bulk_write(struck, ordered=False)

@@ -51,20 +51,11 @@ _STILL_TRUE: Mapping[SmsKind, frozenset[Status]] = {
 }
 """Where an appointment must stand for a message about it to be worth sending."""
 
-_NEEDED = (
-    *(
-        "doctor_name",
-        "clinic_name",
-        "patient_name",
-        "time_zone",
-        "start",
-        "status",
-        "moves",
-        "clinic_id",
-        "not_reached",
-    ),
-    "_id",
+ABOUT_AN_APPOINTMENT = (
+    *("doctor_name", "clinic_name", "patient_name", "time_zone", "start"),
+    *("status", "moves", "clinic_id", "not_reached", "_id"),
 )
+"""What must be known of it to write about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +100,15 @@ class Surroundings:
         self.with_several = with_several
 
     @classmethod
-    async def of(cls, logs: Sequence[Row]) -> "Surroundings":
-        """Reads it as it is now."""
+    async def of(cls, logs: Sequence[Row], appointments: Sequence[Row] | None = None) -> "Surroundings":
+        """Reads it as it is now, but for appointments that were just read, `ABOUT_AN_APPOINTMENT` at the least."""
         fields = ("phone", "language", "sms_opted_out", "is_active")
         users = User.get_pymongo_collection().find(
             {"_id": {"$in": _ids(logs, "user_id")}}, dict.fromkeys(fields, 1)
         )
-        appointments = Appointment.get_pymongo_collection().find(
-            {"_id": {"$in": _ids(logs, "appointment_id")}}, dict.fromkeys(_NEEDED, 1)
-        )
         found_users, found_appointments, clinics, with_several = await asyncio.gather(
             users.to_list(),
-            appointments.to_list(),
+            _appointments(logs) if appointments is None else _known(appointments),
             read_clinics(_ids(logs, "clinic_id")),
             _with_several_open(_ids(logs, "patient_id")),
         )
@@ -130,6 +118,16 @@ class Surroundings:
             clinics,
             with_several,
         )
+
+
+async def _appointments(logs: Sequence[Row]) -> Sequence[Row]:
+    where = {"_id": {"$in": _ids(logs, "appointment_id")}}
+    found = Appointment.get_pymongo_collection().find(where, dict.fromkeys(ABOUT_AN_APPOINTMENT, 1))
+    return cast(Sequence[Row], await found.to_list())
+
+
+async def _known(appointments: Sequence[Row]) -> Sequence[Row]:
+    return appointments
 
 
 async def _with_several_open(patient_ids: list[PydanticObjectId]) -> set[PydanticObjectId]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backend.appointments.reminding import owe_reminders
 from backend.core.settings import settings
 from backend.messaging.carrier import Twilio
 from backend.messaging.dispatch import Dispatcher
@@ -82,10 +83,11 @@ class Hand:
         return int(self.run(self.settler.settle()))
 
     def end_all(self, db: Db, seconds: float = 60) -> None:
-        """Sends and settles until every message has come to its end."""
+        """Owes, sends and settles until every reminder and message has come to its end."""
         deadline = time.monotonic() + seconds
         while left := undecided(db):
             assert time.monotonic() < deadline, f"{left} messages come to no end"
+            self.run(owe_reminders())
             self.settle()
             self.dispatch()
             time.sleep(0.1)

@@ -98,8 +98,9 @@ def is_claim(command: Command) -> bool:
 
 
 def attempts_in(command: Command) -> list[str]:
-    """The attempts that a claim writes down."""
-    return [fields["attempt_id"] for fields in _set_by(command) if "attempt_id" in fields]
+    """The attempts that a claim writes down: of queued messages, or of new ones."""
+    written = command.documents if command.name == "insert" else _set_by(command)
+    return [fields["attempt_id"] for fields in written if "attempt_id" in fields]
 
 
 def is_first_of_outcome(command: Command) -> bool:
