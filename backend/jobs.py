@@ -1,4 +1,7 @@
-"""The timetable of timed work: which function, how often. Every process runs all of it; claims decide."""
+"""The timetable of timed work: which function, how often. Every process runs all of it; claims decide.
+
+On one machine they take turns at each.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -12,6 +15,7 @@ from backend.appointments.due import mark_no_shows
 from backend.appointments.reminding import owe_reminders
 from backend.core.clock import utc_now
 from backend.core.errors import DomainError
+from backend.core.turns import turn_at
 from backend.messaging.inbound import handle_forgotten
 from backend.messaging.outbox import Outbox
 from backend.scheduling.extend import extend_slots
@@ -57,7 +61,8 @@ def running(scheduler: AsyncIOScheduler | None) -> bool:
 async def _run(name: str, job: Job) -> None:
     """One run. A failure is logged and the next run tries again: what is due stays due."""
     try:
-        done = await job()
+        async with turn_at(name):
+            done = await job()
     except (PyMongoError, DomainError):
         log.exception("job %s failed; it runs again at its next time", name)
     else:

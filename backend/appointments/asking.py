@@ -8,12 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from beanie import PydanticObjectId
-from pymongo import UpdateOne
 
 from backend.appointments.documents import ACTIVE, Appointment, Status
 from backend.appointments.reminders import deadline
 from backend.core.clock import utc_now
-from backend.core.together import update_together
+from backend.core.together import Change, update_together
 
 
 async def asked(
@@ -26,11 +25,12 @@ async def asked(
     """
     cancel_at = deadline(start, asked_at=at, auto_cancel_minutes=auto_cancel_minutes)
     sets_deadline = {"$eq": [{"$type": "$not_reached"}, "missing"]} if cancel_at else False
-    update = UpdateOne(
-        {"_id": appointment_id, "moves": moves, "status": Status.SCHEDULED, "asked_at": None},
+    change = Change(
+        appointment_id,
+        {"moves": moves, "status": Status.SCHEDULED, "asked_at": None},
         [{"$set": {"asked_at": at, "cancel_at": {"$cond": [sets_deadline, cancel_at, "$cancel_at"]}}}],
     )
-    await update_together(_appointments(), update)
+    await update_together(_appointments(), change)
 
 
 async def not_reached(appointment_id: PydanticObjectId, *, moves: int) -> None:

@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 
 from beanie import PydanticObjectId
 from pydantic import BaseModel, Field
-from pymongo import UpdateOne
 
 from backend.appointments.documents import Appointment, MessageKind, OwedMessage, Recipient, Status
 from backend.appointments.owing import messages_owed
@@ -14,6 +13,7 @@ from backend.appointments.quiet import quiet_hours
 from backend.appointments.reminders import reminders_of
 from backend.core.clock import EPOCH, utc_now
 from backend.core.crowd import some_of
+from backend.core.together import Change, alike
 from backend.core.traffic import requests_first
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
@@ -54,11 +54,11 @@ async def owe_reminders() -> int:
         clinics = await read_clinics(due.clinic_id for due in batch)
         off = await called_off(batch, clinics)
         now = utc_now()
-        updates = [
-            _update(due, clinics[due.clinic_id], now=now, is_off=is_off)
+        changes = [
+            _change(due, clinics[due.clinic_id], now=now, is_off=is_off)
             for due, is_off in zip(batch, off, strict=True)
         ]
-        await Appointment.get_pymongo_collection().bulk_write(updates, ordered=False)
+        await Appointment.get_pymongo_collection().bulk_write(alike(changes), ordered=False)
         await messages_owed.send(None)
         looked_at += len(batch)
         await requests_first()
@@ -71,9 +71,9 @@ async def _due(now: datetime) -> list[_Due]:
     return [_Due.model_validate(row) for row in await some_of(found, _BATCH)]
 
 
-def _update(due: _Due, clinic: Clinic, *, now: datetime, is_off: bool) -> UpdateOne:
-    """The write that owes what is due and says when to look again."""
-    as_read = {"_id": due.id, "moves": due.moves, "remind_at": due.remind_at}
+def _change(due: _Due, clinic: Clinic, *, now: datetime, is_off: bool) -> Change:
+    """The change that owes what is due and says when to look again."""
+    as_read = {"moves": due.moves, "remind_at": due.remind_at}
     all_of_them = reminders_of(
         due.start,
         zone=ZoneInfo(due.time_zone),
@@ -86,7 +86,7 @@ def _update(due: _Due, clinic: Clinic, *, now: datetime, is_off: bool) -> Update
     # Confirmed, the patient has said what a reminder would ask. After the start there is nothing to be reminded of.
     is_over = due.status is not Status.SCHEDULED or due.start <= now
     if is_over or not passed:
-        return UpdateOne(as_read, _look_again(rest if not is_over else []))
+        return Change(due.id, as_read, _look_again(rest if not is_over else []))
     update = _look_again(rest)
     update.setdefault("$set", {})["reminded_until"] = passed[-1].at
     if not is_off:
@@ -99,7 +99,7 @@ def _update(due: _Due, clinic: Clinic, *, now: datetime, is_off: bool) -> Update
             asks=passed[-1].asks,
         )
         update |= {"$push": {"owed": owed.model_dump()}, "$inc": {"reminders": 1}}
-    return UpdateOne({**as_read, "status": Status.SCHEDULED}, update)
+    return Change(due.id, {**as_read, "status": Status.SCHEDULED}, update)
 
 
 def _look_again(rest: list[Any]) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bson import ObjectId
-from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from backend.appointments.documents import Appointment, MessageKind, Recipient
 from backend.appointments.quiet import quiet_hours
 from backend.core.clock import EPOCH
 from backend.core.crowd import some_of
+from backend.core.together import Change, alike
 from backend.messaging.composing import ABOUT_AN_APPOINTMENT
 from backend.messaging.documents import SmsDirection, SmsLog, SmsStatus
 
@@ -82,6 +82,6 @@ async def write_down(logs: Sequence[Mapping[str, Any]]) -> set[ObjectId]:
 
 async def strike(rows: Iterable[Mapping[str, Any]]) -> None:
     """What these appointments owed when they were read is on the log now."""
-    struck = [UpdateOne({"_id": row["_id"]}, {"$pull": {"owed": {"$in": row["owed"]}}}) for row in rows]
+    struck = alike(Change(row["_id"], {}, {"$pull": {"owed": {"$in": row["owed"]}}}) for row in rows)
     if struck:
         await Appointment.get_pymongo_collection().bulk_write(struck, ordered=False)

@@ -11,6 +11,7 @@ from pymongo.errors import PyMongoError
 from backend.appointments.owing import messages_owed
 from backend.core.clock import EPOCH, utc_now
 from backend.core.settings import settings
+from backend.core.turns import turn_at
 from backend.messaging import listening
 from backend.messaging.carrier import Carrier, open_carrier
 from backend.messaging.dispatch import Dispatcher
@@ -52,7 +53,8 @@ class Outbox:
             self._owed.clear()
             wait = _IDLE_SECONDS
             try:
-                await self._dispatcher.begin()
+                async with turn_at("dispatch"):
+                    await self._dispatcher.begin()
             except PyMongoError:
                 log.warning("messages wait: the database can't be reached")
                 wait = 1

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import User
 from backend.appointments import asking
 from backend.core.clock import utc_now
 from backend.core.settings import settings
-from backend.core.together import update_together
+from backend.core.together import Change, update_together
 from backend.messaging.carrier import OPTED_OUT, Outcome, Posted
 from backend.messaging.composing import CODES, if_needed
 from backend.messaging.documents import CallReason, SmsKind, SmsLog, SmsStatus, attention
@@ -150,11 +149,11 @@ async def _write(
         changed["error_code"] = error_code
     elif status not in _NOT_ARRIVED:
         unset["error_code"] = ""  # that of an earlier attempt
-    where = {"_id": log["_id"], "status": {"$in": list(_BEFORE[status])}}
+    where = {"status": {"$in": list(_BEFORE[status])}}
     update = {"$set": changed, "$unset": unset}
-    done = await update_together(_logs(), UpdateOne(where, update))
+    done = await update_together(_logs(), Change(log["_id"], where, update))
     if not done:
-        result = await _logs().update_one(where, update)
+        result = await _logs().update_one({"_id": log["_id"], **where}, update)
         now_so = {"_id": log["_id"], "status": status, "updated_at": changed["updated_at"]}
         done = bool(result.modified_count) or await _logs().find_one(now_so, {"_id": 1}) is not None
     if done:
