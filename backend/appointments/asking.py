@@ -4,6 +4,7 @@ The deadline is set only once the question was handed to the carrier, and taken 
 is cancelled who was not asked.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,21 +17,21 @@ from backend.core.together import Change, update_together
 
 
 async def asked(
-    appointment_id: PydanticObjectId, *, moves: int, start: datetime, at: datetime, auto_cancel_minutes: int
+    appointment_id: PydanticObjectId, *, moves: int, start: datetime, auto_cancel_minutes: int
 ) -> None:
     """Notes that the question was handed to the carrier. Repeating it changes nothing.
 
     It is about the appointment after so many moves; it does nothing if the patient has answered. Who could not be
     reached, whichever is heard of first, gets no deadline, but may answer what has come all the same.
     """
-    cancel_at = deadline(start, asked_at=at, auto_cancel_minutes=auto_cancel_minutes)
-    sets_deadline = {"$eq": [{"$type": "$not_reached"}, "missing"]} if cancel_at else False
-    change = Change(
-        appointment_id,
-        {"moves": moves, "status": Status.SCHEDULED, "asked_at": None},
-        [{"$set": {"asked_at": at, "cancel_at": {"$cond": [sets_deadline, cancel_at, "$cancel_at"]}}}],
-    )
-    await update_together(_appointments(), change)
+
+    def update(now: datetime) -> list[Mapping[str, Any]]:
+        cancel_at = deadline(start, asked_at=now, auto_cancel_minutes=auto_cancel_minutes)
+        sets_deadline = {"$eq": [{"$type": "$not_reached"}, "missing"]} if cancel_at else False
+        return [{"$set": {"asked_at": now, "cancel_at": {"$cond": [sets_deadline, cancel_at, "$cancel_at"]}}}]
+
+    where = {"moves": moves, "status": Status.SCHEDULED, "asked_at": None}
+    await update_together(_appointments(), Change(appointment_id, where, update))
 
 
 async def not_reached(appointment_id: PydanticObjectId, *, moves: int) -> None:

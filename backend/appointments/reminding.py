@@ -14,7 +14,7 @@ from backend.appointments.reminders import reminders_of
 from backend.core.clock import EPOCH, utc_now
 from backend.core.crowd import some_of
 from backend.core.together import Change, alike
-from backend.core.traffic import requests_first
+from backend.core.traffic import in_between, requests_first
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
 from backend.scheduling.absence import called_off
@@ -56,7 +56,7 @@ async def owe_reminders() -> int:
         now = utc_now()
         changes = [
             _change(due, clinics[due.clinic_id], now=now, is_off=is_off)
-            for due, is_off in zip(batch, off, strict=True)
+            async for due, is_off in in_between(zip(batch, off, strict=True))
         ]
         await Appointment.get_pymongo_collection().bulk_write(alike(changes), ordered=False)
         await messages_owed.send(None)

@@ -18,6 +18,7 @@ from pymongo import UpdateOne
 
 from backend.core.clock import EPOCH, utc_now
 from backend.core.settings import settings
+from backend.core.traffic import in_between
 from backend.messaging import collecting, pacing
 from backend.messaging.composing import CODES, Decision, Skip, Surroundings, Text, Wait, decide
 from backend.messaging.documents import SmsLog, SmsStatus, attention
@@ -59,7 +60,7 @@ async def claim_queued(most: int, *, is_real: bool) -> Claimed:
     rows = _draw(found, granted)
     around = await Surroundings.of(rows)
     writes, to_post = [], []
-    for row in rows:
+    async for row in in_between(rows):
         as_read = {"_id": row["_id"], "status": SmsStatus.QUEUED, "not_before": row["not_before"]}
         match _decide(row, around, now=now, is_real=is_real):
             case Text() as text:
@@ -102,7 +103,7 @@ async def claim_owed(most: int, *, is_real: bool) -> TakenOver:
     granted = await pacing.take(wanted) if wanted else 0
     if granted:
         around = await Surroundings.of(ready, appointments)
-        for row in ready[:granted]:
+        async for row in in_between(ready[:granted]):
             _decide_at_once(row, around, now=now, is_real=is_real)
     known = await collecting.write_down(logs)
     ours = [row for row in logs if row["_id"] not in known]

@@ -16,11 +16,11 @@ from backend.messaging.claiming import claim_owed, claim_queued
 
 log = logging.getLogger(__name__)
 
-_AT_HAND = 3 * IN_FLIGHT
+_AT_HAND = 4 * IN_FLIGHT
 """Messages claimed at one time, those included whose outcome is being written down. Were this process to die, the
 outcome of all of them would be unknown."""
 
-_FEWEST = IN_FLIGHT // 2
+_FEWEST = _AT_HAND // 2
 """Messages that must be through before the next are claimed: one by one would cost a read for each."""
 
 Row = dict[str, Any]

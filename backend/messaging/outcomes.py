@@ -61,7 +61,6 @@ async def handed_over(log: Row, *, sid: str | None, status: SmsStatus) -> bool:
             log["appointment_id"],
             moves=log["moves"],
             start=log["start"],
-            at=now,
             auto_cancel_minutes=log["auto_cancel_minutes"],
         )
     try:
