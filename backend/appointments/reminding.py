@@ -20,7 +20,7 @@ from backend.directory.documents import Clinic
 from backend.scheduling.absence import called_off
 from backend.scheduling.changes import clinic_changed
 
-_BATCH = 50
+_BATCH = 25
 """Not more: other requests come in between."""
 
 

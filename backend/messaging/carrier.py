@@ -25,7 +25,7 @@ STATUS_PATH = "/api/v1/twilio/status"
 SMS_PATH = "/api/v1/twilio/sms"
 """Where Twilio calls us. Part of what it signs."""
 
-IN_FLIGHT = 36
+IN_FLIGHT = 30
 """Posts at a time, of one process. More is hardly faster, and holds requests up (benchmarks/drain.py)."""
 
 OPTED_OUT = 21610

@@ -20,7 +20,7 @@ _AT_HAND = 4 * IN_FLIGHT
 """Messages claimed at one time, those included whose outcome is being written down. Were this process to die, the
 outcome of all of them would be unknown."""
 
-_FEWEST = _AT_HAND // 2
+_FEWEST = _AT_HAND // 4
 """Messages that must be through before the next are claimed: one by one would cost a read for each."""
 
 Row = dict[str, Any]

@@ -7,7 +7,7 @@ import httpx
 from fastapi import FastAPI
 
 from backend.core.middleware import Requests
-from backend.core.traffic import requests_first, traffic
+from backend.core.traffic import in_between, requests_first, traffic
 
 
 def test_nobody_waits_when_no_request_is_under_way() -> None:
@@ -28,6 +28,24 @@ def test_work_waits_until_the_request_is_answered() -> None:
             await waiting
 
     asyncio.run(check())
+
+
+def test_requests_come_in_between_items_that_take_computing() -> None:
+    async def check() -> list[int]:
+        done: list[int] = []
+
+        async def go_through() -> None:
+            async for item in in_between(range(20), at_once=8):
+                done.append(item)
+
+        with traffic:
+            task = asyncio.create_task(go_through())
+            await asyncio.sleep(0.02)
+            assert done == list(range(8))
+        await task
+        return done
+
+    assert asyncio.run(check()) == list(range(20))
 
 
 def test_under_any_load_work_goes_on_after_a_while() -> None:
