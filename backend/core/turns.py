@@ -10,11 +10,11 @@ import hashlib
 import logging
 import os
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from backend.core.clock import utc_now
 from backend.core.settings import settings
 
 log = logging.getLogger(__name__)
@@ -28,44 +28,51 @@ _STILL_SECONDS = 2
 @asynccontextmanager
 async def turn_at(work: str) -> AsyncIterator[None]:
     """Waits for the turn at this work on this database. The kernel takes it from a process that dies."""
-    file = _open(work)
+    path = _path(work)
+    while (file := _open(path)) is not None and not _is_ours(file, path):
+        stands_still = _stands_still(file)
+        os.close(file)
+        file = None
+        if stands_still:
+            break
+        await asyncio.sleep(_POLL_SECONDS)
     if file is None:
         yield
         return
+    beat = asyncio.create_task(_beat(file))
     try:
-        while not _locked(file) and not _stands_still(file):  # noqa: ASYNC110 - nobody tells us
-            await asyncio.sleep(_POLL_SECONDS)
-        beat = asyncio.create_task(_beat(file))
-        try:
-            yield
-        finally:
-            beat.cancel()
+        yield
     finally:
+        beat.cancel()
+        path.unlink(missing_ok=True)
         os.close(file)
 
 
-def _open(work: str) -> int | None:
+def _path(work: str) -> Path:
     about = f"{settings.MONGODB_URL} {settings.DATA_DIR.absolute()} {settings.DATABASE_NAME} {work}"
     name = f"clinic-{os.getuid()}-{hashlib.sha256(about.encode()).hexdigest()[:16]}.turn"
+    return Path(tempfile.gettempdir(), name)
+
+
+def _open(path: Path) -> int | None:
     try:
-        return os.open(
-            Path(tempfile.gettempdir(), name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        log.debug("no turns are taken at %s: %s", work, error)
+        log.debug("no turns are taken at %s: %s", path, error)
         return None
 
 
-def _locked(file: int) -> bool:
+def _is_ours(file: int, path: Path) -> bool:
+    """Locks it; False if another process has, or has just removed it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path.stat().st_ino == os.fstat(file).st_ino
     except OSError:
         return False
-    return True
 
 
 def _stands_still(file: int) -> bool:
-    return abs(time.time() - os.fstat(file).st_mtime) > _STILL_SECONDS
+    return abs(utc_now().timestamp() - os.fstat(file).st_mtime) > _STILL_SECONDS
 
 
 async def _beat(file: int) -> None:

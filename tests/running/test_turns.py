@@ -7,12 +7,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from subprocess import PIPE, Popen
 
 import pytest
 
 from backend.core.settings import settings
-from backend.core.turns import turn_at
+from backend.core.turns import _path, turn_at
 
 HOLDS_IT = """
 import asyncio
@@ -38,6 +39,11 @@ def holder() -> Iterator[Popen[str]]:
         process.kill()
 
 
+def turn_files() -> list[Path]:
+    """Those that are there now, of this database."""
+    return [path for path in [_path("test"), _path("other work")] if path.exists()]
+
+
 def waited(seconds: float) -> float | None:
     """How long this process waits for the turn, seconds; None if it doesn't get it in so many."""
 
@@ -57,6 +63,7 @@ def test_another_process_has_to_wait_until_the_first_has_ended(holder: Popen[str
     holder.kill()
     holder.wait()
     assert waited(1) is not None
+    assert not turn_files()  # nothing is left behind
 
 
 def test_nobody_waits_for_a_process_that_stands_still(holder: Popen[str]) -> None:
