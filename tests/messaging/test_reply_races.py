@@ -24,6 +24,8 @@ from tests.messaging.signed import new_sid, post, sms_form, texts_of
 from tests.races.support import Wired, in_background, mentions, reaches, wired_server
 from tests.support.wire import Command
 
+pytestmark = pytest.mark.long
+
 MOST_COMMANDS = 30
 
 

@@ -95,6 +95,7 @@ def test_once_a_withdrawal_has_answered_a_move_on_its_way_is_refused(
     check_book(db)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("withdrawal", "capacity", "taken"),
     [(changes.LEAVE, 1, 0), (changes.LEAVE, 1, 1), (changes.LEAVE, 3, 2), (changes.REMOVAL, 1, 1)],
@@ -131,6 +132,7 @@ def test_a_booking_that_arrives_at_any_step_of_a_withdrawal_is_refused_or_listed
         check_slots(db)
 
 
+@pytest.mark.long
 def test_two_bookings_that_arrive_at_any_step_of_a_withdrawal_dont_overfill_the_slot(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired, second_wired: Wired
 ) -> None:
@@ -157,6 +159,7 @@ def test_two_bookings_that_arrive_at_any_step_of_a_withdrawal_dont_overfill_the_
         check_book(db)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("withdrawal", [changes.LEAVE, changes.REMOVAL], ids=str)
 def test_a_seat_that_is_given_back_at_any_step_of_a_withdrawal_is_had_by_nobody_after_it(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired, second_wired: Wired, withdrawal: Change

@@ -14,6 +14,8 @@ from backend.core.mongod import Mongod, MongodError
 from backend.core.processes import command_line_of
 from tests.support.servers import Program, launch
 
+pytestmark = pytest.mark.long
+
 Use = Callable[[], Program]
 
 

@@ -19,6 +19,8 @@ from pymongo.database import Database
 from backend.appointments.documents import Status
 from tests.support.environment import ROOT
 
+pytestmark = pytest.mark.long
+
 Db = Database[dict[str, Any]]
 NAMES = ("seed_test_one", "seed_test_two")
 COLLECTIONS = ("users", "clinics", "departments", "slots", "leaves", "appointments", "seed_runs")
