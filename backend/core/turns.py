@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,14 +26,17 @@ _STILL_SECONDS = 2
 
 
 @asynccontextmanager
-async def turn_at(work: str) -> AsyncIterator[None]:
-    """Waits for the turn at this work on this database. The kernel takes it from a process that dies."""
+async def turn_at(work: str, waits: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
+    """Waits for the turn at this work on this database, as long as `waits()`, and then goes ahead.
+
+    The kernel takes the turn from a process that dies.
+    """
     path = _path(work)
     while (file := _open(path)) is not None and not _is_ours(file, path):
         stands_still = _stands_still(file)
         os.close(file)
         file = None
-        if stands_still:
+        if stands_still or not waits():
             break
         await asyncio.sleep(_POLL_SECONDS)
     if file is None:

@@ -53,7 +53,8 @@ class Outbox:
             self._owed.clear()
             wait = _IDLE_SECONDS
             try:
-                async with turn_at("dispatch"):
+                # One that is to end doesn't wait until another process has sent all there is.
+                async with turn_at("dispatch", lambda: not self._is_ending):
                     await self._dispatcher.begin()
             except PyMongoError:
                 log.warning("messages wait: the database can't be reached")

@@ -81,6 +81,16 @@ def test_turns_at_different_work_are_different_turns(holder: Popen[str]) -> None
     asyncio.run(ask())
 
 
+def test_who_is_told_to_end_stops_waiting(holder: Popen[str]) -> None:
+    async def ask() -> None:
+        told = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.3, told.set)
+        async with asyncio.timeout(1), turn_at("test", lambda: not told.is_set()):
+            assert told.is_set()
+
+    asyncio.run(ask())
+
+
 def test_where_no_file_can_be_made_nobody_waits(holder: Popen[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
     assert waited(1) is not None
