@@ -1,8 +1,18 @@
 """What is changed alike under the same conditions is one write, and nothing else goes with it."""
 
-from pymongo import UpdateMany
+import asyncio
+import os
+from typing import Any
+from urllib.parse import urlsplit
 
-from backend.core.together import Change, alike
+from pymongo import AsyncMongoClient, UpdateMany
+from pymongo.database import Database
+
+from backend.core.together import Change, alike, update_together
+from tests.races.support import in_background
+from tests.support.wire import Wire
+
+Db = Database[dict[str, Any]]
 
 
 def test_only_the_same_change_under_the_same_conditions_is_one_write() -> None:
@@ -18,3 +28,25 @@ def test_only_the_same_change_under_the_same_conditions_is_one_write() -> None:
         UpdateMany({"_id": {"$in": [3]}, "moves": 1}, first),
         UpdateMany({"_id": {"$in": [4]}, "moves": 0}, other),
     ]
+
+
+def test_what_is_lost_with_its_connection_is_written_once_more(db: Db) -> None:
+    """The driver itself doesn't repeat such a write."""
+    db["together"].insert_one({"_id": 1})
+    wire = Wire(urlsplit(os.environ["MONGODB_URL"]).port or 0)
+
+    async def change() -> bool:
+        async with AsyncMongoClient[dict[str, Any]](wire.url) as client:
+            return await update_together(
+                client[db.name]["together"], Change(1, {"done": None}, {"$set": {"done": True}})
+            )
+
+    try:
+        with wire.holding(lambda command: command.name == "update") as held:
+            changing = in_background(lambda: asyncio.run(asyncio.wait_for(change(), 10)))
+            assert held.arrived()
+            held.lose()
+            assert changing.result(timeout=10)
+    finally:
+        wire.close()
+        db["together"].drop()
