@@ -17,6 +17,7 @@ from backend.core import database, errors, logs, metrics
 from backend.core.middleware import BodyLimit, PlainStartFailure, Requests
 from backend.core.routing import index_routes
 from backend.core.settings import settings
+from backend.core.traffic import traffic
 from backend.documents import DOCUMENTS
 from backend.messaging import dev_phone
 from backend.messaging.outbox import open_outbox
@@ -34,11 +35,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.database = connection = await database.connect(DOCUMENTS)
     app.state.scheduler, app.state.outbox = None, None
     try:
-        async with AsyncExitStack() as timed_work:
+        async with AsyncExitStack() as running:
+            running.enter_context(traffic.shared())
             if settings.SCHEDULER_ENABLED:
-                app.state.outbox = await timed_work.enter_async_context(open_outbox())
+                app.state.outbox = await running.enter_async_context(open_outbox())
                 app.state.scheduler = jobs.start(app.state.outbox)
-                timed_work.callback(jobs.stop, app.state.scheduler)
+                running.callback(jobs.stop, app.state.scheduler)
             # What was made so far stays. A full collection would look through all of it: a tenth of a second in which
             # nobody is answered.
             gc.collect()

@@ -29,7 +29,7 @@ class Change(NamedTuple):
     """A function of the moment where it tells that moment: the same for all that are written together."""
 
 
-_PAUSE_SECONDS = 0.02
+_PAUSE_SECONDS = 0.03
 """Between two writes of a rush: the more go with the next, the less each costs."""
 
 _Waiting = list[tuple[Change, "asyncio.Future[bool]"]]

@@ -6,18 +6,13 @@ meanwhile (benchmarks/drain.py). It is a courtesy: nothing relies on it, and who
 
 import asyncio
 import fcntl
-import hashlib
-import logging
 import os
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from backend.core.clock import utc_now
-from backend.core.settings import settings
-
-log = logging.getLogger(__name__)
+from backend.core.machine import is_still_at, open_file, path_of
 
 _POLL_SECONDS = 0.1
 _BEAT_SECONDS = 0.5
@@ -31,8 +26,8 @@ async def turn_at(work: str, waits: Callable[[], bool] = lambda: True) -> AsyncI
 
     The kernel takes the turn from a process that dies.
     """
-    path = _path(work)
-    while (file := _open(path)) is not None and not _is_ours(file, path):
+    path = path_of(work)
+    while (file := open_file(path)) is not None and not _is_ours(file, path):
         stands_still = _stands_still(file)
         os.close(file)
         file = None
@@ -51,27 +46,13 @@ async def turn_at(work: str, waits: Callable[[], bool] = lambda: True) -> AsyncI
         os.close(file)
 
 
-def _path(work: str) -> Path:
-    about = f"{settings.MONGODB_URL} {settings.DATA_DIR.absolute()} {settings.DATABASE_NAME} {work}"
-    name = f"clinic-{os.getuid()}-{hashlib.sha256(about.encode()).hexdigest()[:16]}.turn"
-    return Path(tempfile.gettempdir(), name)
-
-
-def _open(path: Path) -> int | None:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        log.debug("no turns are taken at %s: %s", path, error)
-        return None
-
-
 def _is_ours(file: int, path: Path) -> bool:
     """Locks it; False if another process has, or has just removed it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return path.stat().st_ino == os.fstat(file).st_ino
     except OSError:
         return False
+    return is_still_at(file, path)
 
 
 def _stands_still(file: int) -> bool:

@@ -11,14 +11,18 @@ from backend.core.clock import utc_now
 from backend.core.settings import settings
 from backend.core.traffic import requests_first
 from backend.messaging import collecting, outcomes
-from backend.messaging.carrier import IN_FLIGHT, Carrier, Outcome
+from backend.messaging.carrier import IN_FLIGHT, Carrier, Outcome, Posted
 from backend.messaging.claiming import claim_owed, claim_queued
 
 log = logging.getLogger(__name__)
 
-_AT_HAND = 4 * IN_FLIGHT
+_AT_HAND = 80
 """Messages claimed at one time, those included whose outcome is being written down. Were this process to die, the
-outcome of all of them would be unknown."""
+outcome of all of them would be unknown. More are sent faster, and hold requests up longer (benchmarks/drain.py)."""
+
+_AFTER_A_LONG_WAIT = 10
+"""Posts that don't wait for requests once one has waited as long as it may. They begin one after the other: under a
+load that never pauses there would be twenty a second."""
 
 _FEWEST = _AT_HAND // 4
 """Messages that must be through before the next are claimed: one by one would cost a read for each."""
@@ -33,6 +37,8 @@ class Dispatcher:
         self._carrier = carrier
         self._posts: set[asyncio.Task[None]] = set()
         self._lines = asyncio.Semaphore(IN_FLIGHT)
+        self._beginning = asyncio.Lock()
+        self._need_not_wait = 0
         self._is_ending = False
         self.is_heard = True
         """Whether the carrier answered when it was last spoken to."""
@@ -83,6 +89,20 @@ class Dispatcher:
             self._posts.add(task)
             task.add_done_callback(self._posts.discard)
 
+    async def _begin_to_post(self, row: Row) -> "asyncio.Task[Posted]":
+        """Begins one post in each turn of the loop: begun together, thirty would keep a request waiting for all."""
+        async with self._beginning:
+            if self._need_not_wait:
+                self._need_not_wait -= 1
+            elif not await requests_first():
+                self._need_not_wait = _AFTER_A_LONG_WAIT
+            posting = asyncio.create_task(
+                self._carrier.post(to=row["phone"], body=row["body"], attempt_id=row["attempt_id"])
+            )
+            for _ in range(2):  # in the first it begins, and before the second ends requests are taken up
+                await asyncio.sleep(0)
+            return posting
+
     async def _post(self, row: Row) -> None:
         claimed = row.pop("claimed")
         try:
@@ -91,10 +111,8 @@ class Dispatcher:
                     # This process was held up, and its lease may lapse while it posts. Nothing was sent yet.
                     await outcomes.put_back(row, at=utc_now())
                     return
-                await requests_first()
-                posted = await self._carrier.post(
-                    to=row["phone"], body=row["body"], attempt_id=row["attempt_id"]
-                )
+                posting = await self._begin_to_post(row)
+                posted = await posting
             await requests_first()
             self.is_heard = posted.outcome is not Outcome.UNKNOWN and not posted.is_unheard
             await outcomes.record(row, posted)

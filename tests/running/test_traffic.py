@@ -1,13 +1,96 @@
 """Requests go first: what can wait a moment waits while one is being answered, and not longer than it may."""
 
 import asyncio
-from collections.abc import Callable
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from subprocess import PIPE, Popen
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
+from backend.core.machine import path_of
 from backend.core.middleware import Requests
+from backend.core.settings import settings
 from backend.core.traffic import in_between, requests_first, traffic
+
+ANSWERS = """
+import sys
+from backend.core.traffic import traffic
+
+with traffic.shared():
+    with traffic:
+        print("answers", flush=True)
+        sys.stdin.readline()
+    print("has answered", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch) -> Iterator[Popen[str]]:
+    """Another process on this machine, which is answering a request until it is written a line."""
+    monkeypatch.setattr(settings, "DATABASE_NAME", "traffic")  # nobody's but theirs
+    environment = {**os.environ, "MONGODB_URL": settings.MONGODB_URL, "DATABASE_NAME": settings.DATABASE_NAME}
+    command = [sys.executable, "-c", ANSWERS]
+    with Popen(command, env=environment, stdin=PIPE, stdout=PIPE, text=True) as process:
+        said(process, "answers")
+        yield process
+        process.kill()
+
+
+def said(process: Popen[str], words: str) -> None:
+    assert process.stdout
+    assert process.stdout.readline() == f"{words}\n"
+
+
+def tell(process: Popen[str]) -> None:
+    assert process.stdin
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def is_quiet(seconds: float) -> bool:
+    """Whether no request is under way before so many seconds have passed."""
+    return asyncio.run(requests_first(longest_seconds=seconds))
+
+
+def test_work_waits_for_the_requests_of_other_processes_on_this_machine(other: Popen[str]) -> None:
+    with traffic.shared():
+        assert not is_quiet(0.3)
+        tell(other)
+        said(other, "has answered")
+        assert is_quiet(0.3)
+    assert is_quiet(0.3)
+
+
+def test_nobody_waits_long_for_a_process_that_has_died_amid_a_request(other: Popen[str]) -> None:
+    with traffic.shared():
+        other.kill()
+        other.wait()
+        assert is_quiet(3)
+
+
+def test_the_last_process_takes_the_board_away(other: Popen[str]) -> None:
+    with traffic.shared():
+        pass
+    assert path_of("traffic").exists()
+    tell(other)
+    tell(other)
+    assert other.wait(10) == 0
+    assert not path_of("traffic").exists()
+
+
+def test_where_there_can_be_no_board_each_process_goes_by_its_own_requests(
+    other: Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    with traffic.shared():
+        assert is_quiet(0.3)
+        with traffic:
+            assert not is_quiet(0.1)
 
 
 def test_nobody_waits_when_no_request_is_under_way() -> None:

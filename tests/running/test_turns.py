@@ -12,8 +12,9 @@ from subprocess import PIPE, Popen
 
 import pytest
 
+from backend.core.machine import path_of
 from backend.core.settings import settings
-from backend.core.turns import _path, turn_at
+from backend.core.turns import turn_at
 
 HOLDS_IT = """
 import asyncio
@@ -41,7 +42,7 @@ def holder() -> Iterator[Popen[str]]:
 
 def turn_files() -> list[Path]:
     """Those that are there now, of this database."""
-    return [path for path in [_path("test"), _path("other work")] if path.exists()]
+    return [path for path in [path_of("test"), path_of("other work")] if path.exists()]
 
 
 def waited(seconds: float) -> float | None:
