@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from backend.accounts.documents import Role, User
 from backend.accounts.tokens import Claims, read_access_token
 from backend.core.errors import Forbidden, Unauthorized
+from backend.core.gather import reads_by_id
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,9 @@ class Login:
 
     user: User
     session_id: str
+
+
+_users = reads_by_id(User.get_pymongo_collection)
 
 
 class _Bearer(OAuth2PasswordBearer):
@@ -48,7 +52,7 @@ class _Bearer(OAuth2PasswordBearer):
         claims = await self.claims(request)
         if claims is None:
             return None
-        raw = await User.get_pymongo_collection().find_one({"_id": claims.user_id})
+        raw = await _users.ask(claims.user_id)
         if raw is None or not raw["is_active"] or claims.session_id not in raw.get("sessions", ()):
             raise Unauthorized
         return Login(user=User.model_validate(raw), session_id=claims.session_id)

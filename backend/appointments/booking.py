@@ -34,6 +34,7 @@ from backend.appointments.owing import messages_owed
 from backend.appointments.seating import Place, Seat, read_place, refill_behind, seat_in
 from backend.core.clock import utc_now
 from backend.core.errors import DomainError
+from backend.core.gather import inserts
 from backend.core.shared import SharedReads
 from backend.directory.documents import Clinic
 from backend.directory.errors import PatientNotFound
@@ -104,6 +105,9 @@ async def book(caller: User, request: BookingRequest) -> Booking:
     return Booking(booked)
 
 
+_inserts = inserts(Appointment.get_pymongo_collection)
+
+
 async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Document:
     place, patient_name = await _place_for(caller, request.slot_id, patient_id)
     slot, now = place.slot, utc_now()
@@ -123,7 +127,7 @@ async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjec
             request_hash=digest,
             now=now,
         )
-        await Appointment.get_pymongo_collection().insert_one(document)
+        await _inserts.ask(document)
         return document
 
     try:

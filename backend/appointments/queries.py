@@ -12,8 +12,11 @@ from backend.appointments.actors import in_sight
 from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
 from backend.appointments.schemas import APPOINTMENT_ROWS
+from backend.core.gather import Find, finds
 from backend.core.pagination import BY_START, after, encode_cursor
 from backend.directory.errors import PatientNotFound
+
+_pages = finds(Appointment.get_pymongo_collection)
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -48,13 +51,8 @@ async def list_appointments(
     """A page of the appointments that the caller may see, by start, as `Page[AppointmentRow]`."""
     query = {"$and": [in_sight(caller), filters.query(), after(cursor, *BY_START, descending=newest_first)]}
     direction = -1 if newest_first else 1
-    rows = (
-        await Appointment.get_pymongo_collection()
-        .find(query, APPOINTMENT_ROWS.projection)
-        .sort([("start", direction), ("_id", direction)])
-        .limit(limit + 1)
-        .to_list()
-    )
+    by_start = {"start": direction, "_id": direction}
+    rows = await _pages.ask(Find(query, APPOINTMENT_ROWS.projection, by_start, limit + 1))
     page = rows[:limit]
     next_cursor = encode_cursor(page[-1]["start"], page[-1]["_id"]) if len(rows) > limit else None
     return APPOINTMENT_ROWS.page(page, next_cursor)

@@ -12,6 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from backend.accounts.documents import Role, User
 from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientBusy, SlotTaken
+from backend.core.gather import Gathered
 from backend.scheduling.documents import SEATS_PER_ROUND, SEEN_THAT_DAY, SeatHolder, Slot
 from backend.scheduling.extend import look_again
 from backend.scheduling.free import SlotFacts
@@ -50,34 +51,44 @@ async def read_place(
     Where a slot has one seat and the doctor's day no limit, there is nothing to choose and nobody is looked up. With
     a patient's id it brings the name, if that is an active patient.
     """
-    pipeline: list[Any] = [{"$match": {"_id": slot_id}}, _SLOT_AND_HOLDERS]
-    if patient_id is not None:
-        pipeline.append(_name_of(patient_id))
-    cursor = await Slot.get_pymongo_collection().aggregate(pipeline)
-    (found,) = await cursor.to_list()
-    if not found["slot"]:
-        return None
+    if patient_id is None:
+        return await _places.ask(slot_id)
+    (place,) = await _read_places([slot_id], _name_of(patient_id))
+    return place
+
+
+async def _read_places(
+    slot_ids: Sequence[PydanticObjectId], *more: Mapping[str, Any]
+) -> Sequence[Place | None]:
+    pipeline = [{"$match": {"_id": {"$in": list(set(slot_ids))}}}, _SLOTS_AND_HOLDERS, *more]
+    (found,) = await (await Slot.get_pymongo_collection().aggregate(pipeline)).to_list()
+    slots = {slot["_id"]: SlotFacts.of(slot) for slot in found["slots"]}
+    holders = {choice["_id"]: choice["holders"] for choice in found["choices"]}
     names = [
         user["name"] for user in found.get("users", ()) if user["role"] == Role.PATIENT and user["is_active"]
     ]
-    return Place(
-        slot=SlotFacts.of(found["slot"][0]),
-        holders=found["choice"][0]["holders"] if found["choice"] else (),
-        patient_name=names[0] if names else None,
-    )
+    return [
+        Place(slots[slot_id], holders.get(slot_id, ()), patient_name=names[0] if names else None)
+        if slot_id in slots
+        else None
+        for slot_id in slot_ids
+    ]
+
+
+_places: Gathered[PydanticObjectId, Place | None] = Gathered(_read_places)
 
 
 _IS_A_CHOICE = {"$or": [{"capacity": {"$gt": 1}}, {"max_patients_per_day": {"$gt": 0}}]}
 
 _SAME_DAY = {"$and": [{"$eq": ["$doctor_id", "$$doctor"]}, {"$eq": ["$clinic_day", "$$day"]}]}
 
-_SLOT_AND_HOLDERS = RawBSONDocument(
+_SLOTS_AND_HOLDERS = RawBSONDocument(
     encode(
         {
             # A stage that no document of the `$facet` reaches isn't carried out: most slots are spared the lookup.
             "$facet": {
-                "slot": [{"$limit": 1}],
-                "choice": [
+                "slots": [{"$match": {}}],
+                "choices": [
                     {"$match": _IS_A_CHOICE},
                     {
                         "$lookup": {

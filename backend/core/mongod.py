@@ -215,6 +215,8 @@ class Mongod:
             self._log.replace(self._log.with_suffix(".log.1"))
         parameters = {
             "diagnosticDataCollectionEnabled": "false",
+            # Nobody reads as of an earlier time; what an index has lost would be kept, and walked over, for that.
+            "minSnapshotHistoryWindowInSeconds": "0",
             "shutdownTimeoutMillisForSignaledShutdown": "100",  # there is no other member to wait for
             **({"notablescan": "1"} if self._no_table_scan else {}),
         }

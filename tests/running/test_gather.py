@@ -1,0 +1,209 @@
+"""What comes together is one command, and everybody gets the answer, or the refusal, that asking alone would give."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+from pymongo.monitoring import CommandListener, CommandStartedEvent
+
+from backend.core.gather import Collection, Find, Gathered, finds, inserts, reads_by_id
+
+Db = Database[dict[str, Any]]
+NAME = "gathered"
+
+
+class Commands(CommandListener):
+    """Notes what is sent about the collection."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command.get(event.command_name) == NAME:
+            self.names.append(event.command_name)
+
+    def succeeded(self, event: object) -> None:
+        pass
+
+    def failed(self, event: object) -> None:
+        pass
+
+
+def on_collection(db: Db, work: Callable[[Collection], Awaitable[Any]]) -> tuple[Any, list[str]]:
+    """What the work answers, and the commands that it took. The collection has an index on (place, start)."""
+    db[NAME].drop()
+    db[NAME].insert_many([{"_id": n, "place": n % 3, "start": 100 - n, "more": "x"} for n in range(60)])
+    db[NAME].create_index([("place", 1), ("start", 1)])
+    db[NAME].create_index("seat", unique=True, partialFilterExpression={"seat": {"$gte": 0}})
+    commands = Commands()
+
+    async def run() -> Any:
+        async with AsyncMongoClient[dict[str, Any]](
+            os.environ["MONGODB_URL"], event_listeners=[commands]
+        ) as client:
+            return await work(client[db.name][NAME])
+
+    try:
+        return asyncio.run(run()), commands.names
+    finally:
+        db[NAME].drop()
+
+
+def test_reads_of_the_same_moment_are_one_command(db: Db) -> None:
+    async def work(collection: Collection) -> Any:
+        reads = reads_by_id(lambda: collection)
+        return await asyncio.gather(*(reads.ask(wanted) for wanted in (3, 99, 5, 3)))
+
+    found, commands = on_collection(db, work)
+    assert [row and row["_id"] for row in found] == [3, None, 5, 3]
+    assert commands == ["find"]
+
+
+def test_a_read_is_never_older_than_its_question(db: Db) -> None:
+    async def work(collection: Collection) -> Any:
+        reads = reads_by_id(lambda: collection)
+        before = asyncio.create_task(reads.ask(1))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await collection.update_one({"_id": 1}, {"$set": {"more": "y"}})
+        return (await reads.ask(1))["more"], (await before)["_id"]
+
+    (found, _) = on_collection(db, work)
+    assert found == ("y", 1)
+
+
+def test_pages_that_are_found_together_are_those_that_each_finds_alone(db: Db) -> None:
+    wanted = [
+        Find(
+            {"place": place, "start": {"$gt": after}},
+            {"start": 1, "place": 1},
+            {"start": way, "_id": way},
+            limit,
+        )
+        for place, after, way, limit in (
+            (0, 0, 1, 5),
+            (1, 90, 1, 100),
+            (2, 0, -1, 3),
+            (7, 0, 1, 3),
+            (0, 0, 1, 5),
+        )
+    ]
+
+    async def work(collection: Collection) -> Any:
+        pages = finds(lambda: collection)
+        alone = [await pages.ask(each) for each in wanted]
+        return alone, await asyncio.gather(*map(pages.ask, wanted))
+
+    (alone, together), commands = on_collection(db, work)
+    assert together == alone
+    assert [len(page) for page in together] == [5, 3, 3, 0, 5]
+    assert commands == ["find"] * len(wanted) + ["aggregate"]
+
+
+def test_no_command_asks_for_all_of_a_rush(db: Db) -> None:
+    async def work(collection: Collection) -> Any:
+        pages = finds(lambda: collection)
+        asked = [Find({"place": n % 3}, {"start": 1}, {"start": 1}, 20) for n in range(20)]
+        return await asyncio.gather(*map(pages.ask, asked))
+
+    found, commands = on_collection(db, work)
+    assert {len(page) for page in found} == {20}
+    assert commands == ["aggregate"] * 3
+
+
+def test_of_those_who_want_one_seat_in_the_same_moment_one_gets_it(db: Db) -> None:
+    async def work(collection: Collection) -> Any:
+        insert = inserts(lambda: collection)
+        documents = [{"_id": 1000 + n, "seat": n // 3, "reason": "private"} for n in range(12)]
+        return await asyncio.gather(
+            *map(insert.ask, documents), return_exceptions=True
+        ), await collection.find({"_id": {"$gte": 1000}}).to_list()
+
+    (answers, stored), commands = on_collection(db, work)
+    refused = [answer for answer in answers if answer is not None]
+    assert commands[0] == "insert"
+    assert commands.count("insert") == 1
+    assert sorted(row["seat"] for row in stored) == [0, 1, 2, 3]
+    assert [number for number, answer in enumerate(answers) if answer is None] == [
+        row["_id"] - 1000 for row in stored
+    ]
+    assert len(refused) == 8
+    for refusal in refused:
+        assert isinstance(refusal, DuplicateKeyError)
+        assert refusal.details
+        assert refusal.details["keyPattern"] == {"seat": 1}
+        assert "private" not in str(refusal)
+
+
+def test_a_refusal_alone_and_among_others_tells_the_same(db: Db) -> None:
+    async def work(collection: Collection) -> Any:
+        insert = inserts(lambda: collection)
+        with pytest.raises(DuplicateKeyError) as alone:
+            await insert.ask({"_id": 1})
+        found = await asyncio.gather(insert.ask({"_id": 500}), insert.ask({"_id": 1}), return_exceptions=True)
+        return alone.value, found
+
+    (alone, (taken, among)), _ = on_collection(db, work)
+    assert taken is None
+    assert (type(among), among.code, among.details["keyPattern"]) == (
+        type(alone),
+        alone.code,
+        alone.details["keyPattern"],
+    )
+
+
+def test_a_failure_is_heard_by_all_who_asked_and_by_nobody_after_them() -> None:
+    asked: list[Sequence[int]] = []
+
+    async def answer_all(questions: Sequence[int]) -> Sequence[int]:
+        asked.append(questions)
+        if len(asked) == 1:
+            raise ConnectionError
+        return [question * 2 for question in questions]
+
+    async def check() -> Any:
+        gathered = Gathered(answer_all)
+        first = await asyncio.gather(gathered.ask(1), gathered.ask(2), return_exceptions=True)
+        return first, await gathered.ask(3)
+
+    first, second = asyncio.run(check())
+    assert [type(answer) for answer in first] == [ConnectionError, ConnectionError]
+    assert second == 6
+    assert asked == [[1, 2], [3]]
+
+
+def test_whoever_goes_away_takes_nobodys_answer_along() -> None:
+    async def answer_all(questions: Sequence[int]) -> Sequence[int]:
+        await asyncio.sleep(0.05)
+        return questions
+
+    async def check() -> Any:
+        gathered = Gathered(answer_all)
+        leaves, stays = asyncio.create_task(gathered.ask(1)), asyncio.create_task(gathered.ask(2))
+        await asyncio.sleep(0.01)
+        leaves.cancel()
+        return await stays, leaves.cancelled()
+
+    assert asyncio.run(check()) == (2, True)
+
+
+def test_a_slow_answer_holds_up_nobody_who_asks_later() -> None:
+    async def answer_all(questions: Sequence[float]) -> Sequence[float]:
+        await asyncio.sleep(questions[0])
+        return questions
+
+    async def check() -> bool:
+        gathered = Gathered(answer_all)
+        slow = asyncio.create_task(gathered.ask(5))
+        await asyncio.sleep(0.01)
+        await gathered.ask(0)
+        was_waiting = not slow.done()
+        slow.cancel()
+        return was_waiting
+
+    assert asyncio.run(check())
