@@ -204,10 +204,13 @@ def main() -> None:
     """Serves, with the settings of `backend.serving`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--workers", type=int, default=1)
+    given = parser.parse_args()
     uvicorn.run(
-        app,
+        "benchmarks.floor:app",
         host="127.0.0.1",
-        port=parser.parse_args().port,
+        port=given.port,
+        workers=given.workers,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -15,7 +15,6 @@ from benchmarks.load import Found, LoadFailed, request
 from benchmarks.measure import Bench, Pace, Row
 from benchmarks.servers import Server
 
-WORKERS = (1, 2, 4)
 _LOGINS_AT_ONCE = 8
 _SEARCHERS, _SEARCH_PAUSE = 4, 0.015
 """Low load: about two hundred searches a second."""
@@ -158,25 +157,6 @@ def start(bench: Bench, rounds: int) -> Starts:
             if 1 not in found.memory:
                 time.sleep(3)
                 found.memory[1] = server.memory()
-    return found
-
-
-def workers(
-    bench: Bench, routes: Sequence[asks.Route], pace: Pace, starts: Starts
-) -> dict[str, dict[int, Row]]:
-    """The read routes on 1, 2 and 4 workers by turns. Adds what an idle worker of several holds."""
-    found: dict[str, dict[int, Row]] = {}
-    one, two, four = (servers.ours(bench.environment, workers=count) for count in WORKERS)
-    with one as first, two as second, four as third:
-        time.sleep(2)
-        for server in (second, third):
-            starts.memory[server.workers] = server.memory()
-        for route in routes:
-            rows = found[route.name] = {count: Row() for count in WORKERS}
-            for _ in range(pace.rounds):
-                for server in (first, second, third):
-                    requests = route.ours(bench.book, server)
-                    rows[server.workers].runs.append(bench.once(server, route, requests, pace))
     return found
 
 

@@ -1,11 +1,12 @@
 """A run's figures as text: a line for the terminal, and `RESULTS.md`."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from benchmarks import asks, book
 from benchmarks.measure import Pair, Row
 from benchmarks.parts import Search, median, together
 from benchmarks.results import Growth, Results, grown, verdicts
+from benchmarks.workers import FLOOR, FLOORS, FOUR, ONE, ONE_CORE, TWO, ratio
 
 TITLES = {route.name: route.title for route in asks.ROUTES}
 
@@ -222,12 +223,24 @@ def _processes(results: Results) -> Iterator[str]:
         )
     if results.workers:
         yield ""
-        counts = sorted(next(iter(results.workers.values())))
-        head = ("requests/s", *(f"{n} worker{'s'[: n > 1]}" for n in counts), "2 / 1", "4 / 1")
-        yield from _table(head, (_scaled(TITLES[name], rows) for name, rows in results.workers.items()))
+        settings = next(iter(results.workers.values()))
+        head = ("requests/s", *(each.title for each in settings))
+        rows = (
+            (TITLES[name], *(f"{row.rate:,.0f}" for row in found.values()))
+            for name, found in results.workers.items()
+        )
+        yield from _table(head, rows)
+        yield ""
+        head = ("times as many", *(f"{more.title} / {less.title}" for more, less in _COMPARED))
+        ratios = (
+            (TITLES[name], *(_bold(ratio(found, more, less)) for more, less in _COMPARED))
+            for name, found in results.workers.items()
+        )
+        yield from _table(head, ratios)
 
 
-def _scaled(title: str, rows: dict[int, Row]) -> Sequence[str]:
-    rate: Callable[[int], float] = lambda count: rows[count].rate  # noqa: E731
-    ratios = (f"**{rate(count) / rate(1):.2f}**" for count in (2, 4))
-    return (title, *(f"{rate(count):,.0f}" for count in rows), *ratios)
+_COMPARED = ((TWO, ONE_CORE), (TWO, ONE), (FOUR, ONE), (FLOORS, FLOOR))
+
+
+def _bold(value: float | None) -> str:
+    return "–" if value is None else f"**{value:.2f}**"

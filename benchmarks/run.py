@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from benchmarks import asks, book, parts, servers
+from benchmarks import asks, book, parts, servers, workers
 from benchmarks.book import Size
 from benchmarks.load import LoadFailed
 from benchmarks.measure import Bench, Pace, Row
@@ -207,9 +207,9 @@ class Run:
     def _workers(self) -> None:
         starts = self.results.starts[self.count]
         routes = [route for route in asks.ROUTES if route.status == 200]
-        self.results.workers = parts.workers(self._bench, routes, self._plan.workers, starts)
+        self.results.workers = workers.measure(self._bench, routes, self._plan.workers, starts)
         for name, rows in self.results.workers.items():
-            rates = ", ".join(f"{count}: {row.rate:.0f}/s" for count, row in rows.items())
+            rates = ", ".join(f"{setting.title}: {row.rate:.0f}/s" for setting, row in rows.items())
             self._say(f"workers, {name}: {rates}")
 
     def _busy(self) -> None:

@@ -48,9 +48,10 @@ def ours(environment: Mapping[str, str], *, workers: int = 1, scheduler: bool = 
 
 
 @contextlib.contextmanager
-def floor(environment: Mapping[str, str]) -> Iterator[Server]:
+def floor(environment: Mapping[str, str], *, workers: int = 1) -> Iterator[Server]:
     """`benchmarks.floor`, until the block ends."""
-    with _running(["-m", "benchmarks.floor"], environment, "/constant", 1) as server:
+    command = ["-m", "benchmarks.floor", "--workers", str(workers)]
+    with _running(command, environment, "/constant", workers) as server:
         yield server
 
 

@@ -1,0 +1,96 @@
+"""What a second process gives: the read routes on one, two and four workers, and on one core and on all.
+
+Server, `mongod` and client share the machine. On two cores one worker keeps the first busy, and `mongod` and the
+client most of the second: there a second worker finds little to work with, and the floor's finds no more. What it
+gives with a core of its own shows when the worker that it is compared with has one core for all three.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import asks, servers
+from benchmarks.load import Found
+from benchmarks.measure import Bench, Pace, Row
+from benchmarks.parts import Starts
+from benchmarks.servers import Server
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How many processes on what."""
+
+    title: str
+    workers: int
+    is_floor: bool = False
+    on_one_core: bool = False
+
+
+ONE, TWO, FOUR = Setting("1 worker", 1), Setting("2 workers", 2), Setting("4 workers", 4)
+ONE_CORE = Setting("1 worker, 1 core", 1, on_one_core=True)
+FLOOR, FLOORS = Setting("floor, 1 worker", 1, is_floor=True), Setting("floor, 2 workers", 2, is_floor=True)
+
+SETTINGS = (ONE_CORE, ONE, TWO, FOUR, FLOOR, FLOORS)
+
+Rows = dict[Setting, Row]
+
+
+def ratio(rows: Rows, more: Setting, less: Setting) -> float | None:
+    """How many times the requests a second; None where one of them couldn't be measured."""
+    return rows[more].rate / rows[less].rate if more in rows and less in rows else None
+
+
+def measure(bench: Bench, routes: Sequence[asks.Route], pace: Pace, starts: Starts) -> dict[str, Rows]:
+    """Each route in each setting by turns. Adds what an idle worker of several holds."""
+    with contextlib.ExitStack() as stack:
+        running = {
+            (workers, is_floor): stack.enter_context(
+                servers.floor(bench.environment, workers=workers)
+                if is_floor
+                else servers.ours(bench.environment, workers=workers)
+            )
+            for workers, is_floor in sorted({(each.workers, each.is_floor) for each in SETTINGS})
+        }
+        for (workers, is_floor), server in running.items():
+            if workers > 1 and not is_floor:
+                starts.memory[workers] = server.memory()
+        found: dict[str, Rows] = {}
+        for route in routes:
+            rows = found[route.name] = {each: Row() for each in SETTINGS if _possible(each)}
+            for _ in range(pace.rounds):
+                for setting, row in rows.items():
+                    server = running[setting.workers, setting.is_floor]
+                    row.runs.append(_run(bench, server, route, setting, pace))
+    return found
+
+
+def _run(bench: Bench, server: Server, route: asks.Route, setting: Setting, pace: Pace) -> Found:
+    requests = (route.floor if setting.is_floor else route.ours)(bench.book, server)
+    watched = [pid for pids in bench.watched(server).values() for pid in pids]
+    with _on_one_core(watched) if setting.on_one_core else contextlib.nullcontext():
+        return bench.once(server, route, requests, pace)
+
+
+def _possible(setting: Setting) -> bool:
+    """Only Linux keeps processes on a core; and there must be another one."""
+    return not setting.on_one_core or (hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1)
+
+
+@contextlib.contextmanager
+def _on_one_core(pids: Iterable[int]) -> Iterator[None]:
+    """Keeps these processes on one core, and those that this one starts."""
+    everyone, cores = [os.getpid(), *pids], os.sched_getaffinity(0)
+    _keep(everyone, {min(cores)})
+    try:
+        yield
+    finally:
+        _keep(everyone, cores)
+
+
+def _keep(pids: Iterable[int], cores: set[int]) -> None:
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setaffinity(int(thread.name), cores)
