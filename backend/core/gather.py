@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -58,8 +58,13 @@ class Gathered(Generic[Q, A]):
     async def _answer(self, asked: Sequence[tuple[Q, "asyncio.Future[A]"]]) -> None:
         try:
             answers = await self._answer_all([question for question, _ in asked])
-        except Exception as error:  # whatever it is, those who wait must hear of it
+        except PyMongoError as error:
             answers = [error] * len(asked)
+        except Exception as error:
+            if len(asked) > 1:  # one of them can't be put to the database at all: nothing was sent yet
+                await asyncio.gather(*(self._answer([each]) for each in asked))
+                return
+            answers = [error]
         for (_, future), answer in zip(asked, answers, strict=True):
             if future.done():
                 continue  # whoever asked has gone away

@@ -15,6 +15,10 @@ log = logging.getLogger(__name__)
 
 def path_of(what: str) -> Path:
     """Where the file lies."""
+    try:
+        folder = tempfile.gettempdir()
+    except FileNotFoundError:  # nothing here can be written to: opening it will tell
+        folder = "/nonexistent"
     about = f"{settings.MONGODB_URL} {settings.DATA_DIR.absolute()} {settings.DATABASE_NAME} {what}"
     return Path(
         tempfile.gettempdir(),
@@ -23,12 +27,16 @@ def path_of(what: str) -> Path:
 
 
 def open_file(path: Path) -> int | None:
-    """Opens the file, made if it isn't there; None if that can't be."""
+    """Opens the file, made if it isn't there; None if that can't be, or if it is somebody else's."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         log.debug("nothing is shared with other processes at %s: %s", path, error)
         return None
+    if os.fstat(file).st_uid == os.getuid():
+        return file
+    os.close(file)  # whoever owns it could cut it short under us
+    return None
 
 
 def is_still_at(file: int, path: Path) -> bool:

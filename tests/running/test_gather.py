@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import AutoReconnect, DuplicateKeyError
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from backend.core.gather import Collection, Find, Gathered, finds, inserts, reads_by_id
@@ -157,13 +157,30 @@ def test_a_refusal_alone_and_among_others_tells_the_same(db: Db) -> None:
     )
 
 
+def test_what_cannot_be_written_spoils_nothing_for_the_others(db: Db) -> None:
+    async def work(collection: Collection) -> Any:
+        insert, reads = inserts(lambda: collection), reads_by_id(lambda: collection)
+        documents: list[Any] = [
+            {"_id": 1000},
+            {"_id": 1001, "text": "\ud800"},
+            {"_id": 1002, "number": 2**70},
+        ]
+        stored = await asyncio.gather(*map(insert.ask, documents), return_exceptions=True)
+        found = await asyncio.gather(*map(reads.ask, (1000, 2**70, 1)), return_exceptions=True)
+        return stored, found
+
+    (stored, found), _ = on_collection(db, work)
+    assert [type(each) for each in stored] == [type(None), UnicodeEncodeError, OverflowError]
+    assert [type(each) for each in found] == [dict, OverflowError, dict]
+
+
 def test_a_failure_is_heard_by_all_who_asked_and_by_nobody_after_them() -> None:
     asked: list[Sequence[int]] = []
 
     async def answer_all(questions: Sequence[int]) -> Sequence[int]:
         asked.append(questions)
         if len(asked) == 1:
-            raise ConnectionError
+            raise AutoReconnect
         return [question * 2 for question in questions]
 
     async def check() -> Any:
@@ -172,7 +189,7 @@ def test_a_failure_is_heard_by_all_who_asked_and_by_nobody_after_them() -> None:
         return first, await gathered.ask(3)
 
     first, second = asyncio.run(check())
-    assert [type(answer) for answer in first] == [ConnectionError, ConnectionError]
+    assert [type(answer) for answer in first] == [AutoReconnect, AutoReconnect]
     assert second == 6
     assert asked == [[1, 2], [3]]
 
