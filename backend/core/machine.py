@@ -20,10 +20,7 @@ def path_of(what: str) -> Path:
     except FileNotFoundError:  # nothing here can be written to: opening it will tell
         folder = "/nonexistent"
     about = f"{settings.MONGODB_URL} {settings.DATA_DIR.absolute()} {settings.DATABASE_NAME} {what}"
-    return Path(
-        tempfile.gettempdir(),
-        f"clinic-{os.getuid()}-{hashlib.sha256(about.encode()).hexdigest()[:16]}.shared",
-    )
+    return Path(folder, f"clinic-{os.getuid()}-{hashlib.sha256(about.encode()).hexdigest()[:16]}.shared")
 
 
 def open_file(path: Path) -> int | None:
