@@ -21,8 +21,6 @@ Collection = AsyncCollection[Document]
 _MOST = 16
 """Questions of one command. With all of a rush in one, database and process would wait for each other by turns."""
 _MOST_PAGES = 8
-_ROWS_AT_ONCE = 1000
-"""Of an answer; the server would begin with a hundred."""
 
 _DUPLICATE_KEY = 11000
 _OF = "of"
@@ -90,41 +88,41 @@ def reads_by_id(collection: Callable[[], Collection]) -> Gathered[Any, Document 
 
 
 class Find(NamedTuple):
-    """What a query finds: all of it, or a page."""
+    """A page of what a query finds."""
 
     where: Mapping[str, Any]
     fields: Mapping[str, Any]
-    sort: Mapping[str, int] = {}
-    limit: int = 0
+    sort: Mapping[str, int]
+    limit: int
 
     def stages(self, number: int) -> list[Document]:
         """The same for one among several: each row tells in `of` which one found it."""
         return [
             {"$match": self.where},
-            *([{"$sort": self.sort}] if self.sort else ()),
-            *([{"$limit": self.limit}] if self.limit else ()),
+            {"$sort": self.sort},
+            {"$limit": self.limit},
             {"$project": {**self.fields, _OF: {"$literal": number}}},
         ]
 
 
 def finds(collection: Callable[[], Collection]) -> Gathered[Find, list[Document]]:
-    """Finds documents of one collection."""
+    """Finds pages of documents of one collection."""
 
     async def find(wanted: Sequence[Find]) -> Sequence[list[Document]]:
         if len(wanted) == 1:
             where, fields, sort, limit = wanted[0]
-            found = collection().find(where, fields, sort=list(sort.items()), limit=limit)
-            return [await found.to_list()]
+            return [await collection().find(where, fields).sort(list(sort.items())).limit(limit).to_list()]
         first, *others = (each.stages(number) for number, each in enumerate(wanted))
         pipeline = [
             *first,
             *({"$unionWith": {"coll": collection().name, "pipeline": each}} for each in others),
         ]
-        rows = await (await collection().aggregate(pipeline, batchSize=_ROWS_AT_ONCE)).to_list()
-        pages: list[list[Document]] = [[] for _ in wanted]
+        most = sum(each.limit for each in wanted)
+        rows = await (await collection().aggregate(pipeline, batchSize=most + 1)).to_list()
+        found: list[list[Document]] = [[] for _ in wanted]
         for row in rows:
-            pages[row.pop(_OF)].append(row)
-        return pages
+            found[row.pop(_OF)].append(row)
+        return found
 
     return Gathered(find, most=_MOST_PAGES)
 
