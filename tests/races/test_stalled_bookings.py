@@ -144,9 +144,11 @@ def test_two_bookings_that_arrive_at_any_step_of_a_withdrawal_dont_overfill_the_
         appointment = booked(early.client, book.slot)
         # Only one of two holds takes the first insert that comes, and the other the second.
         with first_wired.wire.holding(is_booking) as one, first_wired.wire.holding(is_booking) as two:
-            calls = [in_background(book_seat, first_wired.client(who), book.slot) for who in (late, later)]
-            assert one.arrived()
-            assert two.arrived()
+            # One after the other: in the same moment they would be one command.
+            calls = []
+            for who, insert in ((late, one), (later, two)):
+                calls.append(in_background(book_seat, first_wired.client(who), book.slot))
+                assert insert.arrived()
             withdrawing = in_background(changes.LEAVE.do, second_wired.client(admin), book, {})
             reaches(pause, withdrawing)
             assert early.client.post(f"/appointments/{appointment['id']}/cancel").is_success
