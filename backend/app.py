@@ -14,11 +14,12 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from backend import api, health, jobs, openapi
 from backend.core import database, errors, logs, metrics
+from backend.core.memory import memory
 from backend.core.middleware import BodyLimit, PlainStartFailure, Requests
 from backend.core.routing import index_routes
 from backend.core.settings import settings
 from backend.core.traffic import traffic
-from backend.documents import DOCUMENTS
+from backend.documents import DOCUMENTS, REMEMBERED
 from backend.messaging import dev_phone
 from backend.messaging.outbox import open_outbox
 
@@ -37,6 +38,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         async with AsyncExitStack() as running:
             running.enter_context(traffic.shared())
+            waiting = await running.enter_async_context(connection.waiting())
+            await running.enter_async_context(memory.following(connection.handle, waiting, REMEMBERED))
             if settings.SCHEDULER_ENABLED:
                 app.state.outbox = await running.enter_async_context(open_outbox())
                 app.state.scheduler = jobs.start(app.state.outbox)

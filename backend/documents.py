@@ -16,3 +16,10 @@ DOCUMENTS: list[type[Document]] = [
     Appointment,
     *(SmsLog, SenderPace),
 ]
+
+REMEMBERED: dict[str, tuple[str, ...]] = {
+    "users": (),
+    "slots": ("doctor_id",),
+    "appointments": ("patient_id", "doctor_id", "clinic_id"),
+}
+"""The collections that answers kept in memory are made from, and by which fields' ids these look documents up."""

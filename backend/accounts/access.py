@@ -1,8 +1,10 @@
 """Who may call: types for the parameters of routes, as `caller: CurrentPatient`."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
+from beanie import PydanticObjectId
 from fastapi import Depends
 from fastapi.security import OAuth2PasswordBearer
 from starlette.requests import HTTPConnection
@@ -11,6 +13,7 @@ from backend.accounts.documents import Role, User
 from backend.accounts.tokens import Claims, read_access_token
 from backend.core.errors import Forbidden, Unauthorized
 from backend.core.gather import reads_by_id
+from backend.core.memory import Answer, memory
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,10 @@ class Login:
 
 
 _users = reads_by_id(User.get_pymongo_collection)
+
+
+async def _read_user(user_id: PydanticObjectId) -> Answer[dict[str, Any] | None]:
+    return Answer(await _users.ask(user_id), depends_on=frozenset([user_id]))
 
 
 class _Bearer(OAuth2PasswordBearer):
@@ -52,7 +59,7 @@ class _Bearer(OAuth2PasswordBearer):
         claims = await self.claims(request)
         if claims is None:
             return None
-        raw = await _users.ask(claims.user_id)
+        raw = await memory.ask(("user", claims.user_id), partial(_read_user, claims.user_id))
         if raw is None or not raw["is_active"] or claims.session_id not in raw.get("sessions", ()):
             raise Unauthorized
         return Login(user=User.model_validate(raw), session_id=claims.session_id)

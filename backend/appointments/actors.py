@@ -6,7 +6,7 @@ from typing import Any
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role, User
-from backend.appointments.documents import ActorRole, Step
+from backend.appointments.documents import ActorRole, Appointment, Step
 from backend.scheduling.reach import clinics_of
 
 
@@ -42,3 +42,14 @@ def in_sight(user: User) -> dict[str, Any]:
             return {"clinic_id": {"$in": clinics_of(user)}}
         case Role.ADMIN:
             return {"patient_id": {"$exists": True}}
+
+
+def seen_by(user: User) -> frozenset[PydanticObjectId | str]:
+    """What the appointments that `in_sight` finds hang on: the ids that it looks them up by, or all there are."""
+    match user.role:
+        case Role.PATIENT | Role.DOCTOR:
+            return frozenset([user.user_id])
+        case Role.NURSE:
+            return frozenset(clinics_of(user))
+        case Role.ADMIN:
+            return frozenset([Appointment.Settings.name])

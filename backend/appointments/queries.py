@@ -8,11 +8,13 @@ from beanie import PydanticObjectId
 from fastapi import Response
 
 from backend.accounts.documents import Role, User
-from backend.appointments.actors import in_sight
+from backend.appointments.actors import in_sight, seen_by
 from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
 from backend.appointments.schemas import APPOINTMENT_ROWS
+from backend.core.answers import written
 from backend.core.gather import Find, finds
+from backend.core.memory import Answer, memory
 from backend.core.pagination import BY_START, after, encode_cursor
 from backend.directory.errors import PatientNotFound
 
@@ -25,7 +27,7 @@ _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 class Filters:
     """What a list is narrowed to. Times are UTC, `until` exclusive."""
 
-    status: list[Status] | None = None
+    status: tuple[Status, ...] | None = None
     since: datetime | None = None
     until: datetime | None = None
     doctor_id: PydanticObjectId | None = None
@@ -48,7 +50,23 @@ class Filters:
 async def list_appointments(
     caller: User, filters: Filters, *, limit: int, cursor: str | None, newest_first: bool = False
 ) -> Response:
-    """A page of the appointments that the caller may see, by start, as `Page[AppointmentRow]`."""
+    """A page of the appointments that the caller may see, by start, as `Page[AppointmentRow]`. Raises `BadCursor`.
+
+    From memory, where nothing has happened to any of the caller's since.
+    """
+
+    async def read() -> Answer[bytes]:
+        page = await _page(caller, filters, limit=limit, cursor=cursor, newest_first=newest_first)
+        return Answer(page, depends_on=scope)
+
+    scope = seen_by(caller)
+    key = ("appointments", caller.role, scope, filters, limit, cursor, newest_first)
+    return written(await memory.ask(key, read))
+
+
+async def _page(
+    caller: User, filters: Filters, *, limit: int, cursor: str | None, newest_first: bool
+) -> bytes:
     query = {"$and": [in_sight(caller), filters.query(), after(cursor, *BY_START, descending=newest_first)]}
     direction = -1 if newest_first else 1
     by_start = {"start": direction, "_id": direction}
@@ -62,7 +80,7 @@ async def list_of_patient(
     caller: User,
     patient_id: PydanticObjectId,
     *,
-    status: list[Status] | None,
+    status: tuple[Status, ...] | None,
     limit: int,
     cursor: str | None,
     newest_first: bool,

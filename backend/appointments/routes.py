@@ -115,7 +115,7 @@ async def list_my_appointments(
     """By start. Patients see their own, doctors theirs, nurses those of their clinics, administrators all; filters
     narrow that further and never widen it."""
     filters = Filters(
-        status=status,
+        status=tuple(status) if status else None,
         since=since,
         until=until,
         doctor_id=doctor_id,
@@ -141,7 +141,12 @@ async def list_patient_appointments(
 ) -> Response:
     """Those of one patient that the caller may see. A patient may ask only for his own."""
     return await list_of_patient(
-        caller, patient_id, status=status, limit=limit, cursor=cursor, newest_first=descending
+        caller,
+        patient_id,
+        status=tuple(status) if status else None,
+        limit=limit,
+        cursor=cursor,
+        newest_first=descending,
     )
 
 

@@ -28,7 +28,11 @@ class Rows:
             for name, stored in self._fields
         }
 
-    def page(self, documents: Iterable[Mapping[str, Any]], next_cursor: str | None) -> Response:
-        """A page of a list, as `Page[model]`."""
-        page = {"items": [self.row(document) for document in documents], "next_cursor": next_cursor}
-        return Response(to_json(page), media_type="application/json")
+    def page(self, documents: Iterable[Mapping[str, Any]], next_cursor: str | None) -> bytes:
+        """A page of a list, as the JSON of `Page[model]`."""
+        return to_json({"items": [self.row(document) for document in documents], "next_cursor": next_cursor})
+
+
+def written(json: bytes) -> Response:
+    """An answer whose JSON is there already."""
+    return Response(json, media_type="application/json")

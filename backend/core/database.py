@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import pymongo
@@ -50,11 +51,18 @@ class Database:
     client: AsyncMongoClient[dict[str, Any]]
     address: str
     mongod: Mongod | None
+    _url: str = field(repr=False)
 
     @property
     def handle(self) -> AsyncDatabase[dict[str, Any]]:
         """The application's database."""
         return self.client[settings.DATABASE_NAME]
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
+        """The application's database, by a client whose operations may wait for something to happen."""
+        async with _open(self._url, seconds=None) as client:
+            yield client[settings.DATABASE_NAME]
 
     async def ping(self) -> None:
         """Asks the primary for a sign of life, for at most two seconds; raises PyMongo's errors."""
@@ -78,7 +86,7 @@ async def connect(documents: Sequence[type[Document]]) -> Database:
     database = None
     try:
         url = settings.MONGODB_URL if mongod is None else await asyncio.to_thread(mongod.start)
-        database = Database(client=_open(url), address=address_of(url), mongod=mongod)
+        database = Database(client=_open(url), address=address_of(url), mongod=mongod, _url=url)
         await _wait_until_usable(database, url)
         await _create_indexes(database, documents)
     except MongodError as error:
@@ -106,14 +114,14 @@ def address_of(url: str) -> str:
     return f"{scheme}://{url.rpartition('@')[2].removeprefix(f'{scheme}://').partition('?')[0]}"
 
 
-def _open(url: str) -> AsyncMongoClient[dict[str, Any]]:
+def _open(url: str, *, seconds: int | None = LONGEST_OPERATION_SECONDS) -> AsyncMongoClient[dict[str, Any]]:
     try:
         return AsyncMongoClient(
             url,
             tz_aware=True,
             appname="clinic-appointments",
             connectTimeoutMS=3000,
-            timeoutMS=LONGEST_OPERATION_SECONDS * 1000,
+            timeoutMS=seconds and seconds * 1000,
             # A booking that was answered survives the loss of any one server.
             w="majority",
             journal=True,

@@ -6,7 +6,14 @@ With several of them, PROMETHEUS_MULTIPROC_DIR must name an empty folder before 
 
 import os
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -20,6 +27,9 @@ _requests = Histogram(
     ["method", "route", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+
+_answers = Counter("answers_total", "What requests asked for, by where it came from.", ["source"])
+count_from_memory, count_from_database = (_answers.labels(source).inc for source in ("memory", "database"))
 
 
 def observe_request(*, method: str, route: str, status: int, seconds: float) -> None:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.core import metrics
+from backend.core import memory, metrics
 from backend.core.database import DatabaseStartError
 from backend.core.errors import TooLarge, unexpected
 from backend.core.settings import SettingsError
@@ -46,6 +46,8 @@ class Requests:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
+        if scope["method"] == "GET":
+            memory.put_now()
         status: int | None = None
 
         async def send_noted(message: Message) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response, status
 
 from backend.accounts.access import CurrentStaff
+from backend.core.answers import written
 from backend.core.errors import responses
 from backend.core.lean import LeanRoute
 from backend.core.pagination import BadCursor, Cursor, Limit, Page
@@ -22,9 +23,8 @@ from backend.scheduling.schemas import (
     SlotOut,
     WithdrawalReport,
     report,
-    slot_page,
 )
-from backend.scheduling.search import Wanted, find_open
+from backend.scheduling.search import Wanted, page_of_open
 from backend.scheduling.slots import create_slot, generate_slots, get_open_slot, get_slot, remove_slot
 
 router = APIRouter(tags=["slots"], route_class=LeanRoute)
@@ -62,7 +62,7 @@ async def search_slots(
         since=since,
         until=until,
     )
-    return slot_page(*await find_open(wanted, limit=limit, cursor=cursor))
+    return written(await page_of_open(wanted, limit=limit, cursor=cursor))
 
 
 @router.get(
@@ -76,7 +76,7 @@ async def list_doctor_slots(
 ) -> Response:
     """The same search for one doctor. Needs no login. A doctor who isn't there has no slots."""
     wanted = Wanted(doctor_id=doctor_id, since=since, until=until)
-    return slot_page(*await find_open(wanted, limit=limit, cursor=cursor))
+    return written(await page_of_open(wanted, limit=limit, cursor=cursor))
 
 
 @router.get("/slots/{slot_id}", summary="One open slot", responses=responses(errors.SlotNotFound))

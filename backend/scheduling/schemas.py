@@ -5,7 +5,6 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Annotated
 
-from fastapi import Response as RawResponse
 from pydantic import ConfigDict, Field, model_validator
 
 from backend.accounts.documents import User
@@ -58,8 +57,8 @@ class SlotOut(Response):
 SLOT_ROWS = Rows(SlotOut)
 
 
-def slot_page(found: Iterable[OpenSlot], next_cursor: str | None) -> RawResponse:
-    """A page of a search, as `Page[SlotOut]`."""
+def slot_page(found: Iterable[OpenSlot], next_cursor: str | None) -> bytes:
+    """A page of a search, as the JSON of `Page[SlotOut]`."""
     return SLOT_ROWS.page(({**slot.stored, "free": slot.free} for slot in found), next_cursor)
 
 

@@ -7,14 +7,18 @@ from typing import Any
 from beanie import PydanticObjectId
 
 from backend.core.clock import utc_now
+from backend.core.memory import Answer, memory
 from backend.core.pagination import BY_START, after, behind, encode_cursor
 from backend.core.words import fold
 from backend.scheduling import known_full
-from backend.scheduling.documents import SEARCH_INDEXES, Slot
+from backend.scheduling.documents import SEARCH_INDEXES, SeatHolder, Slot
 from backend.scheduling.free import READ, OpenSlot, bookable, read_with_free_seats, with_free_seats
+from backend.scheduling.schemas import slot_page
 
 _SPARE = 10
 _LARGEST_BATCH = 1000
+
+_ALL_BOOKS = frozenset([Slot.Settings.name, SeatHolder.Settings.name])
 
 _FEW_DAYS = timedelta(days=8)
 """A doctor's day or week, as calendars show it: few enough appointments to be read with the slots."""
@@ -66,6 +70,24 @@ async def get_open(slot_id: PydanticObjectId) -> OpenSlot | None:
     """A bookable slot with its free seats, if any."""
     stored = await Slot.get_pymongo_collection().find_one({"_id": slot_id, **bookable(utc_now())}, READ)
     return None if stored is None else (await with_free_seats([stored]))[0]
+
+
+async def page_of_open(wanted: Wanted, *, limit: int, cursor: str | None) -> bytes:
+    """The first free slots, as the JSON of `Page[SlotOut]`. Raises `BadCursor`.
+
+    From memory, where nothing has happened since to the doctor's slots and appointments; or, where any doctor's may
+    come in between, to any. It holds until the first slot begins.
+    """
+
+    async def read() -> Answer[bytes]:
+        found, next_cursor = await find_open(wanted, limit=limit, cursor=cursor)
+        return Answer(
+            slot_page(found, next_cursor),
+            depends_on=_ALL_BOOKS if wanted.doctor_id is None else frozenset([wanted.doctor_id]),
+            until=found[0].stored["start"] if found else None,
+        )
+
+    return await memory.ask(("open slots", wanted, limit, cursor), read)
 
 
 async def find_open(

@@ -78,13 +78,11 @@ def test_a_page_is_what_the_model_would_have_made_to_the_byte(
     fields = dict.fromkeys(model.model_fields)
     items = [model.model_validate({**fields, **row, "id": PydanticObjectId(row["_id"])}) for row in stored]
     page = Page[model](items=items, next_cursor=next_cursor)  # type: ignore[valid-type]
-    answer = rows.page(stored, next_cursor)
-    assert bytes(answer.body) == page.model_dump_json().encode()
-    assert answer.headers["content-type"] == "application/json"
+    assert rows.page(stored, next_cursor) == page.model_dump_json().encode()
 
 
 def test_no_rows_are_an_empty_page() -> None:
-    assert bytes(SLOT_ROWS.page([], None).body) == b'{"items":[],"next_cursor":null}'
+    assert SLOT_ROWS.page([], None) == b'{"items":[],"next_cursor":null}'
 
 
 def test_a_search_reads_all_that_is_shown_of_a_slot() -> None:
