@@ -12,6 +12,7 @@ import pytest
 
 from backend.core.mongod import find_binary
 from backend.core.processes import find_free_port, listens
+from tests.running.remembered import NAME, OTHER, Db
 from tests.support.servers import ROOT, Program, launch
 
 
@@ -77,3 +78,14 @@ def private_environment(folder: Path) -> dict[str, str]:
         "LOG_LEVEL": "INFO",
         "PYTHONPATH": str(ROOT),
     }
+
+
+@pytest.fixture
+def collection(db: Db) -> Iterator[Db]:
+    """The server's database, with a small collection in it."""
+    db[NAME].drop()
+    db[NAME].create_index("owner")
+    db[NAME].insert_many([{"_id": n, "owner": "ab"[n % 2], "place": "here"} for n in range(10)])
+    yield db
+    db[NAME].drop()
+    db[OTHER].drop()
