@@ -11,7 +11,7 @@ import pytest
 
 from tests import factories
 from tests.factories import Person, Run
-from tests.races.support import HOUR, Book, Db, client_of, make_book, people
+from tests.races.support import HOUR, Book, Db, Wired, client_of, make_book, people
 
 pytestmark = pytest.mark.races
 
@@ -66,9 +66,16 @@ def stored(db: Db, book: Book, everyone: dict[str, Person]) -> Shown:
     }
     slots = found(db, "slots", is_active=True, state="open")
     held = [row["slot_id"] for row in rows if row["active"]]
-    shown["the day"] = shown["first free"] = [
-        (str(slot["_id"]), free) for slot in slots if (free := slot["capacity"] - held.count(slot["_id"]))
-    ]
+    free = {slot["_id"]: slot["capacity"] - held.count(slot["_id"]) for slot in slots}
+    for name, doctors in (
+        ("the day", [book.doctor.object_id]),
+        ("first free", db["slots"].distinct("doctor_id")),
+    ):
+        shown[name] = [
+            (str(slot["_id"]), free[slot["_id"]])
+            for slot in slots
+            if free[slot["_id"]] and slot["doctor_id"] in doctors
+        ]
     return shown
 
 
@@ -137,20 +144,36 @@ def test_lists_and_searches_of_any_process_show_all_that_any_has_answered(
 ) -> None:
     chance, book, patients = random.Random(seed), make_book(run, capacity=2), people(run, 3)
     book.other_slot()
-    other = factories.make_doctor(run, book.clinic, weekly_hours=[])
+    other = make_book(run, clinic=book.clinic).doctor
     nurse = factories.make_nurse(run, book.clinic)
     everyone = {"doctor": book.doctor, "other doctor": other, "nurse": nurse, "admin": admin}
     everyone |= {f"patient {number}": patient for number, patient in enumerate(patients)}
     steps, before = Steps(db, book, nurse, patients, chance), [from_memory(root) for root in two_servers]
     for number in range(STEPS):
         done = steps.one(chance.choice(two_servers))
-        wanted = stored(db, book, everyone)
-        for _ in range(2):  # at once, and from memory if that was brought up to date
-            for root in chance.sample(two_servers, 2):
-                assert shown_by(root, book, everyone) == wanted, f"step {number}, after {done}"
+        shown = []
+        for _ in range(2):  # at once, and again when the change has been told
+            shown += [shown_by(root, book, everyone) for root in chance.sample(two_servers, 2)]
             time.sleep(chance.choice([0, 0.005, 0.05]))
+        wanted = stored(db, book, everyone)
+        assert shown == [wanted] * 4, f"step {number}, after {done}"
     for root, count in zip(two_servers, before, strict=True):
         assert from_memory(root) > count + STEPS, "hardly anything came from memory"
+
+
+def test_a_process_that_is_told_late_is_not_late_itself(
+    run: Run[Any], db: Db, first_wired: Wired, patient: Person, admin: Person
+) -> None:
+    book, root = make_book(run), first_wired.program.base_url
+    everyone = {"patient": patient, "doctor": book.doctor, "admin": admin}
+    before = from_memory(root)
+    while from_memory(root) == before:
+        shown_by(root, book, everyone)
+    with first_wired.wire.deaf():
+        assert patient.client.post("/appointments", json={"slot_id": str(book.slot.id)}).status_code == 201
+        assert shown_by(root, book, everyone) == stored(db, book, everyone)
+        assert patient.client.post("/auth/logout").status_code == 204
+        assert client_of(patient, root).get("/appointments").status_code == 401
 
 
 def test_whoever_logs_out_or_is_shut_out_anywhere_is_out_everywhere(

@@ -9,6 +9,7 @@ import random
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -144,6 +145,8 @@ class Wire:
         self._lock = threading.Lock()
         self._holds: list[Held] = []
         self._order: Order | None = None
+        self._hears = threading.Event()
+        self._hears.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -173,6 +176,16 @@ class Wire:
         finally:
             self._order = None
 
+    @contextlib.contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Until the block ends, servers are told of no more changes. What is done meanwhile they must find out."""
+        self._hears.clear()
+        time.sleep(0.15)  # what they had asked before is answered by then
+        try:
+            yield
+        finally:
+            self._hears.set()
+
     def close(self) -> None:
         """Takes no new connections."""
         self._listener.close()
@@ -198,7 +211,9 @@ class Wire:
         with near, far, contextlib.suppress(OSError):
             while message := _read_message(near):
                 command = _read_command(message)
-                if command is not None and command.name not in _BACKGROUND and not self._passes(command):
+                if command is not None and _is_about_changes(command):
+                    self._hears.wait()
+                elif command is not None and command.name not in _BACKGROUND and not self._passes(command):
                     return
                 far.sendall(message)
 
@@ -210,6 +225,12 @@ class Wire:
         if self._order is not None:
             self._order.arrive(self, command)
         return held is None or not held.is_lost
+
+
+def _is_about_changes(command: Command) -> bool:
+    """Whether a server asks for what has changed, as it does all the time."""
+    pipeline = command.body.get("pipeline") or [{}]
+    return "$changeStream" in pipeline[0] or command.body.get("collection") == "$cmd.aggregate"
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:
