@@ -31,6 +31,7 @@ LONGEST_OPERATION_SECONDS = 5
 """What one operation may take: finding a primary, waiting for a connection, the answer, all repetitions. Then a
 request gets its 503. Work that needs longer says so, with `pymongo.timeout(seconds)` around it."""
 
+_NAME = "clinic-appointments"
 _LONGEST_INDEX_BUILD_SECONDS = 3600
 _AUTHENTICATION_FAILED = 18
 _INDEX_CONFLICTS = {85: "its options", 86: "its keys"}
@@ -60,8 +61,9 @@ class Database:
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
-        """The application's database, by a client whose operations may wait for something to happen."""
-        async with _open(self._url, seconds=None) as client:
+        """The application's database, by a client whose operations may wait a while for something to happen."""
+        waits = {"timeoutMS": None, "socketTimeoutMS": LONGEST_OPERATION_SECONDS * 1000}
+        async with _open(self._url, appname=f"{_NAME}-changes", **waits) as client:
             yield client[settings.DATABASE_NAME]
 
     async def ping(self) -> None:
@@ -114,18 +116,19 @@ def address_of(url: str) -> str:
     return f"{scheme}://{url.rpartition('@')[2].removeprefix(f'{scheme}://').partition('?')[0]}"
 
 
-def _open(url: str, *, seconds: int | None = LONGEST_OPERATION_SECONDS) -> AsyncMongoClient[dict[str, Any]]:
+def _open(url: str, **other: Any) -> AsyncMongoClient[dict[str, Any]]:
+    options = {
+        "tz_aware": True,
+        "appname": _NAME,
+        "connectTimeoutMS": 3000,
+        "timeoutMS": LONGEST_OPERATION_SECONDS * 1000,
+        # A booking that was answered survives the loss of any one server, and is seen by whoever asks next.
+        "w": "majority",
+        "journal": True,
+        "readPreference": "primary",
+    }
     try:
-        return AsyncMongoClient(
-            url,
-            tz_aware=True,
-            appname="clinic-appointments",
-            connectTimeoutMS=3000,
-            timeoutMS=seconds and seconds * 1000,
-            # A booking that was answered survives the loss of any one server.
-            w="majority",
-            journal=True,
-        )
+        return AsyncMongoClient(url, **{**options, **other})
     except (InvalidURI, ConfigurationError, ValueError):
         # PyMongo's own words may repeat parts of the password.
         raise DatabaseStartError(

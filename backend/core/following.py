@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+import pymongo
 from bson import Timestamp
-from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
@@ -25,14 +25,16 @@ Ids = frozenset[Hashable]
 
 _SILENCE_MILLISECONDS = 50
 """After so long the stream says that nothing has happened; what happens, it tells at once."""
-_PATIENCE_SECONDS = 5
-_UNUSED_SECONDS = 30
-_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1, 60
 _BREATH_SECONDS = 0.003
 """After a change. More may be on their way; being told of each by itself would cost its write half as much again."""
-_LONGEST_BEHIND_SECONDS = 1
+_PATIENCE_SECONDS = 0.5
+"""How long the question whether all was told may take: there is still the database to be read."""
+_UNUSED_SECONDS = 30
+_PAUSE_SECONDS = 1
+_MOST_TIMES_BEHIND = 50
 _REST_SECONDS = 5
-"""Where writes come so thick that nobody was found up to date for so long, following rests: it costs every write."""
+"""Where writes come so thick that nobody was found up to date so many times on end, following rests: it costs every
+write."""
 _BATCH = 1000
 """Changes that the stream tells of at once. With a whole batch, more of the same moment may be to come."""
 
@@ -71,7 +73,7 @@ class Following:
         self._told_until: _Place | None = None
         self._is_wanted = asyncio.Event()
         self._wanted_at = 0.0
-        self._behind_since: float | None = None
+        self._times_behind = 0
         self._ends: SharedReads[None, _Place] = SharedReads()
 
     @property
@@ -83,15 +85,17 @@ class Following:
 
     async def is_up_to_date(self) -> bool:
         """Whether everything was told that had happened when this was asked. One command, together with others."""
+        if self._told_until is None:
+            return False
         try:
-            end = await self._ends.ask(None, lambda _: self._end_of_log())
+            end = await self._ends.ask(None, self._end_of_log)
         except (PyMongoError, CannotFollow):
             return False
         told = self._told_until
         if told is not None and told.term == end.term and told.at >= end.at:
-            self._behind_since = None
+            self._times_behind = 0
             return True
-        self._behind_since = self._behind_since or asyncio.get_running_loop().time()
+        self._times_behind += 1
         return False
 
     @asynccontextmanager
@@ -101,32 +105,34 @@ class Following:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            while not task.done():  # PyMongo may lose a cancellation: in Python 3.11 `wait_for` does
+                task.cancel()
+                await asyncio.wait([task], timeout=0.1)
 
     async def _follow_on(self, waiting: AsyncDatabase[Document]) -> None:
-        pause = _PAUSE_SECONDS
+        reason = ""
         while True:
             await self._is_wanted.wait()
             try:
                 await self._follow(waiting)
-                pause = _PAUSE_SECONDS
-                if self._behind_since is not None:
-                    await asyncio.sleep(_REST_SECONDS)
-                    self._behind_since = None
-            except (PyMongoError, TimeoutError, CannotFollow) as error:
-                log.info("changes are not followed: %s", type(error).__name__)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            except (PyMongoError, CannotFollow) as error:
+                if reason != (reason := type(error).__name__):
+                    log.info("changes are not followed: %s", reason)
+                await asyncio.sleep(_PAUSE_SECONDS)
+            except Exception:
+                log.exception("changes are not followed")
+                await asyncio.sleep(_PAUSE_SECONDS)
+            if self._times_behind > _MOST_TIMES_BEHIND:
+                await asyncio.sleep(_REST_SECONDS)
 
     async def _follow(self, waiting: AsyncDatabase[Document]) -> None:
-        begun = await self._end_of_log()
+        begun = _committed(await waiting.client.admin.command("hello"))
         async with waiting.client.start_session(causal_consistency=False) as session:
-            cursor = await self._send(waiting, session, self._question(since=begun.at))
-            self._told_until = begun  # what had happened before shows in whatever is read from now on
+            cursor = (await waiting.command(self._question(since=begun.at), session=session))["cursor"]
+            self._begin(begun)
             try:
                 while cursor["id"] and self._is_worth_it():
-                    cursor = await self._send(waiting, session, _next_of(cursor))
+                    cursor = (await waiting.command(_next_of(cursor), session=session))["cursor"]
                     changes = cursor["nextBatch"]
                     for change in changes:
                         self._tell(self._touched(change))
@@ -137,58 +143,68 @@ class Following:
             finally:
                 self._told_until = None
                 self._tell(None)
-            if cursor["id"]:
-                await self._send(waiting, session, {"killCursors": _CURSOR, "cursors": [cursor["id"]]})
+            if not cursor["id"]:
+                raise CannotFollow  # the database was dropped, for one
+            await waiting.command({"killCursors": _CURSOR, "cursors": [cursor["id"]]}, session=session)
+
+    def _begin(self, begun: _Place) -> None:
+        """Whatever had happened up to there shows in what is read from now on."""
+        self._tell(None)
+        self._told_until, self._times_behind = begun, 0
 
     def _is_worth_it(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        if now - self._wanted_at > _UNUSED_SECONDS:
+        if asyncio.get_running_loop().time() - self._wanted_at > _UNUSED_SECONDS:
             self._is_wanted.clear()
             return False
-        return self._behind_since is None or now - self._behind_since < _LONGEST_BEHIND_SECONDS
-
-    @staticmethod
-    async def _send(
-        waiting: AsyncDatabase[Document], session: AsyncClientSession, command: Document
-    ) -> Document:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            reply: Document = await waiting.command(command, session=session)
-        cursor: Document = reply.get("cursor", {})
-        return cursor
+        return self._times_behind <= _MOST_TIMES_BEHIND
 
     def _question(self, *, since: Timestamp) -> Document:
         fields = {field for each in self._collections.values() for field in each}
         shown = [
             part.format(field) for field in fields for part in (f"fullDocument.{field}", _SET.format(field))
         ]
+        these = {"$in": list(self._collections)}
         stream = {"startAtOperationTime": since, "fullDocument": "updateLookup"}
         return {
             "aggregate": 1,
             "pipeline": [
                 {"$changeStream": stream},
-                {"$match": {"ns.coll": {"$in": list(self._collections)}}},
+                {"$match": {"$or": [{"ns.coll": these}, {"to.coll": these}]}},
                 {"$project": dict.fromkeys(("operationType", "ns", "documentKey", *shown), 1)},
             ],
             "cursor": {"batchSize": 0},
         }
 
-    async def _end_of_log(self) -> _Place:
-        hello = await self._database.client.admin.command("hello")
-        try:
-            last = hello["lastWrite"]["opTime"]
-            return _Place(last["t"], last["ts"])
-        except (KeyError, TypeError):
-            raise CannotFollow from None
+    async def _end_of_log(self, _: None) -> _Place:
+        with pymongo.timeout(_PATIENCE_SECONDS):
+            return _last(await self._database.client.admin.command("hello"))
 
     def _touched(self, change: Document) -> Ids | None:
-        name, kind = change["ns"]["coll"], change["operationType"]
-        fields, document = self._collections[name], change.get("fullDocument") or {}
+        if change["operationType"] not in ("insert", "update"):
+            return None
+        name, document = change["ns"]["coll"], change.get("fullDocument") or {}
         newly_set = change.get("updateDescription", {}).get("updatedFields", {})
-        if kind not in ("insert", "update") or any(
-            field not in document or field in newly_set for field in fields
-        ):
+        fields = self._collections[name]
+        if any(field not in document or field in newly_set for field in fields):
             return None
         return frozenset([name, change["documentKey"]["_id"], *(document[field] for field in fields)])
+
+
+def _last(hello: Document) -> _Place:
+    """The end of the log. Somewhere before it, writes may be missing that have begun and not ended."""
+    return _place(hello, "opTime")
+
+
+def _committed(hello: Document) -> _Place:
+    """A place in the log before which nothing will come any more, and nothing be undone."""
+    return _place(hello, "majorityOpTime")
+
+
+def _place(hello: Document, name: str) -> _Place:
+    if not hello.get("isWritablePrimary") or name not in hello.get("lastWrite", {}):
+        raise CannotFollow
+    place = hello["lastWrite"][name]
+    return _Place(place["t"], place["ts"])
 
 
 def _next_of(cursor: Document) -> Document:

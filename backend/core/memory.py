@@ -34,12 +34,10 @@ _BEHIND_SECONDS = 0.02
 _put_at: ContextVar[float | None] = ContextVar("put_at", default=None)
 
 
-def put_now() -> None:
-    """From here on this task asks one question, in however many parts: what was up to date since will do for each.
-
-    Not for a task that writes, and wants to see it.
-    """
-    _put_at.set(asyncio.get_running_loop().time())
+def put_now(*, only_reads: bool) -> None:
+    """Begins a request. One that only reads is one question, in however many parts: what was up to date since it was
+    put will do for each. One that writes asks anew each time."""
+    _put_at.set(asyncio.get_running_loop().time() if only_reads else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +80,8 @@ class _Store:
         self._was_up_to_date_at = self._is_behind_until = 0.0
 
     async def ask(self, key: Hashable, read: Callable[[], Awaitable[Answer[T]]]) -> T:
-        is_on, now = self.following.is_on, utc_now()
-        if is_on and (kept := self._kept.get(key)) is not None:
-            if not kept.holds(now):
+        if self.following.is_on and (kept := self._kept.get(key)) is not None:
+            if not kept.holds(utc_now()):
                 self._drop(key)
             elif await self._is_up_to_date() and self._kept.get(key) is kept:
                 self._kept.move_to_end(key)
@@ -94,11 +91,12 @@ class _Store:
         metrics.count_from_database()
         answer = await read()
         if self.following.is_on and changes == self._changes and key not in self._kept:
-            self._keep(key, _Kept(answer, now))
+            self._keep(key, _Kept(answer, since=utc_now()))
         return answer.value
 
     async def _is_up_to_date(self) -> bool:
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         if self._was_up_to_date_at >= (_put_at.get() or now):
             return True
         if now < self._is_behind_until:
@@ -107,7 +105,7 @@ class _Store:
         if is_up_to_date:
             self._was_up_to_date_at = max(now, self._was_up_to_date_at)
         else:
-            self._is_behind_until = now + _BEHIND_SECONDS
+            self._is_behind_until = loop.time() + _BEHIND_SECONDS
         return is_up_to_date
 
     def _keep(self, key: Hashable, kept: _Kept) -> None:
@@ -166,7 +164,7 @@ class Memory:
             try:
                 yield
             finally:
-                del self._stores[loop]
+                self._stores.pop(loop, None)
 
 
 memory = Memory()

@@ -46,8 +46,7 @@ class Requests:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        if scope["method"] == "GET":
-            memory.put_now()
+        memory.put_now(only_reads=scope["method"] == "GET")
         status: int | None = None
 
         async def send_noted(message: Message) -> None:

@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 APPLICATION = "clinic-appointments"
 _WRITES = ("findAndModify", "insert", "update", "delete")  # the first holds an `update` of its own
+CALLER = ("find", "users")
 _READS = ("find", "aggregate", "count", "distinct", "getMore")
 
 
@@ -30,8 +31,11 @@ class Commands:
 
     @property
     def reads(self) -> list[tuple[str, str]]:
-        """The reads: command and collection, in order."""
-        return self._named(_READS)
+        """The reads: command and collection, in order. Without the one of who is asking, who may be remembered."""
+        found = self._named(_READS)
+        if CALLER in found:
+            found.remove(CALLER)
+        return found
 
     @property
     def writes(self) -> list[tuple[str, str]]:

@@ -78,6 +78,7 @@ async def book_in(db: Db, url: str = os.environ["MONGODB_URL"]) -> AsyncIterator
         AsyncMongoClient[Document](url, timeoutMS=5000) as client,
         AsyncMongoClient[Document](url) as waiting,
     ):
+        await asyncio.gather(client.admin.command("ping"), waiting.admin.command("ping"))
         memory = Memory()
         async with memory.following(client[db.name], waiting[db.name], LOOKED_UP_BY):
             yield Book(memory, client, db)

@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pymongo
 import pytest
 from bson import Timestamp
+from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
 from backend.core import following
@@ -43,6 +46,7 @@ def test_with_many_changes_of_one_moment_none_is_passed_over(
 ) -> None:
     monkeypatch.setattr(following, "_BATCH", 3)
     monkeypatch.setattr(following, "_BREATH_SECONDS", 0.01)
+    monkeypatch.setattr(following, "_MOST_TIMES_BEHIND", 1_000_000)
     monkeypatch.setattr("backend.core.memory._BEHIND_SECONDS", 0)
 
     async def work(book: Book) -> None:
@@ -76,7 +80,7 @@ def test_what_is_not_asked_for_is_not_followed(collection: Db, monkeypatch: pyte
 
 
 def test_a_rush_of_writes_is_not_followed_for_long(collection: Db, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "_LONGEST_BEHIND_SECONDS", 0.2)
+    monkeypatch.setattr(following, "_MOST_TIMES_BEHIND", 5)
     monkeypatch.setattr(following, "_REST_SECONDS", 0.3)
 
     streams = Streams(collection)
@@ -121,6 +125,107 @@ def test_what_was_told_under_another_primary_counts_for_nothing(collection: Db) 
         assert not await following.is_up_to_date()
 
     in_book(collection, work)
+
+
+def test_what_was_being_read_when_following_began_is_not_kept(
+    collection: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_PAUSE_SECONDS", 0.3)
+
+    async def work(book: Book) -> None:
+        now = store_of(book).following
+
+        async def meanwhile() -> None:
+            book.between = None
+            book.add(20, "a")
+            collection[OTHER].insert_one({})
+            while not now.is_on:  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0.002)
+
+        await book.warm("a")
+        streams.kill()
+        while now.is_on:  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.002)
+        book.between = meanwhile
+        assert (await book.of("a"))[-1] == 8
+        await book.warm("a")
+        assert (await book.of("a"))[-1] == 20
+
+    streams = Streams(collection)
+    in_book(collection, work)
+
+
+def test_writes_that_had_begun_when_following_did_are_told(collection: Db) -> None:
+    """An `insert_many` takes its places in the log before it is done: the log's end then lies behind a gap."""
+    for field in range(9):
+        collection[NAME].create_index(["ticks", f"field{field}"])
+    row = {"owner": "a", "place": "here", "ticks": list(range(6))}
+
+    loosely = WriteConcern(w=1)
+
+    async def work(book: Book, number: int) -> None:
+        db = book.client[collection.name]
+        many = [
+            {**row, "_id": number * 1000 + n, **{f"field{m}": n * m for m in range(9)}} for n in range(500)
+        ]
+        inserts = asyncio.create_task(db[NAME].insert_many(many))
+
+        async def write_on() -> None:
+            while not inserts.done():
+                await db.get_collection(OTHER, write_concern=loosely).insert_one({})
+
+        others = asyncio.create_task(write_on())
+        await asyncio.sleep(0.012)
+        while not inserts.done():
+            await book.of("a")
+        await asyncio.wait([inserts, others])
+        await book.warm("a")
+        assert len(await book.of("a")) == 5 + 500 * number
+
+    for number in range(1, 6):
+        in_book(collection, partial(work, number=number))
+
+
+@pytest.mark.long
+def test_following_ends_whenever_it_is_told_to(collection: Db) -> None:
+    async def work(book: Book) -> None:
+        rush = asyncio.create_task(_write_on(book, 1_000))
+        for number in range(250):
+            async with asyncio.timeout(10), book_in(collection) as other:
+                await other.of("a")
+                await asyncio.sleep(number % 20 / 1000)
+        rush.cancel()
+        await asyncio.wait([rush])
+
+    in_book(collection, work)
+
+
+def test_what_nobody_thought_of_is_logged_and_not_the_end(
+    collection: Db, monkeypatch: pytest.MonkeyPatch, expected_errors: Callable[[], list[str]]
+) -> None:
+    monkeypatch.setattr(following, "_PAUSE_SECONDS", 0.05)
+
+    async def work(book: Book) -> None:
+        await book.warm("a")
+        collection[NAME].insert_one({"_id": 20, "owner": ["a", "b"], "place": "here"})
+        while store_of(book).following._told_until is not None:  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.002)
+        collection[OTHER].insert_one({})
+        await book.warm("a")
+        assert (await book.of("a"))[-1] == 20
+
+    in_book(collection, work)
+    assert expected_errors()
+
+
+def test_only_a_primary_says_how_far_its_log_has_come() -> None:
+    last = {"opTime": {"ts": Timestamp(5, 1), "t": 2}, "majorityOpTime": {"ts": Timestamp(4, 1), "t": 2}}
+    hello = {"isWritablePrimary": True, "lastWrite": last}
+    assert following._last(hello) == (2, Timestamp(5, 1))
+    assert following._committed(hello) == (2, Timestamp(4, 1))
+    for other in ({**hello, "isWritablePrimary": False}, {"isWritablePrimary": True, "msg": "isdbgrid"}):
+        with pytest.raises(following.CannotFollow):
+            following._last(other)
 
 
 @pytest.mark.long

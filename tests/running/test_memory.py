@@ -137,13 +137,29 @@ def test_one_question_is_checked_once_and_the_next_one_anew(collection: Db) -> N
         checks = _count_checks(book)
 
         async def ask_both() -> list[list[int]]:
-            put_now()
+            put_now(only_reads=True)
             return [await book.of("a"), await book.of("b")]
 
         await asyncio.create_task(ask_both())
         assert checks == [True]
         book.add(20, "b")
         assert (await asyncio.create_task(ask_both()))[1][-1] == 20
+
+    in_book(collection, work)
+
+
+def test_a_request_that_writes_sees_what_it_has_written(collection: Db) -> None:
+    async def work(book: Book) -> None:
+        await book.warm("a")
+
+        async def write_and_read() -> list[int]:
+            put_now(only_reads=True)  # the request before, on the same connection
+            await book.of("a")
+            put_now(only_reads=False)
+            await book.client[collection.name][NAME].insert_one({"_id": 20, "owner": "a", "place": "here"})
+            return await book.of("a")
+
+        assert (await asyncio.create_task(write_and_read()))[-1] == 20
 
     in_book(collection, work)
 
