@@ -74,7 +74,7 @@ class Following:
         self._is_wanted = asyncio.Event()
         self._wanted_at = 0.0
         self._times_behind = 0
-        self._ends: SharedReads[None, _Place] = SharedReads()
+        self._checks: SharedReads[None, bool] = SharedReads()
 
     @property
     def is_on(self) -> bool:
@@ -87,16 +87,18 @@ class Following:
         """Whether everything was told that had happened when this was asked. One command, together with others."""
         if self._told_until is None:
             return False
+        return await self._checks.ask(None, self._check)
+
+    async def _check(self, _: None) -> bool:
         try:
-            end = await self._ends.ask(None, self._end_of_log)
+            with pymongo.timeout(_PATIENCE_SECONDS):
+                end = _last(await self._database.client.admin.command("hello"))
         except (PyMongoError, CannotFollow):
             return False
         told = self._told_until
-        if told is not None and told.term == end.term and told.at >= end.at:
-            self._times_behind = 0
-            return True
-        self._times_behind += 1
-        return False
+        is_up_to_date = told is not None and told.term == end.term and told.at >= end.at
+        self._times_behind = 0 if is_up_to_date else self._times_behind + 1
+        return is_up_to_date
 
     @asynccontextmanager
     async def through(self, waiting: AsyncDatabase[Document]) -> AsyncIterator[None]:
@@ -174,10 +176,6 @@ class Following:
             ],
             "cursor": {"batchSize": 0},
         }
-
-    async def _end_of_log(self, _: None) -> _Place:
-        with pymongo.timeout(_PATIENCE_SECONDS):
-            return _last(await self._database.client.admin.command("hello"))
 
     def _touched(self, change: Document) -> Ids | None:
         if change["operationType"] not in ("insert", "update"):
