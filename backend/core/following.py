@@ -7,6 +7,7 @@ in any process, had an answer to before he asked.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -23,18 +24,20 @@ log = logging.getLogger(__name__)
 Document = dict[str, Any]
 Ids = frozenset[Hashable]
 
-_SILENCE_MILLISECONDS = 50
-"""After so long the stream says that nothing has happened; what happens, it tells at once."""
+_SILENCE_MILLISECONDS, _LONG_SILENCE_MILLISECONDS = 50, 1000
+"""After so long the stream says that nothing has happened; what happens, it tells at once. The longer while nobody
+asks."""
 _BREATH_SECONDS = 0.003
 """After a change. More may be on their way; being told of each by itself would cost its write half as much again."""
 _PATIENCE_SECONDS = 0.5
 """How long the question whether all was told may take: there is still the database to be read."""
 _UNUSED_SECONDS = 30
 _PAUSE_SECONDS = 1
-_MOST_TIMES_BEHIND = 50
-_REST_SECONDS = 5
-"""Where writes come so thick that nobody was found up to date so many times on end, following rests: it costs every
-write."""
+_RUSH = 100
+"""So many changes within `_RUSH_SECONDS`: nobody is up to date for long, and following costs every write. So it
+rests."""
+_RUSH_SECONDS = 0.5
+_REST_SECONDS, _LONGEST_REST_SECONDS = 5.0, 60.0
 _BATCH = 1000
 """Changes that the stream tells of at once. With a whole batch, more of the same moment may be to come."""
 
@@ -73,7 +76,8 @@ class Following:
         self._told_until: _Place | None = None
         self._is_wanted = asyncio.Event()
         self._wanted_at = 0.0
-        self._times_behind = 0
+        self._recent: deque[tuple[float, int]] = deque()
+        self._is_of_another_term = False
         self._checks: SharedReads[None, bool] = SharedReads()
 
     @property
@@ -96,9 +100,10 @@ class Following:
         except (PyMongoError, CannotFollow):
             return False
         told = self._told_until
-        is_up_to_date = told is not None and told.term == end.term and told.at >= end.at
-        self._times_behind = 0 if is_up_to_date else self._times_behind + 1
-        return is_up_to_date
+        if told is None or told.term != end.term:
+            self._is_of_another_term = told is not None
+            return False
+        return told.at >= end.at
 
     @asynccontextmanager
     async def through(self, waiting: AsyncDatabase[Document]) -> AsyncIterator[None]:
@@ -112,9 +117,10 @@ class Following:
                 await asyncio.wait([task], timeout=0.1)
 
     async def _follow_on(self, waiting: AsyncDatabase[Document]) -> None:
-        reason = ""
+        reason, rest, loop = "", _REST_SECONDS, asyncio.get_running_loop()
         while True:
             await self._is_wanted.wait()
+            began = loop.time()
             try:
                 await self._follow(waiting)
             except (PyMongoError, CannotFollow) as error:
@@ -124,8 +130,9 @@ class Following:
             except Exception:
                 log.exception("changes are not followed")
                 await asyncio.sleep(_PAUSE_SECONDS)
-            if self._times_behind > _MOST_TIMES_BEHIND:
-                await asyncio.sleep(_REST_SECONDS)
+            if self._is_rush():
+                rest = _REST_SECONDS if loop.time() - began > rest else min(rest * 2, _LONGEST_REST_SECONDS)
+                await asyncio.sleep(rest)
 
     async def _follow(self, waiting: AsyncDatabase[Document]) -> None:
         begun = _committed(await waiting.client.admin.command("hello"))
@@ -134,13 +141,14 @@ class Following:
             self._begin(begun)
             try:
                 while cursor["id"] and self._is_worth_it():
-                    cursor = (await waiting.command(_next_of(cursor), session=session))["cursor"]
+                    cursor = (await waiting.command(self._next_of(cursor), session=session))["cursor"]
                     changes = cursor["nextBatch"]
                     for change in changes:
                         self._tell(self._touched(change))
                     if len(changes) < _BATCH:
                         self._told_until = _Place(begun.term, _time_of(cursor["postBatchResumeToken"]))
                     if changes:
+                        self._recent.append((asyncio.get_running_loop().time(), len(changes)))
                         await asyncio.sleep(_BREATH_SECONDS)
             finally:
                 self._told_until = None
@@ -152,32 +160,46 @@ class Following:
     def _begin(self, begun: _Place) -> None:
         """Whatever had happened up to there shows in what is read from now on."""
         self._tell(None)
-        self._told_until, self._times_behind = begun, 0
+        self._told_until = begun
+        self._recent.clear()
+        self._is_of_another_term = False
 
     def _is_worth_it(self) -> bool:
         if asyncio.get_running_loop().time() - self._wanted_at > _UNUSED_SECONDS:
             self._is_wanted.clear()
             return False
-        return self._times_behind <= _MOST_TIMES_BEHIND
+        return not self._is_rush() and not self._is_of_another_term
+
+    def _is_rush(self) -> bool:
+        since = asyncio.get_running_loop().time() - _RUSH_SECONDS
+        while self._recent and self._recent[0][0] < since:
+            self._recent.popleft()
+        return sum(count for _, count in self._recent) > _RUSH
+
+    def _next_of(self, cursor: Document) -> Document:
+        is_quiet = asyncio.get_running_loop().time() - self._wanted_at > 1
+        silence = _LONG_SILENCE_MILLISECONDS if is_quiet else _SILENCE_MILLISECONDS
+        return {"getMore": cursor["id"], "collection": _CURSOR, "batchSize": _BATCH, "maxTimeMS": silence}
 
     def _question(self, *, since: Timestamp) -> Document:
         fields = {field for each in self._collections.values() for field in each}
         shown = [
             part.format(field) for field in fields for part in (f"fullDocument.{field}", _SET.format(field))
         ]
-        these = {"$in": list(self._collections)}
         stream = {"startAtOperationTime": since, "fullDocument": "updateLookup"}
         return {
             "aggregate": 1,
             "pipeline": [
                 {"$changeStream": stream},
-                {"$match": {"$or": [{"ns.coll": these}, {"to.coll": these}]}},
-                {"$project": dict.fromkeys(("operationType", "ns", "documentKey", *shown), 1)},
+                {"$project": dict.fromkeys(("operationType", "ns", "to", "documentKey", *shown), 1)},
             ],
             "cursor": {"batchSize": 0},
         }
 
     def _touched(self, change: Document) -> Ids | None:
+        names = {change[each].get("coll") for each in ("ns", "to") if each in change}
+        if names.isdisjoint(self._collections):
+            return frozenset()
         if change["operationType"] not in ("insert", "update"):
             return None
         name, document = change["ns"]["coll"], change.get("fullDocument") or {}
@@ -203,15 +225,6 @@ def _place(hello: Document, name: str) -> _Place:
         raise CannotFollow
     place = hello["lastWrite"][name]
     return _Place(place["t"], place["ts"])
-
-
-def _next_of(cursor: Document) -> Document:
-    return {
-        "getMore": cursor["id"],
-        "collection": _CURSOR,
-        "batchSize": _BATCH,
-        "maxTimeMS": _SILENCE_MILLISECONDS,
-    }
 
 
 def _time_of(token: Document) -> Timestamp:
