@@ -32,7 +32,10 @@ ONE, TWO, FOUR = Setting("1 worker", 1), Setting("2 workers", 2), Setting("4 wor
 ONE_CORE = Setting("1 worker, 1 core", 1, on_one_core=True)
 FLOOR, FLOORS = Setting("floor, 1 worker", 1, is_floor=True), Setting("floor, 2 workers", 2, is_floor=True)
 
-SETTINGS = (ONE_CORE, ONE, TWO, FOUR, FLOOR, FLOORS)
+TOGETHER = ((ONE_CORE, ONE, TWO), (FOUR,), (FLOOR, FLOORS))
+"""Those of a group run by turns, and no server of another group beside them: none is ever quite idle."""
+
+_FIRST = Pace(seconds=0.8, warm_up=0.1)
 
 Rows = dict[Setting, Row]
 
@@ -43,27 +46,30 @@ def ratio(rows: Rows, more: Setting, less: Setting) -> float | None:
 
 
 def measure(bench: Bench, routes: Sequence[asks.Route], pace: Pace, starts: Starts) -> dict[str, Rows]:
-    """Each route in each setting by turns. Adds what an idle worker of several holds."""
-    with contextlib.ExitStack() as stack:
-        running = {
-            (workers, is_floor): stack.enter_context(
-                servers.floor(bench.environment, workers=workers)
-                if is_floor
-                else servers.ours(bench.environment, workers=workers)
-            )
-            for workers, is_floor in sorted({(each.workers, each.is_floor) for each in SETTINGS})
-        }
-        for (workers, is_floor), server in running.items():
-            if workers > 1 and not is_floor:
-                starts.memory[workers] = server.memory()
-        found: dict[str, Rows] = {}
-        for route in routes:
-            rows = found[route.name] = {each: Row() for each in SETTINGS if _possible(each)}
-            for _ in range(pace.rounds):
-                for setting, row in rows.items():
-                    server = running[setting.workers, setting.is_floor]
-                    row.runs.append(_run(bench, server, route, setting, pace))
+    """Each route in each setting. Adds what an idle worker of several holds."""
+    found: dict[str, Rows] = {route.name: {} for route in routes}
+    for group in TOGETHER:
+        with contextlib.ExitStack() as stack:
+            kinds = sorted({(each.workers, each.is_floor) for each in group})
+            running = {kind: stack.enter_context(_serving(bench, *kind)) for kind in kinds}
+            for (workers, is_floor), server in running.items():
+                if workers > 1 and not is_floor:
+                    starts.memory[workers] = server.memory()
+            for route in routes:
+                rows = {each: Row() for each in group if _possible(each)}
+                for setting in group:  # several have as many memories to fill
+                    _run(bench, running[setting.workers, setting.is_floor], route, setting, _FIRST)
+                for _ in range(pace.rounds):
+                    for setting, row in rows.items():
+                        server = running[setting.workers, setting.is_floor]
+                        row.runs.append(_run(bench, server, route, setting, pace))
+                found[route.name] |= rows
     return found
+
+
+def _serving(bench: Bench, workers: int, is_floor: bool) -> contextlib.AbstractContextManager[Server]:
+    serve = servers.floor if is_floor else servers.ours
+    return serve(bench.environment, workers=workers)
 
 
 def _run(bench: Bench, server: Server, route: asks.Route, setting: Setting, pace: Pace) -> Found:
