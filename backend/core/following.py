@@ -37,7 +37,7 @@ _RUSH = 100
 """So many changes within `_RUSH_SECONDS`: nobody is up to date for long, and following costs every write. So it
 rests."""
 _RUSH_SECONDS = 0.5
-_REST_SECONDS, _LONGEST_REST_SECONDS = 5.0, 60.0
+_REST_SECONDS = 2
 _BATCH = 1000
 """Changes that the stream tells of at once. With a whole batch, more of the same moment may be to come."""
 
@@ -117,10 +117,9 @@ class Following:
                 await asyncio.wait([task], timeout=0.1)
 
     async def _follow_on(self, waiting: AsyncDatabase[Document]) -> None:
-        reason, rest, loop = "", _REST_SECONDS, asyncio.get_running_loop()
+        reason = ""
         while True:
             await self._is_wanted.wait()
-            began = loop.time()
             try:
                 await self._follow(waiting)
             except (PyMongoError, CannotFollow) as error:
@@ -131,8 +130,7 @@ class Following:
                 log.exception("changes are not followed")
                 await asyncio.sleep(_PAUSE_SECONDS)
             if self._is_rush():
-                rest = _REST_SECONDS if loop.time() - began > rest else min(rest * 2, _LONGEST_REST_SECONDS)
-                await asyncio.sleep(rest)
+                await asyncio.sleep(_REST_SECONDS)
 
     async def _follow(self, waiting: AsyncDatabase[Document]) -> None:
         begun = _committed(await waiting.client.admin.command("hello"))
