@@ -141,8 +141,9 @@ class Following:
                 while cursor["id"] and self._is_worth_it():
                     cursor = (await waiting.command(self._next_of(cursor), session=session))["cursor"]
                     changes = cursor["nextBatch"]
-                    for change in changes:
-                        self._tell(self._touched(change))
+                    for touched in map(self._touched, changes):
+                        if touched is None or touched:
+                            self._tell(touched)
                     if len(changes) < _BATCH:
                         self._told_until = _Place(begun.term, _time_of(cursor["postBatchResumeToken"]))
                     if changes:

@@ -113,6 +113,23 @@ def test_what_changes_while_it_is_read_is_not_kept(collection: Db) -> None:
     in_book(collection, work)
 
 
+def test_what_is_written_elsewhere_meanwhile_does_not_matter(collection: Db) -> None:
+    async def work(book: Book) -> None:
+        await book.warm("b")
+
+        async def meanwhile() -> None:
+            book.between = None
+            collection[OTHER].insert_one({})
+            await told()
+
+        book.between = meanwhile
+        for _ in range(2):
+            assert await book.of("a") == [0, 2, 4, 6, 8]
+        assert book.reads == ["a"]
+
+    in_book(collection, work)
+
+
 def test_an_answer_holds_until_its_time_and_not_for_a_clock_set_back(
     collection: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
