@@ -27,7 +27,7 @@ _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 class Filters:
     """What a list is narrowed to. Times are UTC, `until` exclusive."""
 
-    status: tuple[Status, ...] | None = None
+    status: tuple[Status, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     doctor_id: PydanticObjectId | None = None
@@ -80,7 +80,7 @@ async def list_of_patient(
     caller: User,
     patient_id: PydanticObjectId,
     *,
-    status: tuple[Status, ...] | None,
+    status: tuple[Status, ...],
     limit: int,
     cursor: str | None,
     newest_first: bool,

@@ -115,7 +115,7 @@ async def list_my_appointments(
     """By start. Patients see their own, doctors theirs, nurses those of their clinics, administrators all; filters
     narrow that further and never widen it."""
     filters = Filters(
-        status=tuple(status) if status else None,
+        status=tuple(status or ()),
         since=since,
         until=until,
         doctor_id=doctor_id,
@@ -143,7 +143,7 @@ async def list_patient_appointments(
     return await list_of_patient(
         caller,
         patient_id,
-        status=tuple(status) if status else None,
+        status=tuple(status or ()),
         limit=limit,
         cursor=cursor,
         newest_first=descending,
