@@ -82,10 +82,9 @@ def private_environment(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def collection(db: Db) -> Iterator[Db]:
-    """The server's database, with a small collection in it."""
-    db[NAME].drop()
-    db[NAME].create_index("owner")
-    db[NAME].insert_many([{"_id": n, "owner": "ab"[n % 2], "place": "here"} for n in range(10)])
-    yield db
-    db[NAME].drop()
-    db[OTHER].drop()
+    """A database of its own, with a small collection in it: the server follows its own whenever it likes."""
+    own = db.client[f"{db.name}_remembered"]
+    own[NAME].create_index("owner")
+    own[NAME].insert_many([{"_id": n, "owner": "ab"[n % 2], "place": "here"} for n in range(10)])
+    yield own
+    db.client.drop_database(own.name)
