@@ -10,14 +10,14 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
-import pymongo
 from bson import Timestamp
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
+from pymongo.topology_description import TopologyDescription
 
-from backend.core.shared import SharedReads
+from backend.core.primary import NoPrimary, Place, Primary, primary_of
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +26,11 @@ Ids = frozenset[Hashable]
 
 _SILENCE_MILLISECONDS, _LONG_SILENCE_MILLISECONDS = 50, 1000
 """After so long the stream says that nothing has happened; what happens, it tells at once. The longer while nobody
-asks."""
+asks, for `_QUIET_SECONDS`. Of what a server writes down for itself, every ten seconds, it doesn't tell: until it says
+that nothing has happened, nobody is up to date."""
+_QUIET_SECONDS = 10
 _BREATH_SECONDS = 0.003
 """After a change. More may be on their way; being told of each by itself would cost its write half as much again."""
-_PATIENCE_SECONDS = 0.5
-"""How long the question whether all was told may take: there is still the database to be read."""
 _UNUSED_SECONDS = 30
 _PAUSE_SECONDS = 1
 _RUSH = 100
@@ -50,13 +50,6 @@ class CannotFollow(Exception):
     """The database is none whose changes can be followed: no replica set, or one that says things differently."""
 
 
-class _Place(NamedTuple):
-    """A place in the database's log. What a former primary wrote last may have been undone: see `term`."""
-
-    term: int
-    at: Timestamp
-
-
 class Following:
     """Follows a database's collections while that is made use of; each with the fields by which its documents are
     looked up.
@@ -73,12 +66,12 @@ class Following:
         tell: Callable[[Ids | None], None],
     ) -> None:
         self._database, self._collections, self._tell = database, collections, tell
-        self._told_until: _Place | None = None
+        self._primary: Primary | None = None
+        self._told_until: Place | None = None
         self._is_wanted = asyncio.Event()
         self._wanted_at = 0.0
         self._recent: deque[tuple[float, int]] = deque()
-        self._is_of_another_term = False
-        self._checks: SharedReads[None, bool] = SharedReads()
+        self._seen: tuple[TopologyDescription | None, bool] = (None, False)
 
     @property
     def is_on(self) -> bool:
@@ -88,22 +81,26 @@ class Following:
         return self._told_until is not None
 
     async def is_up_to_date(self) -> bool:
-        """Whether everything was told that had happened when this was asked. One command, together with others."""
-        if self._told_until is None:
-            return False
-        return await self._checks.ask(None, self._check)
-
-    async def _check(self, _: None) -> bool:
-        try:
-            with pymongo.timeout(_PATIENCE_SECONDS):
-                end = _last(await self._database.client.admin.command("hello"))
-        except (PyMongoError, CannotFollow):
+        """Whether everything was told that had happened when this was asked. One question, together with others."""
+        primary = self._primary
+        if primary is None or (log := await primary.log()) is None:
             return False
         told = self._told_until
-        if told is None or told.term != end.term:
-            self._is_of_another_term = told is not None
+        if told is None or not self._is_what_is_read(primary):
             return False
-        return told.at >= end.at
+        if told.term != log.end.term:
+            primary.leave()
+            return False
+        return told.at >= log.end.at
+
+    def _is_what_is_read(self, primary: Primary) -> bool:
+        """For a while a former primary may not know that it is none any more, and reads go to another already."""
+        described = self._database.client.topology_description
+        if self._seen[0] is not described:
+            servers = described.server_descriptions().values()
+            is_read = any(each.is_writable and each.address == primary.address for each in servers)
+            self._seen = described, is_read
+        return self._seen[1]
 
     @asynccontextmanager
     async def through(self, waiting: AsyncDatabase[Document]) -> AsyncIterator[None]:
@@ -122,7 +119,7 @@ class Following:
             await self._is_wanted.wait()
             try:
                 await self._follow(waiting)
-            except (PyMongoError, CannotFollow) as error:
+            except (PyMongoError, CannotFollow, NoPrimary) as error:
                 if reason != (reason := type(error).__name__):
                     log.info("changes are not followed: %s", reason)
                 await asyncio.sleep(_PAUSE_SECONDS)
@@ -133,41 +130,45 @@ class Following:
                 await asyncio.sleep(_REST_SECONDS)
 
     async def _follow(self, waiting: AsyncDatabase[Document]) -> None:
-        begun = _committed(await waiting.client.admin.command("hello"))
-        async with waiting.client.start_session(causal_consistency=False) as session:
-            cursor = (await waiting.command(self._question(since=begun.at), session=session))["cursor"]
-            self._begin(begun)
+        async with (
+            primary_of(waiting.client) as primary,
+            waiting.client.start_session(causal_consistency=False) as session,
+        ):
+            if (log := await primary.log()) is None:
+                raise NoPrimary
+            cursor = (await waiting.command(self._question(since=log.settled.at), session=session))["cursor"]
+            self._begin(primary, log.settled)
             try:
-                while cursor["id"] and self._is_worth_it():
+                while cursor["id"] and self._is_worth_it(primary):
                     cursor = (await waiting.command(self._next_of(cursor), session=session))["cursor"]
                     changes = cursor["nextBatch"]
                     for touched in map(self._touched, changes):
                         if touched is None or touched:
                             self._tell(touched)
                     if len(changes) < _BATCH:
-                        self._told_until = _Place(begun.term, _time_of(cursor["postBatchResumeToken"]))
+                        self._told_until = Place(log.settled.term, _time_of(cursor["postBatchResumeToken"]))
                     if changes:
                         self._recent.append((asyncio.get_running_loop().time(), len(changes)))
                         await asyncio.sleep(_BREATH_SECONDS)
             finally:
-                self._told_until = None
+                self._primary = self._told_until = None
                 self._tell(None)
             if not cursor["id"]:
                 raise CannotFollow  # the database was dropped, for one
             await waiting.command({"killCursors": _CURSOR, "cursors": [cursor["id"]]}, session=session)
 
-    def _begin(self, begun: _Place) -> None:
+    def _begin(self, primary: Primary, since: Place) -> None:
         """Whatever had happened up to there shows in what is read from now on."""
         self._tell(None)
-        self._told_until = begun
+        self._primary, self._told_until = primary, since
+        self._seen = None, False
         self._recent.clear()
-        self._is_of_another_term = False
 
-    def _is_worth_it(self) -> bool:
+    def _is_worth_it(self, primary: Primary) -> bool:
         if asyncio.get_running_loop().time() - self._wanted_at > _UNUSED_SECONDS:
             self._is_wanted.clear()
             return False
-        return not self._is_rush() and not self._is_of_another_term
+        return not self._is_rush() and not primary.is_left
 
     def _is_rush(self) -> bool:
         since = asyncio.get_running_loop().time() - _RUSH_SECONDS
@@ -176,7 +177,7 @@ class Following:
         return sum(count for _, count in self._recent) > _RUSH
 
     def _next_of(self, cursor: Document) -> Document:
-        is_quiet = asyncio.get_running_loop().time() - self._wanted_at > 1
+        is_quiet = asyncio.get_running_loop().time() - self._wanted_at > _QUIET_SECONDS
         silence = _LONG_SILENCE_MILLISECONDS if is_quiet else _SILENCE_MILLISECONDS
         return {"getMore": cursor["id"], "collection": _CURSOR, "batchSize": _BATCH, "maxTimeMS": silence}
 
@@ -207,23 +208,6 @@ class Following:
         if any(field not in document or field in newly_set for field in fields):
             return None
         return frozenset([name, change["documentKey"]["_id"], *(document[field] for field in fields)])
-
-
-def _last(hello: Document) -> _Place:
-    """The end of the log. Somewhere before it, writes may be missing that have begun and not ended."""
-    return _place(hello, "opTime")
-
-
-def _committed(hello: Document) -> _Place:
-    """A place in the log before which nothing will come any more, and nothing be undone."""
-    return _place(hello, "majorityOpTime")
-
-
-def _place(hello: Document, name: str) -> _Place:
-    if not hello.get("isWritablePrimary") or name not in hello.get("lastWrite", {}):
-        raise CannotFollow
-    place = hello["lastWrite"][name]
-    return _Place(place["t"], place["ts"])
 
 
 def _time_of(token: Document) -> Timestamp:

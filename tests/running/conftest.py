@@ -12,7 +12,7 @@ import pytest
 
 from backend.core.mongod import find_binary
 from backend.core.processes import find_free_port, listens
-from tests.running.remembered import NAME, OTHER, Db
+from tests.running.remembered import NAME, Db
 from tests.support.servers import ROOT, Program, launch
 
 

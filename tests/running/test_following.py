@@ -224,16 +224,6 @@ def test_what_nobody_thought_of_is_logged_and_not_the_end(
     assert expected_errors()
 
 
-def test_only_a_primary_says_how_far_its_log_has_come() -> None:
-    last = {"opTime": {"ts": Timestamp(5, 1), "t": 2}, "majorityOpTime": {"ts": Timestamp(4, 1), "t": 2}}
-    hello = {"isWritablePrimary": True, "lastWrite": last}
-    assert following._last(hello) == (2, Timestamp(5, 1))
-    assert following._committed(hello) == (2, Timestamp(4, 1))
-    for other in ({**hello, "isWritablePrimary": False}, {"isWritablePrimary": True, "msg": "isdbgrid"}):
-        with pytest.raises(following.CannotFollow):
-            following._last(other)
-
-
 @pytest.mark.long
 def test_an_election_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "_PAUSE_SECONDS", 0.05)
