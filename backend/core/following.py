@@ -31,6 +31,8 @@ that nothing has happened, nobody is up to date."""
 _QUIET_SECONDS = 10
 _BREATH_SECONDS = 0.003
 """After a change. More may be on their way; being told of each by itself would cost its write half as much again."""
+_CATCH_UP_SECONDS = 0.01
+"""How long to wait for being told of what has happened. A change is told some 2 to 5 ms after it is in the log."""
 _UNUSED_SECONDS = 30
 _PAUSE_SECONDS = 1
 _RUSH = 100
@@ -71,6 +73,7 @@ class Following:
         self._is_wanted = asyncio.Event()
         self._wanted_at = 0.0
         self._recent: deque[tuple[float, int]] = deque()
+        self._behind: list[tuple[Timestamp, asyncio.Future[bool]]] = []
         self._seen: tuple[TopologyDescription | None, bool] = (None, False)
 
     @property
@@ -81,7 +84,8 @@ class Following:
         return self._told_until is not None
 
     async def is_up_to_date(self) -> bool:
-        """Whether everything was told that had happened when this was asked. One question, together with others."""
+        """Whether everything was told that had happened when this was asked. One question, together with others;
+        what is just on its way is waited for, `_CATCH_UP_SECONDS` at most."""
         primary = self._primary
         if primary is None or (log := await primary.log()) is None:
             return False
@@ -91,7 +95,26 @@ class Following:
         if told.term != log.end.term:
             primary.leave()
             return False
-        return told.at >= log.end.at
+        return told.at >= log.end.at or await self._catches_up_with(log.end.at)
+
+    async def _catches_up_with(self, end: Timestamp) -> bool:
+        loop = asyncio.get_running_loop()
+        has_caught_up: asyncio.Future[bool] = loop.create_future()
+        self._behind.append((end, has_caught_up))
+        patience = loop.call_later(_CATCH_UP_SECONDS, _settle, has_caught_up, False)
+        try:
+            return await has_caught_up
+        finally:
+            patience.cancel()
+
+    def _is_told(self, until: Place | None) -> None:
+        self._told_until = until
+        behind, self._behind = self._behind, []
+        for end, has_caught_up in behind:
+            if until is None or end <= until.at:
+                _settle(has_caught_up, until is not None)
+            elif not has_caught_up.done():
+                self._behind.append((end, has_caught_up))
 
     def _is_what_is_read(self, primary: Primary) -> bool:
         """For a while a former primary may not know that it is none any more, and reads go to another already."""
@@ -146,12 +169,13 @@ class Following:
                         if touched is None or touched:
                             self._tell(touched)
                     if len(changes) < _BATCH:
-                        self._told_until = Place(log.settled.term, _time_of(cursor["postBatchResumeToken"]))
+                        self._is_told(Place(log.settled.term, _time_of(cursor["postBatchResumeToken"])))
                     if changes:
                         self._recent.append((asyncio.get_running_loop().time(), len(changes)))
                         await asyncio.sleep(_BREATH_SECONDS)
             finally:
-                self._primary = self._told_until = None
+                self._primary = None
+                self._is_told(None)
                 self._tell(None)
             if not cursor["id"]:
                 raise CannotFollow  # the database was dropped, for one
@@ -160,7 +184,8 @@ class Following:
     def _begin(self, primary: Primary, since: Place) -> None:
         """Whatever had happened up to there shows in what is read from now on."""
         self._tell(None)
-        self._primary, self._told_until = primary, since
+        self._primary = primary
+        self._is_told(since)
         self._seen = None, False
         self._recent.clear()
 
@@ -208,6 +233,11 @@ class Following:
         if any(field not in document or field in newly_set for field in fields):
             return None
         return frozenset([name, change["documentKey"]["_id"], *(document[field] for field in fields)])
+
+
+def _settle(answer: asyncio.Future[bool], is_so: bool) -> None:
+    if not answer.done():  # in time, or whoever asked has gone away
+        answer.set_result(is_so)
 
 
 def _time_of(token: Document) -> Timestamp:

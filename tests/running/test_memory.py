@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pymongo import WriteConcern
 
+from backend.core import following
 from backend.core.clock import utc_now
 from backend.core.memory import Answer, Memory, put_now
 from tests.running.remembered import NAME, OTHER, Book, Db, book_in, in_book, store_of, told
@@ -126,6 +127,36 @@ def test_what_is_written_elsewhere_meanwhile_does_not_matter(collection: Db) -> 
         for _ in range(2):
             assert await book.of("a") == [0, 2, 4, 6, 8]
         assert book.reads == ["a"]
+
+    in_book(collection, work)
+
+
+def test_what_is_on_its_way_is_waited_for(collection: Db) -> None:
+    async def work(book: Book) -> None:
+        await book.warm("a")
+        for _ in range(40):
+            collection[OTHER].insert_one({})
+            await book.of("a")
+        assert len(book.reads) < 10
+
+    in_book(collection, work)
+
+
+def test_many_who_write_at_once_each_see_what_they_wrote(
+    collection: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for his own change is not served by somebody else's having come."""
+    monkeypatch.setattr(following, "_RUSH", 1_000_000)
+
+    async def write_and_ask(book: Book, writer: int) -> None:
+        theirs = book.client[collection.name].get_collection(NAME, write_concern=WriteConcern(w=1))
+        for number in range(1_000 * writer, 1_000 * writer + 30):
+            await theirs.insert_one({"_id": number, "owner": "a", "place": "here"})
+            assert number in await book.of("a")
+
+    async def work(book: Book) -> None:
+        await book.warm("a")
+        await asyncio.gather(*(write_and_ask(book, writer) for writer in range(1, 17)))
 
     in_book(collection, work)
 
