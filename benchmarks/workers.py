@@ -1,8 +1,8 @@
 """What a second process gives: the read routes on one, two and four workers, and on one core and on all.
 
 Server, `mongod` and client share the machine. On two cores one worker keeps the first busy, and `mongod` and the
-client most of the second: there a second worker finds little to work with, and the floor's finds no more. What it
-gives with a core of its own shows when the worker that it is compared with has one core for all three.
+client a part of the second, for the floor most of it: a second worker finds only the rest to work with. What it gives
+with a core of its own shows when the worker that it is compared with has one core for all three.
 """
 
 import contextlib

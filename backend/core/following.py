@@ -87,15 +87,15 @@ class Following:
         """Whether everything was told that had happened when this was asked. One question, together with others;
         what is just on its way is waited for, `_CATCH_UP_SECONDS` at most."""
         primary = self._primary
-        if primary is None or (log := await primary.log()) is None:
+        if primary is None or (its_log := await primary.log()) is None:
             return False
         told = self._told_until
         if told is None or not self._is_what_is_read(primary):
             return False
-        if told.term != log.end.term:
+        if told.term != its_log.end.term:
             primary.leave()
             return False
-        return told.at >= log.end.at or await self._catches_up_with(log.end.at)
+        return told.at >= its_log.end.at or await self._catches_up_with(its_log.end.at)
 
     async def _catches_up_with(self, end: Timestamp) -> bool:
         loop = asyncio.get_running_loop()
@@ -157,10 +157,12 @@ class Following:
             primary_of(waiting.client) as primary,
             waiting.client.start_session(causal_consistency=False) as session,
         ):
-            if (log := await primary.log()) is None:
+            if (its_log := await primary.log()) is None:
                 raise NoPrimary
-            cursor = (await waiting.command(self._question(since=log.settled.at), session=session))["cursor"]
-            self._begin(primary, log.settled)
+            cursor = (await waiting.command(self._question(since=its_log.settled.at), session=session))[
+                "cursor"
+            ]
+            self._begin(primary, its_log.settled)
             try:
                 while cursor["id"] and self._is_worth_it(primary):
                     cursor = (await waiting.command(self._next_of(cursor), session=session))["cursor"]
@@ -169,7 +171,7 @@ class Following:
                         if touched is None or touched:
                             self._tell(touched)
                     if len(changes) < _BATCH:
-                        self._is_told(Place(log.settled.term, _time_of(cursor["postBatchResumeToken"])))
+                        self._is_told(Place(its_log.settled.term, _time_of(cursor["postBatchResumeToken"])))
                     if changes:
                         self._recent.append((asyncio.get_running_loop().time(), len(changes)))
                         await asyncio.sleep(_BREATH_SECONDS)

@@ -1,8 +1,9 @@
 """Answers kept in memory, and given again only while the database says that nothing has happened to them since.
 
 A process follows the changes of the collections that answers are made from, and lets go of what a change touches.
-Before it gives an answer again it makes sure that it was told of every change: see `following`. So nobody gets an
-older answer than by reading. Where memory isn't up to that, as in a rush of writes, the database is read as ever.
+Before it gives an answer again it makes sure that it was told of every change, and waits for what is on its way: see
+`following`. So nobody gets an older answer than by reading. Where that takes too long, as in a rush of writes, the
+database is read as ever.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ _BYTES_EACH = 4096
 """What an answer takes besides its bytes, or if it is none."""
 
 _BEHIND_SECONDS = 0.02
-"""For so long after a change was on its way nobody asks whether it has come."""
+"""For so long after a change that had happened wasn't told in time, nobody waits for it: the database is read."""
 
 
 _put_at: ContextVar[float | None] = ContextVar("put_at", default=None)
