@@ -106,6 +106,8 @@ class Primary(asyncio.Protocol):
             return
         reply, self._received = self._received, b""
         try:
+            if not self._asking:
+                raise NoPrimary  # nobody has asked: it is no server of MongoDB
             log = _log(_document(reply))
         except NoPrimary:
             self.leave()
@@ -162,7 +164,10 @@ _QUESTION = _message({"hello": 1, "$db": "admin"})
 
 
 def _document(reply: bytes) -> Document:
-    if len(reply) < _FRAME or _HEADER.unpack_from(reply)[3] != _OP_MSG:
+    if len(reply) < _FRAME:
+        raise NoPrimary
+    length, _, _, kind = _HEADER.unpack_from(reply)
+    if length != len(reply) or kind != _OP_MSG:
         raise NoPrimary
     try:
         return bson.decode(reply[_FRAME:])

@@ -25,6 +25,10 @@ from tests.support.wire import Wire
 
 URL = os.environ["MONGODB_URL"]
 
+_PLACE = {"ts": Timestamp(5, 1), "t": 2}
+_HELLO = {"isWritablePrimary": True, "lastWrite": {"opTime": _PLACE, "majorityOpTime": _PLACE}}
+TWICE = primary._message(_HELLO) * 2
+
 
 @asynccontextmanager
 async def a_primary(url: str = URL) -> AsyncIterator[Primary]:
@@ -90,9 +94,10 @@ def test_an_answer_in_pieces_is_put_together() -> None:
         b"\x15\0\0\0\1\0\0\0\1\0\0\0\xdd\x07\0\0\0\0\0\0\0",
         b"\x24\0\0\0\1\0\0\0\1\0\0\0\xdd\x07\0\0\0\0\0\0\0\x0f\0\0\0\x02x\0\x63\0\0\0a\0\0",
         b"\xff\xff\xff\xff" * 9,
+        TWICE,
         b"",
     ],
-    ids=["http", "no document", "a broken document", "a strange length", "nothing"],
+    ids=["http", "no document", "a broken document", "a strange length", "two answers", "nothing"],
 )
 def test_a_server_that_talks_nonsense_is_left(nonsense: bytes) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -127,8 +132,8 @@ def test_an_answer_that_comes_too_late_is_nobodys(tmp_path: Path) -> None:
             assert await of.log()
             os.kill(pid, signal.SIGSTOP)
             began = time.monotonic()
-            assert await of.log() is None
-            assert time.monotonic() - began < 10
+            while await of.log() is not None:  # a thread or two may be stopped a moment later
+                assert time.monotonic() - began < 10
             os.kill(pid, signal.SIGCONT)
             assert of.is_left
             assert await of.log() is None
