@@ -1,8 +1,8 @@
 """Following what happens to collections, and knowing whether everything that has happened was told.
 
 A change stream tells a process of every change, a moment late. How far the database has come it says itself: `hello`
-names the last entry of its log. Who has been told of everything up to there is late for nothing that anybody,
-in any process, had an answer to before he asked.
+names the last entry of its log. Who has been told of everything up to there is late for nothing that was
+acknowledged to anybody, in any process, before he asked.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bson import Timestamp
+from bson import ObjectId, Timestamp
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 from pymongo.topology_description import TopologyDescription
 
-from backend.core.primary import NoPrimary, Place, Primary, primary_of
+from backend.core.primary import NoPrimary, Place, Primary, primary_of, process_read_by
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Following:
         self._wanted_at = 0.0
         self._recent: deque[tuple[float, int]] = deque()
         self._behind: list[tuple[Timestamp, asyncio.Future[bool]]] = []
-        self._seen: tuple[TopologyDescription | None, bool] = (None, False)
+        self._seen: tuple[TopologyDescription | None, ObjectId | None] = (None, None)
 
     @property
     def is_on(self) -> bool:
@@ -90,7 +90,7 @@ class Following:
         if primary is None or (its_log := await primary.log()) is None:
             return False
         told = self._told_until
-        if told is None or not self._is_what_is_read(primary):
+        if told is None or its_log.process != self._read_from():
             return False
         if told.term != its_log.end.term:
             primary.leave()
@@ -116,13 +116,11 @@ class Following:
             elif not has_caught_up.done():
                 self._behind.append((end, has_caught_up))
 
-    def _is_what_is_read(self, primary: Primary) -> bool:
+    def _read_from(self) -> ObjectId | None:
         """For a while a former primary may not know that it is none any more, and reads go to another already."""
-        described = self._database.client.topology_description
-        if self._seen[0] is not described:
-            servers = described.server_descriptions().values()
-            is_read = any(each.is_writable and each.address == primary.address for each in servers)
-            self._seen = described, is_read
+        client = self._database.client
+        if self._seen[0] is not client.topology_description:
+            self._seen = client.topology_description, process_read_by(client)
         return self._seen[1]
 
     @asynccontextmanager
@@ -157,11 +155,16 @@ class Following:
             primary_of(waiting.client) as primary,
             waiting.client.start_session(causal_consistency=False) as session,
         ):
-            if (its_log := await primary.log()) is None:
+            its_log = await primary.log()
+            if (
+                its_log is None or its_log.settled.term != its_log.end.term
+            ):  # just elected: asked again in a while
                 raise NoPrimary
             cursor = (await waiting.command(self._question(since=its_log.settled.at), session=session))[
                 "cursor"
             ]
+            if its_log.process != process_read_by(waiting.client):
+                raise NoPrimary
             self._begin(primary, its_log.settled)
             try:
                 while cursor["id"] and self._is_worth_it(primary):
@@ -188,7 +191,6 @@ class Following:
         self._tell(None)
         self._primary = primary
         self._is_told(since)
-        self._seen = None, False
         self._recent.clear()
 
     def _is_worth_it(self, primary: Primary) -> bool:

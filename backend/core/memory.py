@@ -7,6 +7,7 @@ database is read as ever.
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -32,13 +33,16 @@ _BEHIND_SECONDS = 0.02
 """For so long after a change that had happened wasn't told in time, nobody waits for it: the database is read."""
 
 
+_now = time.perf_counter
+"""The event loop's clock stands still for a millisecond: a question put within it would pass for an earlier one."""
+
 _put_at: ContextVar[float | None] = ContextVar("put_at", default=None)
 
 
 def put_now(*, only_reads: bool) -> None:
     """Begins a request. One that only reads is one question, in however many parts: what was up to date since it was
     put will do for each. One that writes asks anew each time."""
-    _put_at.set(asyncio.get_running_loop().time() if only_reads else None)
+    _put_at.set(_now() if only_reads else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +100,7 @@ class _Store:
         return answer.value
 
     async def _is_up_to_date(self) -> bool:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = _now()
         if self._was_up_to_date_at >= (_put_at.get() or now):
             return True
         if now < self._is_behind_until:
@@ -106,7 +109,7 @@ class _Store:
         if is_up_to_date:
             self._was_up_to_date_at = max(now, self._was_up_to_date_at)
         else:
-            self._is_behind_until = loop.time() + _BEHIND_SECONDS
+            self._is_behind_until = _now() + _BEHIND_SECONDS
         return is_up_to_date
 
     def _keep(self, key: Hashable, kept: _Kept) -> None:

@@ -9,11 +9,10 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, NamedTuple, cast
 
 import bson
-from bson import Timestamp
+from bson import ObjectId, Timestamp
 from bson.errors import InvalidBSON
 from pymongo import AsyncMongoClient
 
@@ -42,12 +41,14 @@ class Place(NamedTuple):
 
 
 class Log(NamedTuple):
-    """What a log had come to.
+    """What the log of a server had come to.
 
-    `end`: somewhere before it, writes may be missing that have begun and not ended. `settled`: before it, nothing
-    will come any more, and nothing be undone.
+    `process`: which server, as a `mongod` calls itself from its start to its end. `end`: somewhere before it, writes
+    may be missing that have begun and not ended. `settled`: before it, nothing will come any more, and nothing be
+    undone.
     """
 
+    process: ObjectId
     end: Place
     settled: Place
 
@@ -56,8 +57,7 @@ class Primary(asyncio.Protocol):
     """A connection to the primary, for one question: how long is the log? One that doesn't answer, or answers that it
     is none any more, is left for good."""
 
-    def __init__(self, address: tuple[str, int | None]) -> None:
-        self.address = address
+    def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._asking: list[asyncio.Future[Log | None]] = []
@@ -142,7 +142,7 @@ async def primary_of(client: AsyncMongoClient[Document]) -> AsyncIterator[Primar
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             _, primary = await asyncio.get_running_loop().create_connection(
-                partial(Primary, address),
+                Primary,
                 *address,
                 ssl=cast(Any, tls),
                 server_hostname=address[0] if tls else None,
@@ -176,8 +176,20 @@ def _document(reply: bytes) -> Document:
 
 
 def _log(hello: Document) -> Log:
-    """Raises `NoPrimary`. A `mongos` says nothing of a log."""
-    if not hello.get("isWritablePrimary") or "lastWrite" not in hello:
+    """Raises `NoPrimary`. A `mongos` says nothing of a log, and a primary at first not what is settled."""
+    last, version = hello.get("lastWrite", {}), hello.get("topologyVersion")
+    if not hello.get("isWritablePrimary") or "majorityOpTime" not in last or not version:
         raise NoPrimary
-    end, settled = hello["lastWrite"]["opTime"], hello["lastWrite"]["majorityOpTime"]
-    return Log(end=Place(end["t"], end["ts"]), settled=Place(settled["t"], settled["ts"]))
+    end, settled = last["opTime"], last["majorityOpTime"]
+    return Log(
+        process=version["processId"],
+        end=Place(end["t"], end["ts"]),
+        settled=Place(settled["t"], settled["ts"]),
+    )
+
+
+def process_read_by(client: AsyncMongoClient[Document]) -> ObjectId | None:
+    """The server that the client reads from, as far as it knows."""
+    servers = client.topology_description.server_descriptions().values()
+    versions = (each.topology_version for each in servers if each.is_writable)
+    return next((each["processId"] for each in versions if each), None)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -84,14 +84,18 @@ async def book_in(db: Db, url: str = os.environ["MONGODB_URL"]) -> AsyncIterator
             yield Book(memory, client, db)
 
 
-def in_book(db: Db, work: Callable[[Book], Awaitable[Any]]) -> Any:
-    """What the work answers."""
+def in_book(
+    db: Db,
+    work: Callable[[Book], Awaitable[Any]],
+    by: Callable[[Coroutine[Any, Any, Any]], Any] = asyncio.run,
+) -> Any:
+    """What the work answers, run by an event loop of this kind."""
 
     async def run() -> Any:
         async with book_in(db) as book:
             return await work(book)
 
-    return asyncio.run(run())
+    return by(run())
 
 
 async def told() -> None:

@@ -196,6 +196,23 @@ def test_one_question_is_checked_once_and_the_next_one_anew(collection: Db) -> N
     in_book(collection, work)
 
 
+def test_two_questions_of_the_same_millisecond_are_two(collection: Db) -> None:
+    """To uvloop's clock they are one."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def work(book: Book) -> None:
+        await book.warm("a")
+        for number in range(20, 70):
+            put_now(only_reads=True)
+            await book.of("a")
+            book.add(number, "a")
+            put_now(only_reads=True)
+            assert (await book.of("a"))[-1] == number
+            await book.warm("a")
+
+    in_book(collection, work, by=uvloop.run)
+
+
 def test_a_request_that_writes_sees_what_it_has_written(collection: Db) -> None:
     async def work(book: Book) -> None:
         await book.warm("a")

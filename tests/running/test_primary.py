@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import trustme
-from bson import Timestamp
+from bson import ObjectId, Timestamp
 from pymongo import AsyncMongoClient, MongoClient, WriteConcern
 from pymongo.errors import OperationFailure
 
@@ -21,12 +21,16 @@ from backend.core.following import Following
 from backend.core.mongod import Mongod
 from backend.core.primary import NoPrimary, Primary, primary_of
 from tests.running.remembered import NAME, Db, Document
-from tests.support.wire import Wire
 
 URL = os.environ["MONGODB_URL"]
 
 _PLACE = {"ts": Timestamp(5, 1), "t": 2}
-_HELLO = {"isWritablePrimary": True, "lastWrite": {"opTime": _PLACE, "majorityOpTime": _PLACE}}
+_PROCESS = ObjectId()
+_HELLO = {
+    "isWritablePrimary": True,
+    "lastWrite": {"opTime": _PLACE, "majorityOpTime": _PLACE},
+    "topologyVersion": {"processId": _PROCESS},
+}
 TWICE = primary._message(_HELLO) * 2
 
 
@@ -112,7 +116,7 @@ def test_a_server_that_talks_nonsense_is_left(nonsense: bytes) -> None:
         loop = asyncio.get_running_loop()
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        _, of = await loop.create_connection(lambda: Primary(("127.0.0.1", port)), "127.0.0.1", port)
+        _, of = await loop.create_connection(Primary, "127.0.0.1", port)
         assert await asyncio.gather(of.log(), of.log()) == [None, None]
         assert of.is_left
         assert await of.log() is None
@@ -160,34 +164,42 @@ def test_whoever_goes_away_takes_nobodys_answer_along() -> None:
     asyncio.run(run())
 
 
-def test_another_server_than_the_one_that_is_read_counts_for_nothing(collection: Db) -> None:
+def test_another_server_than_the_one_that_is_read_counts_for_nothing(collection: Db, tmp_path: Path) -> None:
     """As while a former primary doesn't know yet that it is none any more."""
-    wire = Wire(int(URL.partition("?")[0].strip("/").rpartition(":")[2]))
+    other = Mongod(tmp_path)
 
-    async def run() -> tuple[bool, bool]:
-        async with AsyncMongoClient[Document](wire.url) as read, AsyncMongoClient[Document](URL) as waiting:
-            await asyncio.gather(read.admin.command("ping"), waiting.admin.command("ping"))
-            theirs, mine = read[collection.name], waiting[collection.name]
-            return await _is_ever_up_to_date(theirs, mine), await _is_ever_up_to_date(mine, mine)
-
-    async def _is_ever_up_to_date(read: Any, waiting: Any) -> bool:
-        following = Following(read, {NAME: ()}, lambda _: None)
-        async with following.through(waiting):
+    async def is_ever_up_to_date(
+        read: AsyncMongoClient[Document], waiting: AsyncMongoClient[Document]
+    ) -> bool:
+        following = Following(read[collection.name], {NAME: ()}, lambda _: None)
+        async with following.through(waiting[collection.name]):
             for _ in range(40):
                 if following.is_on and await following.is_up_to_date():
                     return True
                 await asyncio.sleep(0.01)
         return False
 
-    assert asyncio.run(run()) == (False, True)
-    wire.close()
+    async def run(url: str) -> tuple[bool, bool]:
+        async with AsyncMongoClient[Document](url) as read, AsyncMongoClient[Document](URL) as waiting:
+            await asyncio.gather(read.admin.command("ping"), waiting.admin.command("ping"))
+            return await is_ever_up_to_date(read, waiting), await is_ever_up_to_date(waiting, waiting)
+
+    try:
+        assert asyncio.run(run(other.start())) == (False, True)
+    finally:
+        other.release()
 
 
 def test_only_a_primary_says_how_far_its_log_has_come() -> None:
     last = {"opTime": {"ts": Timestamp(5, 1), "t": 2}, "majorityOpTime": {"ts": Timestamp(4, 1), "t": 2}}
-    hello = {"isWritablePrimary": True, "lastWrite": last}
-    assert primary._log(hello) == ((2, Timestamp(5, 1)), (2, Timestamp(4, 1)))
-    for other in ({**hello, "isWritablePrimary": False}, {"isWritablePrimary": True, "msg": "isdbgrid"}):
+    hello = {"isWritablePrimary": True, "lastWrite": last, "topologyVersion": {"processId": _PROCESS}}
+    assert primary._log(hello) == (_PROCESS, (2, Timestamp(5, 1)), (2, Timestamp(4, 1)))
+    for other in (
+        {**hello, "isWritablePrimary": False},
+        {**hello, "lastWrite": {"opTime": last["opTime"]}},
+        {**hello, "topologyVersion": None},
+        {"isWritablePrimary": True, "msg": "isdbgrid"},
+    ):
         with pytest.raises(NoPrimary):
             primary._log(other)
 
