@@ -34,6 +34,13 @@ _HELLO = {
 TWICE = primary._message(_HELLO) * 2
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is."""
+    monkeypatch.setattr(primary, "_PATIENCE_SECONDS", 20)
+    monkeypatch.setattr(primary, "_CONNECT_SECONDS", 20)
+
+
 @asynccontextmanager
 async def a_primary(url: str = URL) -> AsyncIterator[Primary]:
     async with AsyncMongoClient[Document](url) as client, primary_of(client) as found:
@@ -74,7 +81,7 @@ def test_who_asks_together_shares_a_question(collection: Db) -> None:
             for _ in range(10):
                 logs = await asyncio.gather(*(of.log() for _ in range(50)))
                 assert None not in logs
-            assert asked() - before < 10 + 15  # drivers say hello by themselves now and then
+            assert asked() - before < 100  # drivers say hello by themselves now and then
 
     asyncio.run(run())
 
@@ -125,7 +132,7 @@ def test_a_server_that_talks_nonsense_is_left(nonsense: bytes) -> None:
     asyncio.run(run())
 
 
-def test_an_answer_that_comes_too_late_is_nobodys(tmp_path: Path) -> None:
+def test_an_answer_that_comes_too_late_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mongod = Mongod(tmp_path)
     url = mongod.start()
     pid = mongod.pid
@@ -134,6 +141,7 @@ def test_an_answer_that_comes_too_late_is_nobodys(tmp_path: Path) -> None:
     async def run() -> None:
         async with a_primary(url) as of:
             assert await of.log()
+            monkeypatch.setattr(primary, "_PATIENCE_SECONDS", 0.5)
             os.kill(pid, signal.SIGSTOP)
             began = time.monotonic()
             while await of.log() is not None:  # a thread or two may be stopped a moment later
@@ -173,8 +181,12 @@ def test_another_server_than_the_one_that_is_read_counts_for_nothing(collection:
     ) -> bool:
         following = Following(read[collection.name], {NAME: ()}, lambda _: None)
         async with following.through(waiting[collection.name]):
-            for _ in range(40):
-                if following.is_on and await following.is_up_to_date():
+            since = time.monotonic()
+            while not following.is_on:
+                assert time.monotonic() - since < 20
+                await asyncio.sleep(0.01)
+            for _ in range(1000 if read is waiting else 40):
+                if await following.is_up_to_date():
                     return True
                 await asyncio.sleep(0.01)
         return False
