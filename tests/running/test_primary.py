@@ -132,6 +132,7 @@ def test_a_server_that_talks_nonsense_is_left(nonsense: bytes) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_an_answer_that_comes_too_late_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mongod = Mongod(tmp_path)
     url = mongod.start()
@@ -172,6 +173,7 @@ def test_whoever_goes_away_takes_nobodys_answer_along() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_another_server_than_the_one_that_is_read_counts_for_nothing(collection: Db, tmp_path: Path) -> None:
     """As while a former primary doesn't know yet that it is none any more."""
     other = Mongod(tmp_path)
