@@ -110,7 +110,9 @@ def test_an_answer_in_pieces_is_put_together() -> None:
     ],
     ids=["http", "no document", "a broken document", "a strange length", "two answers", "nothing"],
 )
-def test_a_server_that_talks_nonsense_is_left(nonsense: bytes) -> None:
+def test_a_server_that_talks_nonsense_is_left(nonsense: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(primary, "_PATIENCE_SECONDS", 0.5)  # some of it looks as if more were to come
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(nonsense)
