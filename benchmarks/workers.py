@@ -36,6 +36,8 @@ TOGETHER = ((ONE_CORE, ONE, TWO), (FOUR,), (FLOOR, FLOORS))
 """Those of a group run by turns, and no server of another group beside them: none is ever quite idle."""
 
 _FIRST = Pace(seconds=0.8, warm_up=0.1)
+_MORE_ROUNDS = 2
+"""Where four processes share two cores, single runs differ by a tenth."""
 
 Rows = dict[Setting, Row]
 
@@ -59,7 +61,7 @@ def measure(bench: Bench, routes: Sequence[asks.Route], pace: Pace, starts: Star
                 rows = {each: Row() for each in group if _possible(each)}
                 for setting in group:  # several have as many memories to fill
                     _run(bench, running[setting.workers, setting.is_floor], route, setting, _FIRST)
-                for _ in range(pace.rounds):
+                for _ in range(pace.rounds + (_MORE_ROUNDS if TWO in group else 0)):
                     for setting, row in rows.items():
                         server = running[setting.workers, setting.is_floor]
                         row.runs.append(_run(bench, server, route, setting, pace))
