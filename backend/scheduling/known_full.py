@@ -17,8 +17,10 @@ thousand a minute.
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from beanie import PydanticObjectId
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
 from backend.core.clock import utc_now
@@ -40,7 +42,7 @@ async def mark(slots: Sequence[Stored]) -> None:
     """Has searches pass over slots that were found full. If the database fails meanwhile, it is left at that."""
     if not slots:
         return
-    collection, these = Slot.get_pymongo_collection(), {"_id": {"$in": [slot["_id"] for slot in slots]}}
+    collection, these = _slots(), {"_id": {"$in": [slot["_id"] for slot in slots]}}
     try:
         await seats.have_holders_tell(slots)
         await collection.update_many({**these, "known_full": False}, {"$set": {"known_full": True}})
@@ -56,7 +58,7 @@ async def seat_given_back(*, doctor_id: PydanticObjectId, day: str, start: datet
     `start` is that of the seat's slot (UTC). The whole day: the seat may have been the last of a limited number.
     """
     near = {"$gt": start - _LONGEST_DAY, "$lt": start + _LONGEST_DAY}
-    await Slot.get_pymongo_collection().update_many(
+    await _slots().update_many(
         {"doctor_id": doctor_id, "is_active": True, "known_full": True, "start": near, "day": day},
         {"$set": {"known_full": False}},
     )
@@ -69,12 +71,16 @@ class _Round:
 
 
 async def look_through() -> int:
-    """Looks at the next hints and takes back those that are wrong; answers how many were."""
-    wrong = 0
+    """Looks at the next hints and takes back those that are wrong; answers how many were.
+
+    First of all it offers the slots of an older version, which know nothing of hints: no search finds them.
+    """
+    without = {"is_active": True, "known_full": None}
+    wrong = (await _slots().update_many(without, {"$set": {"known_full": False}})).modified_count
     for _ in range(PER_RUN // _AT_ONCE):
         position = behind(_Round.behind, "start", "_id") if _Round.behind else {}
         query = {"$and": [{**bookable(utc_now()), "known_full": True}, position]}
-        found = Slot.get_pymongo_collection().find(
+        found = _slots().find(
             query, READ, sort=[("start", 1), ("_id", 1)], limit=_AT_ONCE, batch_size=_AT_ONCE
         )
         slots = await found.to_list()
@@ -92,7 +98,11 @@ async def _offer_those_with_room(slots: Sequence[Stored]) -> int:
     with_room = [slot.slot_id for slot in counted if slot.free]
     if not with_room:
         return 0
-    result = await Slot.get_pymongo_collection().update_many(
+    result = await _slots().update_many(
         {"_id": {"$in": with_room}, "known_full": True}, {"$set": {"known_full": False}}
     )
     return result.modified_count
+
+
+def _slots() -> AsyncCollection[dict[str, Any]]:
+    return Slot.get_pymongo_collection()

@@ -9,6 +9,7 @@ from beanie import PydanticObjectId
 from backend.core.clock import utc_now
 from backend.core.memory import Answer, memory
 from backend.core.pagination import BY_START, after, behind, encode_cursor
+from backend.core.shared import SharedReads
 from backend.core.words import fold
 from backend.scheduling import known_full
 from backend.scheduling.documents import SEARCH_INDEXES, SeatHolder, Slot
@@ -66,6 +67,10 @@ class Wanted:
         return fields
 
 
+_Question = tuple[Wanted, int, str | None]
+_searches: SharedReads[_Question, tuple[list[OpenSlot], str | None]] = SharedReads()
+
+
 async def get_open(slot_id: PydanticObjectId) -> OpenSlot | None:
     """A bookable slot with its free seats, if any."""
     stored = await Slot.get_pymongo_collection().find_one({"_id": slot_id, **bookable(utc_now())}, READ)
@@ -76,11 +81,12 @@ async def page_of_open(wanted: Wanted, *, limit: int, cursor: str | None) -> byt
     """The first free slots, as the JSON of `Page[SlotOut]`. Raises `BadCursor`.
 
     From memory, where nothing has happened since to the doctor's slots and appointments; or, where any doctor's may
-    come in between, to any. It holds until the first slot begins.
+    come in between, to any. It holds until the first slot begins. Those who ask for the same at once share one
+    search: in a book that has just filled up it takes seconds.
     """
 
     async def read() -> Answer[bytes]:
-        found, next_cursor = await find_open(wanted, limit=limit, cursor=cursor)
+        found, next_cursor = await _searches.ask((wanted, limit, cursor), _find)
         return Answer(
             slot_page(found, next_cursor),
             depends_on=_ALL_BOOKS if wanted.doctor_id is None else frozenset([wanted.doctor_id]),
@@ -88,6 +94,11 @@ async def page_of_open(wanted: Wanted, *, limit: int, cursor: str | None) -> byt
         )
 
     return await memory.ask(("open slots", wanted, limit, cursor), read)
+
+
+async def _find(question: _Question) -> tuple[list[OpenSlot], str | None]:
+    wanted, limit, cursor = question
+    return await find_open(wanted, limit=limit, cursor=cursor)
 
 
 async def find_open(

@@ -1,5 +1,6 @@
 """Full slots are counted once and then passed over; whatever makes room in one brings it back into the search."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from bson import ObjectId
 from backend.directory.documents import Clinic, Policy
 from backend.scheduling import known_full
 from backend.scheduling.known_full import look_through
+from backend.scheduling.search import Wanted, page_of_open
 from tests import factories
 from tests.appointments.commands import recorded
 from tests.factories import Person, Run
@@ -128,6 +130,23 @@ def test_what_a_few_full_slots_cost_is_not_worth_a_write(
     assert not commands.writes
 
 
+def test_those_who_meet_a_newly_full_book_at_once_share_the_work(
+    run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db
+) -> None:
+    doctor = morning(run, clinic)
+    fill_days(db, doctor, 5)
+    wanted = Wanted(doctor_id=doctor.object_id)
+
+    async def at_once() -> list[bytes]:
+        return await asyncio.gather(*(page_of_open(wanted, limit=LIMIT, cursor=None) for _ in range(20)))
+
+    with recorded(db) as commands:
+        pages = run(at_once())
+    assert len(set(pages)) == 1
+    assert commands.writes.count(("update", "slots")) == 2, "one for each batch of the first search"
+    assert commands.reads.count(("find", "slots")) <= 2 * 2 + 1, "and at most one search more, for all others"
+
+
 def mark_all(api: httpx.Client, db: Db, doctor: Person) -> None:
     """Searches where everything up to the fifth day is full, so that it is known."""
     first_offered(api, doctor_id=doctor.id)
@@ -226,3 +245,19 @@ def test_the_job_leaves_alone_what_is_past_or_closed(run: Run[Any], clinic: Clin
     moved = {"start": at("09:00") - timedelta(days=3)}
     db["slots"].update_many({**mine, "start": {"$gte": at("00:00", days=1)}}, {"$set": moved})
     assert run(look_through()) == 0
+
+
+def test_slots_of_an_older_version_are_offered_by_the_job(
+    run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db
+) -> None:
+    doctor = morning(run, clinic)
+    mine = {"doctor_id": doctor.object_id, "is_active": True}
+    count = db["slots"].update_many(mine, {"$unset": {"known_full": ""}}).modified_count
+    assert offered(api, doctor) == []
+    with recorded(db) as commands:
+        assert run(look_through()) == count
+    assert commands.documents_examined == count
+    assert offered(api, doctor) == MORNING
+    with recorded(db) as commands:
+        assert run(look_through()) == 0
+    assert commands.documents_examined == 0, "the index tells that there are none"
