@@ -36,8 +36,8 @@ class Unfair(Exception):
 class Pace:
     """How long and how often. Seconds."""
 
-    seconds: float = 2.5
-    warm_up: float = 0.6
+    seconds: float = 2.1
+    warm_up: float = 0.5
     rounds: int = 3
 
 
@@ -164,9 +164,15 @@ class Bench:
         count = fill.grow(target, before=before.size if before else None, after=size)
         if drop:
             self.index()
+        self._write_out()
         past = fill.times_past(made, range(1, size.past_days + 1))
         self.filled = Filled(models=made, size=size, ahead=fill.times_ahead(made), past=past)
         return count
+
+    def _write_out(self) -> None:
+        """What the fill has left in memory: otherwise the database writes it out beside the first runs."""
+        with pymongo.MongoClient[dict[str, Any]](self.url) as client:
+            client.admin.command("fsync")
 
     def _models(self) -> models.Models:
         """Made in a database of their own: beside what was deleted, inserting under unique indexes takes long."""

@@ -42,7 +42,7 @@ FULL = Plan(
     growing=Pace(seconds=1.6, warm_up=0.4),
     short=Pace(seconds=1.6, warm_up=0.4, rounds=2),
     login=Pace(seconds=4, warm_up=0.3),
-    workers=Pace(seconds=1.5, warm_up=0.4),
+    workers=Pace(seconds=1.4, warm_up=0.3),
     rounds_contended=3,
     due_messages=10_000,
 )
