@@ -9,7 +9,7 @@ the one who opens has read the new fact, or the one who wrote it finds the slot:
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -104,11 +104,12 @@ async def _stale(present: list[Slot], book: Book, wanted: Offers, now: datetime)
     """The slots that must be withdrawn. One that is withdrawn already and still has patients is only held closed."""
     uneven = await _uneven(present, wanted)
     stale = [slot for slot in present if _is_stale(slot, book, wanted, now)]
+    stale_ids = {slot.slot_id for slot in stale}
     closed = [slot.slot_id for slot in stale if slot.state is SlotState.CLOSED]
     settled = await seats.booked_in(closed) if closed else set()
     settled -= {slot_id for slot_id, can_be_mended in uneven.items() if can_be_mended}
     opened = await _hold_closed(settled)
-    again = [slot for slot in present if uneven.get(slot.slot_id) and slot not in stale]
+    again = [slot for slot in present if uneven.get(slot.slot_id) and slot.slot_id not in stale_ids]
     return [slot for slot in stale if slot.slot_id not in settled] + again + opened
 
 
@@ -189,7 +190,8 @@ async def _active_slots(
     query = {"doctor_id": doctor_id, "is_active": True, "start": {"$gt": since}}
     if states:
         query["state"] = {"$in": states}
-    return await Slot.find(query).sort("start", "_id").to_list()
+    found = Slot.find(query, batch_size=_AT_ONCE).sort("start", "_id")
+    return [slot async for slot in found]
 
 
 async def _insert_missing(book: Book, wanted: Offers, present: list[Slot], now: datetime) -> None:
@@ -214,8 +216,13 @@ async def _insert_missing(book: Book, wanted: Offers, present: list[Slot], now: 
 
 async def insert_new(slots: list[Slot]) -> None:
     """Writes slots. Where the doctor's time is held already, it stays held and the slot is left out."""
+    for some in _batches(slots):
+        await _insert_some(some)
+
+
+def _batches(slots: list[Slot]) -> Iterator[list[Slot]]:
     for first in range(0, len(slots), _AT_ONCE):
-        await _insert_some(slots[first : first + _AT_ONCE])
+        yield slots[first : first + _AT_ONCE]
 
 
 def _raw(slot: Slot) -> dict[str, Any]:
@@ -236,11 +243,9 @@ async def _insert_some(slots: list[Slot]) -> None:
 
 async def _open(book: Book, slots: list[Slot], wanted: Offers) -> int:
     """Opens slots at the revision at which they were read, with the names and capacity of the present facts."""
-    if not slots:
-        return 0
-    updates = []
-    for slot in slots:
-        updates.append(
+    opened = 0
+    for some in _batches(slots):
+        updates = [
             UpdateOne(
                 {"_id": slot.id, "revision": slot.revision, "state": slot.state, "is_active": True},
                 changes(
@@ -252,9 +257,11 @@ async def _open(book: Book, slots: list[Slot], wanted: Offers) -> int:
                     }
                 ),
             )
-        )
-    result = await Slot.get_pymongo_collection().bulk_write(updates, ordered=False)
-    return result.modified_count
+            for slot in some
+        ]
+        result = await Slot.get_pymongo_collection().bulk_write(updates, ordered=False)
+        opened += result.modified_count
+    return opened
 
 
 async def open_slots(book: Book, slots: list[Slot]) -> None:
@@ -277,7 +284,9 @@ async def withdraw(slot_ids: Iterable[PydanticObjectId]) -> None:
         {**where, "state": {"$ne": SlotState.REMOVED}},
         {"$set": {"state": SlotState.CLOSING}, "$inc": {"revision": 1}},
     )
-    await _end_rounds(await Slot.find({**where, "state": SlotState.CLOSING}).to_list())
+    closing = Slot.find({**where, "state": SlotState.CLOSING}, batch_size=_AT_ONCE)
+    for some in _batches([slot async for slot in closing]):
+        await _end_rounds(some)
 
 
 async def remove(slot_id: PydanticObjectId) -> bool:

@@ -1,5 +1,7 @@
 """Single slots and ranges of them, made and taken out by hand."""
 
+import asyncio
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -82,12 +84,8 @@ async def generate_slots(wanted: GenerateIn) -> int:
     wall = rules.WallBlock(0, minutes_of(wanted.start), minutes_of(wanted.end))
     if len(days) * ((wall.end - wall.start) // length) > MOST_AT_ONCE:
         raise TooManySlots
-    spans = [
-        span
-        for day in days
-        for span in rules.cut(wall, day, length, zone)
-        if span.start > now and rules.is_possible(book.facts, wanted.clinic_id, span, now)
-    ]
+    cut = (span for day in days for span in rules.cut(wall, day, length, zone) if span.start > now)
+    spans = await _possible(book, wanted.clinic_id, cut, now)
     room = await _make_room(wanted.doctor_id, spans)
     added = await _add(book, clinic_id=wanted.clinic_id, spans=room, capacity=wanted.capacity)
     return len(added)
@@ -160,6 +158,15 @@ def _clinic(book: Book, clinic_id: PydanticObjectId) -> rules.ClinicFacts:
     return book.facts.clinics[clinic_id]
 
 
+async def _possible(
+    book: Book, clinic_id: PydanticObjectId, spans: Iterable[rules.Span], now: datetime
+) -> list[rules.Span]:
+    """Those in which the doctor could see patients. In a thread: of thousands it would hold up all requests."""
+    return await asyncio.to_thread(
+        lambda: [span for span in spans if rules.is_possible(book.facts, clinic_id, span, now)]
+    )
+
+
 def _usual_minutes(book: Book, clinic_id: PydanticObjectId) -> int:
     _clinic(book, clinic_id)
     assert book.doctor.doctor is not None  # noqa: S101 - a book has a doctor
@@ -207,11 +214,9 @@ async def _add(
     await insert_new(slots)
     again, now = await _book_of(book.doctor.user_id), utc_now()
     ours = {"_id": {"$in": [slot.id for slot in slots]}, "is_active": True}
-    written = await Slot.find(ours).to_list()
-    fitting = [
-        s for s in written if rules.is_possible(again.facts, clinic_id, rules.Span(s.start, s.end), now)
-    ]
-    await withdraw(slot.slot_id for slot in written if slot not in fitting)
+    written = {rules.Span(slot.start, slot.end): slot for slot in await Slot.find(ours).to_list()}
+    fitting = [written.pop(span) for span in await _possible(again, clinic_id, list(written), now)]
+    await withdraw(slot.slot_id for slot in written.values())
     await open_slots(again, [slot for slot in fitting if slot.state is SlotState.PENDING])
     return await Slot.find({**ours, "state": SlotState.OPEN}).sort("start", "_id").to_list()
 
@@ -226,11 +231,11 @@ async def _make_room(doctor_id: PydanticObjectId, spans: list[rules.Span]) -> li
     earliest = min(span.start for span in spans) - timedelta(minutes=rules.MOST_SLOT_MINUTES)
     near = {"$gt": earliest, "$lt": max(span.end for span in spans)}
     present = await Slot.find({"doctor_id": doctor_id, "is_active": True, "start": near}).to_list()
-    withdrawn = [slot for slot in present if slot.state in (SlotState.CLOSED, SlotState.REMOVED)]
-    booked = await seats.booked_in(slot.slot_id for slot in withdrawn)
-    empty = [slot for slot in withdrawn if slot.slot_id not in booked]
-    held = {tick for slot in present if slot not in empty for tick in slot.ticks}
+    withdrawn = {s.slot_id: s for s in present if s.state in (SlotState.CLOSED, SlotState.REMOVED)}
+    booked = await seats.booked_in(withdrawn)
+    empty = {slot_id: slot for slot_id, slot in withdrawn.items() if slot_id not in booked}
+    held = {tick for slot in present if slot.slot_id not in empty for tick in slot.ticks}
     room = [span for span in spans if held.isdisjoint(rules.ticks(span))]
     needed = {tick for span in room for tick in rules.ticks(span)}
-    await let_go(slot.slot_id for slot in empty if not needed.isdisjoint(slot.ticks))
+    await let_go(slot_id for slot_id, slot in empty.items() if not needed.isdisjoint(slot.ticks))
     return room

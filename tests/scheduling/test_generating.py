@@ -1,5 +1,6 @@
 """Slots over a range of days: with hours of their own, or those of the weekly hours that are missing."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -177,6 +178,21 @@ def test_more_slots_than_a_person_can_mean_are_refused(run: Run[Any], db: Db) ->
     wanted = {"last_day": until, "start": "08:00", "end": "20:00", "minutes": 5}
     refused(ask(doctor, doctor, clinic, **wanted), 422, "TOO_MANY_SLOTS")
     assert count_slots(db) == 0
+
+
+def test_as_many_as_can_be_generated_at_once_hold_up_nobody(run: Run[Any], base_url: str) -> None:
+    clinic = factories.make_clinic(run, policy=Policy(horizon_days=60))
+    doctor = factories.make_doctor(run, clinic, weekly_hours=[])
+    until = str((NOW + 30 * DAY).date())
+    answers = 0
+    with ThreadPoolExecutor(1) as pool:
+        wanted = {"last_day": until, "start": "08:00", "end": "20:00", "minutes": 5}
+        making = pool.submit(generate, doctor, clinic, **wanted)
+        while not making.done():
+            done(httpx.get(f"{base_url}/health", timeout=60))
+            answers += 1
+    assert making.result() > 4000
+    assert answers > 20, "a second or two of work, in small pieces"
 
 
 @pytest.mark.parametrize(
