@@ -18,7 +18,7 @@ _PREFIX = "clinic-tests-"
 _ROOM = 2 * 1024**3
 
 
-def _parent() -> str:
+def parent_folder() -> str:
     """Where the database's folder goes: into memory where there is room, for each write is flushed to its disk."""
     memory = "/dev/shm"
     has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM
@@ -42,7 +42,7 @@ class Environment:
 def begin() -> Environment:
     """Starts `mongod`, with queries that no index serves forbidden, and sets the environment."""
     _end_those_left_behind()
-    mongod = Mongod(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_parent())), no_table_scan=True)
+    mongod = Mongod(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent_folder())), no_table_scan=True)
     for line in (ROOT / ".env.example").read_text().splitlines():
         os.environ.pop(line.partition("=")[0], None)  # what the developer's shell sets is not ours
     environment = Environment(mongod=mongod, url=mongod.start(), database_name=f"test_{os.getpid()}")
@@ -59,7 +59,7 @@ def begin() -> Environment:
 
 def _end_those_left_behind() -> None:
     """Stops the databases of runs that were killed. One that is in use stays: it has other users."""
-    for folder in Path(_parent()).glob(f"{_PREFIX}*"):
+    for folder in Path(parent_folder()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(MongodError, OSError):
             mongod = Mongod(folder)
             if mongod.pid:
