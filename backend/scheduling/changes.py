@@ -141,7 +141,12 @@ async def _refresh_slots(of_doctors: list[User], at_clinics: list[Clinic]) -> No
                 },
                 {
                     # With a new limit of the day a slot may have room again.
-                    **changes({**_without_zone(shown_names(doctor, clinic)), "known_full": False}),
+                    **changes(
+                        {
+                            **_without_zone(shown_names(doctor, clinic)),
+                            **{"known_full": False, "marking": None},
+                        }
+                    ),
                     "$inc": {"revision": 1},
                 },
             )

@@ -70,6 +70,10 @@ class Slot(Document):
     known_full: bool = Field(
         default=False, description="Searches pass it over. A full one need not be known: see `known_full`."
     )
+    marking: PydanticObjectId | None = Field(
+        default=None,
+        description="A search is about to say that it is full. Whoever makes room takes it away.",
+    )
     is_removed: bool = Field(
         default=False, description="Taken out by hand: whoever ends its withdrawal leaves it removed."
     )

@@ -1,17 +1,18 @@
 """Slots that are known to be full: a hint on the slot by which searches pass it over without counting its seats.
 
 The hint never decides. A full slot without it is counted and left out, as any; only a slot with a free seat and the
-hint would be wrong, for a search wouldn't show it. Two rules keep that from lasting:
+hint would be wrong, for a search wouldn't show it. Two rules keep that from happening:
 
-- Who sets the hint first has those who hold the slot tell of it (`tells_search`), then sets it, and then counts once
-  more, and only those who will tell. Where they don't fill the slot the hint is taken back (`mark`).
-- Who makes room takes the hint back after, or in, the write that makes it: `seat_given_back` for an appointment that
-  has to tell, as its own write finds; opening a slot, and new limits of a doctor's day, write it with the rest.
+- Who is about to set the hint says so on the slot (`marking`), then has those who hold the slot tell of it
+  (`tells_search`), and counts once more, and only those who will tell. Where they fill the slot it is given the hint,
+  unless `marking` has gone meanwhile (`mark`).
+- Who makes room takes hint and `marking` away after, or in, the write that makes it, and before it is answered:
+  `seat_given_back` for an appointment that has to tell, as its own write finds; opening a slot, and new limits of a
+  doctor's day, write it with the rest.
 
-So of a hint and a seat that is given back at the same moment, either the hint was there, and the appointment told to
-tell, when the seat came back; or it is counted as free afterwards. For all others giving a seat back stays one write.
-A process that dies between its writes leaves a wrong hint to `look_through`, a job that goes over all hints, some
-thousand a minute.
+So a seat that is given back while its slot is being marked is counted as free, or takes `marking` away before the
+hint is set, or the hint after it. For all others giving a seat back stays one write. A process that dies before it
+takes the hint away leaves a wrong one to `look_through`, a job that goes over all hints, some thousand a minute.
 """
 
 import logging
@@ -20,6 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from beanie import PydanticObjectId
+from bson import ObjectId
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
@@ -42,11 +44,16 @@ async def mark(slots: Sequence[Stored]) -> None:
     """Has searches pass over slots that were found full. If the database fails meanwhile, it is left at that."""
     if not slots:
         return
-    collection, these = _slots(), {"_id": {"$in": [slot["_id"] for slot in slots]}}
+    these, mine = {"_id": {"$in": [slot["_id"] for slot in slots]}}, {"marking": ObjectId()}
     try:
+        await _slots().update_many({**these, "known_full": False}, {"$set": mine})
         await seats.have_holders_tell(slots)
-        await collection.update_many({**these, "known_full": False}, {"$set": {"known_full": True}})
-        await _offer_those_with_room(await collection.find(these, READ, batch_size=len(slots)).to_list())
+        still = await _slots().find({**these, **mine}, READ, batch_size=len(slots)).to_list()
+        counted = await with_free_seats(still, tells_search=True)
+        full = {"_id": {"$in": [slot.slot_id for slot in counted if not slot.free]}}
+        await _slots().update_many(
+            {**full, **mine}, {"$set": {"known_full": True}, "$unset": {"marking": ""}}
+        )
     except PyMongoError as error:
         log.warning("full slots were not marked to the end: %s", type(error).__name__)
 
@@ -59,8 +66,11 @@ async def seat_given_back(*, doctor_id: PydanticObjectId, day: str, start: datet
     """
     near = {"$gt": start - _LONGEST_DAY, "$lt": start + _LONGEST_DAY}
     await _slots().update_many(
-        {"doctor_id": doctor_id, "is_active": True, "known_full": True, "start": near, "day": day},
-        {"$set": {"known_full": False}},
+        {
+            **{"doctor_id": doctor_id, "is_active": True, "known_full": {"$in": [True, False]}},
+            **{"start": near, "day": day, "$or": [{"known_full": True}, {"marking": {"$exists": True}}]},
+        },
+        {"$set": {"known_full": False}, "$unset": {"marking": ""}},
     )
 
 

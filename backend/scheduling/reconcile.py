@@ -253,14 +253,13 @@ async def _open(book: Book, slots: list[Slot], wanted: Offers) -> int:
                         **shown_names(book.doctor, book.clinics[slot.clinic_id]),
                         "state": SlotState.OPEN,
                         "capacity": _capacity(slot, wanted),
-                        "known_full": False,
+                        **{"known_full": False, "marking": None},
                     }
                 ),
             )
             for slot in some
         ]
-        result = await Slot.get_pymongo_collection().bulk_write(updates, ordered=False)
-        opened += result.modified_count
+        opened += (await Slot.get_pymongo_collection().bulk_write(updates, ordered=False)).modified_count
     return opened
 
 

@@ -4,6 +4,7 @@ Each is stopped before every one of its commands in turn while the other is done
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -97,12 +98,9 @@ def day(run: Run[Any], db: Db, patient: Person, request: pytest.FixtureRequest) 
     return FullDay(run, patient, doctor, db, limit=limit)
 
 
-def is_mark(command: Command) -> bool:
-    return any(update["u"] == {"$set": {"known_full": True}} for update in command.updates)
-
-
 def is_taken_back(command: Command) -> bool:
-    return any(update["u"] == {"$set": {"known_full": False}} for update in command.updates)
+    taken_back = {"$set": {"known_full": False}, "$unset": {"marking": ""}}
+    return any(update["u"] == taken_back for update in command.updates)
 
 
 def stopped_everywhere(
@@ -197,32 +195,56 @@ def test_a_search_that_marks_anywhere_in_a_cancellation_hides_nothing_afterwards
     assert turns > 4
 
 
-@pytest.mark.parametrize("who", ["the search", "the cancellation"])
+def test_a_seat_that_was_given_back_is_not_hidden_for_a_moment(
+    api: httpx.Client, db: Db, day: FullDay, first_wired: Wired, second_wired: Wired
+) -> None:
+    """Stopped anywhere when the seat comes back, the search that marks goes on command by command."""
+    here, there = first_wired.client(day.patient), second_wired.client(day.patient)
+    for pause in every_pause(first_wired.wire):
+        day.fill()
+        doing = in_background(day.search, here)
+        reaches(pause, doing)
+        assert day.cancel(there).is_success
+        with ExitStack() as stack:
+            held = pause
+            while held.command is not None:
+                later = stack.enter_context(first_wired.wire.holding())
+                held.release()
+                reaches(later, doing)
+                assert day.offered(api) == day.freed, f"after {held.command}, before {later.command}"
+                held = later
+        doing.result(30)
+
+
+def test_a_search_that_dies_while_it_marks_hides_nothing(
+    api: httpx.Client, db: Db, day: FullDay, first_wired: Wired, second_wired: Wired
+) -> None:
+    here, there = first_wired.client(day.patient), second_wired.client(day.patient)
+
+    def check(where: str) -> None:
+        assert day.offered(api) == day.freed, where
+
+    stopped_everywhere(
+        first_wired,
+        db,
+        day,
+        slow=lambda: day.search(here),
+        meanwhile=lambda: day.cancel(there),
+        then=Held.lose,
+        check=check,
+    )
+
+
 def test_whoever_dies_before_taking_the_hint_back_leaves_it_to_the_job(
-    run: Run[Any],
-    api: httpx.Client,
-    db: Db,
-    day: FullDay,
-    first_wired: Wired,
-    second_wired: Wired,
-    who: str,
+    run: Run[Any], api: httpx.Client, db: Db, day: FullDay, first_wired: Wired, second_wired: Wired
 ) -> None:
     here, there = first_wired.client(day.patient), second_wired.client(day.patient)
     day.fill()
-    if who == "the search":
-        with first_wired.wire.holding(is_mark) as mark, first_wired.wire.holding(is_taken_back) as end:
-            doing = in_background(day.search, here)
-            reaches(mark, doing)
-            assert day.cancel(there).is_success
-            mark.release()
-            reaches(end, doing)
-            end.lose()
-    else:
-        day.search(there)
-        with first_wired.wire.holding(is_taken_back) as end:
-            doing = in_background(day.cancel, here)
-            reaches(end, doing)
-            end.lose()
+    day.search(there)
+    with first_wired.wire.holding(is_taken_back) as end:
+        doing = in_background(day.cancel, here)
+        reaches(end, doing)
+        end.lose()
     doing.exception(30)
     assert day.offered(api) < day.freed
     run(look_through())

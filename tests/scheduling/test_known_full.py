@@ -143,7 +143,7 @@ def test_those_who_meet_a_newly_full_book_at_once_share_the_work(
     with recorded(db) as commands:
         pages = run(at_once())
     assert len(set(pages)) == 1
-    assert commands.writes.count(("update", "slots")) == 2, "one for each batch of the first search"
+    assert commands.writes.count(("update", "slots")) == 4, "two for each batch of the first search"
     assert commands.reads.count(("find", "slots")) <= 2 * 2 + 1, "and at most one search more, for all others"
 
 
