@@ -11,6 +11,9 @@ T = TypeVar("T")
 class SharedReads(Generic[K, T]):
     """Reads by a key, one read of a key at a time. Who asks while one is under way waits for the next, together with
     all others who do. So an answer was always read after the question.
+
+    Where the one that is under way fails, those who wait hear of it too: nobody waits twice for a database that is
+    away.
     """
 
     def __init__(self) -> None:
@@ -33,6 +36,8 @@ class SharedReads(Generic[K, T]):
         finally:
             mine = self._begun[key] = self._next.pop(key)
         try:
+            if before is not None and not before.cancelled() and (fault := before.exception()):
+                raise fault
             return await read(key)
         finally:
             if self._begun[key] is mine:

@@ -23,6 +23,8 @@ class Counter:
             raise LookupError(key)
         seen = self.now
         await self.may_end.wait()
+        if key == "away":
+            raise TimeoutError(key)
         return key, seen
 
 
@@ -80,6 +82,22 @@ def test_one_who_goes_away_takes_no_answer_along() -> None:
             gone.cancel()
         counter.may_end.set()
         assert await third == ("slot", 0)
+
+    asyncio.run(scene())
+
+
+def test_whoever_waits_for_a_read_that_fails_in_the_end_does_not_wait_for_another() -> None:
+    async def scene() -> None:
+        counter = Counter()
+        shared = sharing(counter)
+        asked = [await soon(shared("away")) for _ in range(3)]
+        counter.may_end.set()
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [TimeoutError] * 3
+        assert counter.reads == 1
+        with pytest.raises(TimeoutError):
+            await shared("away")
+        assert counter.reads == 2
 
     asyncio.run(scene())
 
