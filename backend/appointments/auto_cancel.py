@@ -7,6 +7,7 @@ from backend.appointments import steps
 from backend.appointments.actors import SYSTEM
 from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged
+from backend.appointments.reminders import silence_cancels
 from backend.core.clock import EPOCH, utc_now
 from backend.core.errors import Conflict
 from backend.core.signals import Signal
@@ -34,7 +35,7 @@ async def cancel_unconfirmed() -> int:
     while batch := await _due(utc_now()):
         clinics = await read_clinics(appointment.clinic_id for appointment in batch)
         for appointment, is_off in zip(batch, await called_off(batch, clinics), strict=True):
-            counts = not is_off and clinics[appointment.clinic_id].rules.auto_cancel_minutes > 0
+            counts = not is_off and silence_cancels(clinics[appointment.clinic_id].rules) > 0
             cancelled += await _decide(appointment, silence_counts=counts)
     return cancelled
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from backend.appointments.quiet import QuietHours
 from backend.scheduling.rules import instant, local_day
 
 FAIR_HOUR = timedelta(hours=1)
-"""What a patient has at the least between being asked and being cancelled for silence."""
+"""What a patient has at the least, between being asked and being cancelled for silence, in which to confirm."""
 
 _DAY = 24 * 60
 
@@ -40,6 +41,22 @@ def _lead(start: datetime, minutes: int, zone: ZoneInfo) -> datetime:
     wall = start.astimezone(zone)
     day = local_day(start, zone) - timedelta(days=minutes // _DAY)
     return instant(day, wall.hour * 60 + wall.minute, zone)
+
+
+class SilenceRules(Protocol):
+    """The clinic's rules on silence, in minutes before the start."""
+
+    auto_cancel_minutes: int
+    confirm_window_minutes: int
+
+
+def silence_cancels(rules: SilenceRules) -> int:
+    """How many minutes before the start silence cancels; 0 for never.
+
+    Never, too, where confirming opens so late that there'd be no fair hour to do it in.
+    """
+    to_confirm = timedelta(minutes=rules.confirm_window_minutes - rules.auto_cancel_minutes)
+    return rules.auto_cancel_minutes if to_confirm >= FAIR_HOUR else 0
 
 
 def deadline(start: datetime, *, asked_at: datetime, auto_cancel_minutes: int) -> datetime | None:

@@ -131,7 +131,11 @@ class PolicyBody(Request):
         default=None,
         ge=0,
         le=10_080,
-        description="How long before the start an appointment that nobody confirmed is cancelled.",
+        description=(
+            "How long before the start an appointment is cancelled whose patient was asked and hasn't confirmed; "
+            "0 for never. Nor is it where he had less than an hour for that, since he was asked and since "
+            "confirming opened."
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from pymongo import UpdateOne
 
+from backend.appointments.reminders import silence_cancels
 from backend.core.clock import EPOCH, utc_now
 from backend.core.settings import settings
 from backend.core.traffic import in_between
@@ -165,7 +166,7 @@ def _claimed_fields(row: Row, text: Text, around: Surroundings, now: datetime) -
         "sending_at": now,
         "claimed_until": now + timedelta(seconds=3 * settings.SMS_TIMEOUT_SECONDS),
         "updated_at": now,
-        **({"auto_cancel_minutes": clinic.rules.auto_cancel_minutes} if clinic and row.get("asks") else {}),
+        **({"auto_cancel_minutes": silence_cancels(clinic.rules)} if clinic and row.get("asks") else {}),
     }
 
 

@@ -16,7 +16,7 @@ from phonenumbers.timezone import time_zones_for_geographical_number
 from backend.accounts.documents import Language, User
 from backend.appointments.documents import ACTIVE, Appointment, MessageKind, Recipient, Status
 from backend.appointments.quiet import quiet_hours
-from backend.appointments.reminders import deadline
+from backend.appointments.reminders import deadline, silence_cancels
 from backend.core.clock import utc_now
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
@@ -173,7 +173,7 @@ def decide(log: Row, around: Surroundings, *, now: datetime, is_real: bool) -> D
 
 def _silence_cancels(appointment: Row, clinic: Clinic, now: datetime) -> bool:
     """Whether the appointment is cancelled if it is asked about now and nobody answers."""
-    minutes = clinic.rules.auto_cancel_minutes
+    minutes = silence_cancels(clinic.rules)
     cancel_at = deadline(appointment["start"], asked_at=now, auto_cancel_minutes=minutes)
     return cancel_at is not None and not appointment.get("not_reached")
 

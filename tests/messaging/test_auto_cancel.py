@@ -331,6 +331,12 @@ CASES: dict[str, Case] = {
     "the start passed while all were down": Case(down_until(TWO + MINUTE), troubles=("deadline_missed",)),
     "a clinic that cancels nobody": Case(silent, policy=NEVER),
     "a clinic that has come to cancel nobody": Case(switched_off),
+    "confirming opens an hour before the deadline, and silent": Case(
+        silent, policy=Policy(confirm_window_minutes=75), **SILENCE
+    ),
+    "confirming opens less than an hour before the deadline": Case(
+        silent, policy=Policy(confirm_window_minutes=74)
+    ),
 }
 
 
