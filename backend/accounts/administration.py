@@ -12,13 +12,13 @@ from backend.accounts.errors import (
     UseDoctorsRoute,
     WrongRole,
 )
+from backend.accounts.finding import found_by
 from backend.accounts.passwords import hash_password
 from backend.accounts.profiles import NurseProfile
 from backend.accounts.schemas import NewUser, OwnChanges, UserChanges
 from backend.accounts.service import clinics_assigned, create_user, deactivate_user, find_user, update_user
 from backend.accounts.sessions import forget_sessions
 from backend.core.pagination import BY_NAME, after, encode_cursor
-from backend.core.words import starting_with
 
 _SHOWN = {"password_hash": 0, "sessions": 0, "search_words": 0, "patient": 0, "doctor.weekly_hours": 0}
 
@@ -33,7 +33,7 @@ async def list_users(
     if is_active is not None:
         wanted["is_active"] = is_active
     if q is not None:
-        wanted.update(starting_with("search_words", q))
+        wanted.update(found_by(q))
     found = User.get_pymongo_collection().find(wanted, projection=_SHOWN)
     rows = await found.sort([("name", 1), ("_id", 1)]).limit(limit + 1).to_list()
     users = [User.model_validate(raw) for raw in rows[:limit]]

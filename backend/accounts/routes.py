@@ -185,7 +185,11 @@ async def list_users(
     is_active: Annotated[bool | None, Query(description="Left out: both.")] = None,
     q: Annotated[
         str | None,
-        Query(max_length=100, examples=["ada"], description="Beginnings of words of name, e-mail or phone."),
+        Query(
+            max_length=100,
+            examples=["ada"],
+            description="Beginnings of words of name or e-mail, or of a phone number in any notation.",
+        ),
     ] = None,
     limit: Limit = 20,
     cursor: Cursor = None,

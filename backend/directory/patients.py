@@ -8,10 +8,10 @@ from beanie import PydanticObjectId
 
 from backend.accounts.documents import Language, Role, User
 from backend.accounts.errors import PhoneRequired
+from backend.accounts.finding import found_by
 from backend.accounts.profiles import BloodGroup, EmergencyContact, Gender, PatientProfile
 from backend.accounts.service import create_user, deactivate_user, update_user, user_deactivated
 from backend.core.signals import Signal
-from backend.core.words import starting_with
 from backend.directory.doctors import require_active_doctor
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound
 from backend.directory.listing import page_by_name
@@ -112,7 +112,7 @@ async def list_patients(
     if assigned_doctor_id is not None:
         conditions.append({"patient.assigned_doctor_id": assigned_doctor_id})
     if q is not None:
-        conditions.append(starting_with("search_words", q))
+        conditions.append(found_by(q))
     rows, next_cursor = await page_by_name(
         User.get_pymongo_collection(),
         conditions,

@@ -22,7 +22,10 @@ router = APIRouter(prefix="/patients", tags=["patients"])
 async def list_patients(
     *,
     caller: CurrentStaff,
-    q: Annotated[Line | None, Query(description="Beginnings of words of name, e-mail or phone.")] = None,
+    q: Annotated[
+        Line | None,
+        Query(description="Beginnings of words of name or e-mail, or of a phone number in any notation."),
+    ] = None,
     assigned_doctor_id: Annotated[Id | None, Query()] = None,
     is_active: Annotated[bool, Query(description="False lists deactivated ones.")] = True,
     limit: Limit = 20,
