@@ -18,7 +18,7 @@ from backend.core.processes import LOOPBACK, find_free_port, listens
 
 _NAME = "three"
 _ELECTION_MILLISECONDS = 2000
-"""Without a sign of life from the primary for so long the others elect a new one. MongoDB's default is ten seconds."""
+"""Without a sign of life from the primary for so long the others elect a new one. MongoDB's default: ten seconds."""
 
 _CUT_OFF_SECONDS = 1
 """Less than it takes the primary to notice that it is alone."""
