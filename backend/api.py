@@ -1,13 +1,16 @@
 """The API: every package's routes under `/api/v1`, authenticated unless listed as public."""
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from backend import health
 from backend.accounts import access
 from backend.accounts import routes as accounts
 from backend.accounts import routes_codes as codes
+from backend.accounts.documents import Role
 from backend.appointments import routes as appointments
 from backend.directory import routes_clinics, routes_departments, routes_doctors, routes_patients
 from backend.messaging import routes_messages as messages
@@ -93,6 +96,22 @@ def require_login_everywhere(app: FastAPI) -> None:
             )
     if missing := unlisted - known:
         raise RuntimeError(f"listed in backend/api.py, but not there: {', '.join(sorted(missing))}")
+
+
+def roles_by_operation(app: FastAPI) -> dict[str, Sequence[Role]]:
+    """Whom each operation admits that asks for a login, by its id."""
+    routes = [
+        route for route in iter_route_contexts(app.routes) if isinstance(route.original_route, APIRoute)
+    ]
+    return {str(route.name): roles for route in routes if (roles := _roles(route.dependant))}
+
+
+def _roles(dependant: Dependant) -> Sequence[Role]:
+    if isinstance(dependant.call, access.Only):
+        return dependant.call.roles
+    if isinstance(dependant.call, access.LoginNeeded):
+        return tuple(Role)
+    return next(filter(None, map(_roles, dependant.dependencies)), ())
 
 
 def _asks_for_login(dependant: Dependant) -> bool:

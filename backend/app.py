@@ -60,7 +60,7 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """FastAPI's document, completed once."""
         if self.openapi_schema is None:
-            openapi.complete(super().openapi(), public=api.PUBLIC)
+            openapi.complete(super().openapi(), public=api.PUBLIC, roles=api.roles_by_operation(self))
         assert self.openapi_schema is not None  # noqa: S101 - FastAPI keeps it there
         return self.openapi_schema
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -35,13 +35,17 @@ refresh token works once; using it again ends that login.
 
 **Errors** all look alike: `detail` is a sentence for people, `error_code` is for programs and stable. A request that
 doesn't fit the schema gets `422 VALIDATION_ERROR` with a list of `errors`, each with its place (`loc`). Every
-response carries `X-Request-ID`: quote it when you report a fault.
+response carries `X-Request-ID`: quote it when you report a fault. An unknown path answers `404 NOT_FOUND`, an unknown
+method `405 METHOD_NOT_ALLOWED`.
 
 **What you may not see is not there:** another patient's appointment answers `404`. `403` means that your role can't
-do this to anything.
+do this, or not with this: the code says which. Each operation names the roles that it admits, for programs as
+`x-roles`; what it says of them beyond that stands in its description.
+
+**Ids** are those of users where they name people: a `patient_id` or `doctor_id` is the `id` of that account.
 
 **Lists** come in pages: `limit` rows and a `next_cursor`, to be passed as `cursor` for the next page and null on the
-last. A cursor stays good while rows are added.
+last. A cursor stays good while rows are added, and only for the same list with the same filters.
 
 **Repeating a request.** Send an `Idempotency-Key` of your own with `POST /api/v1/appointments`: after a lost answer
 send the same request with the same key again, and it gets the answer of the first with `Idempotent-Replayed: true`.
@@ -70,6 +74,14 @@ TAGS = {
     "operations": "For monitoring and for clients' clocks.",
 }
 
+_EVERYBODY = {"patient": "patients", "doctor": "doctors", "nurse": "nurses", "admin": "administrators"}
+
+_TO_BE_REPEATED = {"429", "503"}
+_RETRY_AFTER = {
+    "description": "Seconds to wait before trying again.",
+    "schema": {"type": "integer", "minimum": 0},
+}
+
 _UNNEEDED = ("HTTPValidationError", "ValidationError")
 _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -79,9 +91,12 @@ def tags() -> list[dict[str, str]]:
     return [{"name": name, "description": text} for name, text in TAGS.items()]
 
 
-def complete(document: dict[str, Any], *, public: set[str]) -> None:
-    """Adds to FastAPI's document what is true of all routes: the errors that no route lists by itself."""
+def complete(document: dict[str, Any], *, public: set[str], roles: Mapping[str, Sequence[str]]) -> None:
+    """Adds to FastAPI's document what is true of all routes: whom they admit, by operation id, and the errors that
+    no route lists by itself."""
     for path, operation in _operations(document):
+        if path.startswith("/api/") and operation["tags"] != ["twilio"]:
+            _say_who(operation, roles.get(operation["operationId"], ()), public)
         responses = operation["responses"]
         if _mentions_unneeded(responses.get("422", {})):
             del responses["422"]
@@ -89,6 +104,8 @@ def complete(document: dict[str, Any], *, public: set[str]) -> None:
             _add(responses, error)
         if operation["operationId"] in public and operation.get("security"):
             operation["security"] = [{}, *operation["security"]]  # better with a token, possible without
+        for status in _TO_BE_REPEATED & responses.keys():
+            responses[status]["headers"] = {"Retry-After": _RETRY_AFTER}
         operation["responses"] = dict(sorted(responses.items()))
     schemas = document["components"]["schemas"]
     for model in (*_models(Request), *_models(Response)):
@@ -104,6 +121,17 @@ def complete(document: dict[str, Any], *, public: set[str]) -> None:
     for name, schema in definitions["$defs"].items():
         schemas.setdefault(name, schema)
     document["components"]["schemas"] = _referred(schemas, start=document["paths"])
+
+
+def _say_who(operation: dict[str, Any], roles: Sequence[str], public: set[str]) -> None:
+    if operation["operationId"] in public:
+        who = "anybody, without a login"
+    else:
+        admitted = roles or list(_EVERYBODY)  # for logging out, a token is enough
+        operation["x-roles"] = [*admitted]
+        is_all = len(admitted) == len(_EVERYBODY)
+        who = "whoever is logged in" if is_all else ", ".join(_EVERYBODY[role] for role in admitted)
+    operation["description"] += f"\n\n**For** {who}."
 
 
 def _referred(schemas: dict[str, Any], start: Any) -> dict[str, Any]:

@@ -84,16 +84,16 @@ class LoginNeeded(_Bearer):
         return login
 
 
-class _Only(LoginNeeded):
+class Only(LoginNeeded):
     """Admits these roles and raises `Forbidden` for the others."""
 
     def __init__(self, *roles: Role) -> None:
         super().__init__()
-        self._roles = roles
+        self.roles = roles
 
     async def __call__(self, request: HTTPConnection) -> User:
         login: Login = await super().__call__(request)
-        if login.user.role not in self._roles:
+        if login.user.role not in self.roles:
             raise Forbidden
         return login.user
 
@@ -111,11 +111,11 @@ TokenClaims = Annotated[Claims, Depends(_ClaimsNeeded())]
 """What a valid token says, though its session may have ended. For logging out, which may be repeated."""
 
 CurrentLogin = Annotated[Login, Depends(LoginNeeded())]
-CurrentUser = Annotated[User, Depends(_Only(*Role))]
+CurrentUser = Annotated[User, Depends(Only(*Role))]
 OptionalUser = Annotated[User | None, Depends(_Optional())]
-CurrentPatient = Annotated[User, Depends(_Only(Role.PATIENT))]
-CurrentDoctor = Annotated[User, Depends(_Only(Role.DOCTOR))]
-CurrentAdmin = Annotated[User, Depends(_Only(Role.ADMIN))]
-CurrentStaff = Annotated[User, Depends(_Only(Role.DOCTOR, Role.NURSE, Role.ADMIN))]
-FrontDesk = Annotated[User, Depends(_Only(Role.NURSE, Role.ADMIN))]
-DoctorOrAdmin = Annotated[User, Depends(_Only(Role.DOCTOR, Role.ADMIN))]
+CurrentPatient = Annotated[User, Depends(Only(Role.PATIENT))]
+CurrentDoctor = Annotated[User, Depends(Only(Role.DOCTOR))]
+CurrentAdmin = Annotated[User, Depends(Only(Role.ADMIN))]
+CurrentStaff = Annotated[User, Depends(Only(Role.DOCTOR, Role.NURSE, Role.ADMIN))]
+FrontDesk = Annotated[User, Depends(Only(Role.NURSE, Role.ADMIN))]
+DoctorOrAdmin = Annotated[User, Depends(Only(Role.DOCTOR, Role.ADMIN))]

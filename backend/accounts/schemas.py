@@ -84,7 +84,7 @@ class PatientFields(Request):
     gender: Gender | None = None
     address: Text | None = Field(default=None, examples=["12 Elm Street, Springfield"])
     blood_group: BloodGroup | None = None
-    allergies: list[Line] = left_out(max_length=50, examples=[["penicillin"]])
+    allergies: list[Line] = left_out(max_length=30, examples=[["penicillin"]])
     emergency_contact: EmergencyContactBody | None = None
 
     def profile_changes(self) -> dict[str, Any]:

@@ -7,10 +7,12 @@ may not do it says as an error that names the reason.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
+
+from pydantic import Field
 
 from backend.appointments.documents import ActorRole, Status, StepName
-from backend.core.errors import Conflict, Forbidden
+from backend.core.errors import Conflict, ErrorBody, Forbidden
 
 CORRECTION_HOURS = 24
 """How long after its end a no-show may be corrected to checked in."""
@@ -23,18 +25,46 @@ class WrongStatus(Conflict):
     detail = "An appointment that is cancelled can't be confirmed."
 
 
-class TooEarly(Conflict):
+class OutsideItsTimeBody(ErrorBody):
+    """An error of a step that has its time."""
+
+    at: str = Field(
+        description="The moment from which on, or until which, the step is possible: RFC 3339, UTC."
+    )
+
+
+class _OutsideItsTime(Conflict):
+    """The step isn't possible at this moment. `at` is UTC."""
+
+    body = OutsideItsTimeBody
+    says: ClassVar[str]
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+        super().__init__(self.says.format(f"{at:%Y-%m-%dT%H:%MZ}"))
+
+    def content(self) -> dict[str, Any]:
+        return {**super().content(), "at": f"{self.at:%Y-%m-%dT%H:%M:%SZ}"}
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """With a moment."""
+        moment = "2027-03-14T13:30:00Z"
+        return {"detail": cls.says.format(moment), "error_code": cls.code, "at": moment}
+
+
+class TooEarly(_OutsideItsTime):
     """The step's time has not come."""
 
     code = "TOO_EARLY"
-    detail = "This can't be done yet."
+    says = "This can be done from {} on."
 
 
-class TooLate(Conflict):
+class TooLate(_OutsideItsTime):
     """The step's time has passed."""
 
     code = "TOO_LATE"
-    detail = "It is too late for this."
+    says = "This could be done until {}."
 
 
 class StepNotAllowed(Forbidden):
@@ -190,9 +220,9 @@ def check(rule: Rule, appointment: Timed, *, role: ActorRole, now: datetime, win
         raise WrongStatus(f"The appointment is {_say(appointment.status)}; {_say_sources(rule)}.")
     opening = rule.opens_for(role)
     if opening is not None and now < (opens := opening(appointment, windows)):
-        raise TooEarly(f"This can be done from {opens:%Y-%m-%dT%H:%MZ} on.")
+        raise TooEarly(opens)
     if rule.closes is not None and now >= (closes := rule.closes(appointment, windows)):
-        raise TooLate(f"This could be done until {closes:%Y-%m-%dT%H:%MZ}.")
+        raise TooLate(closes)
 
 
 def _say(status: Status) -> str:

@@ -8,6 +8,7 @@ from asgi_correlation_id import correlation_id
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, Field
 from pymongo.errors import (
     ConnectionFailure,
@@ -34,8 +35,8 @@ class FieldFault(BaseModel):
     """One fault of a request. The value that was sent is never repeated."""
 
     loc: list[str | int] = Field(description="Where: `body`, `query`, `path` or `header`, then the field.")
-    msg: str
-    type: str
+    msg: str = Field(description="What is wrong with it, in English, for developers.")
+    type: str = Field(description="The kind of fault, for programs: one of Pydantic's.")
 
 
 class ValidationErrorBody(ErrorBody):
@@ -177,11 +178,12 @@ _UNREACHABLE = (
     WaitQueueTimeoutError,
     WTimeoutError,
 )
+_METHOD_NOT_ALLOWED = 405
 _CODE_OF_STATUS = {
     401: Unauthorized.code,
     403: Forbidden.code,
     404: NotFound.code,
-    405: "METHOD_NOT_ALLOWED",
+    _METHOD_NOT_ALLOWED: "METHOD_NOT_ALLOWED",
     413: TooLarge.code,
     415: "UNSUPPORTED_MEDIA_TYPE",
 }
@@ -199,8 +201,13 @@ async def _domain_error(_: Request, error: Exception) -> JSONResponse:
 async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     """FastAPI's list without `input` and `ctx`: they'd repeat passwords, and NaN or half a surrogate pair."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
-    faults = [{"loc": _plain(e["loc"]), "msg": _text(e["msg"]), "type": e["type"]} for e in error.errors()]
+    faults = [{"loc": _plain(e["loc"]), "msg": _text(_msg(e)), "type": e["type"]} for e in error.errors()]
     return JSONResponse({**Malformed().content(), "errors": faults}, status_code=Malformed.status)
+
+
+def _msg(fault: Mapping[str, Any]) -> str:
+    """Pydantic's sentence; where it is one of ours, without what Pydantic puts before it."""
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _plain(location: tuple[Any, ...]) -> list[str | int]:
@@ -212,14 +219,24 @@ def _text(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-async def _http_error(_: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    code = _CODE_OF_STATUS.get(error.status_code, BadRequest.code)
+    code, headers = _CODE_OF_STATUS.get(error.status_code, BadRequest.code), dict(error.headers or {})
+    if error.status_code == _METHOD_NOT_ALLOWED:
+        # FastAPI names only those of the first of a path's routes.
+        headers["Allow"] = ", ".join(sorted(_methods_at(request.app, request.url.path)))
     return JSONResponse(
         {"detail": str(error.detail), "error_code": code},
         status_code=error.status_code,
-        headers=dict(error.headers or {}),
+        headers=headers,
     )
+
+
+def _methods_at(app: FastAPI, path: str) -> set[str]:
+    routes = (
+        route for route in iter_route_contexts(app.routes) if isinstance(route.original_route, APIRoute)
+    )
+    return {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
 
 
 async def _client_gone(_: Request, __: Exception) -> JSONResponse:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import phonenumbers
 from beanie import PydanticObjectId
+from bson import ObjectId
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -58,8 +59,11 @@ Text = Annotated[
 """Free text: at most 2,000 characters, line breaks allowed."""
 
 
-def _e164(value: str) -> str:
-    """Reads a number as people write it. Fictional numbers (+1 555…) are possible, though not assigned."""
+def e164(value: str) -> str:
+    """Reads a phone number as people write it; raises `ValueError`.
+
+    Fictional numbers (+1 555…) are possible, though not assigned.
+    """
     try:
         number = phonenumbers.parse(value, settings.DEFAULT_PHONE_REGION)
     except phonenumbers.NumberParseException:
@@ -73,7 +77,7 @@ Phone = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=3, max_length=40),
     AfterValidator(_without_control_characters),
-    AfterValidator(_e164),
+    AfterValidator(e164),
     Field(examples=["+15550100001"], description="Any usual notation; stored and shown as E.164."),
 ]
 
@@ -118,17 +122,22 @@ Day = Annotated[date, BeforeValidator(_text_only), AfterValidator(_sane_day)]
 """A calendar day, `YYYY-MM-DD`."""
 
 
-def _not_null(value: Any) -> Any:
-    """An ObjectId of None would be a new one."""
-    if value is None:
-        raise ValueError("must be an id of 24 hexadecimal digits")
+_ID = re.compile(r"[0-9a-f]{24}")
+
+
+def _id(value: Any) -> Any:
+    """Says what is wrong better than Beanie does; and an ObjectId of None would be a new one."""
+    if not isinstance(value, ObjectId) and not (isinstance(value, str) and _ID.fullmatch(value)):
+        raise ValueError("must be an id of 24 hexadecimal digits, in lower case")
     return value
 
 
 Id = Annotated[
     PydanticObjectId,
-    BeforeValidator(_not_null),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{24}$", "examples": ["671f0c0e9b1d8a0001a1b2c3"]}),
+    BeforeValidator(_id),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^{_ID.pattern}$", "examples": ["671f0c0e9b1d8a0001a1b2c3"]}
+    ),
 ]
 """An ObjectId, 24 hexadecimal digits in JSON."""
 

@@ -12,6 +12,9 @@ from backend.reports import service
 from backend.reports.schemas import Dashboard, DoctorStats
 from backend.scheduling.reach import reachable_doctor
 
+_FROM = "This day included. Without it: 30 days before `to`, and without that 30 days before today."
+_TO = "This day included. Without it: 30 days after today, or after `from` if that lies ahead."
+
 router = APIRouter(tags=["reports"])
 
 
@@ -24,8 +27,8 @@ async def get_doctor_stats(
     doctor_id: Id,
     caller: CurrentStaff,
     group_by: service.GroupBy = service.GroupBy.DAY,
-    first_day: Annotated[Day | None, Query(alias="from", description="Default: 30 days before `to`.")] = None,
-    last_day: Annotated[Day | None, Query(alias="to", description="This day included.")] = None,
+    first_day: Annotated[Day | None, Query(alias="from", description=_FROM)] = None,
+    last_day: Annotated[Day | None, Query(alias="to", description=_TO)] = None,
 ) -> DoctorStats:
     """Appointments by status per day or month, in the clinic's zone. Doctors see their own, nurses those of the
     doctors of their clinics, administrators all."""

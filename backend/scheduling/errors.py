@@ -62,10 +62,10 @@ class OffTheGrid(Unprocessable):
 
 
 class InThePast(Unprocessable):
-    """Time that has already begun."""
+    """Time that is over; for a slot, that has already begun."""
 
     code = "IN_THE_PAST"
-    detail = "This time has already begun."
+    detail = "This time has already begun, or is over."
 
 
 class BeyondHorizon(Unprocessable):

@@ -127,7 +127,8 @@ async def add_slot(body: SlotIn, caller: CurrentStaff) -> SlotOut:
 )
 async def generate_slots_over_range(body: GenerateIn, caller: CurrentStaff) -> Generated:
     """With `start` and `end`: slots of these hours on the weekdays of the range. Without: the slots of the weekly
-    hours that are missing there, those removed by hand included. Repeating it adds nothing."""
+    hours that are missing there, those removed by hand included. Repeating it adds nothing. At most 5,000 at once;
+    what is past, closed, on leave or held already is passed over."""
     await reachable_doctor_at(caller, body.doctor_id, body.clinic_id)
     return Generated(created=await generate_slots(body))
 

@@ -75,6 +75,8 @@ def test_a_step_is_done_within_its_window_to_the_millisecond(
             done(answer)
         else:
             refused(answer, 409, "TOO_LATE" if moment == closes else "TOO_EARLY")
+            edge = closes if moment == closes else opens
+            assert datetime.fromisoformat(answer.json()["at"]) == edge
             found = done(patient.client.get(f"/appointments/{appointment['id']}"))
             assert found["version"] == (2 if before else 1)
 

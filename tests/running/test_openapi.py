@@ -51,6 +51,28 @@ def test_operation_ids_are_unique(operations: list[Operation]) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_every_operation_says_whom_it_admits(operations: list[Operation]) -> None:
+    found = {operation["operationId"]: operation for _, _, operation in of_the_api(operations)}
+    everybody = ["patient", "doctor", "nurse", "admin"]
+    for name, roles in {
+        "logout": everybody,
+        "book_appointment": everybody,
+        "close_clinic": ["nurse", "admin"],
+        "create_clinic": ["admin"],
+    }.items():
+        assert found[name]["x-roles"] == roles, name
+    for name in assembled.PUBLIC - {"receive_sms", "receive_status"}:
+        assert "x-roles" not in found[name], name
+        assert found[name]["description"].endswith("**For** anybody, without a login.")
+    assert found["close_clinic"]["description"].endswith("**For** nurses, administrators.")
+
+
+def test_whoever_is_told_to_wait_is_told_of_the_header(operations: list[Operation]) -> None:
+    for method, path, operation in operations:
+        for status in {"429", "503"} & operation["responses"].keys():
+            assert "Retry-After" in operation["responses"][status]["headers"], f"{method} {path} {status}"
+
+
 def test_every_operation_lists_the_errors_that_all_have(operations: list[Operation]) -> None:
     for method, path, operation in of_the_api(operations):
         name = f"{method} {path}"
