@@ -192,7 +192,7 @@ def test_as_many_as_can_be_generated_at_once_hold_up_nobody(run: Run[Any], base_
             done(httpx.get(f"{base_url}/health", timeout=60))
             answers += 1
     assert making.result() > 4000
-    assert answers > 20, "a second or two of work, in small pieces"
+    assert answers > 5, "it was done in pieces"
 
 
 @pytest.mark.parametrize(
