@@ -7,6 +7,7 @@ with a core of its own shows when the worker that it is compared with has one co
 
 import contextlib
 import os
+import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +44,12 @@ Rows = dict[Setting, Row]
 
 
 def ratio(rows: Rows, more: Setting, less: Setting) -> float | None:
-    """How many times the requests a second; None where one of them couldn't be measured."""
-    return rows[more].rate / rows[less].rate if more in rows and less in rows else None
+    """How many times the requests a second, the median of the rounds: in each, one ran right after the other. None
+    where one of them couldn't be measured."""
+    if more not in rows or less not in rows:
+        return None
+    rounds = zip(rows[more].runs, rows[less].runs, strict=True)
+    return statistics.median(of_more.rate / of_less.rate for of_more, of_less in rounds)
 
 
 def measure(bench: Bench, routes: Sequence[asks.Route], pace: Pace, starts: Starts) -> dict[str, Rows]:
