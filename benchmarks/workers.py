@@ -44,10 +44,14 @@ Rows = dict[Setting, Row]
 
 
 def ratio(rows: Rows, more: Setting, less: Setting) -> float | None:
-    """How many times the requests a second, the median of the rounds: in each, one ran right after the other. None
-    where one of them couldn't be measured."""
+    """How many times the requests a second; None where one of them couldn't be measured.
+
+    Of two of a group it is the median of the rounds' ratios: in each, one ran right after the other.
+    """
     if more not in rows or less not in rows:
         return None
+    if not any({more, less} <= set(group) for group in TOGETHER):
+        return rows[more].rate / rows[less].rate
     rounds = zip(rows[more].runs, rows[less].runs, strict=True)
     return statistics.median(of_more.rate / of_less.rate for of_more, of_less in rounds)
 
