@@ -11,8 +11,9 @@ hint would be wrong, for a search wouldn't show it. Two rules keep that from hap
   doctor's day, write it with the rest.
 
 So a seat that is given back while its slot is being marked is counted as free, or takes `marking` away before the
-hint is set, or the hint after it. For all others giving a seat back stays one write. A process that dies before it
-takes the hint away leaves a wrong one to `look_through`, a job that goes over all hints, some thousand a minute.
+hint is set, or the hint after it. A `marking` that is left behind says nothing to anybody. For all others giving a
+seat back stays one write. A process that dies before it takes the hint away leaves a wrong one to `look_through`, a
+job that goes over all hints, some thousand a minute.
 """
 
 import logging

