@@ -22,7 +22,7 @@ def main() -> int:
         from backend.core.settings import SettingsError  # noqa: PLC0415
     except ValidationError as error:
         return _failed("These settings can't be read:", *_faults(error), code=2)
-    from backend.core.database import DatabaseStartError  # noqa: PLC0415
+    from backend.core.mongo.client import DatabaseStartError  # noqa: PLC0415
 
     try:
         return int(arguments.command(arguments))

@@ -9,16 +9,16 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from backend import health
 from backend.accounts import access
 from backend.accounts import routes as accounts
-from backend.accounts import routes_codes as codes
 from backend.accounts.documents import Role
+from backend.accounts.login import routes_codes as codes
 from backend.appointments import routes as appointments
 from backend.directory import routes_clinics, routes_departments, routes_doctors, routes_patients
-from backend.messaging import routes_messages as messages
-from backend.messaging import routes_twilio as twilio
+from backend.messaging import routes as messages
+from backend.messaging.twilio import routes as twilio
 from backend.reports import routes as reports
-from backend.scheduling import routes_changes as changes
-from backend.scheduling import routes_hours as hours
-from backend.scheduling import routes_slots as slots
+from backend.scheduling import routes_directory as changes
+from backend.scheduling.hours import routes as hours
+from backend.scheduling.slots import routes as slots
 
 PREFIX = "/api/v1"
 

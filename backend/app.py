@@ -13,15 +13,18 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from backend import api, health, jobs, openapi
-from backend.core import database, errors, logs, metrics
-from backend.core.memory import memory
-from backend.core.middleware import BodyLimit, PlainStartFailure, Requests
-from backend.core.routing import index_routes
+from backend.core import metrics
+from backend.core.cache.response_cache import memory
+from backend.core.http import errors
+from backend.core.http.middleware import BodyLimit, PlainStartFailure, Requests
+from backend.core.http.route_index import index_routes
+from backend.core.logging import configure_logging
+from backend.core.mongo.client import connect
 from backend.core.settings import settings
 from backend.core.traffic import traffic
+from backend.devtools import simulated_phone
 from backend.documents import DOCUMENTS, REMEMBERED
-from backend.messaging import dev_phone
-from backend.messaging.outbox import open_outbox
+from backend.messaging.outbox.sender import open_outbox
 
 VERSION = "1.0.0"
 
@@ -33,7 +36,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     Raises `SettingsError` and `DatabaseStartError`.
     """
     settings.check()
-    app.state.database = connection = await database.connect(DOCUMENTS)
+    app.state.database = connection = await connect(DOCUMENTS)
     app.state.scheduler, app.state.outbox = None, None
     try:
         async with AsyncExitStack() as running:
@@ -67,7 +70,7 @@ class Application(FastAPI):
 
 def create_app() -> FastAPI:
     """Builds the application. Nothing is started before its lifespan begins."""
-    logs.configure()
+    configure_logging()
     app = Application(
         title=openapi.TITLE,
         version=VERSION,
@@ -95,8 +98,8 @@ def create_app() -> FastAPI:
     app.add_middleware(PlainStartFailure)
     app.include_router(health.router)
     app.include_router(api.build_router())
-    if dev_phone.is_offered():
-        app.include_router(dev_phone.router)
+    if simulated_phone.is_offered():
+        app.include_router(simulated_phone.router)
     api.require_login_everywhere(app)
     index_routes(app)
     return app

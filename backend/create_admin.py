@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from backend.accounts.administration import add_user
 from backend.accounts.documents import Role
 from backend.accounts.schemas import NewUser
-from backend.core import database
-from backend.core.errors import DomainError
+from backend.core.http.errors import DomainError
+from backend.core.mongo.client import connect
 from backend.core.settings import settings
 from backend.documents import DOCUMENTS
 
@@ -64,7 +64,7 @@ def _password() -> str:
 
 
 async def _store(body: NewUser) -> None:
-    connection = await database.connect(DOCUMENTS)
+    connection = await connect(DOCUMENTS)
     try:
         await add_user(body)
     finally:

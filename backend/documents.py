@@ -6,7 +6,7 @@ from backend.accounts.documents import LoginFailures, OneTimeCode, Session, User
 from backend.appointments.documents import Appointment
 from backend.directory.documents import Clinic, Department
 from backend.messaging.documents import SmsLog
-from backend.messaging.pacing import SenderPace
+from backend.messaging.outbox.rate_limit import SenderPace
 from backend.scheduling.documents import Leave, SeatHolder, Slot
 
 DOCUMENTS: list[type[Document]] = [

@@ -11,11 +11,11 @@ from pymongo.errors import PyMongoError
 from backend import jobs
 from backend.core import metrics
 from backend.core.clock import utc_now
-from backend.core.database import Database
-from backend.core.errors import DomainError, ErrorBody, responses
+from backend.core.http.errors import DomainError, ErrorBody, responses
+from backend.core.http.fields import Response
+from backend.core.mongo.client import Database
 from backend.core.settings import settings
-from backend.core.types import Response
-from backend.messaging.outbox import Outbox
+from backend.messaging.outbox.sender import Outbox
 
 router = APIRouter(tags=["operations"])
 time_router = APIRouter(prefix="/time", tags=["operations"])

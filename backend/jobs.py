@@ -10,16 +10,16 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from pymongo.errors import PyMongoError
 
-from backend.appointments.auto_cancel import cancel_unconfirmed
-from backend.appointments.due import mark_no_shows
-from backend.appointments.reminding import owe_reminders
+from backend.appointments.no_shows import mark_no_shows
+from backend.appointments.reminders.auto_cancel import cancel_unconfirmed
+from backend.appointments.reminders.due_reminders import owe_reminders
 from backend.core.clock import utc_now
-from backend.core.errors import DomainError
+from backend.core.http.errors import DomainError
 from backend.core.turns import turn_at
-from backend.messaging.inbound import handle_forgotten
-from backend.messaging.outbox import Outbox
-from backend.scheduling.extend import extend_slots
-from backend.scheduling.known_full import look_through
+from backend.messaging.inbound.handle_reply import handle_forgotten
+from backend.messaging.outbox.sender import Outbox
+from backend.scheduling.slots.full_hint import look_through
+from backend.scheduling.slots.horizon import extend_slots
 
 log = logging.getLogger(__name__)
 

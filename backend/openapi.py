@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from backend.core.errors import (
+from backend.core.http.errors import (
     BadRequest,
     DatabaseUnavailable,
     DomainError,
@@ -20,7 +20,7 @@ from backend.core.errors import (
     Unauthorized,
     ValidationErrorBody,
 )
-from backend.core.types import Request, Response
+from backend.core.http.fields import Request, Response
 
 TITLE = "Clinic appointment book"
 

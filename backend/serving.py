@@ -17,11 +17,12 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from backend.core import database, logs
-from backend.core.mongod import MongodError
+from backend.core.logging import configure_logging
+from backend.core.mongo.client import DatabaseStartError, connect, embedded
 from backend.core.settings import SettingsError, settings
+from backend.devtools import simulated_phone
+from backend.devtools.mongod import MongodError
 from backend.documents import DOCUMENTS
-from backend.messaging import dev_phone
 
 if TYPE_CHECKING:
     from seed.credentials import DemoLogin
@@ -48,7 +49,7 @@ def serve(*, host: str, port: int, workers: int, demo: bool) -> int:
     settings.check()
     if demo and settings.in_production:
         raise SettingsError("--demo: there are no demo people in ENVIRONMENT=production.")
-    logs.configure()
+    configure_logging()
     try:
         listener = _listen(host, port)
     except PortUnusable as error:
@@ -87,14 +88,14 @@ def _listen(host: str, port: int) -> socket.socket:
 @contextmanager
 def _shared_mongod() -> Iterator[None]:
     """Holds the embedded MongoDB while workers come and go, and stops it after the last one."""
-    mongod = database.embedded()
+    mongod = embedded()
     if mongod is None:
         yield
         return
     try:
         mongod.start()
     except MongodError as error:
-        raise database.DatabaseStartError(str(error)) from None
+        raise DatabaseStartError(str(error)) from None
     try:
         yield
     finally:
@@ -133,7 +134,7 @@ async def _prepare(demo: bool) -> "list[DemoLogin]":
         from seed.run import ensure_demo  # noqa: PLC0415 - the only place that knows of demo data
 
         return await ensure_demo()
-    connection = await database.connect(DOCUMENTS)
+    connection = await connect(DOCUMENTS)
     await connection.close()
     return []
 
@@ -183,7 +184,7 @@ def _where_to_look(host: str, port: int, logins: "list[DemoLogin]") -> str:
 
 
 def _phone(host: str, port: int) -> list[str]:
-    if not dev_phone.is_offered():
+    if not simulated_phone.is_offered():
         return []
     return [f"  Its SMS, and replies:      http://{host}:{port}/dev/phone", ""]
 

@@ -49,7 +49,7 @@ def token_of(user_id: ObjectId) -> str:
     """An access token of a user's one login, made as the application does."""
     from beanie import PydanticObjectId
 
-    from backend.accounts.tokens import make_access_token
+    from backend.accounts.login.tokens import make_access_token
 
     return make_access_token(PydanticObjectId(user_id), book.session_of(user_id))
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from backend.core.mongod import Mongod
+from backend.devtools.mongod import Mongod
 from tests.emulator.client import Carrier, running_carrier
 from tests.support.servers import Program, free_port, launch
 
@@ -82,13 +82,13 @@ async def fill(count: int) -> None:
     from backend.accounts.documents import Role, User
     from backend.accounts.profiles import WEEK, DoctorProfile, HoursBlock
     from backend.appointments.documents import Appointment
-    from backend.core import database
     from backend.core.clock import utc_now
+    from backend.core.mongo.client import connect
     from backend.directory.documents import Clinic, OpeningHours
     from backend.documents import DOCUMENTS
-    from backend.scheduling.reconcile import reconcile
+    from backend.scheduling.slots.slot_sync import reconcile
 
-    connection = await database.connect(DOCUMENTS)
+    connection = await connect(DOCUMENTS)
     try:
         for model in (User, Appointment):
             await model.get_pymongo_collection().delete_many({"search_words": "drain"})

@@ -45,7 +45,7 @@ def times_ahead(models: Models) -> list[Time]:
 
 def times_past(models: Models, days: range) -> list[Time]:
     """The same half-hours on days before the first one."""
-    from backend.scheduling.rules import instant
+    from backend.scheduling.availability import instant
 
     first: date = models.slots[0]["start"].astimezone(_ZONE).date()
     found = []
@@ -141,7 +141,7 @@ def name_of(number: int) -> str:
 
 def _shown(doctor: int) -> Raw:
     """What slots and appointments show of a doctor and the clinic."""
-    from backend.core.words import fold
+    from backend.core.mongo.text_search import fold
 
     block, specialty = doctor // book.DOCTORS_A_BLOCK, book.specialty_of(doctor)
     city = book.city_of(block)
@@ -158,7 +158,7 @@ def _shown(doctor: int) -> Raw:
 
 
 def _clinic(block: int) -> Raw:
-    from backend.core.words import fold, words_of
+    from backend.core.mongo.text_search import fold, words_of
 
     like, name, city = _target.models.clinic, f"Clinic {block:03}", book.city_of(block)
     return {
@@ -173,7 +173,7 @@ def _clinic(block: int) -> Raw:
 
 
 def _user(like: Raw, user_id: ObjectId, name: str, *, kind: str, number: int) -> Raw:
-    from backend.core.words import words_of
+    from backend.core.mongo.text_search import words_of
 
     email, phone = f"{kind}{number}@example.com", f"+1555{int(str(user_id)[2:4]):01}{number:06}"
     return {
@@ -213,7 +213,7 @@ def _write_visitors() -> None:
 
 
 def _slots_like(times: list[Time]) -> list[tuple[Time, Raw]]:
-    from backend.scheduling.rules import Span, ticks
+    from backend.scheduling.availability import Span, ticks
 
     like = _target.models.slots[0]
     return [

@@ -64,7 +64,7 @@ database: Any = None
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """One client, with the options of `backend.core.database`."""
+    """One client, with the options of `backend.core.mongo.client`."""
     global database  # noqa: PLW0603
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
         os.environ["MONGODB_URL"],

@@ -13,7 +13,7 @@ from typing import Any
 import pymongo
 from bson import ObjectId, encode
 
-from backend.core.mongod import Mongod
+from backend.devtools.mongod import Mongod
 from benchmarks import asks, book, fill, floor, models
 from benchmarks.asks import Filled, Route
 from benchmarks.book import Size
@@ -244,14 +244,14 @@ def _with_services(url: str, database_name: str, work: Callable[[], Any]) -> Any
     """Runs a coroutine of the application's services in this process, connected to a database as a server is."""
     import asyncio
 
-    from backend.core import database
+    from backend.core.mongo.client import connect
     from backend.core.settings import settings
     from backend.documents import DOCUMENTS
 
     async def connected() -> Any:
         assert url == settings.MONGODB_URL, "this isn't the benchmark's database"
         settings.DATABASE_NAME = database_name
-        connection = await database.connect(DOCUMENTS)
+        connection = await connect(DOCUMENTS)
         try:
             return await work()
         finally:

@@ -25,12 +25,13 @@ class Models:
 
 async def make_models() -> Models:
     """Lets the services make them, in a database to which Beanie is connected."""
-    from backend.accounts import service, sessions
+    from backend.accounts import users
     from backend.accounts.documents import Role, User
+    from backend.accounts.login import sessions
     from backend.accounts.profiles import WEEK, DoctorProfile
     from backend.directory.documents import Clinic, OpeningHours
     from backend.scheduling.documents import Slot
-    from backend.scheduling.extend import extend_slots
+    from backend.scheduling.slots.horizon import extend_slots
     from tests.factories import PASSWORD_HASH
 
     hours = [OpeningHours(weekday=day, opens="09:00", closes="17:00") for day in WEEK]
@@ -49,7 +50,7 @@ async def make_models() -> Models:
         qualifications=["MD"],
         experience_years=10,
     )
-    doctor = await service.create_user(
+    doctor = await users.create_user(
         name="Dr. Model",
         role=Role.DOCTOR,
         email="doctor@example.com",
@@ -57,7 +58,7 @@ async def make_models() -> Models:
         password_hash=PASSWORD_HASH,
         doctor=profile,
     )
-    patient = await service.create_user(
+    patient = await users.create_user(
         name="Model",
         role=Role.PATIENT,
         email="patient@example.com",
@@ -83,21 +84,21 @@ async def make_models() -> Models:
 
 async def _appointments(doctor: Any, patient: Any, slots: list[Raw]) -> tuple[Raw, Raw]:
     """One that is booked and one that went its way to the end, with nothing owed any more."""
-    from backend.appointments import steps
-    from backend.appointments.actors import Actor
-    from backend.appointments.booking import BookingRequest, book
+    from backend.appointments import transitions
+    from backend.appointments.booking.book import BookingRequest, book
     from backend.appointments.documents import Appointment
-    from backend.appointments.reminding import owe_reminders
+    from backend.appointments.permissions import Actor
+    from backend.appointments.reminders.due_reminders import owe_reminders
     from backend.core import clock
-    from backend.messaging import collecting
-    from backend.messaging.claiming import claim_owed
+    from backend.messaging.outbox import enqueue
+    from backend.messaging.outbox.claim import claim_owed
 
     rows = Appointment.get_pymongo_collection()
     reason = "Yearly check-up"
 
     async def queue() -> None:
         owed = await claim_owed(0, is_real=False)
-        await collecting.strike(owed.appointments)
+        await enqueue.strike(owed.appointments)
 
     async def booked_into(slot: Raw) -> Any:
         booking = await book(patient, BookingRequest(slot_id=slot["_id"], reason=reason))
@@ -108,9 +109,9 @@ async def _appointments(doctor: Any, patient: Any, slots: list[Raw]) -> tuple[Ra
     ahead = await _row(rows, await booked_into(slots[-20]))
     over, start = await booked_into(slots[-10]), slots[-10]["start"]
     with clock.stopped(start - timedelta(minutes=10)):
-        await steps.check_in(await _stored(over), Actor.of(doctor))
+        await transitions.check_in(await _stored(over), Actor.of(doctor))
     with clock.stopped(start + timedelta(minutes=20)):
-        await steps.complete(await _stored(over), Actor.of(doctor))
+        await transitions.complete(await _stored(over), Actor.of(doctor))
         await owe_reminders()
         await queue()
     return ahead, await _row(rows, over)

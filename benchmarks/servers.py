@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.core.processes import LOOPBACK, find_free_port
+from backend.devtools.processes import LOOPBACK, find_free_port
 from benchmarks.load import request
 
 ROOT = Path(__file__).parents[1]

@@ -4,8 +4,7 @@ import argparse
 import asyncio
 import sys
 
-from backend.core import database
-from backend.core.database import DatabaseStartError
+from backend.core.mongo.client import DatabaseStartError, connect
 from backend.documents import DOCUMENTS
 from seed.bulk import fill_in_bulk
 from seed.credentials import DemoLogin
@@ -42,7 +41,7 @@ def main() -> int:
 
 
 async def _seed(arguments: argparse.Namespace) -> list[DemoLogin]:
-    connection = await database.connect([*DOCUMENTS, SeedRun])
+    connection = await connect([*DOCUMENTS, SeedRun])
     try:
         logins = await seed_demo(random_seed=arguments.random_seed, force=arguments.force)
         if arguments.appointments:

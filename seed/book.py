@@ -7,16 +7,16 @@ from typing import Any
 from tqdm import tqdm
 
 from backend.accounts.documents import User
-from backend.appointments import steps
-from backend.appointments.actors import SYSTEM, Actor
-from backend.appointments.booking import BookingRequest, move
-from backend.appointments.booking import book as book_appointment
+from backend.appointments import transitions
+from backend.appointments.booking.book import BookingRequest, move
+from backend.appointments.booking.book import book as book_appointment
 from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientBusy, SlotTaken
+from backend.appointments.permissions import SYSTEM, Actor
 from backend.core import clock
-from backend.scheduling.free import OpenSlot
-from backend.scheduling.reconcile import reconcile
-from backend.scheduling.search import Wanted, find_open
+from backend.scheduling.slots.capacity import OpenSlot
+from backend.scheduling.slots.search import Wanted, find_open
+from backend.scheduling.slots.slot_sync import reconcile
 from seed.people import REASONS
 from seed.staff import People
 
@@ -54,19 +54,19 @@ async def _past(people: People, random: Random, number: int, anchor: datetime) -
     patient = Actor.of(people.patient(booked.patient_id))
     if ends == "cancelled":
         with clock.stopped(booked.start - timedelta(hours=20)):
-            await steps.cancel(booked, patient, reason="I can't come")
+            await transitions.cancel(booked, patient, reason="I can't come")
         return
     with clock.stopped(booked.start - timedelta(minutes=90)):
-        booked = await steps.confirm(booked, patient)
+        booked = await transitions.confirm(booked, patient)
     if ends == "no_show":
         with clock.stopped(booked.start + timedelta(minutes=16)):
-            await steps.no_show(booked, SYSTEM)
+            await transitions.no_show(booked, SYSTEM)
         return
     with clock.stopped(booked.start - timedelta(minutes=5)):
-        booked = await steps.check_in(booked, Actor.of(people.nurses[0]))
+        booked = await transitions.check_in(booked, Actor.of(people.nurses[0]))
     if ends == "completed":
         with clock.stopped(booked.end):
-            await steps.complete(booked, Actor.of(doctor))
+            await transitions.complete(booked, Actor.of(doctor))
 
 
 async def _ahead(people: People, random: Random, number: int, anchor: datetime) -> None:
@@ -84,9 +84,9 @@ async def _ahead(people: People, random: Random, number: int, anchor: datetime) 
         return
     patient = people.patient(booked.patient_id)
     if stands == "confirmed":
-        await steps.confirm(booked, Actor.of(patient))
+        await transitions.confirm(booked, Actor.of(patient))
     elif stands == "cancelled":
-        await steps.cancel(booked, Actor.of(people.nurses[0]), reason="The doctor is at a congress")
+        await transitions.cancel(booked, Actor.of(people.nurses[0]), reason="The doctor is at a congress")
     elif stands == "moved":
         slot = await _slot(random, doctor, since=until, until=until + timedelta(days=7))
         if slot is not None:

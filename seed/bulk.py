@@ -19,11 +19,11 @@ from backend.accounts.documents import Role, User
 from backend.accounts.profiles import DoctorProfile, PatientProfile
 from backend.appointments.documents import ActorRole, Appointment, Status, Step, StepName
 from backend.core.clock import utc_now
-from backend.core.words import fold, words_of
+from backend.core.mongo.text_search import fold, words_of
 from backend.directory.documents import Clinic
-from backend.scheduling import rules
+from backend.scheduling import availability
+from backend.scheduling.availability_inputs import shown_names
 from backend.scheduling.documents import Slot, SlotState
-from backend.scheduling.facts import shown_names
 from seed.people import FIRST_NAMES, LAST_NAMES, REASONS, fictional_phone
 
 _SLOTS_A_DAY = 16
@@ -139,13 +139,13 @@ def _pairs(
     In one half hour each doctor has another patient, so that no patient is in two places.
     """
     zone, number = ZoneInfo(clinic.time_zone), 0
-    day = rules.local_day(utc_now(), zone)
+    day = availability.local_day(utc_now(), zone)
     slot_like, appointment_like = _templates(clinic, doctors[0], patients[0])
     while True:
         day -= timedelta(days=1)
         for place in range(_SLOTS_A_DAY):
-            start = rules.instant(day, _FIRST_MINUTE + place * _MINUTES, zone)
-            span = rules.Span(start, start + timedelta(minutes=_MINUTES))
+            start = availability.instant(day, _FIRST_MINUTE + place * _MINUTES, zone)
+            span = availability.Span(start, start + timedelta(minutes=_MINUTES))
             shift = random.randrange(len(patients))
             for index, doctor in enumerate(doctors):
                 patient = patients[(shift + index) % len(patients)]
@@ -154,7 +154,7 @@ def _pairs(
                     "doctor_name": doctor.name,
                     "start": span.start,
                     "end": span.end,
-                    "ticks": rules.ticks(span),
+                    "ticks": availability.ticks(span),
                 }
                 status = random.choice(_STATUSES)
                 slot = {**slot_like, **common, "_id": _id(3, number), "day": day.isoformat()}
@@ -191,7 +191,7 @@ def _history(patient: User, start: datetime, status: Status) -> list[Raw]:
 def _templates(clinic: Clinic, doctor: User, patient: User) -> tuple[Raw, Raw]:
     """One slot and one past appointment as the models make them, without what differs."""
     start = datetime.combine(utc_now().date(), time(9), tzinfo=utc_now().tzinfo)
-    span = rules.Span(start, start + timedelta(minutes=_MINUTES))
+    span = availability.Span(start, start + timedelta(minutes=_MINUTES))
     names = shown_names(doctor, clinic)
     slot = Slot(
         doctor_id=doctor.user_id,
@@ -199,7 +199,7 @@ def _templates(clinic: Clinic, doctor: User, patient: User) -> tuple[Raw, Raw]:
         start=span.start,
         end=span.end,
         day=start.date().isoformat(),
-        ticks=rules.ticks(span),
+        ticks=availability.ticks(span),
         state=SlotState.OPEN,
         **names,
     )
@@ -217,7 +217,7 @@ def _templates(clinic: Clinic, doctor: User, patient: User) -> tuple[Raw, Raw]:
         start=span.start,
         end=span.end,
         clinic_day=start.date().isoformat(),
-        ticks=rules.ticks(span),
+        ticks=availability.ticks(span),
         active=False,
         created_by=patient.user_id,
         history=[

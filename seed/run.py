@@ -8,8 +8,9 @@ from pydantic import Field
 from tqdm import tqdm
 
 from backend.accounts.documents import User
-from backend.core import clock, database
+from backend.core import clock
 from backend.core.clock import utc_now
+from backend.core.mongo.client import connect
 from backend.core.settings import settings
 from backend.documents import DOCUMENTS
 from seed import book, staff
@@ -41,7 +42,7 @@ class SeedRun(Document):
 
 async def ensure_demo() -> list[DemoLogin]:
     """Seeds the settings' database if there is nobody in it, and answers with a login of each role."""
-    connection = await database.connect([*DOCUMENTS, SeedRun])
+    connection = await connect([*DOCUMENTS, SeedRun])
     try:
         run = await SeedRun.get("demo")
         if run is None and await User.find_one({}, sort=[("_id", 1)]) is not None:

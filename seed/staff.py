@@ -8,16 +8,16 @@ from beanie import PydanticObjectId
 from tqdm import tqdm
 
 from backend.accounts.documents import Role, User
-from backend.accounts.passwords import hash_password
+from backend.accounts.login.passwords import hash_password
 from backend.accounts.profiles import WEEK, BloodGroup, EmergencyContact, Gender, NurseProfile, PatientProfile
-from backend.accounts.service import create_user
+from backend.accounts.users import create_user
 from backend.core.clock import utc_now
-from backend.core.words import fold
+from backend.core.mongo.text_search import fold
 from backend.directory.clinics import create_clinic
 from backend.directory.departments import create_department
 from backend.directory.doctors import create_doctor
 from backend.directory.documents import Clinic, Department
-from backend.scheduling.hours import set_hours
+from backend.scheduling.hours.working_hours import set_hours
 from backend.scheduling.schemas import HoursBlockIn
 from seed import world
 from seed.credentials import DemoLogin

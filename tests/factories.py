@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 import httpx
 from beanie import PydanticObjectId
 
-from backend.accounts import service, sessions
+from backend.accounts import users
 from backend.accounts.documents import Role, User
+from backend.accounts.login import sessions
 from backend.accounts.profiles import WEEK, DoctorProfile, NurseProfile
-from backend.core.words import fold
+from backend.core.mongo.text_search import fold
 from backend.directory.documents import Clinic, OpeningHours
 
 T = TypeVar("T")
@@ -77,7 +78,7 @@ def make_user(run: Run[Any], role: Role | str, **over: Any) -> Person:
     }
     if role is Role.DOCTOR:
         given.setdefault("doctor", doctor_profile())
-    user: User = run(service.create_user(role=role, **given))
+    user: User = run(users.create_user(role=role, **given))
     return log_in(run, user)
 
 

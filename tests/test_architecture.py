@@ -9,8 +9,8 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import backend
-from backend.core import errors
-from backend.core.errors import DomainError
+from backend.core.http import errors
+from backend.core.http.errors import DomainError
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backend.directory.documents import Clinic
-from backend.scheduling.reconcile import reconcile
+from backend.scheduling.slots.slot_sync import reconcile
 from tests import factories
 from tests.factories import Run
 

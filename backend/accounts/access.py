@@ -10,10 +10,10 @@ from fastapi.security import OAuth2PasswordBearer
 from starlette.requests import HTTPConnection
 
 from backend.accounts.documents import Role, User
-from backend.accounts.tokens import Claims, read_access_token
-from backend.core.errors import Forbidden, Unauthorized
+from backend.accounts.login.tokens import Claims, read_access_token
+from backend.core.cache.response_cache import Answer, memory
 from backend.core.gather import reads_by_id
-from backend.core.memory import Answer, memory
+from backend.core.http.errors import Forbidden, Unauthorized
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from backend.accounts.errors import (
     UseDoctorsRoute,
     WrongRole,
 )
-from backend.accounts.finding import found_by
-from backend.accounts.passwords import hash_password
+from backend.accounts.login.passwords import hash_password
+from backend.accounts.login.sessions import forget_sessions
 from backend.accounts.profiles import NurseProfile
 from backend.accounts.schemas import NewUser, OwnChanges, UserChanges
-from backend.accounts.service import clinics_assigned, create_user, deactivate_user, find_user, update_user
-from backend.accounts.sessions import forget_sessions
-from backend.core.pagination import BY_NAME, after, encode_cursor
+from backend.accounts.user_search import found_by
+from backend.accounts.users import clinics_assigned, create_user, deactivate_user, find_user, update_user
+from backend.core.http.pagination import BY_NAME, after, encode_cursor
 
 _SHOWN = {"password_hash": 0, "sessions": 0, "search_words": 0, "patient": 0, "doctor.weekly_hours": 0}
 

@@ -10,7 +10,7 @@ from pymongo import ASCENDING, IndexModel
 
 from backend.accounts.profiles import DoctorProfile, NurseProfile, PatientProfile
 from backend.core.clock import utc_now
-from backend.core.words import words_of
+from backend.core.mongo.text_search import words_of
 
 Language = Literal["en", "es"]
 

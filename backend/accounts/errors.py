@@ -2,7 +2,7 @@
 
 from pymongo.errors import DuplicateKeyError
 
-from backend.core.errors import Conflict, DomainError, Forbidden, NotFound, Unauthorized, Unprocessable
+from backend.core.http.errors import Conflict, DomainError, Forbidden, NotFound, Unauthorized, Unprocessable
 
 
 class InvalidCredentials(Unauthorized):

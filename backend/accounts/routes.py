@@ -6,9 +6,8 @@ from fastapi import APIRouter, Depends, Query, Request, status
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from backend.accounts import administration, logins, service, sessions
+from backend.accounts import administration, users
 from backend.accounts.access import CurrentAdmin, CurrentLogin, CurrentUser, TokenClaims
-from backend.accounts.answers import LoggedInOut, OwnAccountOut, TokensOut, UserOut
 from backend.accounts.documents import Role
 from backend.accounts.errors import (
     ChangedMeanwhile,
@@ -29,7 +28,9 @@ from backend.accounts.errors import (
     WrongPassword,
     WrongRole,
 )
-from backend.accounts.logins import Device, LoggedIn
+from backend.accounts.login import log_in, sessions
+from backend.accounts.login.log_in import Device, LoggedIn
+from backend.accounts.responses import LoggedInOut, OwnAccountOut, TokensOut, UserOut
 from backend.accounts.schemas import (
     LoginBody,
     LoginForm,
@@ -40,9 +41,9 @@ from backend.accounts.schemas import (
     RegisterBody,
     UserChanges,
 )
-from backend.core.errors import BadRequest, TooManyRequests, responses
-from backend.core.pagination import BadCursor, Cursor, Limit, Page
-from backend.core.types import Id
+from backend.core.http.errors import BadRequest, TooManyRequests, responses
+from backend.core.http.fields import Id
+from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
 
 auth_router = APIRouter(prefix="/auth", tags=["auth"])
 me_router = APIRouter(prefix="/users/me", tags=["me"])
@@ -109,7 +110,7 @@ async def register(body: RegisterBody, device: CallingDevice) -> LoggedInOut:
 
     Accounts of staff are made by administrators.
     """
-    return _logged_in(await logins.register(body, device=device))
+    return _logged_in(await log_in.register(body, device=device))
 
 
 @auth_router.post(
@@ -125,7 +126,7 @@ async def login(body: Annotated[LoginBody, Depends(_login_body)], device: Callin
     failures for one account from one address it answers 429 for a while; `Retry-After` says for how many
     seconds.
     """
-    found = await logins.log_in(login=body.email, password=body.password.get_secret_value(), device=device)
+    found = await log_in.log_in(login=body.email, password=body.password.get_secret_value(), device=device)
     return _logged_in(found)
 
 
@@ -174,7 +175,7 @@ async def update_own_account(body: OwnChanges, caller: CurrentUser) -> OwnAccoun
 )
 async def change_own_password(body: PasswordChange, login: CurrentLogin, device: CallingDevice) -> None:
     """Sets a new password. All other logins of the account end; this one goes on."""
-    await logins.change_password(login, body, device=device)
+    await log_in.change_password(login, body, device=device)
 
 
 @users_router.get("", summary="List accounts", responses=responses(BadCursor))
@@ -215,7 +216,7 @@ async def create_user(body: NewUser, caller: CurrentAdmin) -> UserOut:
 @users_router.get("/{user_id}", summary="Read an account", responses=responses(UserNotFound))
 async def get_user(user_id: Id, caller: CurrentAdmin) -> UserOut:
     """One account, active or not. For administrators."""
-    return UserOut.model_validate(await service.find_user(user_id))
+    return UserOut.model_validate(await users.find_user(user_id))
 
 
 @users_router.patch(

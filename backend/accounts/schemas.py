@@ -14,12 +14,12 @@ from pydantic import (
     model_validator,
 )
 
-from backend.accounts.answers import LanguageField
 from backend.accounts.documents import Role
-from backend.accounts.passwords import GivenPassword, Password
+from backend.accounts.login.passwords import GivenPassword, Password
 from backend.accounts.profiles import BloodGroup, Gender
+from backend.accounts.responses import LanguageField
 from backend.core.clock import utc_now
-from backend.core.types import Day, Email, Id, Line, Phone, Request, Text
+from backend.core.http.fields import Day, Email, Id, Line, Phone, Request, Text
 
 _EASTERNMOST = timedelta(hours=14)
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 from pydantic import Field
 
 from backend.appointments.documents import ActorRole, Status, StepName
-from backend.core.errors import Conflict, ErrorBody, Forbidden
+from backend.core.http.errors import Conflict, ErrorBody, Forbidden
 
 CORRECTION_HOURS = 24
 """How long after its end a no-show may be corrected to checked in."""

@@ -8,14 +8,14 @@ from beanie import PydanticObjectId
 from fastapi import Response
 
 from backend.accounts.documents import Role, User
-from backend.appointments.actors import in_sight, seen_by
 from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
+from backend.appointments.permissions import in_sight, seen_by
 from backend.appointments.schemas import APPOINTMENT_ROWS
-from backend.core.answers import written
+from backend.core.cache.response_cache import Answer, memory
 from backend.core.gather import Find, finds
-from backend.core.memory import Answer, memory
-from backend.core.pagination import BY_START, after, encode_cursor
+from backend.core.http.json_rows import written
+from backend.core.http.pagination import BY_START, after, encode_cursor
 from backend.directory.errors import PatientNotFound
 
 _pages = finds(Appointment.get_pymongo_collection)

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Header, Query, Response, status
 
 from backend.accounts.access import CurrentStaff, CurrentUser
 from backend.accounts.documents import Role
-from backend.appointments import errors, lifecycle, steps
-from backend.appointments.actors import Actor
-from backend.appointments.booking import BookingRequest, book, move
+from backend.appointments import errors, lifecycle, transitions
+from backend.appointments.booking.book import BookingRequest, book, move
 from backend.appointments.calendar import as_calendar
 from backend.appointments.documents import ActorRole, Appointment, Status
+from backend.appointments.permissions import Actor
 from backend.appointments.queries import Filters, get_appointment, list_appointments, list_of_patient
 from backend.appointments.schemas import (
     AppointmentOut,
@@ -22,10 +22,10 @@ from backend.appointments.schemas import (
     MoveIn,
     StepIn,
 )
-from backend.core.errors import Forbidden, responses
+from backend.core.http.errors import Forbidden, responses
+from backend.core.http.fields import Id, Instant
+from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
 from backend.core.lean import LeanRoute
-from backend.core.pagination import BadCursor, Cursor, Limit, Page
-from backend.core.types import Id, Instant
 from backend.directory.errors import PatientNotFound
 from backend.scheduling.errors import SlotNotFound
 
@@ -173,7 +173,7 @@ async def update_appointment(
     if "notes" in fields and caller.role is Role.PATIENT:
         raise Forbidden("Only the staff may write notes.")
     appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return _shown(caller, await steps.annotate(appointment, fields))
+    return _shown(caller, await transitions.annotate(appointment, fields))
 
 
 @router.post("/appointments/{appointment_id}/confirm", summary="Confirm", responses=responses(*STEP_ERRORS))
@@ -183,7 +183,7 @@ async def confirm_appointment(
     """The patient will come. From three hours before the start (the clinic's policy) until the start; by the patient,
     a nurse or an administrator on the patient's word, never by the doctor."""
     appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _shown(caller, await steps.confirm(appointment, Actor.of(caller)))
+    return _shown(caller, await transitions.confirm(appointment, Actor.of(caller)))
 
 
 @router.post("/appointments/{appointment_id}/cancel", summary="Cancel", responses=responses(*STEP_ERRORS))
@@ -193,7 +193,7 @@ async def cancel_appointment(
     """Before the start. The time is free for others at once."""
     body = body or CancelIn()
     appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return _shown(caller, await steps.cancel(appointment, Actor.of(caller), reason=body.reason))
+    return _shown(caller, await transitions.cancel(appointment, Actor.of(caller), reason=body.reason))
 
 
 @router.post(
@@ -214,7 +214,7 @@ async def check_in_appointment(
 ) -> AppointmentOut:
     """The patient is there. From 60 minutes before the start (the clinic's policy) to the end; by the staff."""
     appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _shown(caller, await steps.check_in(appointment, Actor.of(caller)))
+    return _shown(caller, await transitions.check_in(appointment, Actor.of(caller)))
 
 
 @router.post("/appointments/{appointment_id}/complete", summary="Complete", responses=responses(*STEP_ERRORS))
@@ -223,7 +223,7 @@ async def complete_appointment(
 ) -> AppointmentOut:
     """The visit is over. After check-in, from the start on; by the doctor or an administrator."""
     appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _shown(caller, await steps.complete(appointment, Actor.of(caller)))
+    return _shown(caller, await transitions.complete(appointment, Actor.of(caller)))
 
 
 @router.post(
@@ -234,7 +234,7 @@ async def mark_no_show(
 ) -> AppointmentOut:
     """Nobody came. From the start on, by the staff; by the system 15 minutes after it (the clinic's policy)."""
     appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _shown(caller, await steps.no_show(appointment, Actor.of(caller)))
+    return _shown(caller, await transitions.no_show(appointment, Actor.of(caller)))
 
 
 @router.post(
@@ -246,7 +246,7 @@ async def correct_no_show(appointment_id: Id, body: CorrectIn, caller: CurrentSt
     """The patient was there after all. To `checked_in` by any staff until 24 hours after the end, or to `completed`
     by the doctor or an administrator. A check-in by itself never undoes a no-show."""
     appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return _shown(caller, await steps.correct_no_show(appointment, Actor.of(caller), to=body.status))
+    return _shown(caller, await transitions.correct_no_show(appointment, Actor.of(caller), to=body.status))
 
 
 @router.get(

@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field
 from pydantic_core import to_json
 
 from backend.appointments.documents import ActorRole, Appointment, Status, StepName
-from backend.core.answers import Rows
-from backend.core.types import Id, Request, Response, Text
+from backend.core.http.fields import Id, Request, Response, Text
+from backend.core.http.json_rows import Rows
 
 _EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
 _VERSION = (

@@ -11,11 +11,11 @@ from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Language
 from backend.accounts.errors import UnknownClinic
-from backend.accounts.service import clinics_assigned
-from backend.core.changes import changes as as_update
+from backend.accounts.users import clinics_assigned
 from backend.core.clock import utc_now
-from backend.core.pagination import after, encode_cursor
-from backend.core.words import fold, starting_with
+from backend.core.http.pagination import after, encode_cursor
+from backend.core.mongo.text_search import fold, starting_with
+from backend.core.mongo.updates import changes as as_update
 from backend.directory.documents import (
     CLINIC_WORDS,
     Clinic,

@@ -8,9 +8,9 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Role, User
-from backend.core.changes import changes as as_update
 from backend.core.clock import utc_now
-from backend.core.words import fold
+from backend.core.mongo.text_search import fold
+from backend.core.mongo.updates import changes as as_update
 from backend.directory.documents import Department
 from backend.directory.errors import DepartmentInUse, DepartmentNotFound, DepartmentTaken, UnknownDepartment
 from backend.directory.listing import page_by_name

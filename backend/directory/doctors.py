@@ -7,9 +7,9 @@ from beanie import PydanticObjectId
 
 from backend.accounts.documents import Language, Role, User
 from backend.accounts.profiles import DoctorProfile
-from backend.accounts.service import create_user, deactivate_user, update_user, user_renamed
-from backend.core.signals import Signal
-from backend.core.words import fold, starting_with, words_of
+from backend.accounts.users import create_user, deactivate_user, update_user, user_renamed
+from backend.core.events import Signal
+from backend.core.mongo.text_search import fold, starting_with, words_of
 from backend.directory.clinics import require_active_clinics
 from backend.directory.departments import require_active_department
 from backend.directory.documents import Clinic

@@ -11,8 +11,8 @@ from pymongo import ASCENDING, GEOSPHERE, IndexModel
 from backend.accounts.documents import Language
 from backend.accounts.profiles import WEEK, Weekday
 from backend.core.clock import utc_now
+from backend.core.mongo.text_search import fold, words_of
 from backend.core.settings import settings
-from backend.core.words import fold, words_of
 
 
 class GeoPoint(BaseModel):

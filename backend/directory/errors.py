@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from backend.core.errors import Conflict, ErrorBody, Forbidden, NotFound, Unprocessable
+from backend.core.http.errors import Conflict, ErrorBody, Forbidden, NotFound, Unprocessable
 
 
 class ClinicNotFound(NotFound):

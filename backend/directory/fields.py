@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from backend.accounts.profiles import WEEK, Weekday
-from backend.core.types import ClosingTime, Id, Line, Request, WallTime, minutes_of
+from backend.core.http.fields import ClosingTime, Id, Line, Request, WallTime, minutes_of
 
 MOST_BLOCKS_A_DAY = 4
 MOST_PATIENTS_A_DAY = 500

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from backend.accounts.documents import Role, User
-from backend.core.pagination import BY_NAME, after, encode_cursor
+from backend.core.http.pagination import BY_NAME, after, encode_cursor
 
 
 def is_staff(viewer: User | None) -> bool:

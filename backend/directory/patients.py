@@ -8,10 +8,10 @@ from beanie import PydanticObjectId
 
 from backend.accounts.documents import Language, Role, User
 from backend.accounts.errors import PhoneRequired
-from backend.accounts.finding import found_by
 from backend.accounts.profiles import BloodGroup, EmergencyContact, Gender, PatientProfile
-from backend.accounts.service import create_user, deactivate_user, update_user, user_deactivated
-from backend.core.signals import Signal
+from backend.accounts.user_search import found_by
+from backend.accounts.users import create_user, deactivate_user, update_user, user_deactivated
+from backend.core.events import Signal
 from backend.directory.doctors import require_active_doctor
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound
 from backend.directory.listing import page_by_name

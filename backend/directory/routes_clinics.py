@@ -5,16 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter, Query, status
 
 from backend.accounts.access import CurrentAdmin, OptionalUser
-from backend.core.errors import responses
-from backend.core.pagination import BadCursor, Cursor, Limit, Page
-from backend.core.types import Id, Line
+from backend.core.http.errors import responses
+from backend.core.http.fields import Id, Line
+from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
 from backend.directory import clinics, doctors
-from backend.directory.answers_people import DoctorPage
-from backend.directory.answers_places import ClinicOut
+from backend.directory.doctor_responses import show_doctors
 from backend.directory.errors import ClinicNotFound, ClinicTaken, NearRequired
 from backend.directory.fields import NearPoint, position_of
 from backend.directory.listing import visible_to
-from backend.directory.presenting import show_doctors
+from backend.directory.responses_people import DoctorPage
+from backend.directory.responses_places import ClinicOut
 from backend.directory.schemas import NewClinic
 
 router = APIRouter(prefix="/clinics", tags=["clinics"])

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, status
 
 from backend.accounts.access import CurrentAdmin, OptionalUser
-from backend.core.errors import responses
-from backend.core.pagination import BadCursor, Cursor, Limit, Page
-from backend.core.types import Id
+from backend.core.http.errors import responses
+from backend.core.http.fields import Id
+from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
 from backend.directory import departments
-from backend.directory.answers_places import DepartmentOut
 from backend.directory.errors import DepartmentInUse, DepartmentNotFound, DepartmentTaken
 from backend.directory.listing import visible_to
+from backend.directory.responses_places import DepartmentOut
 from backend.directory.schemas import DepartmentPatch, NewDepartment
 
 router = APIRouter(prefix="/departments", tags=["departments"])

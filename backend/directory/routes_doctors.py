@@ -6,14 +6,14 @@ from fastapi import APIRouter, Query, status
 
 from backend.accounts.access import CurrentAdmin, OptionalUser
 from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
-from backend.core.errors import responses
-from backend.core.pagination import BadCursor, Cursor, Limit
-from backend.core.types import Id, Line
+from backend.core.http.errors import responses
+from backend.core.http.fields import Id, Line
+from backend.core.http.pagination import BadCursor, Cursor, Limit
 from backend.directory import doctors
-from backend.directory.answers_people import DoctorDetail, DoctorOut, DoctorPage
+from backend.directory.doctor_responses import show_doctors, show_in_detail
 from backend.directory.errors import DoctorNotFound, UnknownDepartment
 from backend.directory.listing import visible_to
-from backend.directory.presenting import show_doctors, show_in_detail
+from backend.directory.responses_people import DoctorDetail, DoctorOut, DoctorPage
 from backend.directory.schemas import NewDoctor
 
 router = APIRouter(prefix="/doctors", tags=["doctors"])

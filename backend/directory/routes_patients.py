@@ -6,13 +6,13 @@ from fastapi import APIRouter, Query, status
 
 from backend.accounts.access import CurrentStaff, CurrentUser, FrontDesk
 from backend.accounts.errors import ChangedMeanwhile, EmailTaken, PhoneRequired, PhoneTaken
-from backend.core.errors import responses
-from backend.core.pagination import BadCursor, Cursor, Limit, Page
-from backend.core.types import Id, Line
+from backend.core.http.errors import responses
+from backend.core.http.fields import Id, Line
+from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
 from backend.directory import patients
-from backend.directory.answers_people import PatientDetail, PatientOut, PatientRow, show_patient
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound, UnknownDoctor
 from backend.directory.patients import within_reach
+from backend.directory.responses_people import PatientDetail, PatientOut, PatientRow, show_patient
 from backend.directory.schemas import NewPatient, PatientPatch
 
 router = APIRouter(prefix="/patients", tags=["patients"])

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import Field
 
 from backend.appointments.documents import Recipient
-from backend.core.types import Id, Response
-from backend.messaging.composing import CODES
+from backend.core.http.fields import Id, Response
+from backend.messaging.content.content import CODES
 from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus
 
 

@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.accounts.access import CurrentAdmin, CurrentStaff
-from backend.core.errors import responses
-from backend.core.types import Day, Id
+from backend.core.http.errors import responses
+from backend.core.http.fields import Day, Id
 from backend.directory.errors import DoctorNotFound
 from backend.reports import service
 from backend.reports.schemas import Dashboard, DoctorStats
-from backend.scheduling.reach import reachable_doctor
+from backend.scheduling.access import reachable_doctor
 
 _FROM = "This day included. Without it: 30 days before `to`, and without that 30 days before today."
 _TO = "This day included. Without it: 30 days after today, or after `from` if that lies ahead."

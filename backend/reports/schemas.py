@@ -5,7 +5,7 @@ from datetime import date, datetime
 from pydantic import Field
 
 from backend.appointments.documents import Status
-from backend.core.types import Id, Response
+from backend.core.http.fields import Id, Response
 
 
 class StatusCounts(Response):

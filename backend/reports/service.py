@@ -10,7 +10,7 @@ from beanie import PydanticObjectId
 from backend.accounts.documents import Role, User
 from backend.appointments.documents import Appointment, Status
 from backend.core.clock import utc_now
-from backend.core.errors import Unprocessable
+from backend.core.http.errors import Unprocessable
 from backend.directory.documents import Clinic
 from backend.reports.schemas import Dashboard, DoctorStats, PeriodCounts, StatusCounts
 

@@ -1,6 +1,6 @@
 """What can go wrong with hours, leave, closures and slots."""
 
-from backend.core.errors import Conflict, Forbidden, NotFound, Unprocessable
+from backend.core.http.errors import Conflict, Forbidden, NotFound, Unprocessable
 
 
 class LeaveNotFound(NotFound):

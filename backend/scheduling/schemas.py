@@ -9,13 +9,23 @@ from pydantic import ConfigDict, Field, model_validator
 
 from backend.accounts.documents import User
 from backend.accounts.profiles import WEEK, HoursBlock, Weekday
-from backend.core.answers import Rows
-from backend.core.types import ClosingTime, Day, Id, Instant, Request, Response, Text, WallTime, minutes_of
+from backend.core.http.fields import (
+    ClosingTime,
+    Day,
+    Id,
+    Instant,
+    Request,
+    Response,
+    Text,
+    WallTime,
+    minutes_of,
+)
+from backend.core.http.json_rows import Rows
+from backend.scheduling.access import in_sight
+from backend.scheduling.availability import MOST_CAPACITY, MOST_SLOT_MINUTES
 from backend.scheduling.documents import SeatHolder, Slot
-from backend.scheduling.free import OpenSlot
 from backend.scheduling.outcome import Outcome
-from backend.scheduling.reach import in_sight
-from backend.scheduling.rules import MOST_CAPACITY, MOST_SLOT_MINUTES
+from backend.scheduling.slots.capacity import OpenSlot
 
 _EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
 

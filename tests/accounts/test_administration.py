@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from backend.accounts.errors import LastAdmin
-from backend.accounts.service import deactivate_user
+from backend.accounts.users import deactivate_user
 from tests.accounts.helpers import PASSWORD, bearer, codes, registration
 
 NURSE = {

@@ -12,11 +12,12 @@ from datetime import timedelta
 import pytest
 from pymongo.errors import PyMongoError
 
-from backend.accounts import service, verification
-from backend.accounts.codes import MOST_AN_HOUR, TRIES, code_issued
+from backend.accounts import users
 from backend.accounts.documents import Role
 from backend.accounts.errors import CodeInvalid
-from backend.accounts.passwords import hash_password
+from backend.accounts.login import verification
+from backend.accounts.login.codes import MOST_AN_HOUR, TRIES, code_issued
+from backend.accounts.login.passwords import hash_password
 from backend.core import clock
 from backend.core.settings import settings
 from tests import factories
@@ -134,7 +135,7 @@ def test_email_and_phone_in_any_spelling_mean_the_same_account(forgot, reset, ph
 
 
 def test_a_patient_who_never_had_a_password_gets_one(api, run, phones):
-    walk_in = run(service.create_user(name="Walk-in", role=Role.PATIENT, phone="+15550140007"))
+    walk_in = run(users.create_user(name="Walk-in", role=Role.PATIENT, phone="+15550140007"))
     api.post("/auth/password/forgot", json={"login": walk_in.phone})
     body = {"login": walk_in.phone, "code": phones.wait_for(1), "new_password": NEW_PASSWORD}
     assert api.post("/auth/password/reset", json=body).status_code == 204
@@ -153,7 +154,7 @@ def test_who_failed_to_log_in_too_often_can_after_the_reset(log_in, reset, reset
 @pytest.fixture
 def strangers(admin, run, ada):
     """Logins that get no code: unknown, no login at all, without a phone, and no longer active."""
-    run(service.create_user(name="No phone", role=Role.ADMIN, email="nophone@example.com", password=PASSWORD))
+    run(users.create_user(name="No phone", role=Role.ADMIN, email="nophone@example.com", password=PASSWORD))
     gone = factories.make_user(run, Role.PATIENT, email="gone@example.com")
     assert admin.client.delete(f"/users/{gone.id}").status_code == 204
     return ["nobody@example.com", "+15550149999", "no login", "@", "nophone@example.com", "gone@example.com"]
@@ -472,7 +473,7 @@ def test_another_phone_is_no_way_around_the_hours_limit(ada, phones):
 
 def test_a_phone_changed_while_its_code_is_being_confirmed_is_not_verified(run, ada, verification_code):
     """The user was read with the old phone, which another request has replaced meanwhile."""
-    as_read = run(service.find_by_login(ada.email))
+    as_read = run(users.find_by_login(ada.email))
     ada.client.patch("/users/me", json={"phone": "+15550140009"})
     with pytest.raises(CodeInvalid):
         run(verification.verify_phone(as_read, verification_code))
@@ -524,7 +525,7 @@ def test_a_database_that_is_away_after_the_answer_is_survived(run, caplog):
     async def lose_the_database(issued):
         raise PyMongoError("away")
 
-    run(service.create_user(name="Ada", role=Role.PATIENT, phone="+15550140001"))
+    run(users.create_user(name="Ada", role=Role.PATIENT, phone="+15550140001"))
     code_issued.connect(lose_the_database)
     try:
         run(verification.send_reset_code("+15550140001"))

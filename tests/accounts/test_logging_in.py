@@ -8,13 +8,14 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from backend.accounts import logins, passwords, service
+from backend.accounts import users
 from backend.accounts.documents import Role
-from backend.accounts.logins import Device
-from backend.accounts.passwords import hash_password, verify_password
-from backend.accounts.throttle import throttle_key
+from backend.accounts.login import log_in, passwords
+from backend.accounts.login.log_in import Device
+from backend.accounts.login.passwords import hash_password, verify_password
+from backend.accounts.login.throttle import throttle_key
 from backend.core import clock
-from backend.core.errors import TooManyRequests
+from backend.core.http.errors import TooManyRequests
 from backend.core.settings import settings
 from tests.accounts.helpers import PASSWORD, at_once, codes
 
@@ -51,7 +52,7 @@ def test_the_login_is_the_email_or_the_phone_in_any_spelling(log_in, ada, login)
 
 
 def test_every_failure_gets_the_same_answer(api, log_in, ada, admin, run):
-    run(service.create_user(name="Walk-in", role=Role.PATIENT, email="walkin@example.com"))
+    run(users.create_user(name="Walk-in", role=Role.PATIENT, email="walkin@example.com"))
     gone = admin.client.post(
         "/users",
         json={"role": "admin", "name": "Gone", "email": "gone@example.com", "password": PASSWORD},
@@ -176,7 +177,7 @@ def test_a_correct_guess_among_many_in_parallel_is_refused_too(run, ada):
     async def guess_all_at_once() -> list[object]:
         wrong = [WRONG] * (4 * settings.LOGIN_ATTEMPTS)
         return await asyncio.gather(
-            *(logins.log_in(login=ada.email, password=p, device=device) for p in [*wrong, PASSWORD]),
+            *(log_in.log_in(login=ada.email, password=p, device=device) for p in [*wrong, PASSWORD]),
             return_exceptions=True,
         )
 

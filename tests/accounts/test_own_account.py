@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from backend.accounts import service
+from backend.accounts import users
 from backend.core import clock
 from tests.accounts.helpers import at_once, codes, registration
 
@@ -198,7 +198,7 @@ def test_a_new_name_is_found_and_told(ada, admin, run):
     async def remember(user):
         told.append((str(user.id), user.name))
 
-    service.user_renamed.connect(remember)
+    users.user_renamed.connect(remember)
     ada.client.patch("/users/me", json={"name": "Ada King"})
     ada.client.patch("/users/me", json={"name": "Ada King", "gender": "female"})
     assert told == [(ada.id, "Ada King")]

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from backend.accounts import sessions
 from backend.accounts.documents import MOST_SESSIONS
 from backend.accounts.errors import InvalidCredentials
-from backend.accounts.service import find_by_login
+from backend.accounts.login import sessions
+from backend.accounts.users import find_by_login
 from backend.core import clock
 from backend.core.settings import settings
 from tests.accounts.helpers import PASSWORD, at_once, bearer, codes

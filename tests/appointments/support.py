@@ -14,7 +14,7 @@ from backend.accounts.documents import Role
 from backend.core import clock
 from backend.directory.documents import Clinic
 from backend.scheduling.documents import Slot
-from backend.scheduling.slots import create_slot
+from backend.scheduling.slots.manual_slots import create_slot
 from tests import factories
 from tests.factories import Person, Run
 

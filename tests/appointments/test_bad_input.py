@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from backend.core.pagination import encode_cursor
+from backend.core.http.pagination import encode_cursor
 from tests.appointments.support import DAY, HOUR, MINUTE, MS, NOW, TEN, Book, booked, done, refused
 from tests.factories import Person
 

@@ -8,8 +8,8 @@ from beanie import PydanticObjectId
 from beanie.odm.utils.dump import get_dict
 from pymongo.database import Database
 
-from backend.appointments.actors import Actor
-from backend.appointments.booked import copied, new_appointment
+from backend.appointments.booking.document import copied, new_appointment
+from backend.appointments.booking.seat_allocation import Seat
 from backend.appointments.documents import (
     ActorRole,
     Appointment,
@@ -19,8 +19,8 @@ from backend.appointments.documents import (
     Status,
     StepName,
 )
+from backend.appointments.permissions import Actor
 from backend.appointments.schemas import AppointmentOut
-from backend.appointments.seating import Seat
 from backend.scheduling.documents import Slot
 from tests.appointments.support import NOW, TEN, Book, booked, done, stored, try_booking
 from tests.factories import Person

@@ -6,7 +6,7 @@ import httpx
 from pymongo.database import Database
 
 from backend.accounts.documents import Role
-from backend.accounts.service import deactivate_user, update_user
+from backend.accounts.users import deactivate_user, update_user
 from backend.directory.documents import Clinic
 from tests import factories
 from tests.appointments.support import (

@@ -8,9 +8,9 @@ from pymongo.database import Database
 
 from backend.accounts.documents import Role
 from backend.directory.documents import Clinic
-from backend.scheduling.changes import deactivate_doctor
-from backend.scheduling.reconcile import withdraw
-from backend.scheduling.slots import remove_slot
+from backend.scheduling.directory_changes import deactivate_doctor
+from backend.scheduling.slots.manual_slots import remove_slot
+from backend.scheduling.slots.slot_sync import withdraw
 from tests import factories
 from tests.appointments.support import (
     DAY,

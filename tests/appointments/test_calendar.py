@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from icalendar import Calendar, Event
 
-from backend.accounts.service import update_user
+from backend.accounts.users import update_user
 from backend.directory.documents import Clinic
 from tests import factories
 from tests.appointments.support import HOUR, MINUTE, TEN, Book, booked, done, take

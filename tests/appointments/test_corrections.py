@@ -6,7 +6,7 @@ import pytest
 from pymongo.database import Database
 
 from backend.directory.documents import Clinic
-from backend.scheduling.slots import get_slot, remove_slot
+from backend.scheduling.slots.manual_slots import get_slot, remove_slot
 from tests import factories
 from tests.appointments.support import (
     DAY,

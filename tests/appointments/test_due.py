@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from backend.appointments.due import mark_no_shows
+from backend.appointments.no_shows import mark_no_shows
 from backend.core import clock
 from backend.directory.documents import Policy
 from tests import factories

@@ -7,8 +7,8 @@ import pytest
 from pymongo.database import Database
 
 from backend.accounts.documents import Role
-from backend.accounts.service import deactivate_user
-from backend.scheduling.slots import remove_slot
+from backend.accounts.users import deactivate_user
+from backend.scheduling.slots.manual_slots import remove_slot
 from tests import factories
 from tests.appointments.support import (
     DAY,

@@ -7,8 +7,8 @@ from typing import Any
 from beanie import PydanticObjectId
 from pymongo.database import Database
 
-from backend.appointments import booking
-from backend.appointments.booking import Booking, BookingRequest
+from backend.appointments.booking import book
+from backend.appointments.booking.book import Booking, BookingRequest
 from backend.appointments.errors import PatientBusy, SlotTaken
 from backend.appointments.queries import Filters, list_appointments
 from backend.scheduling.documents import Slot
@@ -24,7 +24,7 @@ Answers = list[Booking | BaseException]
 
 async def _book_all(wanted: list[tuple[Person, Any]]) -> Answers:
     requests = (
-        booking.book(person.user, BookingRequest(slot_id=slot_id, patient_id=person.object_id))
+        book.book(person.user, BookingRequest(slot_id=slot_id, patient_id=person.object_id))
         for person, slot_id in wanted
     )
     return await asyncio.gather(*requests, return_exceptions=True)

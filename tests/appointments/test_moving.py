@@ -8,7 +8,7 @@ from pymongo.database import Database
 
 from backend.accounts.documents import Role
 from backend.directory.documents import Clinic
-from backend.scheduling.slots import remove_slot
+from backend.scheduling.slots.manual_slots import remove_slot
 from tests import factories
 from tests.appointments.support import (
     DAY,

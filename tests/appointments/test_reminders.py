@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from backend.appointments.quiet import QuietHours
-from backend.appointments.reminders import deadline, reminders_of
+from backend.appointments.reminders.quiet_hours import QuietHours
+from backend.appointments.reminders.timetable import deadline, reminders_of
 from tests.scheduling.facts import transitions
 
 HOUR = 60

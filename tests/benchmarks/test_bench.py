@@ -9,7 +9,7 @@ from beanie import PydanticObjectId
 from pymongo.database import Database
 
 from backend.directory.documents import Clinic
-from backend.scheduling.reconcile import reconcile
+from backend.scheduling.slots.slot_sync import reconcile
 from benchmarks import client, floor, load, measure
 from tests.factories import Person, Run
 from tests.support.servers import ServerThread

@@ -18,8 +18,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
 from backend.accounts import errors as accounts_errors
-from backend.core.errors import DomainError
-from backend.core.signals import Signal
+from backend.core.events import Signal
+from backend.core.http.errors import DomainError
 
 Errors = frozenset[type[DomainError]]
 _Named = tuple[str, str]  # a function's module and qualified name

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from backend.accounts import codes, sessions
 from backend.accounts.documents import OneTimeCode, Purpose, Role
+from backend.accounts.login import codes, sessions
 from backend.messaging.documents import Attention, CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus
 from tests import factories
 from tests.contract.world import DAY, NOW, Call, World, call

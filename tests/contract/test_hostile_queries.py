@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.core.pagination import encode_cursor
+from backend.core.http.pagination import encode_cursor
 from tests.contract.document import OPERATIONS, Operation, faults
 from tests.contract.test_roles import ROLES, ROWS
 from tests.contract.world import World, call

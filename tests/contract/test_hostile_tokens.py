@@ -11,7 +11,7 @@ import httpx
 import jwt
 import pytest
 
-from backend.accounts import sessions
+from backend.accounts.login import sessions
 from backend.core.clock import utc_now
 from backend.core.settings import settings
 from tests.contract.hostile import is_refusal

@@ -11,7 +11,7 @@ from fastapi.routing import iter_route_contexts
 
 from backend import api, openapi
 from backend.app import app
-from backend.core.errors import DomainError
+from backend.core.http.errors import DomainError
 from tests.contract.document import DOCUMENT, OPERATIONS, Operation, validator
 
 API = [operation for operation in OPERATIONS.values() if operation.path.startswith("/api/")]

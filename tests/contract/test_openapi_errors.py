@@ -4,7 +4,7 @@ from backend.accounts import errors as accounts
 from backend.app import app
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
 from backend.appointments.lifecycle import StepNotAllowed
-from backend.core.errors import (
+from backend.core.http.errors import (
     BadRequest,
     DatabaseUnavailable,
     DomainError,
@@ -13,7 +13,7 @@ from backend.core.errors import (
     TooLarge,
     Unauthorized,
 )
-from backend.core.pagination import BadCursor
+from backend.core.http.pagination import BadCursor
 from backend.directory import errors as directory
 from tests.contract.document import OPERATIONS
 from tests.contract.raising import raised_by_routes

@@ -10,18 +10,20 @@ from typing import Any
 import httpx
 from beanie import PydanticObjectId
 
-from backend.accounts import service
+from backend.accounts import users
 from backend.accounts.documents import Role
-from backend.appointments import booking, steps
-from backend.appointments.actors import Actor
+from backend.appointments import transitions
+from backend.appointments.booking import book
 from backend.appointments.documents import Appointment
+from backend.appointments.permissions import Actor
 from backend.core import clock
 from backend.core.settings import settings
 from backend.directory.departments import create_department
 from backend.directory.documents import Clinic, Department, Policy
-from backend.messaging.carrier import signing_key
-from backend.scheduling import changes, hours
-from backend.scheduling.slots import create_slot
+from backend.messaging.twilio.carrier import signing_key
+from backend.scheduling import directory_changes
+from backend.scheduling.hours import working_hours
+from backend.scheduling.slots.manual_slots import create_slot
 from tests import factories
 from tests.contract.document import Operation
 from tests.emulator.webhooks import signature
@@ -110,7 +112,7 @@ class World:
         if role == "nobody":
             return None
         someone: Person = getattr(self, role)
-        return factories.log_in(self.run, self.run(service.find_user(someone.object_id)))
+        return factories.log_in(self.run, self.run(users.find_user(someone.object_id)))
 
     def client(self) -> httpx.Client:
         """The caller's."""
@@ -175,12 +177,12 @@ class World:
         """An appointment so long from now, after the steps named; the caller's, if a patient."""
         start = NOW + minutes * MINUTE
         slot_id = self.slot(minutes, doctor, clinic)
-        wanted = booking.BookingRequest(slot_id=PydanticObjectId(slot_id))
+        wanted = book.BookingRequest(slot_id=PydanticObjectId(slot_id))
         with clock.stopped(min(NOW, start - 60 * MINUTE)):
-            made: Appointment = self.run(booking.book((patient or self.my_patient).user, wanted)).appointment
+            made: Appointment = self.run(book.book((patient or self.my_patient).user, wanted)).appointment
         for step in after:
             with clock.stopped(min(NOW, start)):
-                made = self.run(getattr(steps, step)(made, Actor.of(self.admin.user)))
+                made = self.run(getattr(transitions, step)(made, Actor.of(self.admin.user)))
         return str(made.id)
 
     def leave(self, doctor: Person | None = None) -> str:
@@ -188,7 +190,7 @@ class World:
         start = NOW + 7 * DAY
         person = doctor or self.doctor
         leave, *_ = self.run(
-            hours.take_leave(
+            working_hours.take_leave(
                 person.user, start=start, end=start + DAY, reason=None, created_by=person.object_id
             )
         )
@@ -198,6 +200,6 @@ class World:
         """A closure of the clinic, in two weeks."""
         start = NOW + 14 * DAY
         closure, *_ = self.run(
-            changes.close_clinic(clinic or self.clinic, start=start, end=start + DAY, reason=None)
+            directory_changes.close_clinic(clinic or self.clinic, start=start, end=start + DAY, reason=None)
         )
         return str(closure.id)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from backend.appointments.reminding import owe_reminders
+from backend.appointments.reminders.due_reminders import owe_reminders
 from backend.core.settings import settings
-from backend.messaging.carrier import Twilio
-from backend.messaging.dispatch import Dispatcher
-from backend.messaging.outbox import Outbox, open_outbox
-from backend.messaging.settling import Settler
+from backend.messaging.outbox.dispatch import Dispatcher
+from backend.messaging.outbox.reconcile import Settler
+from backend.messaging.outbox.sender import Outbox, open_outbox
+from backend.messaging.twilio.carrier import Twilio
 from tests.emulator.client import Carrier, running_carrier
 from tests.emulator.fixtures import clean_carrier
 from tests.factories import Run

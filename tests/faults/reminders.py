@@ -8,13 +8,13 @@ from typing import Any
 
 from pymongo.database import Database
 
-from backend.accounts import service
+from backend.accounts import users
 from backend.accounts.documents import Role, User
-from backend.appointments import booking
+from backend.appointments.booking import book
 from backend.core import clock
 from backend.core.clock import EPOCH, utc_now
-from backend.scheduling.rules import MOST_CAPACITY
-from backend.scheduling.slots import create_slot
+from backend.scheduling.availability import MOST_CAPACITY
+from backend.scheduling.slots.manual_slots import create_slot
 from tests import factories
 from tests.emulator.client import Carrier
 from tests.factories import Person, Run
@@ -65,12 +65,12 @@ async def _book_all(doctor: Person, clinic_id: Any, start: datetime, numbers: ra
     users = await asyncio.gather(*(_patient(number) for number in numbers))
     with clock.shifted(-_DAY):
         for user in users:
-            await booking.book(user, booking.BookingRequest(slot_id=slot.id))
+            await book.book(user, book.BookingRequest(slot_id=slot.id))
     return users
 
 
 async def _patient(number: int) -> User:
-    return await service.create_user(
+    return await users.create_user(
         name=f"Patient {number:05}",
         role=Role.PATIENT,
         email=f"reminded.{number}@example.com",

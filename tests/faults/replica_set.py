@@ -13,8 +13,8 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from backend.core.mongod import find_binary
-from backend.core.processes import LOOPBACK, find_free_port, listens
+from backend.devtools.mongod import find_binary
+from backend.devtools.processes import LOOPBACK, find_free_port, listens
 
 _NAME = "three"
 _ELECTION_MILLISECONDS = 2000

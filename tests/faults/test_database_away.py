@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.appointments.reminding import owe_reminders
-from backend.messaging.outbox import Outbox
+from backend.appointments.reminders.due_reminders import owe_reminders
+from backend.messaging.outbox.sender import Outbox
 from tests.emulator.client import Carrier
 from tests.factories import Run
 from tests.faults.conftest import Hand, wait_until

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from backend.appointments.reminding import owe_reminders
+from backend.appointments.reminders.due_reminders import owe_reminders
 from backend.core import clock
 from backend.core.settings import settings
-from backend.messaging import collecting
-from backend.messaging.claiming import claim_owed
+from backend.messaging.outbox import enqueue
+from backend.messaging.outbox.claim import claim_owed
 from tests.emulator.client import Carrier
 from tests.emulator.faults import Mode
 from tests.factories import Person, Run
@@ -202,7 +202,7 @@ def test_however_often_a_message_was_put_back_the_pause_is_minutes(
 async def _queue() -> None:
     """Takes over what is owed, and claims none of it."""
     owed = await claim_owed(0, is_real=True)
-    await collecting.strike(owed.appointments)
+    await enqueue.strike(owed.appointments)
 
 
 def test_a_message_that_can_not_be_made_holds_up_no_other(

@@ -9,16 +9,17 @@ from typing import Any
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role, User
-from backend.appointments import booking, steps
-from backend.appointments.actors import Actor
-from backend.appointments.booking import BookingRequest
+from backend.appointments import transitions
+from backend.appointments.booking import book
+from backend.appointments.booking.book import BookingRequest
 from backend.appointments.documents import Appointment
-from backend.appointments.reminding import owe_reminders
+from backend.appointments.permissions import Actor
+from backend.appointments.reminders.due_reminders import owe_reminders
 from backend.core import clock
 from backend.directory.documents import Clinic
-from backend.messaging import queries
-from backend.messaging.replies import code_of
-from backend.scheduling.slots import create_slot
+from backend.messaging import message_lists
+from backend.messaging.inbound.parse_reply import code_of
+from backend.scheduling.slots.manual_slots import create_slot
 from tests import factories
 from tests.factories import Person, Run
 from tests.messaging.conftest import NOON
@@ -108,12 +109,12 @@ class Desk:
         """The nurse or, for what only the doctor does, the doctor takes a step."""
         actor = Actor.of((self.doctor if step == "complete" else self.nurse).user)
         with clock.stopped(at):
-            self._do(getattr(steps, step)(self.again(appointment), actor, **more))
+            self._do(getattr(transitions, step)(self.again(appointment), actor, **more))
 
     def move(self, appointment: Appointment, to: datetime, at: datetime = NOON + MINUTE) -> None:
         """The nurse moves it."""
         with clock.stopped(at):
-            self._do(booking.move(self.again(appointment), self.nurse.user, to=self.slot(to)))
+            self._do(book.move(self.again(appointment), self.nurse.user, to=self.slot(to)))
 
     def again(self, appointment: Appointment) -> Appointment:
         """As stored now."""
@@ -130,7 +131,7 @@ class Desk:
 
     def list_(self, viewer: Person | None = None) -> list[tuple[str, str | None]]:
         """The staff's list, as the nurse of the clinic sees it: the trouble and the appointment's id."""
-        found, _ = self._do(queries.list_attention((viewer or self.nurse).user, limit=50, cursor=None))
+        found, _ = self._do(message_lists.list_attention((viewer or self.nurse).user, limit=50, cursor=None))
         return [(log.attention.trouble.value, log.appointment_id) for log in found]
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -138,7 +139,7 @@ class Desk:
 
 
 async def _book_all(users: Sequence[User], slot_id: PydanticObjectId) -> list[Appointment]:
-    booked = [booking.book(user, BookingRequest(slot_id=slot_id)) for user in users]
+    booked = [book.book(user, BookingRequest(slot_id=slot_id)) for user in users]
     return [each.appointment for each in await asyncio.gather(*booked)]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from backend.core.settings import settings
-from backend.messaging.carrier import Twilio
-from backend.messaging.dispatch import Dispatcher
+from backend.messaging.outbox.dispatch import Dispatcher
+from backend.messaging.twilio.carrier import Twilio
 from tests.emulator.client import Carrier
 from tests.factories import Run
 

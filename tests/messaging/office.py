@@ -11,14 +11,14 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from backend.accounts.documents import Role
-from backend.appointments.auto_cancel import cancel_unconfirmed
-from backend.appointments.due import mark_no_shows
-from backend.appointments.reminding import owe_reminders
+from backend.appointments.no_shows import mark_no_shows
+from backend.appointments.reminders.auto_cancel import cancel_unconfirmed
+from backend.appointments.reminders.due_reminders import owe_reminders
 from backend.core import clock
 from backend.core.settings import settings
 from backend.directory.documents import Clinic
-from backend.messaging.carrier import SMS_PATH, STATUS_PATH, signing_key
-from backend.scheduling.slots import create_slot
+from backend.messaging.twilio.carrier import SMS_PATH, STATUS_PATH, signing_key
+from backend.scheduling.slots.manual_slots import create_slot
 from tests import factories
 from tests.appointments.support import done, visiting
 from tests.emulator.webhooks import signature

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import httpx
 
 from backend.core.settings import settings
-from backend.messaging.carrier import SMS_PATH, STATUS_PATH, signing_key
+from backend.messaging.twilio.carrier import SMS_PATH, STATUS_PATH, signing_key
 from tests import factories
 from tests.emulator.client import ACCOUNT_SID
 from tests.emulator.webhooks import signature

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from backend.appointments.auto_cancel import LATEST, cancel_unconfirmed
+from backend.appointments.reminders.auto_cancel import LATEST, cancel_unconfirmed
 from backend.directory.documents import Policy
 from tests.appointments.support import visiting
 from tests.factories import Person

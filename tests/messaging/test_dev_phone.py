@@ -8,8 +8,8 @@ import pytest
 
 from backend.accounts.documents import Role
 from backend.directory.documents import Clinic
-from backend.messaging.carrier import SimulatedPhone
-from backend.messaging.dispatch import Dispatcher
+from backend.messaging.outbox.dispatch import Dispatcher
+from backend.messaging.twilio.carrier import SimulatedPhone
 from tests import factories
 from tests.factories import Run
 from tests.scheduling.support import book, every_day, opened, search

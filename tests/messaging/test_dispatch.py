@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from backend.accounts.codes import IssuedCode, code_issued
 from backend.accounts.documents import Purpose
+from backend.accounts.login.codes import IssuedCode, code_issued
 from backend.core import clock
 from backend.directory.documents import Policy
-from backend.messaging.carrier import IN_FLIGHT, SimulatedPhone
-from backend.messaging.dispatch import Dispatcher
-from backend.messaging.replies import code_of
+from backend.messaging.inbound.parse_reply import code_of
+from backend.messaging.outbox.dispatch import Dispatcher
+from backend.messaging.twilio.carrier import IN_FLIGHT, SimulatedPhone
 from tests import factories
 from tests.factories import Person, Run
 from tests.messaging.conftest import NOON

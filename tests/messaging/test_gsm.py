@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.messaging.gsm import plain, segments, septets
+from backend.messaging.content.gsm import plain, segments, septets
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backend.appointments.reminding import owe_reminders
+from backend.appointments.reminders.due_reminders import owe_reminders
 from backend.core import clock
 from backend.directory.documents import Policy
 from tests import factories

@@ -10,7 +10,7 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.messaging.replies import Reply, ReplyKind, code_of, parse
+from backend.messaging.inbound.parse_reply import Reply, ReplyKind, code_of, parse
 
 CONFIRM, CANCEL, UNKNOWN = ReplyKind.CONFIRM, ReplyKind.CANCEL, ReplyKind.UNKNOWN
 OPT_OUT, OPT_IN, HELP = ReplyKind.OPT_OUT, ReplyKind.OPT_IN, ReplyKind.HELP

@@ -11,8 +11,8 @@ import pytest
 
 from backend.appointments.documents import Appointment
 from backend.core import clock
-from backend.messaging.carrier import SMS_PATH
-from backend.messaging.inbound import handle_forgotten
+from backend.messaging.inbound.handle_reply import handle_forgotten
+from backend.messaging.twilio.carrier import SMS_PATH
 from tests.emulator.client import Carrier
 from tests.factories import Run
 from tests.messaging import scenes

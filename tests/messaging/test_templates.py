@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from backend.accounts.documents import Language
 from backend.appointments.documents import MessageKind, Recipient
-from backend.messaging.gsm import segments, septets
-from backend.messaging.templates import (
+from backend.messaging.content.gsm import segments, septets
+from backend.messaging.content.templates import (
     MOST_LISTED,
     Facts,
     answer,
@@ -21,7 +21,7 @@ from backend.messaging.templates import (
     render,
     several_open,
 )
-from backend.messaging.texts import MESSAGES, Answer, CodeText
+from backend.messaging.content.texts import MESSAGES, Answer, CodeText
 
 LANGUAGES: tuple[Language, ...] = ("en", "es")
 PATIENT, DOCTOR = Recipient.PATIENT, Recipient.DOCTOR

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from backend.core import clock
-from backend.messaging.carrier import SMS_PATH, STATUS_PATH
+from backend.messaging.twilio.carrier import SMS_PATH, STATUS_PATH
 from tests import factories
 from tests.contract.hostile import nothing_changes, send_raw
 from tests.factories import Run

@@ -11,7 +11,7 @@ from backend.accounts.documents import Role
 from backend.accounts.profiles import WEEK, NurseProfile
 from backend.core import clock
 from backend.directory.documents import Policy
-from backend.scheduling.reconcile import reconcile
+from backend.scheduling.slots.slot_sync import reconcile
 from tests import factories
 from tests.factories import Person, Run
 

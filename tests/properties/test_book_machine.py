@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from backend.appointments.due import mark_no_shows
-from backend.scheduling.extend import extend_slots
+from backend.appointments.no_shows import mark_no_shows
+from backend.scheduling.slots.horizon import extend_slots
 from tests.factories import Person, Run
 from tests.properties.small_world import HOURS, Db, Row, World
 from tests.support.book import Crowd, check_book, check_slots, crowd

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from backend.accounts.profiles import WEEK
-from backend.appointments.booking import BookingRequest, book
+from backend.appointments.booking.book import BookingRequest, book
 from backend.core import clock
 from backend.core.clock import utc_now
 from backend.directory.documents import OpeningHours

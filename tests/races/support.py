@@ -16,14 +16,15 @@ import httpx
 from bson import ObjectId
 from pymongo.database import Database
 
-from backend.accounts import service, sessions
+from backend.accounts import users
 from backend.accounts.documents import Role
+from backend.accounts.login import sessions
 from backend.accounts.profiles import WEEK, HoursBlock
 from backend.core.clock import utc_now
 from backend.directory.documents import Clinic, Policy
 from backend.scheduling.documents import Slot
-from backend.scheduling.reconcile import reconcile
-from backend.scheduling.slots import create_slot
+from backend.scheduling.slots.manual_slots import create_slot
+from backend.scheduling.slots.slot_sync import reconcile
 from tests import factories
 from tests.factories import Person, Run
 from tests.support.servers import Program, serving
@@ -98,7 +99,7 @@ async def _people(count: int) -> list[Person]:
 
 
 async def _patient(number: int) -> Person:
-    user = await service.create_user(
+    user = await users.create_user(
         name=f"Patient {number:05}",
         role=Role.PATIENT,
         email=f"of.the.crowd.{number}@example.com",

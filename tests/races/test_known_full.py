@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.appointments.booking import BookingRequest, book
+from backend.appointments.booking.book import BookingRequest, book
 from backend.scheduling.documents import Slot
-from backend.scheduling.known_full import look_through
-from backend.scheduling.reconcile import reconcile
+from backend.scheduling.slots.full_hint import look_through
+from backend.scheduling.slots.slot_sync import reconcile
 from tests import factories
 from tests.factories import Person, Run
 from tests.races.support import (

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backend.scheduling.outcome import Outcome
-from backend.scheduling.reconcile import reconcile
+from backend.scheduling.slots.slot_sync import reconcile
 from tests.factories import Person, Run
 from tests.races import changes
 from tests.races.rush import Call, all_at_once, post

@@ -10,7 +10,7 @@ import pytest
 from pymongo.database import Database
 
 from backend.accounts.documents import Role
-from backend.accounts.service import deactivate_user
+from backend.accounts.users import deactivate_user
 from backend.core import clock
 from backend.directory.documents import Clinic
 from tests import factories

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.core.mongod import find_binary
-from backend.core.processes import find_free_port, listens
+from backend.devtools.mongod import find_binary
+from backend.devtools.processes import find_free_port, listens
 from tests.running.remembered import NAME, Db
 from tests.support.servers import ROOT, Program, launch
 

@@ -12,7 +12,7 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.database import Database
 
-from backend.core.memory import Answer, Memory, _Store
+from backend.core.cache.response_cache import Answer, Memory, _Store
 
 Document = dict[str, Any]
 Db = Database[Document]

@@ -15,7 +15,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from backend.core.clock import utc_now
 from backend.directory.documents import Clinic
-from backend.scheduling.slots import create_slot
+from backend.scheduling.slots.manual_slots import create_slot
 from tests import factories
 from tests.factories import Person, Run
 from tests.support.servers import Program, serving

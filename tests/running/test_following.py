@@ -13,15 +13,15 @@ from bson import Timestamp
 from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
-from backend.core import following
-from backend.core.mongod import Mongod
+from backend.core.cache import change_stream
+from backend.devtools.mongod import Mongod
 from tests.running.remembered import NAME, OTHER, Book, Db, Document, Streams, book_in, in_book, store_of
 
 
 def test_a_stream_that_breaks_off_is_forgotten_and_begun_anew(
     collection: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(change_stream, "_PAUSE_SECONDS", 0.05)
     streams = Streams(collection)
 
     async def work(book: Book) -> None:
@@ -44,10 +44,10 @@ def test_a_stream_that_breaks_off_is_forgotten_and_begun_anew(
 def test_with_many_changes_of_one_moment_none_is_passed_over(
     collection: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "_BATCH", 3)
-    monkeypatch.setattr(following, "_BREATH_SECONDS", 0.01)
-    monkeypatch.setattr(following, "_RUSH", 1_000_000)
-    monkeypatch.setattr("backend.core.memory._BEHIND_SECONDS", 0)
+    monkeypatch.setattr(change_stream, "_BATCH", 3)
+    monkeypatch.setattr(change_stream, "_BREATH_SECONDS", 0.01)
+    monkeypatch.setattr(change_stream, "_RUSH", 1_000_000)
+    monkeypatch.setattr("backend.core.cache.response_cache._BEHIND_SECONDS", 0)
 
     async def work(book: Book) -> None:
         for number in range(100, 200, 10):
@@ -63,7 +63,7 @@ def test_with_many_changes_of_one_moment_none_is_passed_over(
 
 
 def test_what_is_not_asked_for_is_not_followed(collection: Db, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "_UNUSED_SECONDS", 0.2)
+    monkeypatch.setattr(change_stream, "_UNUSED_SECONDS", 0.2)
 
     streams = Streams(collection)
 
@@ -80,8 +80,8 @@ def test_what_is_not_asked_for_is_not_followed(collection: Db, monkeypatch: pyte
 
 
 def test_a_rush_of_writes_is_not_followed_for_long(collection: Db, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "_RUSH", 20)
-    monkeypatch.setattr(following, "_REST_SECONDS", 0.3)
+    monkeypatch.setattr(change_stream, "_RUSH", 20)
+    monkeypatch.setattr(change_stream, "_REST_SECONDS", 0.3)
 
     streams = Streams(collection)
 
@@ -104,7 +104,7 @@ def test_a_rush_of_writes_is_not_followed_for_long(collection: Db, monkeypatch: 
 
 
 def test_a_token_of_another_shape_is_not_guessed_at() -> None:
-    assert following._time_of({"_data": "826B0A305D0000001329"}) == Timestamp(0x6B0A305D, 0x13)
+    assert change_stream._time_of({"_data": "826B0A305D0000001329"}) == Timestamp(0x6B0A305D, 0x13)
     for token in (
         {},
         {"_data": b"82"},
@@ -112,19 +112,19 @@ def test_a_token_of_another_shape_is_not_guessed_at() -> None:
         {"_data": "82" + "x" * 16},
         {"_data": "82"},
     ):
-        with pytest.raises(following.CannotFollow):
-            following._time_of(token)
+        with pytest.raises(change_stream.CannotFollow):
+            change_stream._time_of(token)
 
 
 def test_what_was_told_under_another_primary_counts_for_nothing(collection: Db) -> None:
     async def work(book: Book) -> None:
         await book.warm("a")
-        following = store_of(book).following
-        assert await following.is_up_to_date()
-        told = following._told_until
+        change_stream = store_of(book).following
+        assert await change_stream.is_up_to_date()
+        told = change_stream._told_until
         assert told
-        following._told_until = told._replace(term=told.term - 1)
-        assert not await following.is_up_to_date()
+        change_stream._told_until = told._replace(term=told.term - 1)
+        assert not await change_stream.is_up_to_date()
         await book.warm("a")  # it was begun anew
 
     in_book(collection, work)
@@ -133,7 +133,7 @@ def test_what_was_told_under_another_primary_counts_for_nothing(collection: Db) 
 def test_what_was_being_read_when_following_began_is_not_kept(
     collection: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "_PAUSE_SECONDS", 0.3)
+    monkeypatch.setattr(change_stream, "_PAUSE_SECONDS", 0.3)
 
     async def work(book: Book) -> None:
         now = store_of(book).following
@@ -162,7 +162,7 @@ def test_writes_that_had_begun_when_following_did_are_told(
     collection: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An `insert_many` takes its places in the log before it is done: the log's end then lies behind a gap."""
-    monkeypatch.setattr(following, "_RUSH", 1_000_000)
+    monkeypatch.setattr(change_stream, "_RUSH", 1_000_000)
     for field in range(9):
         collection[NAME].create_index(["ticks", f"field{field}"])
     row = {"owner": "a", "place": "here", "ticks": list(range(6))}
@@ -209,7 +209,7 @@ def test_following_ends_whenever_it_is_told_to(collection: Db) -> None:
 def test_what_nobody_thought_of_is_logged_and_not_the_end(
     collection: Db, monkeypatch: pytest.MonkeyPatch, expected_errors: Callable[[], list[str]]
 ) -> None:
-    monkeypatch.setattr(following, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(change_stream, "_PAUSE_SECONDS", 0.05)
 
     async def work(book: Book) -> None:
         await book.warm("a")
@@ -226,7 +226,7 @@ def test_what_nobody_thought_of_is_logged_and_not_the_end(
 
 @pytest.mark.long
 def test_an_election_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(change_stream, "_PAUSE_SECONDS", 0.05)
     mongod = Mongod(tmp_path)
     url = mongod.start()
 

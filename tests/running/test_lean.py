@@ -9,9 +9,9 @@ from fastapi import APIRouter, FastAPI, Header, Query, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.core.http.fields import Id, Instant
+from backend.core.http.pagination import Limit
 from backend.core.lean import LeanRoute
-from backend.core.pagination import Limit
-from backend.core.types import Id, Instant
 
 ID = "671f0c0e9b1d8a0001a1b2c3"
 JSON = {"content-type": "application/json"}

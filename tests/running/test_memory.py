@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pymongo import WriteConcern
 
-from backend.core import following
+from backend.core.cache import change_stream
+from backend.core.cache.response_cache import Answer, Memory, put_now
 from backend.core.clock import utc_now
-from backend.core.memory import Answer, Memory, put_now
 from tests.running.remembered import NAME, OTHER, Book, Db, book_in, in_book, store_of, told
 
 
@@ -132,7 +132,7 @@ def test_what_is_written_elsewhere_meanwhile_does_not_matter(collection: Db) -> 
 
 
 def test_what_is_on_its_way_is_waited_for(collection: Db, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "_CATCH_UP_SECONDS", 10)
+    monkeypatch.setattr(change_stream, "_CATCH_UP_SECONDS", 10)
 
     async def work(book: Book) -> None:
         await book.warm("a")
@@ -148,7 +148,7 @@ def test_many_who_write_at_once_each_see_what_they_wrote(
     collection: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who waits for his own change is not served by somebody else's having come."""
-    monkeypatch.setattr(following, "_RUSH", 1_000_000)
+    monkeypatch.setattr(change_stream, "_RUSH", 1_000_000)
 
     async def write_and_ask(book: Book, writer: int) -> None:
         theirs = book.client[collection.name].get_collection(NAME, write_concern=WriteConcern(w=1))
@@ -169,12 +169,12 @@ def test_an_answer_holds_until_its_time_and_not_for_a_clock_set_back(
     async def work(book: Book) -> None:
         await book.warm("a")
         now = utc_now()
-        monkeypatch.setattr("backend.core.memory.utc_now", lambda: now)
+        monkeypatch.setattr("backend.core.cache.response_cache.utc_now", lambda: now)
         for _ in range(2):
             await book.of("b", until=now + timedelta(minutes=1))
         assert book.reads == ["b"]
         for later in (timedelta(minutes=1), timedelta(0)):
-            monkeypatch.setattr("backend.core.memory.utc_now", lambda later=later: now + later)
+            monkeypatch.setattr("backend.core.cache.response_cache.utc_now", lambda later=later: now + later)
             await book.of("b", until=now + timedelta(hours=1))
         assert book.reads == ["b"] * 3
 
@@ -234,7 +234,7 @@ def test_a_request_that_writes_sees_what_it_has_written(collection: Db) -> None:
 def test_memory_is_bounded_and_keeps_what_was_asked_for_last(
     collection: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.core.memory._MOST_BYTES", 3 * 4096)
+    monkeypatch.setattr("backend.core.cache.response_cache._MOST_BYTES", 3 * 4096)
 
     async def work(book: Book) -> None:
         await book.warm("a", "b", "c")

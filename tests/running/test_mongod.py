@@ -10,8 +10,8 @@ from pathlib import Path
 import pymongo
 import pytest
 
-from backend.core.mongod import Mongod, MongodError
-from backend.core.processes import command_line_of
+from backend.devtools.mongod import Mongod, MongodError
+from backend.devtools.processes import command_line_of
 from tests.support.servers import Program, launch
 
 pytestmark = pytest.mark.long

@@ -17,9 +17,9 @@ from pymongo import AsyncMongoClient, MongoClient, WriteConcern
 from pymongo.errors import OperationFailure
 
 from backend.core import primary
-from backend.core.following import Following
-from backend.core.mongod import Mongod
+from backend.core.cache.change_stream import Following
 from backend.core.primary import NoPrimary, Primary, primary_of
+from backend.devtools.mongod import Mongod
 from tests.running.remembered import NAME, Db, Document
 
 URL = os.environ["MONGODB_URL"]

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from backend.app import create_app
-from backend.core import logs
+from backend.core.logging import SharedFile
 from tests.support.servers import ServerThread
 
 ORIGIN = "http://localhost:3000"
@@ -199,7 +199,7 @@ def test_a_fault_of_ours_has_the_shape_of_errors_and_is_logged_without_data(
 
 def test_a_log_file_that_several_processes_write_is_rotated_by_one_of_them(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "api.log"
-    writers = [logs.SharedFile(path, largest=1000, older=50) for _ in range(3)]
+    writers = [SharedFile(path, largest=1000, older=50) for _ in range(3)]
     for number in range(300):
         record = logging.LogRecord("test", logging.INFO, "", 0, f"line {number:04}", None, None)
         writers[number % 3].emit(record)

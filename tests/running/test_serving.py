@@ -13,7 +13,7 @@ import httpx
 import pymongo
 import pytest
 
-from backend.core.mongod import Mongod
+from backend.devtools.mongod import Mongod
 from tests.support.servers import Program, free_port, launch
 
 SECRET_TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2VjcmV0"

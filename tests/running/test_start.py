@@ -9,7 +9,7 @@ from pathlib import Path
 import pymongo
 import pytest
 
-from backend.core.processes import find_free_port
+from backend.devtools.processes import find_free_port
 from tests.support.servers import Program, launch
 
 SERVE = ("-m", "backend", "serve", "--port", "0")

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from backend.core.http.middleware import Requests
 from backend.core.machine import path_of
-from backend.core.middleware import Requests
 from backend.core.settings import settings
 from backend.core.traffic import in_between, requests_first, traffic
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from beanie import PydanticObjectId
 
-from backend.scheduling.rules import ClinicFacts, Facts, Offer, Span, WallBlock, WorkingBlock, cut
+from backend.scheduling.availability import ClinicFacts, Facts, Offer, Span, WallBlock, WorkingBlock, cut
 
 HERE = PydanticObjectId("0000000000000000000000aa")
 THERE = PydanticObjectId("0000000000000000000000bb")

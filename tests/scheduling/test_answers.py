@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from backend.appointments.documents import Status
 from backend.appointments.schemas import APPOINTMENT_ROWS, AppointmentRow
-from backend.core.answers import Rows
-from backend.core.pagination import Page
-from backend.scheduling.free import READ, OpenSlot
+from backend.core.http.json_rows import Rows
+from backend.core.http.pagination import Page
 from backend.scheduling.schemas import SLOT_ROWS, SlotOut
+from backend.scheduling.slots.capacity import READ, OpenSlot
 
 START = datetime(2027, 3, 1, 14, 5, tzinfo=UTC)
 TEXT = 'Zoë "Ø" \\ \u2028 </script> \x7f 北京 😀'

@@ -8,11 +8,11 @@ import pytest
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role
-from backend.accounts.service import update_user
+from backend.accounts.users import update_user
 from backend.directory.documents import Clinic
 from backend.scheduling.documents import Leave, Slot
-from backend.scheduling.reconcile import let_go, reconcile, withdraw
-from backend.scheduling.slots import get_slot, remove_slot
+from backend.scheduling.slots.manual_slots import get_slot, remove_slot
+from backend.scheduling.slots.slot_sync import let_go, reconcile, withdraw
 from tests import factories
 from tests.factories import Person, Run
 from tests.scheduling.support import (

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from backend.scheduling.extend import extend_slots
+from backend.scheduling.slots.horizon import extend_slots
 from tests.factories import Person, Run
 from tests.scheduling.support import (
     as_json,

@@ -9,9 +9,9 @@ import pytest
 from bson import ObjectId
 
 from backend.directory.documents import Clinic, Policy
-from backend.scheduling import known_full
-from backend.scheduling.known_full import look_through
-from backend.scheduling.search import Wanted, page_of_open
+from backend.scheduling.slots import full_hint
+from backend.scheduling.slots.full_hint import look_through
+from backend.scheduling.slots.search import Wanted, page_of_open
 from tests import factories
 from tests.appointments.commands import recorded
 from tests.factories import Person, Run
@@ -229,8 +229,8 @@ def test_wrong_hints_are_taken_back_by_the_job_some_at_a_time(
     until = {"is_active": True, "start": {"$lt": at("00:00", days=2)}}
     db["slots"].update_many({"doctor_id": doctor.object_id, **until}, {"$set": {"known_full": True}})
     assert offered(api, doctor) == offered(api, doctor, days=1) == []
-    monkeypatch.setattr(known_full, "PER_RUN", 4)
-    monkeypatch.setattr(known_full, "_AT_ONCE", 2)
+    monkeypatch.setattr(full_hint, "PER_RUN", 4)
+    monkeypatch.setattr(full_hint, "_AT_ONCE", 2)
     assert [run(look_through()) for _ in range(4)] == [3, 4, 0, 0]
     assert offered(api, doctor) == ["09:00", "09:30", "10:30"]
     assert offered(api, doctor, days=1) == MORNING

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from backend.scheduling.availability_inputs import Book, read_book
 from backend.scheduling.documents import Slot, SlotState
-from backend.scheduling.facts import Book, read_book
-from backend.scheduling.reconcile import open_slots, reconcile
+from backend.scheduling.slots.slot_sync import open_slots, reconcile
 from tests.factories import Person, Run
 from tests.scheduling.support import NOW, Db, at, text
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from backend.scheduling.rules import bookable_until, instant, is_open, offers
+from backend.scheduling.availability import bookable_until, instant, is_open, offers
 from tests.scheduling.facts import (
     HERE,
     WallBlock,

@@ -4,7 +4,7 @@ from datetime import timedelta, timezone
 
 import pytest
 
-from backend.scheduling.rules import Span, on_grid, ticks
+from backend.scheduling.availability import Span, on_grid, ticks
 from tests.scheduling.facts import utc
 
 NINE = utc("2026-06-01T09:00:00-04:00")

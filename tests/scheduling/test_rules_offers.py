@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from beanie import PydanticObjectId
 
-from backend.scheduling.rules import (
+from backend.scheduling.availability import (
     MOST_SLOT_MINUTES,
     Facts,
     WallBlock,

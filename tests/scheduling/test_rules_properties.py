@@ -10,7 +10,7 @@ from beanie import PydanticObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.scheduling.rules import (
+from backend.scheduling.availability import (
     ClinicFacts,
     Facts,
     Span,

@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.core.mongod import Mongod, MongodError  # knows no settings
+from backend.devtools.mongod import Mongod, MongodError  # knows no settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,7 +4,7 @@ import signal
 import sys
 from pathlib import Path
 
-from backend.core.mongod import Mongod
+from backend.devtools.mongod import Mongod
 
 mongod = Mongod(Path(sys.argv[1]))
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())

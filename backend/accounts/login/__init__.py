@@ -1,0 +1,1 @@
+"""Proving who one is: passwords, sessions and tokens, codes by SMS."""

@@ -1,0 +1,105 @@
+"""Proving who one is: registering, logging in, changing one's password."""
+
+from dataclasses import dataclass
+
+from pymongo import ReturnDocument
+
+from backend.accounts.access import Login
+from backend.accounts.documents import Role, User
+from backend.accounts.errors import InvalidCredentials, RoleNotAllowed, WrongPassword
+from backend.accounts.login.passwords import hash_password, needs_rehash, verify_password
+from backend.accounts.login.sessions import TokenPair, forget_sessions, open_session
+from backend.accounts.login.throttle import count_failure, refuse_if_throttled, throttle_key
+from backend.accounts.profiles import PatientProfile
+from backend.accounts.schemas import PasswordChange, RegisterBody
+from backend.accounts.users import create_user, find_by_login
+from backend.core.clock import utc_now
+from backend.core.http.errors import Unauthorized
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a request comes from: the client's address and what it calls itself."""
+
+    address: str
+    user_agent: str | None
+
+
+@dataclass(frozen=True)
+class LoggedIn:
+    """A user with the tokens of a new login."""
+
+    user: User
+    tokens: TokenPair
+
+
+async def register(body: RegisterBody, *, device: Device) -> LoggedIn:
+    """Makes a patient's account and logs in; raises `RoleNotAllowed`, `EmailTaken`, `PhoneTaken`."""
+    if body.role is not Role.PATIENT:
+        raise RoleNotAllowed
+    user = await create_user(
+        name=body.name,
+        role=Role.PATIENT,
+        email=body.email,
+        phone=body.phone,
+        password=body.password.get_secret_value(),
+        language=body.language,
+        patient=PatientProfile(
+            date_of_birth=body.date_of_birth.isoformat() if body.date_of_birth else None,
+            gender=body.gender,
+            address=body.address,
+        ),
+    )
+    return LoggedIn(user=user, tokens=await open_session(user, device.user_agent))
+
+
+async def log_in(*, login: str, password: str, device: Device) -> LoggedIn:
+    """Opens a session for an e-mail or phone and its password.
+
+    Raises `InvalidCredentials`, whatever the reason and after the same work, and `TooManyRequests`.
+    """
+    user = await find_by_login(login)
+    key = throttle_key(str(user.id) if user else login.casefold(), device.address)
+    await refuse_if_throttled(key)
+    stored = user.password_hash if user and user.is_active else None
+    if not await verify_password(password, stored) or user is None or stored is None:
+        await count_failure(key)
+        raise InvalidCredentials
+    await refuse_if_throttled(key)
+    if needs_rehash(stored):
+        user = await _replace_hash(user, old=stored, new=await hash_password(password))
+    return LoggedIn(user=user, tokens=await open_session(user, device.user_agent))
+
+
+async def _replace_hash(user: User, *, old: str, new: str) -> User:
+    raw = await User.get_pymongo_collection().find_one_and_update(
+        {"_id": user.user_id, "password_hash": old},
+        {"$set": {"password_hash": new}},
+        return_document=ReturnDocument.AFTER,
+    )
+    if raw is None:
+        raise InvalidCredentials
+    upgraded: User = User.model_validate(raw)
+    return upgraded
+
+
+async def change_password(login: Login, body: PasswordChange, *, device: Device) -> None:
+    """Sets the caller's own password and ends the other logins, in one write.
+
+    Raises `WrongPassword`, `TooManyRequests`, and `Unauthorized` if this login was ended meanwhile.
+    """
+    user = login.user
+    key = throttle_key(str(user.id), device.address)
+    await refuse_if_throttled(key)
+    if not await verify_password(body.current_password.get_secret_value(), user.password_hash):
+        await count_failure(key)
+        raise WrongPassword
+    await refuse_if_throttled(key)
+    new_hash = await hash_password(body.new_password.get_secret_value())
+    changed = await User.get_pymongo_collection().update_one(
+        {"_id": user.user_id, "password_hash": user.password_hash, "sessions": login.session_id},
+        {"$set": {"password_hash": new_hash, "sessions": [login.session_id], "updated_at": utc_now()}},
+    )
+    if changed.matched_count == 0:
+        raise Unauthorized
+    await forget_sessions(user.user_id, except_sid=login.session_id)

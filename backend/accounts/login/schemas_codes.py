@@ -1,0 +1,48 @@
+"""What the routes of codes by SMS take."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from backend.accounts.login.codes import DIGITS
+from backend.accounts.login.passwords import Password
+from backend.accounts.schemas import LoginName
+from backend.core.http.fields import Request
+
+Code = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, pattern=rf"^[0-9]{{{DIGITS}}}$"),
+    Field(examples=["042917"], description="The six digits of the SMS."),
+]
+
+
+class PasswordForgotten(Request):
+    """Whose password is forgotten."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"login": "ada@example.com"}]})
+
+    login: LoginName
+
+
+class PasswordReset(Request):
+    """A new password in place of a forgotten one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"login": "ada@example.com", "code": "042917", "new_password": "staple in the stable"}
+            ]
+        }
+    )
+
+    login: LoginName = Field(description="The e-mail address or the phone, as when the code was asked for.")
+    code: Code
+    new_password: Password
+
+
+class PhoneConfirmation(Request):
+    """The code that the phone has received."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "042917"}]})
+
+    code: Code

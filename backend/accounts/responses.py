@@ -1,0 +1,175 @@
+"""What the routes of accounts give. No hash, no session and no search word is ever among it."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from backend.accounts.documents import Language, Role
+from backend.accounts.profiles import BloodGroup, Gender
+from backend.core.http.fields import Id, Response
+
+LanguageField = Annotated[
+    Language | None, Field(description="The language of messages. Null: the clinic's.", examples=["en"])
+]
+
+
+class EmergencyContactOut(Response):
+    """Whom to call."""
+
+    name: str
+    phone: str
+    relationship: str | None = None
+
+
+class OwnPatientOut(Response):
+    """A patient's profile as the patient sees it: without the staff's notes."""
+
+    date_of_birth: date | None = None
+    gender: Gender | None = None
+    address: str | None = None
+    blood_group: BloodGroup | None = None
+    allergies: list[str] = []
+    emergency_contact: EmergencyContactOut | None = None
+    medical_history: str | None = Field(default=None, description="Kept by the staff.")
+    assigned_doctor_id: Id | None = None
+
+
+class DoctorBrief(Response):
+    """What of a doctor's profile belongs to the account. The rest is at `/doctors/{id}`."""
+
+    specialty: str
+    license_number: str
+    department_id: Id | None = None
+    clinic_ids: list[Id] = []
+
+
+class NurseBrief(Response):
+    """The clinics whose book the nurse keeps."""
+
+    clinic_ids: list[Id] = []
+
+
+class UserOut(Response):
+    """An account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "671f0c0e9b1d8a0001a1b2c3",
+                    "name": "Florence Nightingale",
+                    "email": "florence@example.com",
+                    "phone": "+15550100003",
+                    "role": "nurse",
+                    "language": "en",
+                    "photo_url": None,
+                    "is_active": True,
+                    "is_verified": False,
+                    "sms_opted_out": False,
+                    "last_login": "2026-11-20T08:15:00Z",
+                    "created_at": "2026-01-05T09:00:00Z",
+                    "updated_at": "2026-11-20T08:15:00Z",
+                    "doctor": None,
+                    "nurse": {"clinic_ids": ["671f0c0e9b1d8a0001a1b2c4"]},
+                }
+            ]
+        }
+    )
+
+    id: Id
+    name: str
+    email: str | None = None
+    phone: str | None = Field(default=None, description="E.164.")
+    role: Role
+    language: LanguageField = None
+    photo_url: str | None = None
+    is_active: bool
+    is_verified: bool = Field(description="Whether the phone is known to be the user's.")
+    sms_opted_out: bool = Field(description="Whether the phone has refused messages.")
+    last_login: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+    doctor: DoctorBrief | None = None
+    nurse: NurseBrief | None = None
+
+
+class OwnAccountOut(UserOut):
+    """One's own account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "671f0c0e9b1d8a0001a1b2c3",
+                    "name": "Ada Lovelace",
+                    "email": "ada@example.com",
+                    "phone": "+15550100001",
+                    "role": "patient",
+                    "language": "en",
+                    "photo_url": None,
+                    "is_active": True,
+                    "is_verified": False,
+                    "sms_opted_out": False,
+                    "last_login": "2026-11-20T08:15:00Z",
+                    "created_at": "2026-01-05T09:00:00Z",
+                    "updated_at": "2026-11-20T08:15:00Z",
+                    "doctor": None,
+                    "nurse": None,
+                    "patient": {
+                        "date_of_birth": "1985-04-12",
+                        "gender": "female",
+                        "address": "12 Elm Street, Springfield",
+                        "blood_group": "A+",
+                        "allergies": ["penicillin"],
+                        "emergency_contact": None,
+                        "medical_history": None,
+                        "assigned_doctor_id": None,
+                    },
+                }
+            ]
+        }
+    )
+
+    patient: OwnPatientOut | None = None
+
+
+class TokensOut(Response):
+    """A pair of tokens. Send the access token as `Authorization: Bearer …`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "access_token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl",
+                    "refresh_token": "9f2c4e6a8b0d1f3a5c7e9b1d.Zm9yIGV4YW1wbGUgb25seQ",
+                    "token_type": "bearer",
+                    "expires_in": 1800,
+                }
+            ]
+        }
+    )
+
+    access_token: str
+    refresh_token: str = Field(
+        description="For `POST /auth/refresh`. It works once, and brings the next one."
+    )
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a kind of token, not one
+    expires_in: int = Field(description="Seconds until the access token expires.")
+
+
+class LoggedInOut(TokensOut):
+    """A login: the tokens and the account."""
+
+    model_config = ConfigDict(json_schema_extra=None)
+
+    user: OwnAccountOut
+
+
+class CodeRequestedOut(Response):
+    """What holds for a code by SMS, whether or not one is on its way."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"expires_in": 600, "resend_after": 60}]})
+
+    expires_in: int = Field(description="Seconds for which a code is good.")
+    resend_after: int = Field(description="Seconds after which another one can be asked for.")

@@ -1,0 +1,33 @@
+"""Finding people by what somebody types: words of name or e-mail, or a phone number in any notation."""
+
+import contextlib
+import re
+from typing import Any
+
+import phonenumbers
+
+from backend.core.http.fields import e164
+from backend.core.mongo.text_search import starting_with
+from backend.core.settings import settings
+
+_WORDS = "search_words"
+_NUMBER = re.compile(r"\+?[0-9 ()./-]*[0-9][0-9 ()./-]*")
+
+
+def found_by(typed: str) -> dict[str, Any]:
+    """The filter: beginnings of words, or of a number with or without its country's code. By the index on words."""
+    by_words = starting_with(_WORDS, typed)
+    if not _NUMBER.fullmatch(typed):
+        return by_words
+    numbers = sorted(_beginnings(typed))
+    return {"$and": [{"$or": [by_words, *(starting_with(_WORDS, number) for number in numbers)]}]}
+
+
+def _beginnings(typed: str) -> set[str]:
+    """What an E.164 number, without its plus, begins with if this is a number or the beginning of one."""
+    digits = re.sub("[^0-9]", "", typed)
+    home = phonenumbers.country_code_for_region(settings.DEFAULT_PHONE_REGION)
+    found = {digits} if typed.startswith("+") else {digits, f"{home}{digits}"}
+    with contextlib.suppress(ValueError):  # not a whole number yet
+        found.add(e164(typed).removeprefix("+"))
+    return found

@@ -1,0 +1,1 @@
+"""Booking and rescheduling: finding a seat, and the one write that takes it."""

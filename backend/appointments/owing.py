@@ -1,6 +1,0 @@
-"""The signal that something is owed. Messaging listens; without it what is owed waits in the appointments."""
-
-from backend.core.signals import Signal
-
-messages_owed: Signal[None] = Signal()
-"""Sent after a write that owes messages, by the process that wrote. Losing it loses time, never a message."""

@@ -1,0 +1,1 @@
+"""Answers kept in memory, and the change stream that invalidates them."""

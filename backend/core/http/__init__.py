@@ -1,0 +1,1 @@
+"""What every request goes through: errors, middleware, pagination, field types, OpenAPI."""

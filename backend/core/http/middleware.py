@@ -1,0 +1,157 @@
+"""What every request goes through. Plain ASGI: a request's task is never split."""
+
+import logging
+import time
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.core import metrics
+from backend.core.cache import response_cache
+from backend.core.http.errors import TooLarge, unexpected
+from backend.core.mongo.client import DatabaseStartError
+from backend.core.settings import SettingsError
+from backend.core.traffic import traffic
+
+access_log = logging.getLogger("backend.access")
+
+UNKNOWN_ROUTE = "unknown"
+"""The route of a request that fits none: its path is the client's invention and is neither logged nor counted."""
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",  # answers are patients' data
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Requests:
+    """Measures each request once, for the log and the metrics, and answers what nobody else did.
+
+    The log gets the route's template, not the path; no query, no body, no address.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._templates: dict[Any, str] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes other things than requests on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        response_cache.put_now(only_reads=scope["method"] == "GET")
+        status: int | None = None
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            with traffic:
+                await self.app(scope, receive, send_noted)
+        except Exception as error:
+            answer = await unexpected(Request(scope), error)
+            if status is None:
+                await answer(scope, receive, send_noted)
+            else:
+                raise  # the server breaks the connection off: half an answer must not look whole
+        finally:
+            self._note(scope, status or 500, time.perf_counter() - started)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = self._template(scope)
+        metrics.observe_request(method=scope["method"], route=route, status=status, seconds=seconds)
+        access_log.info(
+            "request",
+            extra={
+                "method": scope["method"],
+                "route": route,
+                "status": status,
+                "ms": round(seconds * 1000, 1),
+            },
+        )
+
+    def _template(self, scope: Scope) -> str:
+        if not self._templates:
+            app: FastAPI = scope["app"]
+            self._templates = {
+                route.endpoint: route.path or UNKNOWN_ROUTE for route in iter_route_contexts(app.routes)
+            }
+        return self._templates.get(scope.get("endpoint"), UNKNOWN_ROUTE)
+
+
+class BodyLimit:
+    """Refuses bodies of more than `largest` bytes, whether they say so at the beginning or not.
+
+    (FastAPI's own limit answers some of them in plain text.)
+    """
+
+    def __init__(self, app: ASGIApp, largest: int) -> None:
+        self.app = app
+        self._largest = largest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes other things than requests on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared[:20]) > self._largest:
+            error = TooLarge()
+            await JSONResponse(error.content(), status_code=error.status)(scope, receive, send)
+            return
+        read = 0
+
+        async def receive_counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._largest:
+                # FastAPI lets only this kind through while it reads a body.
+                raise HTTPException(TooLarge.status, TooLarge.detail)
+            return message
+
+        await self.app(scope, receive_counted, send)
+
+
+class PlainStartFailure:
+    """Tells the server why the application can't start in words, where Starlette would send a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes requests on."""
+        if scope["type"] != "lifespan":
+            await self.app(scope, receive, send)
+            return
+        failure: Message | None = None
+
+        async def hold_failure(message: Message) -> None:
+            nonlocal failure
+            if message["type"] == "lifespan.startup.failed":
+                failure = message
+            else:
+                await send(message)
+
+        try:
+            await self.app(scope, receive, hold_failure)
+        except (SettingsError, DatabaseStartError) as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+        except BaseException:
+            if failure is not None:
+                await send(failure)
+            raise

@@ -1,0 +1,204 @@
+"""What the routes of doctors and patients give: a smaller view for outsiders, a larger one for the staff."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, Self
+
+from beanie import PydanticObjectId
+from pydantic import ConfigDict, Field
+
+from backend.accounts.documents import User
+from backend.accounts.profiles import BloodGroup, Gender
+from backend.accounts.responses import EmergencyContactOut, LanguageField
+from backend.core.http.fields import Id, Response
+from backend.core.http.pagination import Page
+from backend.directory import doctors, patients
+from backend.directory.documents import Clinic, Department
+from backend.directory.listing import is_staff
+
+_ID = "671f0c0e9b1d8a0001a1b2c3"
+_OTHER_ID = "671f0c0e9b1d8a0001a1b2c4"
+
+_DOCTOR: dict[str, Any] = {
+    "id": _ID,
+    "name": "Dr. Elizabeth Blackwell",
+    "specialty": "Cardiology",
+    "department": {"id": _OTHER_ID, "name": "Cardiology"},
+    "clinics": [
+        {"id": _OTHER_ID, "name": "Midtown Clinic", "city": "New York", "time_zone": "America/New_York"}
+    ],
+    "qualifications": ["MD", "FACC"],
+    "experience_years": 12,
+    "language": "en",
+    "photo_url": None,
+}
+_DOCTOR_IN_DETAIL = {
+    **_DOCTOR,
+    "email": "elizabeth@example.com",
+    "phone": "+15550100200",
+    "license_number": "NY-123456",
+    "max_patients_per_day": 20,
+    "slot_minutes": 20,
+    "is_active": True,
+    "created_at": "2026-01-05T09:00:00Z",
+    "updated_at": "2026-11-20T08:15:00Z",
+}
+_PATIENT_ROW: dict[str, Any] = {
+    "id": _ID,
+    "name": "Charles Babbage",
+    "email": None,
+    "phone": "+15550100300",
+    "date_of_birth": "1951-12-26",
+    "assigned_doctor_id": _OTHER_ID,
+    "is_active": True,
+}
+_PATIENT = {
+    **_PATIENT_ROW,
+    "language": "en",
+    "photo_url": None,
+    "sms_opted_out": False,
+    "gender": "male",
+    "address": "1 Dorset Street, Springfield",
+    "blood_group": "O+",
+    "allergies": ["penicillin"],
+    "emergency_contact": {
+        "name": "Georgiana Babbage",
+        "phone": "+15550100301",
+        "relationship": "wife",
+    },
+    "medical_history": None,
+    "created_at": "2026-01-05T09:00:00Z",
+    "updated_at": "2026-11-20T08:15:00Z",
+}
+_PATIENT_IN_DETAIL = {**_PATIENT, "notes": "Prefers mornings.", "has_login": False}
+
+
+def _example(value: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [value]})
+
+
+class DoctorsClinic(Response):
+    """A clinic where a doctor works."""
+
+    id: Id
+    name: str
+    city: str
+    time_zone: str
+
+
+class DoctorsDepartment(Response):
+    """The department to which a doctor belongs."""
+
+    id: Id
+    name: str
+
+
+class DoctorOut(Response):
+    """A doctor as everybody may see one."""
+
+    model_config = _example(_DOCTOR)
+
+    id: Id
+    name: str
+    specialty: str
+    department: DoctorsDepartment | None
+    clinics: list[DoctorsClinic] = Field(description="The main one first.")
+    qualifications: list[str]
+    experience_years: int | None
+    language: LanguageField
+    photo_url: str | None
+
+    @classmethod
+    def of(
+        cls,
+        doctor: User,
+        clinics: Mapping[PydanticObjectId, Clinic],
+        departments: Mapping[PydanticObjectId, Department],
+    ) -> Self:
+        """From a stored doctor. Clinics and departments that aren't given are not shown."""
+        profile = doctors.profile_of(doctor)
+        department = departments.get(profile.department_id) if profile.department_id else None
+        return cls.model_validate(
+            {
+                **doctor.model_dump(exclude={"doctor"}),
+                **profile.model_dump(),
+                "clinics": [clinics[each] for each in profile.clinic_ids if each in clinics],
+                "department": department,
+            }
+        )
+
+
+class DoctorDetail(DoctorOut):
+    """A doctor as the staff see one."""
+
+    model_config = _example(_DOCTOR_IN_DETAIL)
+
+    email: str | None
+    phone: str | None
+    license_number: str
+    max_patients_per_day: int | None = Field(description="Null: no limit.")
+    slot_minutes: int | None = Field(description="Null: the clinic's.")
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class DoctorPage(Page[DoctorDetail | DoctorOut]):
+    """One page of doctors, as much of each as the caller may see."""
+
+
+class PatientRow(Response):
+    """A patient in a list: what tells one from another, and how to call."""
+
+    model_config = _example(_PATIENT_ROW)
+
+    id: Id
+    name: str
+    email: str | None
+    phone: str | None
+    date_of_birth: date | None
+    assigned_doctor_id: Id | None
+    is_active: bool
+
+    @classmethod
+    def of(cls, patient: User) -> Self:
+        """From a stored patient, whole or in part."""
+        return cls.model_validate(
+            {
+                **patient.model_dump(exclude={"patient"}),
+                **patients.profile_of(patient).model_dump(),
+                "has_login": patient.password_hash is not None,
+            }
+        )
+
+
+class PatientOut(PatientRow):
+    """A patient as the patient sees it: without the staff's notes."""
+
+    model_config = _example(_PATIENT)
+
+    language: LanguageField
+    photo_url: str | None
+    sms_opted_out: bool = Field(description="Whether the phone has refused messages.")
+    gender: Gender | None
+    address: str | None
+    blood_group: BloodGroup | None
+    allergies: list[str]
+    emergency_contact: EmergencyContactOut | None
+    medical_history: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class PatientDetail(PatientOut):
+    """A patient as the staff see one."""
+
+    model_config = _example(_PATIENT_IN_DETAIL)
+
+    notes: str | None = Field(description="The staff's; the patient never sees them.")
+    has_login: bool = Field(description="Whether there is a password to log in with.")
+
+
+def show_patient(patient: User, viewer: User) -> PatientDetail | PatientOut:
+    """A patient as the viewer may see one."""
+    return (PatientDetail if is_staff(viewer) else PatientOut).of(patient)

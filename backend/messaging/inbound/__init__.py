@@ -1,0 +1,1 @@
+"""Replies: reading them, and what they do."""

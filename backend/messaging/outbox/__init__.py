@@ -1,0 +1,1 @@
+"""Sending: from a pending message to its delivery report."""

@@ -1,0 +1,80 @@
+"""Routes of messages: the log, and those whom a person should call."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from backend.accounts.access import CurrentAdmin, CurrentStaff
+from backend.appointments.errors import AppointmentNotFound
+from backend.appointments.queries import get_appointment
+from backend.core.http.errors import responses
+from backend.core.http.fields import Id, Instant
+from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.messaging import message_lists
+from backend.messaging.documents import SmsKind, SmsStatus
+from backend.messaging.schemas import AttentionOut, SmsLogOut
+
+router = APIRouter(tags=["messages"])
+
+Since = Annotated[Instant | None, Query(alias="from", description="Written at this moment or later.")]
+Until = Annotated[Instant | None, Query(alias="to", description="Written before this moment.")]
+
+
+@router.get("/messages/attention", summary="Whom to call", responses=responses(BadCursor))
+async def list_attention(
+    caller: CurrentStaff, limit: Limit = 20, cursor: Cursor = None
+) -> Page[AttentionOut]:
+    """Patients who could not be told something that they have to know, newest first: undelivered, opted out, no
+    phone, unknown outcome. Doctors see their own patients, nurses those of their clinics, administrators all."""
+    found, next_cursor = await message_lists.list_attention(caller, limit=limit, cursor=cursor)
+    return Page(items=[AttentionOut.of(log) for log in found], next_cursor=next_cursor)
+
+
+@router.post(
+    "/messages/attention/{entry_id}/resolve",
+    summary="Take somebody off the list",
+    responses=responses(message_lists.EntryNotFound),
+)
+async def resolve_attention(entry_id: Id, caller: CurrentStaff) -> AttentionOut:
+    """The patient was called, or it has settled itself."""
+    return AttentionOut.of(await message_lists.resolve(caller, entry_id))
+
+
+@router.get("/sms-logs", summary="All messages", responses=responses(BadCursor))
+async def list_sms_logs(
+    caller: CurrentAdmin,
+    patient_id: Annotated[Id | None, Query()] = None,
+    appointment_id: Annotated[Id | None, Query()] = None,
+    kind: Annotated[SmsKind | None, Query(description="What the messages are about.")] = None,
+    status: Annotated[SmsStatus | None, Query(description="Where they stand now.")] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[SmsLogOut]:
+    """Sent and received, newest first. For administrators."""
+    filters = message_lists.LogFilters(
+        patient_id=patient_id,
+        appointment_id=appointment_id,
+        kind=kind,
+        status=status,
+        since=since,
+        until=until,
+    )
+    found, next_cursor = await message_lists.list_logs(filters, limit=limit, cursor=cursor)
+    return Page(items=[SmsLogOut.of(log) for log in found], next_cursor=next_cursor)
+
+
+@router.get(
+    "/appointments/{appointment_id}/messages",
+    summary="An appointment's messages",
+    responses=responses(AppointmentNotFound, BadCursor),
+)
+async def list_appointment_messages(
+    appointment_id: Id, caller: CurrentStaff, limit: Limit = 20, cursor: Cursor = None
+) -> Page[SmsLogOut]:
+    """What was sent and replied about one appointment, newest first. For its staff."""
+    appointment = await get_appointment(caller, appointment_id)
+    filters = message_lists.LogFilters(appointment_id=appointment.appointment_id)
+    found, next_cursor = await message_lists.list_logs(filters, limit=limit, cursor=cursor)
+    return Page(items=[SmsLogOut.of(log) for log in found], next_cursor=next_cursor)

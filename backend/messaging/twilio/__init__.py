@@ -1,0 +1,1 @@
+"""The carrier: its client, its webhooks."""

@@ -1,0 +1,1 @@
+"""A doctor's working hours and leave."""

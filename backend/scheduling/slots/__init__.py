@@ -1,0 +1,1 @@
+"""Slots: searching them, keeping them in line with the working hours, who holds which seat."""
