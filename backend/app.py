@@ -21,7 +21,6 @@ from backend.core.http.route_index import index_routes
 from backend.core.logging import configure_logging
 from backend.core.mongo.client import connect
 from backend.core.settings import settings
-from backend.core.traffic import traffic
 from backend.devtools import simulated_phone
 from backend.documents import DOCUMENTS, REMEMBERED
 from backend.messaging.outbox.sender import open_outbox
@@ -40,7 +39,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.scheduler, app.state.outbox = None, None
     try:
         async with AsyncExitStack() as running:
-            running.enter_context(traffic.shared())
             waiting = await running.enter_async_context(connection.waiting())
             await running.enter_async_context(memory.following(connection.handle, waiting, REMEMBERED))
             if settings.SCHEDULER_ENABLED:

@@ -7,12 +7,12 @@ from backend.appointments.documents import Appointment
 from backend.directory.documents import Clinic, Department
 from backend.messaging.documents import SmsLog
 from backend.messaging.outbox.rate_limit import SenderPace
-from backend.scheduling.documents import Leave, SeatHolder, Slot
+from backend.scheduling.documents import Leave, SeatClaim, Slot
 
 DOCUMENTS: list[type[Document]] = [
     *(User, Session, LoginFailures, OneTimeCode),
     *(Clinic, Department),
-    *(Slot, Leave, SeatHolder),
+    *(Slot, Leave, SeatClaim),
     Appointment,
     *(SmsLog, SenderPace),
 ]

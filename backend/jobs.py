@@ -1,7 +1,4 @@
-"""The timetable of timed work: which function, how often. Every process runs all of it; claims decide.
-
-On one machine they take turns at each.
-"""
+"""The timetable of timed work: which function, how often. Every process runs all of it; claims decide."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -12,11 +9,10 @@ from pymongo.errors import PyMongoError
 
 from backend.appointments.no_shows import mark_no_shows
 from backend.appointments.reminders.auto_cancel import cancel_unconfirmed
-from backend.appointments.reminders.due_reminders import owe_reminders
+from backend.appointments.reminders.due_reminders import enqueue_due_reminders
 from backend.core.clock import utc_now
 from backend.core.http.errors import DomainError
-from backend.core.turns import turn_at
-from backend.messaging.inbound.handle_reply import handle_forgotten
+from backend.messaging.inbound.handle_reply import recover_replies
 from backend.messaging.outbox.sender import Outbox
 from backend.scheduling.slots.full_hint import look_through
 from backend.scheduling.slots.horizon import extend_slots
@@ -26,10 +22,10 @@ log = logging.getLogger(__name__)
 Job = Callable[[], Awaitable[int]]
 
 TIMETABLE: tuple[tuple[str, Job], ...] = (
-    ("owe_reminders", owe_reminders),
+    ("enqueue_due_reminders", enqueue_due_reminders),
     ("cancel_unconfirmed", cancel_unconfirmed),
     ("mark_no_shows", mark_no_shows),
-    ("handle_forgotten", handle_forgotten),
+    ("recover_replies", recover_replies),
     ("extend_slots", extend_slots),
     ("offer_slots_again", look_through),
 )
@@ -61,8 +57,7 @@ def running(scheduler: AsyncIOScheduler | None) -> bool:
 async def _run(name: str, job: Job) -> None:
     """One run. A failure is logged and the next run tries again: what is due stays due."""
     try:
-        async with turn_at(name):
-            done = await job()
+        done = await job()
     except (PyMongoError, DomainError):
         log.exception("job %s failed; it runs again at its next time", name)
     else:

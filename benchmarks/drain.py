@@ -136,7 +136,7 @@ async def fill(count: int) -> None:
                 time_zone=clinic.time_zone,
                 slot_id=patient_id,
                 seat=0,
-                kept_seat=0,
+                reserved_seat=0,
                 start=start,
                 end=start + timedelta(minutes=30),
                 clinic_day=f"{start:%Y-%m-%d}",

@@ -256,7 +256,7 @@ def _appointments(doctor: int, slots: list[tuple[Time, Raw]], names: dict[int, s
             "history": [
                 {
                     **_as_of(step, time, like["start"]),
-                    **({"by": who, "by_name": name} if step["step"] == "book" else by_doctor),
+                    **({"by": who, "by_name": name} if step["transition"] == "book" else by_doctor),
                 }
                 for step in like["history"]
             ],

@@ -99,8 +99,15 @@ async def book(body: BookingIn) -> JSONResponse:
     user = await database.users.find_one({"_id": ObjectId(body.patient_id)})
     slot = await database.slots.find_one({"_id": ObjectId(body.slot_id)})
     now, who, start = datetime.now(UTC), user["_id"], slot["start"]
-    step = {"step": "book", "status": "scheduled", "at": now, "by": who, "by_name": user["name"]}
-    owed = {"kind": "booked", "to": "patient", "occurrence": 0, "moves": 0, "owed_at": now, "asks": False}
+    step = {"transition": "book", "status": "scheduled", "at": now, "by": who, "by_name": user["name"]}
+    pending_messages = {
+        "kind": "booked",
+        "to": "patient",
+        "occurrence": 0,
+        "reschedule_count": 0,
+        "pending_since": now,
+        "requests_confirmation": False,
+    }
     document = {
         "patient_id": who,
         "patient_name": user["name"],
@@ -112,7 +119,7 @@ async def book(body: BookingIn) -> JSONResponse:
         "time_zone": slot["time_zone"],
         "slot_id": slot["_id"],
         "seat": 0,
-        "kept_seat": 0,
+        "reserved_seat": 0,
         "start": start,
         "end": slot["end"],
         "clinic_day": slot["day"],
@@ -120,11 +127,11 @@ async def book(body: BookingIn) -> JSONResponse:
         "status": "scheduled",
         "active": True,
         "history": [{**step, "by_role": "patient", "start": start}],
-        "owed": [owed],
+        "pending_messages": [pending_messages],
         "remind_at": now,
         "reminded_until": now,
         "reminders": 0,
-        "moves": 0,
+        "reschedule_count": 0,
         "version": 1,
         "created_by": who,
         "created_at": now,

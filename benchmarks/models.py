@@ -88,21 +88,21 @@ async def _appointments(doctor: Any, patient: Any, slots: list[Raw]) -> tuple[Ra
     from backend.appointments.booking.book import BookingRequest, book
     from backend.appointments.documents import Appointment
     from backend.appointments.permissions import Actor
-    from backend.appointments.reminders.due_reminders import owe_reminders
+    from backend.appointments.reminders.due_reminders import enqueue_due_reminders
     from backend.core import clock
     from backend.messaging.outbox import enqueue
-    from backend.messaging.outbox.claim import claim_owed
+    from backend.messaging.outbox.claim import claim_pending
 
     rows = Appointment.get_pymongo_collection()
     reason = "Yearly check-up"
 
     async def queue() -> None:
-        owed = await claim_owed(0, is_real=False)
-        await enqueue.strike(owed.appointments)
+        pending_messages = await claim_pending(0, is_real=False)
+        await enqueue.strike(pending_messages.appointments)
 
     async def booked_into(slot: Raw) -> Any:
         booking = await book(patient, BookingRequest(slot_id=slot["_id"], reason=reason))
-        await owe_reminders()
+        await enqueue_due_reminders()
         await queue()
         return booking.appointment.id
 
@@ -112,7 +112,7 @@ async def _appointments(doctor: Any, patient: Any, slots: list[Raw]) -> tuple[Ra
         await transitions.check_in(await _stored(over), Actor.of(doctor))
     with clock.stopped(start + timedelta(minutes=20)):
         await transitions.complete(await _stored(over), Actor.of(doctor))
-        await owe_reminders()
+        await enqueue_due_reminders()
         await queue()
     return ahead, await _row(rows, over)
 

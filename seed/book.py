@@ -11,11 +11,11 @@ from backend.appointments import transitions
 from backend.appointments.booking.book import BookingRequest, move
 from backend.appointments.booking.book import book as book_appointment
 from backend.appointments.documents import Appointment
-from backend.appointments.errors import DayFull, PatientBusy, SlotTaken
+from backend.appointments.errors import DayFull, PatientDoubleBooked, SlotTaken
 from backend.appointments.permissions import SYSTEM, Actor
 from backend.core import clock
 from backend.scheduling.slots.capacity import OpenSlot
-from backend.scheduling.slots.search import Wanted, find_open
+from backend.scheduling.slots.search import SlotQuery, find_open
 from backend.scheduling.slots.slot_sync import reconcile
 from seed.people import REASONS
 from seed.staff import People
@@ -25,7 +25,7 @@ AHEAD = 160
 APPOINTMENTS = PAST + AHEAD
 
 _PAST_ENDS = ("completed",) * 12 + ("cancelled",) * 4 + ("no_show",) * 3 + ("checked_in",)
-_AHEAD_STANDS = ("scheduled",) * 10 + ("confirmed",) * 4 + ("cancelled",) * 3 + ("moved",) * 2
+_AHEAD_STANDS = ("scheduled",) * 10 + ("confirmed",) * 4 + ("cancelled",) * 3 + ("rescheduled",) * 2
 _TRIES = 20
 
 
@@ -87,7 +87,7 @@ async def _ahead(people: People, random: Random, number: int, anchor: datetime) 
         await transitions.confirm(booked, Actor.of(patient))
     elif stands == "cancelled":
         await transitions.cancel(booked, Actor.of(people.nurses[0]), reason="The doctor is at a congress")
-    elif stands == "moved":
+    elif stands == "rescheduled":
         slot = await _slot(random, doctor, since=until, until=until + timedelta(days=7))
         if slot is not None:
             await move(booked, patient, to=slot.slot_id)
@@ -112,11 +112,11 @@ async def _book(
         )
         try:
             return (await book_appointment(people.nurses[0], request)).appointment
-        except (PatientBusy, SlotTaken, DayFull):
+        except (PatientDoubleBooked, SlotTaken, DayFull):
             continue
     return None
 
 
 async def _slot(random: Random, doctor: User, *, since: datetime, until: datetime) -> OpenSlot | None:
-    found, _ = await find_open(Wanted(doctor_id=doctor.user_id, since=since, until=until), limit=60)
+    found, _ = await find_open(SlotQuery(doctor_id=doctor.user_id, since=since, until=until), limit=60)
     return random.choice(found) if found else None

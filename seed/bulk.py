@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from backend.accounts.documents import Role, User
 from backend.accounts.profiles import DoctorProfile, PatientProfile
-from backend.appointments.documents import ActorRole, Appointment, Status, Step, StepName
+from backend.appointments.documents import ActorRole, Appointment, HistoryEntry, Status, TransitionName
 from backend.core.clock import utc_now
 from backend.core.mongo.text_search import fold, words_of
 from backend.directory.documents import Clinic
@@ -178,13 +178,19 @@ def _pairs(
 
 
 def _history(patient: User, start: datetime, status: Status) -> list[Raw]:
-    step = {Status.COMPLETED: StepName.COMPLETE, Status.CANCELLED: StepName.CANCEL}.get(
-        status, StepName.NO_SHOW
+    step = {Status.COMPLETED: TransitionName.COMPLETE, Status.CANCELLED: TransitionName.CANCEL}.get(
+        status, TransitionName.NO_SHOW
     )
     common = {"by": patient.id, "by_name": patient.name, "by_role": ActorRole.SYSTEM.value}
     return [
-        {"step": "book", "status": "scheduled", "at": start - timedelta(days=7), "start": start, **common},
-        {"step": step.value, "status": status.value, "at": start, **common},
+        {
+            "transition": "book",
+            "status": "scheduled",
+            "at": start - timedelta(days=7),
+            "start": start,
+            **common,
+        },
+        {"transition": step.value, "status": status.value, "at": start, **common},
     ]
 
 
@@ -221,8 +227,8 @@ def _templates(clinic: Clinic, doctor: User, patient: User) -> tuple[Raw, Raw]:
         active=False,
         created_by=patient.user_id,
         history=[
-            Step(
-                step=StepName.BOOK,
+            HistoryEntry(
+                transition=TransitionName.BOOK,
                 status=Status.SCHEDULED,
                 at=start,
                 by_name="seed",

@@ -27,7 +27,7 @@ def pytest_unconfigure() -> None:
     ENVIRONMENT.end()
 
 
-_LONGEST_FIRST = ("seed/", "properties/", "running/", "races/", "test_readme", "contract/")
+_LONGEST_FIRST = ("seed/", "properties/", "infrastructure/", "races/", "test_readme", "contract/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ from backend.core.http.errors import DomainError
 
 ROOT = Path(__file__).parents[1]
 
-LAYERS = ["core", "accounts", "directory", "scheduling", "appointments", "messaging", "reports"]
+LAYERS = ["core", "devtools", "accounts", "directory", "scheduling", "appointments", "messaging", "reports"]
 """The packages of `backend`. Each may import itself and those to its left."""
 
 TOP = ["documents", "jobs", "openapi", "health", "api", "app", "create_admin", "serving", "__main__"]

@@ -73,9 +73,9 @@ RULES: list[tuple[str, dict[str, int], dict[str, Any] | None]] = [
     ("appointments", {"patient_id": 1, "ticks": 1}, {**ACTIVE, "patient_id": {"$exists": True}}),
     # A seat is held once.
     ("appointments", {"slot_id": 1, "seat": 1}, ACTIVE),
-    ("appointments", {"slot_id": 1, "kept_seat": 1}, {**ACTIVE, "kept_seat": {"$gte": 0}}),
+    ("appointments", {"slot_id": 1, "reserved_seat": 1}, {**ACTIVE, "reserved_seat": {"$gte": 0}}),
     # A doctor sees so many patients a day.
-    ("appointments", {"doctor_id": 1, "clinic_day": 1, "day_seat": 1}, {"day_seat": {"$gte": 0}}),
+    ("appointments", {"doctor_id": 1, "clinic_day": 1, "daily_number": 1}, {"daily_number": {"$gte": 0}}),
     # A retry is the same request.
     ("appointments", {"created_by": 1, "idempotency_key": 1}, {"idempotency_key": {"$gt": ""}}),
     # An e-mail address, a phone, a licence belong to one user.
@@ -99,11 +99,11 @@ RULES: list[tuple[str, dict[str, int], dict[str, Any] | None]] = [
 # What timed work scans, once a minute in every process: each index holds only what is still to be done.
 WORK: list[tuple[str, str]] = [
     ("appointments", "remind_at"),
-    ("appointments", "cancel_at"),
-    ("appointments", "owed.owed_at"),
+    ("appointments", "auto_cancel_at"),
+    ("appointments", "pending_messages.pending_since"),
     ("sms_logs", "not_before"),
     ("sms_logs", "claimed_until"),
-    ("sms_logs", "settle_at"),
+    ("sms_logs", "reconcile_at"),
 ]
 
 
@@ -130,8 +130,8 @@ def test_timed_work_scans_only_what_is_still_to_be_done(db: Db, collection: str,
 
 
 def test_the_staffs_list_is_read_from_an_index_of_open_entries(db: Db) -> None:
-    keys = [("attention.since", -1), ("_id", -1)]
-    assert (keys, {"partialFilterExpression": {"attention.is_open": True}}) in on_server(db, "sms_logs")
+    keys = [("call_list.since", -1), ("_id", -1)]
+    assert (keys, {"partialFilterExpression": {"call_list.is_open": True}}) in on_server(db, "sms_logs")
 
 
 @pytest.mark.parametrize("collection", ["appointments", "sessions", "login_failures", "one_time_codes"])

@@ -38,6 +38,7 @@ def test_the_first_booking_works_when_pasted_line_by_line(
     assert done.returncode == 0, done.stderr
     assert "error_code" not in done.stdout, done.stdout
     assert '"status":"cancelled"' in done.stdout
-    assert [step in done.stdout for step in ('"step":"book"', '"step":"move"', '"step":"cancel"')] == [
-        True
-    ] * 3
+    assert [
+        step in done.stdout
+        for step in ('"transition":"book"', '"transition":"reschedule"', '"transition":"cancel"')
+    ] == [True] * 3

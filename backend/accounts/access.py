@@ -11,9 +11,9 @@ from starlette.requests import HTTPConnection
 
 from backend.accounts.documents import Role, User
 from backend.accounts.login.tokens import Claims, read_access_token
-from backend.core.cache.response_cache import Answer, memory
-from backend.core.gather import reads_by_id
+from backend.core.cache.response_cache import Cacheable, memory
 from backend.core.http.errors import Forbidden, Unauthorized
+from backend.core.mongo.batching import reads_by_id
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Login:
 _users = reads_by_id(User.get_pymongo_collection)
 
 
-async def _read_user(user_id: PydanticObjectId) -> Answer[dict[str, Any] | None]:
-    return Answer(await _users.ask(user_id), depends_on=frozenset([user_id]))
+async def _read_user(user_id: PydanticObjectId) -> Cacheable[dict[str, Any] | None]:
+    return Cacheable(await _users.load(user_id), depends_on=frozenset([user_id]))
 
 
 class _Bearer(OAuth2PasswordBearer):
@@ -59,7 +59,7 @@ class _Bearer(OAuth2PasswordBearer):
         claims = await self.claims(request)
         if claims is None:
             return None
-        raw = await memory.ask(("user", claims.user_id), partial(_read_user, claims.user_id))
+        raw = await memory.load(("user", claims.user_id), partial(_read_user, claims.user_id))
         if raw is None or not raw["is_active"] or claims.session_id not in raw.get("sessions", ()):
             raise Unauthorized
         return Login(user=User.model_validate(raw), session_id=claims.session_id)

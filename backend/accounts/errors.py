@@ -61,13 +61,6 @@ class LicenseTaken(Conflict):
     detail = "There is a doctor with this licence number already."
 
 
-class ChangedMeanwhile(Conflict):
-    """Others kept changing the same user."""
-
-    code = "CHANGED_MEANWHILE"
-    detail = "The account is being changed by somebody else at the moment. Try again."
-
-
 class OwnAccount(Conflict):
     """Administrators don't lock themselves out."""
 

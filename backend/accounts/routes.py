@@ -10,7 +10,6 @@ from backend.accounts import administration, users
 from backend.accounts.access import CurrentAdmin, CurrentLogin, CurrentUser, TokenClaims
 from backend.accounts.documents import Role
 from backend.accounts.errors import (
-    ChangedMeanwhile,
     DoctorNeedsProfile,
     EmailTaken,
     InvalidCredentials,
@@ -41,7 +40,7 @@ from backend.accounts.schemas import (
     RegisterBody,
     UserChanges,
 )
-from backend.core.http.errors import BadRequest, TooManyRequests, responses
+from backend.core.http.errors import BadRequest, EditConflict, TooManyRequests, responses
 from backend.core.http.fields import Id
 from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
 
@@ -157,7 +156,7 @@ async def get_own_account(caller: CurrentUser) -> OwnAccountOut:
 @me_router.patch(
     "",
     summary="Change one's own account",
-    responses=responses(EmailTaken, PhoneTaken, ChangedMeanwhile, WrongRole, PhoneRequired),
+    responses=responses(EmailTaken, PhoneTaken, EditConflict, WrongRole, PhoneRequired),
 )
 async def update_own_account(body: OwnChanges, caller: CurrentUser) -> OwnAccountOut:
     """Changes what is sent and leaves the rest. Null empties a field that may be empty.
@@ -223,7 +222,7 @@ async def get_user(user_id: Id, caller: CurrentAdmin) -> UserOut:
     "/{user_id}",
     summary="Change an account",
     responses=responses(
-        *(UserNotFound, EmailTaken, PhoneTaken, OwnAccount, UseDoctorsRoute, ChangedMeanwhile),
+        *(UserNotFound, EmailTaken, PhoneTaken, OwnAccount, UseDoctorsRoute, EditConflict),
         *(WrongRole, PhoneRequired, UnknownClinic),
     ),
 )

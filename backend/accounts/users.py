@@ -13,7 +13,6 @@ from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Language, Role, User
 from backend.accounts.errors import (
-    ChangedMeanwhile,
     DoctorNeedsProfile,
     LastAdmin,
     UserNotFound,
@@ -24,6 +23,7 @@ from backend.accounts.login.sessions import forget_sessions
 from backend.accounts.profiles import DoctorProfile, NurseProfile, PatientProfile
 from backend.core.clock import utc_now
 from backend.core.events import Signal
+from backend.core.http.errors import EditConflict
 from backend.core.http.fields import Email, Phone
 from backend.core.mongo.text_search import words_of
 from backend.core.mongo.updates import changes as as_update
@@ -138,7 +138,7 @@ async def update_user(
         if raw is not None:
             break
     else:
-        raise ChangedMeanwhile
+        raise EditConflict
     user = _read(raw)
     if user.name != old.name:
         await user_renamed.send(user)

@@ -25,13 +25,13 @@ class Status(StrEnum):
 ACTIVE = frozenset({Status.SCHEDULED, Status.CONFIRMED, Status.CHECKED_IN})
 
 
-class StepName(StrEnum):
+class TransitionName(StrEnum):
     """What can happen to an appointment."""
 
     BOOK = "book"
     CONFIRM = "confirm"
     CANCEL = "cancel"
-    MOVE = "move"
+    RESCHEDULE = "reschedule"
     CHECK_IN = "check_in"
     COMPLETE = "complete"
     NO_SHOW = "no_show"
@@ -48,10 +48,10 @@ class ActorRole(StrEnum):
     SYSTEM = "system"
 
 
-class Step(BaseModel):
+class HistoryEntry(BaseModel):
     """One line of the history: what happened, when (UTC), by whom, and the status it led to."""
 
-    step: StepName
+    transition: TransitionName
     status: Status
     at: datetime
     by: PydanticObjectId | None = None
@@ -68,7 +68,7 @@ class MessageKind(StrEnum):
 
     BOOKED = "booked"
     REMINDER = "reminder"
-    MOVED = "moved"
+    RESCHEDULED = "rescheduled"
     CANCELLED = "cancelled"
     AUTO_CANCELLED = "auto_cancelled"
     NO_SHOW = "no_show"
@@ -83,19 +83,19 @@ class Recipient(StrEnum):
     DOCTOR = "doctor"
 
 
-class OwedMessage(BaseModel):
+class PendingMessage(BaseModel):
     """A message that a step owes, written in the same update; struck once messaging has taken it over.
 
     `(appointment, kind, to, occurrence)` is what makes it one message. It is about the appointment as it was after so
-    many `moves`. A reminder that `asks` wants an answer: the last one before the start.
+    many `reschedule_count`. A reminder that `requests_confirmation` wants an answer: the last one before the start.
     """
 
     kind: MessageKind
     to: Recipient
     occurrence: int
-    moves: int
-    owed_at: datetime
-    asks: bool = False
+    reschedule_count: int
+    pending_since: datetime
+    requests_confirmation: bool = False
 
 
 class Appointment(Document):
@@ -111,11 +111,11 @@ class Appointment(Document):
     time_zone: str
     slot_id: PydanticObjectId
     seat: int
-    kept_seat: int | None = Field(
+    reserved_seat: int | None = Field(
         default=None, description="The seat once more: a withdrawal moves `seat` on first, then this."
     )
-    day_seat: int | None = None
-    tells_search: bool | None = Field(
+    daily_number: int | None = None
+    clears_full_hint: bool | None = Field(
         default=None, description="Searches pass its slot over as full: whoever frees it tells them."
     )
     start: datetime
@@ -126,8 +126,8 @@ class Appointment(Document):
     active: bool = True
     reason: str | None = None
     notes: str | None = None
-    history: list[Step] = []
-    owed: list[OwedMessage] = []
+    history: list[HistoryEntry] = []
+    pending_messages: list[PendingMessage] = []
     remind_at: datetime | None = Field(
         default=None, description="When reminders are next looked at; none once all were owed. UTC."
     )
@@ -135,16 +135,16 @@ class Appointment(Document):
         default=None, description="Reminders up to this moment were owed, or came before the booking. UTC."
     )
     reminders: int = Field(default=0, description="How many were owed so far, for earlier times too.")
-    asked_at: datetime | None = Field(
+    confirmation_requested_at: datetime | None = Field(
         default=None, description="When the reminder that asks was handed to the carrier. UTC."
     )
-    cancel_at: datetime | None = Field(
+    auto_cancel_at: datetime | None = Field(
         default=None, description="When silence cancels; set only once the patient was asked. UTC."
     )
-    not_reached: bool | None = Field(
+    confirmation_undelivered: bool | None = Field(
         default=None, description="The patient could not be asked: silence means nothing."
     )
-    moves: int = 0
+    reschedule_count: int = 0
     version: int = Field(
         default=1, description="Counts the writes; a step applies to the version it has read."
     )
@@ -160,7 +160,7 @@ class Appointment(Document):
     class Settings:
         name = "appointments"
         keep_nulls = False
-        # The indexes that make a seat one seat are declared where seats are: scheduling.documents.SeatHolder.
+        # The indexes that make a seat one seat are declared where seats are: scheduling.documents.SeatClaim.
         indexes = [
             IndexModel(
                 [("patient_id", ASCENDING), ("ticks", ASCENDING)],
@@ -181,7 +181,7 @@ class Appointment(Document):
             # Timed work scans these; all three hold only what is still to be done.
             *(
                 IndexModel([(field, ASCENDING)], partialFilterExpression={field: {"$gt": EPOCH}})
-                for field in ("remind_at", "cancel_at", "owed.owed_at")
+                for field in ("remind_at", "auto_cancel_at", "pending_messages.pending_since")
             ),
             # The doctors' statistics and the dashboard count from these alone.
             IndexModel([("doctor_id", ASCENDING), ("clinic_day", ASCENDING), ("status", ASCENDING)]),

@@ -15,17 +15,17 @@ class AppointmentNotFound(NotFound):
     detail = "There is no such appointment, or not for you."
 
 
-class PatientMissing(Unprocessable):
+class PatientRequired(Unprocessable):
     """The staff book for somebody, and must say for whom."""
 
-    code = "PATIENT_MISSING"
+    code = "PATIENT_REQUIRED"
     detail = "Say for which patient: patient_id is needed when the staff book."
 
 
-class NotYourBook(Forbidden):
+class OutsideYourScope(Forbidden):
     """A doctor books into his own slots, a nurse into those of her clinics."""
 
-    code = "NOT_YOUR_BOOK"
+    code = "OUTSIDE_YOUR_SCOPE"
     detail = "You may book only into your own slots, or those of your clinics."
 
 
@@ -80,10 +80,10 @@ class DayFull(SlotUnavailable):
     detail = "The doctor sees no more patients on this day."
 
 
-class PatientBusy(Conflict):
+class PatientDoubleBooked(Conflict):
     """The patient has another appointment in this time."""
 
-    code = "PATIENT_BUSY"
+    code = "PATIENT_DOUBLE_BOOKED"
     detail = "The patient already has an appointment in this time."
 
 

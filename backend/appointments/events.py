@@ -2,5 +2,5 @@
 
 from backend.core.events import Signal
 
-messages_owed: Signal[None] = Signal()
+messages_pending: Signal[None] = Signal()
 """Sent after a write that owes messages, by the process that wrote. Losing it loses time, never a message."""

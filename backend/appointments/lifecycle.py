@@ -11,17 +11,17 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import Field
 
-from backend.appointments.documents import ActorRole, Status, StepName
+from backend.appointments.documents import ActorRole, Status, TransitionName
 from backend.core.http.errors import Conflict, ErrorBody, Forbidden
 
 CORRECTION_HOURS = 24
 """How long after its end a no-show may be corrected to checked in."""
 
 
-class WrongStatus(Conflict):
+class InvalidTransition(Conflict):
     """The appointment's status doesn't allow the step."""
 
-    code = "WRONG_STATUS"
+    code = "INVALID_TRANSITION"
     detail = "An appointment that is cancelled can't be confirmed."
 
 
@@ -67,10 +67,10 @@ class TooLate(_OutsideItsTime):
     says = "This could be done until {}."
 
 
-class StepNotAllowed(Forbidden):
+class TransitionForbidden(Forbidden):
     """The caller's role may never do this step."""
 
-    code = "STEP_NOT_ALLOWED"
+    code = "TRANSITION_FORBIDDEN"
     detail = "Your role may not do this with an appointment."
 
 
@@ -88,7 +88,7 @@ class Timed(Protocol):
     start: datetime
     end: datetime
     status: Status
-    asked_at: datetime | None
+    confirmation_requested_at: datetime | None
 
 
 Moment = Callable[[Timed, Windows], datetime]
@@ -124,7 +124,11 @@ def _end(appointment: Timed, _: Windows) -> datetime:
 def confirm_opens(appointment: Timed, windows: Windows) -> datetime:
     """Some time before the start, or earlier if the patient was asked earlier: who is asked may answer."""
     window = appointment.start - timedelta(minutes=windows.confirm_window_minutes)
-    return min(window, appointment.asked_at) if appointment.asked_at else window
+    return (
+        min(window, appointment.confirmation_requested_at)
+        if appointment.confirmation_requested_at
+        else window
+    )
 
 
 def _check_in_opens(appointment: Timed, windows: Windows) -> datetime:
@@ -149,40 +153,40 @@ _P, _D, _N, _A, _S = (
 )
 _AHEAD = frozenset({Status.SCHEDULED, Status.CONFIRMED})
 
-TABLE: dict[StepName, Rule] = {
-    StepName.CONFIRM: Rule(
+TABLE: dict[TransitionName, Rule] = {
+    TransitionName.CONFIRM: Rule(
         sources=frozenset({Status.SCHEDULED}),
         target=Status.CONFIRMED,
         roles=frozenset({_P, _N, _A}),
         opens=confirm_opens,
         closes=_start,
     ),
-    StepName.CANCEL: Rule(
+    TransitionName.CANCEL: Rule(
         sources=_AHEAD,
         target=Status.CANCELLED,
         roles=frozenset({_P, _D, _N, _A, _S}),
         closes=_start,
     ),
-    StepName.MOVE: Rule(
+    TransitionName.RESCHEDULE: Rule(
         sources=_AHEAD,
         target=Status.SCHEDULED,
         roles=frozenset({_P, _N, _A}),
         closes=_start,
     ),
-    StepName.CHECK_IN: Rule(
+    TransitionName.CHECK_IN: Rule(
         sources=_AHEAD,
         target=Status.CHECKED_IN,
         roles=frozenset({_D, _N, _A}),
         opens=_check_in_opens,
         closes=_end,
     ),
-    StepName.COMPLETE: Rule(
+    TransitionName.COMPLETE: Rule(
         sources=frozenset({Status.CHECKED_IN}),
         target=Status.COMPLETED,
         roles=frozenset({_D, _A}),
         opens=_start,
     ),
-    StepName.NO_SHOW: Rule(
+    TransitionName.NO_SHOW: Rule(
         sources=_AHEAD,
         target=Status.NO_SHOW,
         roles=frozenset({_D, _N, _A, _S}),
@@ -212,12 +216,12 @@ CORRECTIONS: dict[Status, Rule] = {
 def check(rule: Rule, appointment: Timed, *, role: ActorRole, now: datetime, windows: Windows) -> None:
     """Raises unless the rule allows its step now.
 
-    `StepNotAllowed` by role, `WrongStatus` by status, `TooEarly` and `TooLate` by time.
+    `TransitionForbidden` by role, `InvalidTransition` by status, `TooEarly` and `TooLate` by time.
     """
     if role not in rule.roles:
-        raise StepNotAllowed
+        raise TransitionForbidden
     if appointment.status not in rule.sources:
-        raise WrongStatus(f"The appointment is {_say(appointment.status)}; {_say_sources(rule)}.")
+        raise InvalidTransition(f"The appointment is {_say(appointment.status)}; {_say_sources(rule)}.")
     opening = rule.opens_for(role)
     if opening is not None and now < (opens := opening(appointment, windows)):
         raise TooEarly(opens)

@@ -6,7 +6,7 @@ from typing import Any
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role, User
-from backend.appointments.documents import ActorRole, Appointment, Step
+from backend.appointments.documents import ActorRole, Appointment, HistoryEntry
 from backend.scheduling.access import clinics_of
 
 
@@ -23,9 +23,9 @@ class Actor:
         """Somebody who is logged in (or answers from a known phone)."""
         return cls(role=ActorRole(user.role.value), name=user.name, user_id=user.user_id)
 
-    def line(self, **what: Any) -> Step:
+    def history_entry(self, **what: Any) -> HistoryEntry:
         """A line of the history."""
-        return Step(by=self.user_id, by_name=self.name, by_role=self.role, **what)
+        return HistoryEntry(by=self.user_id, by_name=self.name, by_role=self.role, **what)
 
 
 SYSTEM = Actor(role=ActorRole.SYSTEM, name="system")

@@ -12,13 +12,10 @@ from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
 from backend.appointments.permissions import in_sight, seen_by
 from backend.appointments.schemas import APPOINTMENT_ROWS
-from backend.core.cache.response_cache import Answer, memory
-from backend.core.gather import Find, finds
+from backend.core.cache.response_cache import Cacheable, memory
 from backend.core.http.json_rows import written
 from backend.core.http.pagination import BY_START, after, encode_cursor
 from backend.directory.errors import PatientNotFound
-
-_pages = finds(Appointment.get_pymongo_collection)
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -55,13 +52,13 @@ async def list_appointments(
     From memory, where nothing has happened to any of the caller's since.
     """
 
-    async def read() -> Answer[bytes]:
+    async def read() -> Cacheable[bytes]:
         page = await _page(caller, filters, limit=limit, cursor=cursor, newest_first=newest_first)
-        return Answer(page, depends_on=scope)
+        return Cacheable(page, depends_on=scope)
 
     scope = seen_by(caller)
     key = ("appointments", caller.role, scope, filters, limit, cursor, newest_first)
-    return written(await memory.ask(key, read))
+    return written(await memory.load(key, read))
 
 
 async def _page(
@@ -69,8 +66,8 @@ async def _page(
 ) -> bytes:
     query = {"$and": [in_sight(caller), filters.query(), after(cursor, *BY_START, descending=newest_first)]}
     direction = -1 if newest_first else 1
-    by_start = {"start": direction, "_id": direction}
-    rows = await _pages.ask(Find(query, APPOINTMENT_ROWS.projection, by_start, limit + 1))
+    found = Appointment.get_pymongo_collection().find(query, APPOINTMENT_ROWS.projection)
+    rows = await found.sort([("start", direction), ("_id", direction)]).limit(limit + 1).to_list()
     page = rows[:limit]
     next_cursor = encode_cursor(page[-1]["start"], page[-1]["_id"]) if len(rows) > limit else None
     return APPOINTMENT_ROWS.page(page, next_cursor)

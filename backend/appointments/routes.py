@@ -19,17 +19,16 @@ from backend.appointments.schemas import (
     BookIn,
     CancelIn,
     CorrectIn,
-    MoveIn,
-    StepIn,
+    RescheduleIn,
+    TransitionIn,
 )
 from backend.core.http.errors import Forbidden, responses
 from backend.core.http.fields import Id, Instant
 from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
-from backend.core.lean import LeanRoute
 from backend.directory.errors import PatientNotFound
 from backend.scheduling.errors import SlotNotFound
 
-router = APIRouter(tags=["appointments"], route_class=LeanRoute)
+router = APIRouter(tags=["appointments"])
 
 IdempotencyKey = Annotated[
     str | None,
@@ -45,21 +44,21 @@ Since = Annotated[Instant | None, Query(alias="from", description="Starting at t
 Until = Annotated[Instant | None, Query(alias="to", description="Starting before this moment.")]
 Descending = Annotated[bool, Query(description="Latest start first.")]
 
-STEP_ERRORS = (
+TRANSITION_ERRORS = (
     errors.AppointmentNotFound,
-    lifecycle.WrongStatus,
+    lifecycle.InvalidTransition,
     lifecycle.TooEarly,
     lifecycle.TooLate,
     errors.AppointmentChanged,
-    lifecycle.StepNotAllowed,
+    lifecycle.TransitionForbidden,
 )
 SEAT_ERRORS = (
     SlotNotFound,
     errors.SlotTaken,
     errors.SlotNotOpen,
     errors.DayFull,
-    errors.PatientBusy,
-    errors.NotYourBook,
+    errors.PatientDoubleBooked,
+    errors.OutsideYourScope,
 )
 
 
@@ -72,7 +71,7 @@ def _shown(caller: CurrentUser, appointment: Appointment) -> AppointmentOut:
     summary="Book an appointment",
     status_code=status.HTTP_201_CREATED,
     response_model=AppointmentOut,
-    responses=responses(*SEAT_ERRORS, PatientNotFound, errors.PatientMissing, errors.IdempotencyKeyReused),
+    responses=responses(*SEAT_ERRORS, PatientNotFound, errors.PatientRequired, errors.IdempotencyKeyReused),
 )
 async def book_appointment(
     body: BookIn, caller: CurrentUser, idempotency_key: IdempotencyKey = None
@@ -176,9 +175,11 @@ async def update_appointment(
     return _shown(caller, await transitions.annotate(appointment, fields))
 
 
-@router.post("/appointments/{appointment_id}/confirm", summary="Confirm", responses=responses(*STEP_ERRORS))
+@router.post(
+    "/appointments/{appointment_id}/confirm", summary="Confirm", responses=responses(*TRANSITION_ERRORS)
+)
 async def confirm_appointment(
-    appointment_id: Id, caller: CurrentUser, body: StepIn | None = None
+    appointment_id: Id, caller: CurrentUser, body: TransitionIn | None = None
 ) -> AppointmentOut:
     """The patient will come. From three hours before the start (the clinic's policy) until the start; by the patient,
     a nurse or an administrator on the patient's word, never by the doctor."""
@@ -186,7 +187,9 @@ async def confirm_appointment(
     return _shown(caller, await transitions.confirm(appointment, Actor.of(caller)))
 
 
-@router.post("/appointments/{appointment_id}/cancel", summary="Cancel", responses=responses(*STEP_ERRORS))
+@router.post(
+    "/appointments/{appointment_id}/cancel", summary="Cancel", responses=responses(*TRANSITION_ERRORS)
+)
 async def cancel_appointment(
     appointment_id: Id, caller: CurrentUser, body: CancelIn | None = None
 ) -> AppointmentOut:
@@ -197,29 +200,35 @@ async def cancel_appointment(
 
 
 @router.post(
-    "/appointments/{appointment_id}/move",
+    "/appointments/{appointment_id}/reschedule",
     summary="Move to another slot",
-    responses=responses(*STEP_ERRORS, *SEAT_ERRORS, errors.SameSlot),
+    responses=responses(*TRANSITION_ERRORS, *SEAT_ERRORS, errors.SameSlot),
 )
-async def move_appointment(appointment_id: Id, body: MoveIn, caller: CurrentUser) -> AppointmentOut:
+async def reschedule_appointment(
+    appointment_id: Id, body: RescheduleIn, caller: CurrentUser
+) -> AppointmentOut:
     """Before the start, by the patient, a nurse or an administrator; any doctor's open slot will do. If the new slot
     is taken, the appointment stays where it was. It is scheduled again, and wants confirming anew."""
     appointment = await get_appointment(caller, appointment_id, version=body.version)
     return _shown(caller, await move(appointment, caller, to=body.slot_id))
 
 
-@router.post("/appointments/{appointment_id}/check-in", summary="Check in", responses=responses(*STEP_ERRORS))
+@router.post(
+    "/appointments/{appointment_id}/check-in", summary="Check in", responses=responses(*TRANSITION_ERRORS)
+)
 async def check_in_appointment(
-    appointment_id: Id, caller: CurrentStaff, body: StepIn | None = None
+    appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None
 ) -> AppointmentOut:
     """The patient is there. From 60 minutes before the start (the clinic's policy) to the end; by the staff."""
     appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
     return _shown(caller, await transitions.check_in(appointment, Actor.of(caller)))
 
 
-@router.post("/appointments/{appointment_id}/complete", summary="Complete", responses=responses(*STEP_ERRORS))
+@router.post(
+    "/appointments/{appointment_id}/complete", summary="Complete", responses=responses(*TRANSITION_ERRORS)
+)
 async def complete_appointment(
-    appointment_id: Id, caller: CurrentStaff, body: StepIn | None = None
+    appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None
 ) -> AppointmentOut:
     """The visit is over. After check-in, from the start on; by the doctor or an administrator."""
     appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
@@ -227,10 +236,12 @@ async def complete_appointment(
 
 
 @router.post(
-    "/appointments/{appointment_id}/no-show", summary="Mark as no-show", responses=responses(*STEP_ERRORS)
+    "/appointments/{appointment_id}/no-show",
+    summary="Mark as no-show",
+    responses=responses(*TRANSITION_ERRORS),
 )
 async def mark_no_show(
-    appointment_id: Id, caller: CurrentStaff, body: StepIn | None = None
+    appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None
 ) -> AppointmentOut:
     """Nobody came. From the start on, by the staff; by the system 15 minutes after it (the clinic's policy)."""
     appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
@@ -240,7 +251,7 @@ async def mark_no_show(
 @router.post(
     "/appointments/{appointment_id}/correct-no-show",
     summary="Correct a no-show",
-    responses=responses(*STEP_ERRORS, errors.PatientBusy, errors.NotACorrection),
+    responses=responses(*TRANSITION_ERRORS, errors.PatientDoubleBooked, errors.NotACorrection),
 )
 async def correct_no_show(appointment_id: Id, body: CorrectIn, caller: CurrentStaff) -> AppointmentOut:
     """The patient was there after all. To `checked_in` by any staff until 24 hours after the end, or to `completed`

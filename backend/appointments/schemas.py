@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 from pydantic_core import to_json
 
-from backend.appointments.documents import ActorRole, Appointment, Status, StepName
+from backend.appointments.documents import ActorRole, Appointment, Status, TransitionName
 from backend.core.http.fields import Id, Request, Response, Text
 from backend.core.http.json_rows import Rows
 
@@ -40,7 +40,7 @@ class AppointmentPatch(Request):
     version: int | None = Field(default=None, ge=1, le=2**31, description=_VERSION)
 
 
-class StepIn(Request):
+class TransitionIn(Request):
     """A step without more to say."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"version": 1}]})
@@ -48,7 +48,7 @@ class StepIn(Request):
     version: int | None = Field(default=None, ge=1, le=2**31, description=_VERSION)
 
 
-class CancelIn(StepIn):
+class CancelIn(TransitionIn):
     """A cancellation."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "I am travelling", "version": 1}]})
@@ -56,7 +56,7 @@ class CancelIn(StepIn):
     reason: Text | None = Field(default=None, description="Kept in the history; never part of a message.")
 
 
-class MoveIn(StepIn):
+class RescheduleIn(TransitionIn):
     """Where to."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"slot_id": _EXAMPLE_ID}]})
@@ -64,7 +64,7 @@ class MoveIn(StepIn):
     slot_id: Id
 
 
-class CorrectIn(StepIn):
+class CorrectIn(TransitionIn):
     """What the no-show really was."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "checked_in"}]})
@@ -72,10 +72,10 @@ class CorrectIn(StepIn):
     status: Status = Field(description="`checked_in` or `completed`.", examples=["checked_in"])
 
 
-class StepOut(Response):
+class HistoryEntryOut(Response):
     """One line of the history."""
 
-    step: StepName
+    transition: TransitionName
     status: Status
     at: datetime
     by: Id | None
@@ -112,7 +112,7 @@ class AppointmentOut(AppointmentRow):
     """An appointment with its history."""
 
     notes: str | None = Field(description="The staff's notes; always null for patients.")
-    history: list[StepOut]
+    history: list[HistoryEntryOut]
     cancelled_at: datetime | None
     cancelled_by: Id | None
     cancel_reason: str | None
@@ -138,4 +138,4 @@ class AppointmentOut(AppointmentRow):
         return to_json(shown)
 
 
-_APPOINTMENT, _STEP = Rows(AppointmentOut), Rows(StepOut)
+_APPOINTMENT, _STEP = Rows(AppointmentOut), Rows(HistoryEntryOut)

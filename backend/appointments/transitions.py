@@ -14,13 +14,18 @@ from backend.appointments.documents import (
     ActorRole,
     Appointment,
     MessageKind,
-    OwedMessage,
+    PendingMessage,
     Recipient,
     Status,
-    StepName,
+    TransitionName,
 )
-from backend.appointments.errors import AppointmentChanged, AppointmentNotFound, NotACorrection, PatientBusy
-from backend.appointments.events import messages_owed
+from backend.appointments.errors import (
+    AppointmentChanged,
+    AppointmentNotFound,
+    NotACorrection,
+    PatientDoubleBooked,
+)
+from backend.appointments.events import messages_pending
 from backend.appointments.lifecycle import CORRECTIONS, TABLE, Rule, check
 from backend.appointments.permissions import Actor
 from backend.core.clock import utc_now
@@ -29,22 +34,22 @@ from backend.directory.documents import Clinic, Rules
 
 Owes = tuple[tuple[MessageKind, Recipient], ...]
 
-_OWES: dict[StepName, Owes] = {
-    StepName.CONFIRM: ((MessageKind.CONFIRMED, Recipient.DOCTOR),),
-    StepName.CANCEL: ((MessageKind.CANCELLED, Recipient.PATIENT),),
-    StepName.NO_SHOW: (
+_OWES: dict[TransitionName, Owes] = {
+    TransitionName.CONFIRM: ((MessageKind.CONFIRMED, Recipient.DOCTOR),),
+    TransitionName.CANCEL: ((MessageKind.CANCELLED, Recipient.PATIENT),),
+    TransitionName.NO_SHOW: (
         (MessageKind.NO_SHOW, Recipient.PATIENT),
         (MessageKind.NO_SHOW, Recipient.DOCTOR),
     ),
 }
 
 
-_NOTHING_MORE_TO_ASK = {"remind_at": None, "cancel_at": None}
+_NOTHING_MORE_TO_ASK = {"remind_at": None, "auto_cancel_at": None}
 """After every step but booking and moving: whoever has confirmed, come or cancelled isn't asked again."""
 
 _SILENT = ((MessageKind.AUTO_CANCELLED, Recipient.PATIENT), (MessageKind.AUTO_CANCELLED, Recipient.DOCTOR))
 
-_OUT_OF_LINE = {"kept_seat": None, "day_seat": None}
+_OUT_OF_LINE = {"reserved_seat": None, "daily_number": None}
 """A correction asks for none of what bookings compete for but the patient's time."""
 
 
@@ -58,55 +63,62 @@ async def rules_of(clinic_id: PydanticObjectId) -> Rules:
 
 async def confirm(appointment: Appointment, actor: Actor) -> Appointment:
     """The patient will come, in his own words or on the front desk's. Inside the confirmation window only."""
-    return await _take(appointment, StepName.CONFIRM, actor)
+    return await _take(appointment, TransitionName.CONFIRM, actor)
 
 
 async def cancel(appointment: Appointment, actor: Actor, *, reason: str | None = None) -> Appointment:
     """Frees the time in the same write."""
-    return await _write(appointment, StepName.CANCEL, TABLE[StepName.CANCEL], actor, reason=reason)
+    return await _write(
+        appointment, TransitionName.CANCEL, TABLE[TransitionName.CANCEL], actor, reason=reason
+    )
 
 
 async def cancel_silent(appointment: Appointment, actor: Actor) -> Appointment:
     """Cancels for nobody has confirmed. Both sides are told."""
     return await _write(
-        appointment, StepName.CANCEL, TABLE[StepName.CANCEL], actor, reason="not confirmed", owes=_SILENT
+        appointment,
+        TransitionName.CANCEL,
+        TABLE[TransitionName.CANCEL],
+        actor,
+        reason="not confirmed",
+        owes=_SILENT,
     )
 
 
 async def check_in(appointment: Appointment, actor: Actor) -> Appointment:
     """The patient is there."""
-    return await _take(appointment, StepName.CHECK_IN, actor)
+    return await _take(appointment, TransitionName.CHECK_IN, actor)
 
 
 async def complete(appointment: Appointment, actor: Actor) -> Appointment:
     """The visit is over."""
-    return await _take(appointment, StepName.COMPLETE, actor)
+    return await _take(appointment, TransitionName.COMPLETE, actor)
 
 
 async def no_show(appointment: Appointment, actor: Actor) -> Appointment:
     """Nobody came."""
-    return await _take(appointment, StepName.NO_SHOW, actor)
+    return await _take(appointment, TransitionName.NO_SHOW, actor)
 
 
 async def correct_no_show(appointment: Appointment, actor: Actor, *, to: Status) -> Appointment:
     """The patient was there after all: `checked_in` or `completed`; anything else raises `NotACorrection`.
 
-    Checking in takes the time up again: `PatientBusy` if the patient has since been given another appointment
+    Checking in takes the time up again: `PatientDoubleBooked` if the patient has since been given another appointment
     in it. The seat and the number of the day may have gone to others; the patient was there all the same.
     """
     rule = CORRECTIONS.get(to)
     if rule is None:
         raise NotACorrection
     if rule.target not in ACTIVE:
-        return await _write(appointment, StepName.CORRECT, rule, actor)
+        return await _write(appointment, TransitionName.CORRECT, rule, actor)
     for seat in seats_above(appointment.seat):
         try:
             return await _write(
-                appointment, StepName.CORRECT, rule, actor, fields={**_OUT_OF_LINE, "seat": seat}
+                appointment, TransitionName.CORRECT, rule, actor, fields={**_OUT_OF_LINE, "seat": seat}
             )
         except DuplicateKeyError as error:
             if "ticks" in (error.details or {}).get("keyPattern", {}):
-                raise PatientBusy from None
+                raise PatientDoubleBooked from None
     raise AppointmentChanged
 
 
@@ -117,13 +129,13 @@ async def annotate(appointment: Appointment, fields: Mapping[str, str | None]) -
     return await _update(appointment, fields)
 
 
-async def _take(appointment: Appointment, name: StepName, actor: Actor) -> Appointment:
+async def _take(appointment: Appointment, name: TransitionName, actor: Actor) -> Appointment:
     return await _write(appointment, name, TABLE[name], actor)
 
 
 async def _write(
     appointment: Appointment,
-    name: StepName,
+    name: TransitionName,
     rule: Rule,
     actor: Actor,
     *,
@@ -138,9 +150,15 @@ async def _write(
     """
     windows, now = await rules_of(appointment.clinic_id), utc_now()
     check(rule, appointment, role=actor.role, now=now, windows=windows)
-    line = actor.line(step=name, status=rule.target, at=now, reason=reason)
-    owed = [
-        OwedMessage(kind=kind, to=to, occurrence=appointment.moves, moves=appointment.moves, owed_at=now)
+    line = actor.history_entry(transition=name, status=rule.target, at=now, reason=reason)
+    pending_messages = [
+        PendingMessage(
+            kind=kind,
+            to=to,
+            occurrence=appointment.reschedule_count,
+            reschedule_count=appointment.reschedule_count,
+            pending_since=now,
+        )
         for kind, to in (_owes(name, actor) if owes is None else owes)
     ]
     done = await _update(
@@ -154,13 +172,13 @@ async def _write(
         },
         push={
             "history": line.model_dump(exclude_none=True),
-            "owed": {"$each": [message.model_dump() for message in owed]},
+            "pending_messages": {"$each": [message.model_dump() for message in pending_messages]},
         },
     )
     if not done.active:
         await refill_behind(appointment, done)
-    if owed:
-        await messages_owed.send(None)
+    if pending_messages:
+        await messages_pending.send(None)
     return done
 
 
@@ -168,17 +186,17 @@ def _what_follows(target: Status, actor: Actor, *, reason: str | None, now: date
     """What else a status sets. Who won't be seen gives the number of the day back; a visit that is over keeps it."""
     if target is Status.CANCELLED:
         return {
-            "day_seat": None,
+            "daily_number": None,
             "cancelled_at": now,
             "cancelled_by": actor.user_id,
             "cancel_reason": reason,
         }
-    return {"day_seat": None} if target is Status.NO_SHOW else {}
+    return {"daily_number": None} if target is Status.NO_SHOW else {}
 
 
-def _owes(name: StepName, actor: Actor) -> Owes:
+def _owes(name: TransitionName, actor: Actor) -> Owes:
     """The messages that a step owes: nobody is told what he has just done himself."""
-    if name is StepName.CANCEL and actor.role is ActorRole.PATIENT:
+    if name is TransitionName.CANCEL and actor.role is ActorRole.PATIENT:
         return ((MessageKind.CANCELLED_BY_PATIENT, Recipient.DOCTOR),)
     # A doctor acts on the own appointments only, and so is the doctor who would be told.
     is_doctor = actor.role is ActorRole.DOCTOR

@@ -32,6 +32,19 @@ _answers = Counter("answers_total", "What requests asked for, by where it came f
 count_from_memory, count_from_database = (_answers.labels(source).inc for source in ("memory", "database"))
 
 
+_batches = Histogram(
+    "database_batch_size",
+    "Requests answered by one database command, by kind.",
+    ["kind"],
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+)
+
+
+def observe_batch(kind: str, size: int) -> None:
+    """Counts one command that was made of several requests, or of one. `kind` is `read`, `insert` or `update`."""
+    _batches.labels(kind).observe(size)
+
+
 def observe_request(*, method: str, route: str, status: int, seconds: float) -> None:
     """Counts one answered request. `route` is a template, so that there are only so many."""
     method = method if method in _METHODS else "other"

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     TWILIO_API_URL: str = "https://api.twilio.com"
     SMS_PER_SECOND: int = Field(default=10, ge=0, le=10_000)
     SMS_TIMEOUT_SECONDS: float = Field(default=10, gt=0, le=60)
-    SMS_SETTLE_MINUTES: float = Field(default=30, gt=0, le=1440)
+    SMS_RECONCILE_AFTER_MINUTES: float = Field(default=30, gt=0, le=1440)
     SMS_QUIET_FROM: str = Field(default="21:00", pattern=_WALL_TIME)
     SMS_QUIET_UNTIL: str = Field(default="08:00", pattern=_WALL_TIME)
 
@@ -62,7 +62,7 @@ class Settings(BaseSettings):
 
     # A clinic's policy where it sets none of its own.
     SLOT_MINUTES: int = Field(default=30, ge=5, le=480, multiple_of=5)
-    HORIZON_DAYS: int = Field(default=60, ge=1, le=366)
+    BOOKING_HORIZON_DAYS: int = Field(default=60, ge=1, le=366)
     CONFIRM_WINDOW_MINUTES: int = Field(default=180, ge=0, le=10_080)
     CHECK_IN_WINDOW_MINUTES: int = Field(default=60, ge=0, le=1440)
     NO_SHOW_GRACE_MINUTES: int = Field(default=15, ge=0, le=1440)
@@ -71,6 +71,10 @@ class Settings(BaseSettings):
 
     # People.
     DEFAULT_PHONE_REGION: str = Field(default="US", pattern=r"^[A-Z]{2}$")
+
+    # Speed. Each can be switched off; docs/performance.md has its figure.
+    RESPONSE_CACHE_ENABLED: bool = True
+    REQUEST_BATCHING_ENABLED: bool = True
 
     # Operations.
     SCHEDULER_ENABLED: bool = True

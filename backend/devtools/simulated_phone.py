@@ -113,5 +113,7 @@ async def remind(body: Number) -> Told:
     user = await User.find_one({"phone": body.number})
     if user is None:
         return Told(text="Nobody has this number.")
-    owed = await remind_now(user.user_id)
-    return Told(text="The reminder is on its way." if owed else "There is nothing to be reminded of.")
+    pending_messages = await remind_now(user.user_id)
+    return Told(
+        text="The reminder is on its way." if pending_messages else "There is nothing to be reminded of."
+    )

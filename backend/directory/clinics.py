@@ -13,6 +13,7 @@ from backend.accounts.documents import Language
 from backend.accounts.errors import UnknownClinic
 from backend.accounts.users import clinics_assigned
 from backend.core.clock import utc_now
+from backend.core.http.errors import EditConflict
 from backend.core.http.pagination import after, encode_cursor
 from backend.core.mongo.text_search import fold, starting_with
 from backend.core.mongo.updates import changes as as_update
@@ -27,7 +28,6 @@ from backend.directory.documents import (
     usual_opening_hours,
 )
 from backend.directory.errors import (
-    ClinicChangedMeanwhile,
     ClinicNotFound,
     ClinicTaken,
     ClosureNotFound,
@@ -168,7 +168,7 @@ async def update_clinic(clinic_id: PydanticObjectId, changes: Mapping[str, Any])
     """Changes fields in one write; None removes one. Of a policy, rules left out stay, and None ends one.
 
     The fields are those of `ClinicPatch`, which checks them. Raises `ClinicNotFound`, `ClinicTaken`,
-    `ClinicChangedMeanwhile`.
+    `EditConflict`.
     """
     new = {**changes, "updated_at": utc_now()}
     if "location" in new:
@@ -184,7 +184,7 @@ async def update_clinic(clinic_id: PydanticObjectId, changes: Mapping[str, Any])
         keys = clinic_keys(**{**unchanged, **{field: new[field] for field in CLINIC_WORDS if field in new}})
         if clinic := await _write(clinic_id, as_update({**new, **keys}), where=unchanged):
             return clinic
-    raise ClinicChangedMeanwhile
+    raise EditConflict
 
 
 async def set_active(clinic_id: PydanticObjectId, is_active: bool) -> Clinic:

@@ -140,7 +140,7 @@ async def update_doctor(doctor_id: PydanticObjectId, changes: Mapping[str, Any])
     """Changes fields; None removes one. Clinics and department must be active if the doctor is new to them.
 
     The fields are those of `DoctorPatch`, which checks them. Raises `DoctorNotFound`, `UnknownClinic`,
-    `UnknownDepartment`, `EmailTaken`, `PhoneTaken`, `LicenseTaken`, `ChangedMeanwhile`.
+    `UnknownDepartment`, `EmailTaken`, `PhoneTaken`, `LicenseTaken`, `EditConflict`.
     """
     old = profile_of(await get_doctor(doctor_id))
     if new_clinics := [each for each in changes.get("clinic_ids", ()) if each not in old.clinic_ids]:

@@ -133,7 +133,7 @@ class Clinic(Document):
         return Rules.model_validate(
             {
                 "slot_minutes": settings.SLOT_MINUTES,
-                "horizon_days": settings.HORIZON_DAYS,
+                "horizon_days": settings.BOOKING_HORIZON_DAYS,
                 "confirm_window_minutes": settings.CONFIRM_WINDOW_MINUTES,
                 "check_in_window_minutes": settings.CHECK_IN_WINDOW_MINUTES,
                 "no_show_grace_minutes": settings.NO_SHOW_GRACE_MINUTES,

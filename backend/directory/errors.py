@@ -50,13 +50,6 @@ class ClinicTaken(Conflict):
     detail = "There is a clinic of this name in this city already; it may be deactivated."
 
 
-class ClinicChangedMeanwhile(Conflict):
-    """Others kept changing the same clinic."""
-
-    code = "CLINIC_CHANGED_MEANWHILE"
-    detail = "The clinic is being changed by somebody else at the moment. Try again."
-
-
 class TooManyClosures(Conflict):
     """A clinic's document holds its closures, so their number is limited."""
 

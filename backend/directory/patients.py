@@ -127,7 +127,7 @@ async def update_patient(patient_id: PydanticObjectId, changes: Mapping[str, Any
     """Changes fields of a patient whom the caller may see; None removes one.
 
     The fields are those of `PatientPatch`, which checks them. Raises `PatientNotFound`, `FieldNotAllowed`,
-    `PhoneRequired`, `EmailRequired`, `UnknownDoctor`, `EmailTaken`, `PhoneTaken`, `ChangedMeanwhile`.
+    `PhoneRequired`, `EmailRequired`, `UnknownDoctor`, `EmailTaken`, `PhoneTaken`, `EditConflict`.
     """
     old = await get_patient(patient_id, where=within_reach(caller))
     _check_fields(caller, changes)

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, status
 
 from backend.accounts.access import CurrentStaff, CurrentUser, FrontDesk
-from backend.accounts.errors import ChangedMeanwhile, EmailTaken, PhoneRequired, PhoneTaken
-from backend.core.http.errors import responses
+from backend.accounts.errors import EmailTaken, PhoneRequired, PhoneTaken
+from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id, Line
 from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
 from backend.directory import patients
@@ -59,7 +59,7 @@ async def get_patient(patient_id: Id, caller: CurrentUser) -> PatientDetail | Pa
     "/{patient_id}",
     summary="Change a patient",
     responses=responses(
-        *(PatientNotFound, FieldNotAllowed, EmailTaken, PhoneTaken, ChangedMeanwhile),
+        *(PatientNotFound, FieldNotAllowed, EmailTaken, PhoneTaken, EditConflict),
         *(PhoneRequired, EmailRequired, UnknownDoctor),
     ),
 )

@@ -118,7 +118,7 @@ class DepartmentPatch(Request):
 
 
 class NewDoctor(Request):
-    """A doctor and the login. Weekly hours are set with `PUT /doctors/{id}/schedule`."""
+    """A doctor and the login. Weekly hours are set with `PUT /doctors/{id}/working-hours`."""
 
     model_config = ConfigDict(
         json_schema_extra={

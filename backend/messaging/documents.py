@@ -24,7 +24,7 @@ class SmsKind(StrEnum):
 
     BOOKED = "booked"
     REMINDER = "reminder"
-    MOVED = "moved"
+    RESCHEDULED = "rescheduled"
     CANCELLED = "cancelled"
     AUTO_CANCELLED = "auto_cancelled"
     NO_SHOW = "no_show"
@@ -67,19 +67,19 @@ class CallReason(StrEnum):
     DEADLINE_MISSED = "deadline_missed"
 
 
-class Attention(BaseModel):
+class CallListEntry(BaseModel):
     """An entry of the staff's list, until a person resolves it."""
 
-    trouble: CallReason
+    call_reason: CallReason
     since: datetime
     is_open: bool = True
     resolved_at: datetime | None = None
     resolved_by: PydanticObjectId | None = None
 
 
-def attention(trouble: CallReason | None, now: datetime) -> dict[str, Any]:
+def call_list_entry(call_reason: CallReason | None, now: datetime) -> dict[str, Any]:
     """The fields that put a message on the staff's list, if there is trouble."""
-    return {"attention": {"trouble": trouble, "since": now, "is_open": True}} if trouble else {}
+    return {"call_list": {"reason": call_reason, "since": now, "is_open": True}} if call_reason else {}
 
 
 class SmsLog(Document):
@@ -103,20 +103,22 @@ class SmsLog(Document):
     clinic_id: PydanticObjectId | None = None
     user_id: PydanticObjectId | None = Field(default=None, description="Whose phone it is.")
     start: datetime | None = Field(default=None, description="When the appointment is that it speaks of.")
-    moves: int | None = None
-    asks: bool = False
+    reschedule_count: int | None = None
+    requests_confirmation: bool = False
     auto_cancel_minutes: int | None = Field(default=None, description="The clinic's, when it was sent.")
 
     not_before: datetime | None = Field(default=None, description="While queued: when it may go out.")
-    useless_after: datetime | None = None
+    expires_at: datetime | None = None
     claimed_until: datetime | None = None
     attempt_id: str | None = None
     attempts: int = 0
-    settle_at: datetime | None = Field(default=None, description="While unknown: when the carrier is asked.")
+    reconcile_at: datetime | None = Field(
+        default=None, description="While unknown: when the carrier is asked."
+    )
     twilio_sid: str | None = None
     error_code: int | None = None
     answer: str | None = Field(default=None, description="Of an inbound message: what was answered.")
-    attention: Attention | None = None
+    call_list: CallListEntry | None = None
 
     created_at: datetime = Field(default_factory=utc_now)
     sending_at: datetime | None = None
@@ -141,11 +143,11 @@ class SmsLog(Document):
             # The dispatcher's work: each holds only what is still to be done.
             *(
                 IndexModel([(field, ASCENDING)], partialFilterExpression={field: {"$gt": EPOCH}})
-                for field in ("not_before", "claimed_until", "settle_at")
+                for field in ("not_before", "claimed_until", "reconcile_at")
             ),
             IndexModel(
-                [("attention.since", DESCENDING), ("_id", DESCENDING)],
-                partialFilterExpression={"attention.is_open": True},
+                [("call_list.since", DESCENDING), ("_id", DESCENDING)],
+                partialFilterExpression={"call_list.is_open": True},
             ),
             *(
                 IndexModel([*fields, ("created_at", DESCENDING), ("_id", DESCENDING)])

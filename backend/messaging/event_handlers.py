@@ -5,12 +5,12 @@ from datetime import timedelta
 from backend.accounts.documents import Purpose
 from backend.accounts.login.codes import IssuedCode, code_issued
 from backend.appointments.documents import Appointment
-from backend.appointments.events import messages_owed
+from backend.appointments.events import messages_pending
 from backend.appointments.reminders.auto_cancel import deadline_missed
 from backend.core.clock import utc_now
 from backend.messaging.content.templates import one_time_code
 from backend.messaging.content.texts import CodeText
-from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus, attention
+from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus, call_list_entry
 
 AHEAD_OF_OTHERS = timedelta(days=1)
 """The queue goes by `not_before`. Whoever waits for a code doesn't wait behind ten thousand reminders."""
@@ -27,11 +27,11 @@ async def call_instead(appointment: Appointment) -> None:
     asked = {
         "appointment_id": appointment.id,
         "kind": SmsKind.REMINDER,
-        "moves": appointment.moves,
-        "asks": True,
+        "reschedule_count": appointment.reschedule_count,
+        "requests_confirmation": True,
     }
     await SmsLog.get_pymongo_collection().update_one(
-        asked, {"$set": attention(CallReason.DEADLINE_MISSED, utc_now())}
+        asked, {"$set": call_list_entry(CallReason.DEADLINE_MISSED, utc_now())}
     )
 
 
@@ -48,10 +48,10 @@ async def send_code(issued: IssuedCode) -> None:
             "user_id": user.user_id,
             "body": one_time_code(text, user.language or "en", issued.code),
             "not_before": now - AHEAD_OF_OTHERS,
-            "useless_after": issued.expires_at,
+            "expires_at": issued.expires_at,
             "attempts": 0,
             "created_at": now,
             "updated_at": now,
         }
     )
-    await messages_owed.send(None)
+    await messages_pending.send(None)

@@ -16,13 +16,13 @@ from backend.messaging.documents import SmsKind, SmsLog, SmsStatus
 from backend.scheduling.access import clinics_of
 
 _BY_CREATION = (("created_at", datetime), ("_id", ObjectId))
-_BY_TROUBLE = (("attention.since", datetime), ("_id", ObjectId))
+_BY_TROUBLE = (("call_list.since", datetime), ("_id", ObjectId))
 
 
-class EntryNotFound(NotFound):
+class CallNotFound(NotFound):
     """No such entry of the list, or not for the caller, or resolved already."""
 
-    code = "ENTRY_NOT_FOUND"
+    code = "CALL_NOT_FOUND"
     detail = "There is no such open entry, or not for you."
 
 
@@ -63,35 +63,35 @@ def _in_sight(caller: User) -> dict[str, Any]:
     return {} if caller.role is Role.ADMIN else {"clinic_id": {"$in": clinics_of(caller)}}
 
 
-async def list_attention(caller: User, *, limit: int, cursor: str | None) -> tuple[list[SmsLog], str | None]:
+async def list_calls(caller: User, *, limit: int, cursor: str | None) -> tuple[list[SmsLog], str | None]:
     """A page of the open entries that the caller may see, newest first, and the cursor of the next."""
     query = {
         "$and": [
-            {"attention.is_open": True},
+            {"call_list.is_open": True},
             _in_sight(caller),
             after(cursor, *_BY_TROUBLE, descending=True),
         ]
     }
-    found = await SmsLog.find(query).sort("-attention.since", "-_id").limit(limit + 1).to_list()
+    found = await SmsLog.find(query).sort("-call_list.since", "-_id").limit(limit + 1).to_list()
     page = found[:limit]
-    more = len(found) > limit and page[-1].attention is not None
-    return page, encode_cursor(page[-1].attention.since, page[-1].id) if more and page[-1].attention else None
+    more = len(found) > limit and page[-1].call_list is not None
+    return page, encode_cursor(page[-1].call_list.since, page[-1].id) if more and page[-1].call_list else None
 
 
 async def resolve(caller: User, entry_id: PydanticObjectId) -> SmsLog:
-    """Takes an entry off the list. Raises `EntryNotFound`."""
+    """Takes an entry off the list. Raises `CallNotFound`."""
     raw = await SmsLog.get_pymongo_collection().find_one_and_update(
-        {"_id": entry_id, "attention.is_open": True, **_in_sight(caller)},
+        {"_id": entry_id, "call_list.is_open": True, **_in_sight(caller)},
         {
             "$set": {
-                "attention.is_open": False,
-                "attention.resolved_at": utc_now(),
-                "attention.resolved_by": caller.user_id,
+                "call_list.is_open": False,
+                "call_list.resolved_at": utc_now(),
+                "call_list.resolved_by": caller.user_id,
             }
         },
         return_document=ReturnDocument.AFTER,
     )
     if raw is None:
-        raise EntryNotFound
+        raise CallNotFound
     resolved: SmsLog = SmsLog.model_validate(raw)
     return resolved

@@ -12,7 +12,7 @@ from backend.core.http.fields import Id, Instant
 from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
 from backend.messaging import message_lists
 from backend.messaging.documents import SmsKind, SmsStatus
-from backend.messaging.schemas import AttentionOut, SmsLogOut
+from backend.messaging.schemas import CallListEntryOut, SmsLogOut
 
 router = APIRouter(tags=["messages"])
 
@@ -20,24 +20,24 @@ Since = Annotated[Instant | None, Query(alias="from", description="Written at th
 Until = Annotated[Instant | None, Query(alias="to", description="Written before this moment.")]
 
 
-@router.get("/messages/attention", summary="Whom to call", responses=responses(BadCursor))
-async def list_attention(
+@router.get("/call-list", summary="Whom to call", responses=responses(BadCursor))
+async def list_calls(
     caller: CurrentStaff, limit: Limit = 20, cursor: Cursor = None
-) -> Page[AttentionOut]:
+) -> Page[CallListEntryOut]:
     """Patients who could not be told something that they have to know, newest first: undelivered, opted out, no
     phone, unknown outcome. Doctors see their own patients, nurses those of their clinics, administrators all."""
-    found, next_cursor = await message_lists.list_attention(caller, limit=limit, cursor=cursor)
-    return Page(items=[AttentionOut.of(log) for log in found], next_cursor=next_cursor)
+    found, next_cursor = await message_lists.list_calls(caller, limit=limit, cursor=cursor)
+    return Page(items=[CallListEntryOut.of(log) for log in found], next_cursor=next_cursor)
 
 
 @router.post(
-    "/messages/attention/{entry_id}/resolve",
+    "/call-list/{entry_id}/resolve",
     summary="Take somebody off the list",
-    responses=responses(message_lists.EntryNotFound),
+    responses=responses(message_lists.CallNotFound),
 )
-async def resolve_attention(entry_id: Id, caller: CurrentStaff) -> AttentionOut:
+async def resolve_call(entry_id: Id, caller: CurrentStaff) -> CallListEntryOut:
     """The patient was called, or it has settled itself."""
-    return AttentionOut.of(await message_lists.resolve(caller, entry_id))
+    return CallListEntryOut.of(await message_lists.resolve(caller, entry_id))
 
 
 @router.get("/sms-logs", summary="All messages", responses=responses(BadCursor))

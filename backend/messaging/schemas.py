@@ -11,11 +11,11 @@ from backend.messaging.content.content import CODES
 from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus
 
 
-class AttentionOut(Response):
+class CallListEntryOut(Response):
     """Somebody who could not be reached, and should be called."""
 
     id: Id
-    trouble: CallReason
+    call_reason: CallReason
     since: datetime
     kind: SmsKind = Field(description="What could not be said.")
     patient_id: Id | None
@@ -29,10 +29,10 @@ class AttentionOut(Response):
     resolved_at: datetime | None
 
     @classmethod
-    def of(cls, log: SmsLog) -> "AttentionOut":
+    def of(cls, log: SmsLog) -> "CallListEntryOut":
         """From a message with an entry on the list."""
-        assert log.attention is not None  # noqa: S101 - it was found by that
-        return cls.model_validate({**log.model_dump(), **log.attention.model_dump()})
+        assert log.call_list is not None  # noqa: S101 - it was found by that
+        return cls.model_validate({**log.model_dump(), **log.call_list.model_dump()})
 
 
 class SmsLogOut(Response):

@@ -7,7 +7,7 @@ from beanie import PydanticObjectId
 from backend.accounts.documents import Role, User
 from backend.directory.documents import Clinic
 from backend.directory.errors import ClinicNotFound, DoctorNotFound
-from backend.scheduling.documents import SeatHolder
+from backend.scheduling.documents import SeatClaim
 
 
 def clinics_of(user: User) -> list[PydanticObjectId]:
@@ -24,7 +24,7 @@ def only_clinics_of(caller: User) -> list[PydanticObjectId] | None:
     return clinics_of(caller) if caller.role is Role.NURSE else None
 
 
-def in_sight(caller: User, booked: Iterable[SeatHolder]) -> list[SeatHolder]:
+def in_sight(caller: User, booked: Iterable[SeatClaim]) -> list[SeatClaim]:
     """Of the appointments that a change has met, those that the caller may see."""
     clinic_ids = only_clinics_of(caller)
     return [holder for holder in booked if clinic_ids is None or holder.clinic_id in clinic_ids]

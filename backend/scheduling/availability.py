@@ -54,7 +54,7 @@ class WorkingBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class ClinicFacts:
+class ClinicInputs:
     """What about a clinic decides on slots."""
 
     is_active: bool
@@ -65,13 +65,13 @@ class ClinicFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """All that decides on a doctor's slots. Two equal Facts offer the same slots at the same moment."""
+class AvailabilityInputs:
+    """All that decides on a doctor's slots. Two equal AvailabilityInputs offer the same slots at the same moment."""
 
     is_active: bool
     blocks: tuple[WorkingBlock, ...]
     leaves: tuple[Span, ...]
-    clinics: dict[PydanticObjectId, ClinicFacts]
+    clinics: dict[PydanticObjectId, ClinicInputs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +129,18 @@ def cut(wall: WallBlock, day: date, minutes: int, zone: ZoneInfo) -> Iterator[Sp
             yield Span(begins, begins + length)
 
 
-def last_day(clinic: ClinicFacts, now: datetime) -> date:
+def last_day(clinic: ClinicInputs, now: datetime) -> date:
     """The last day of the booking horizon, as the clinic's calendar has it."""
     return local_day(now, ZoneInfo(clinic.time_zone)) + timedelta(days=clinic.horizon_days)
 
 
-def bookable_until(clinic: ClinicFacts, now: datetime) -> datetime:
+def bookable_until(clinic: ClinicInputs, now: datetime) -> datetime:
     """The end of the booking horizon: midnight at the clinic after its last day. UTC."""
     zone = ZoneInfo(clinic.time_zone)
     return instant(last_day(clinic, now) + timedelta(days=1), 0, zone)
 
 
-def is_open(clinic: ClinicFacts, span: Span) -> bool:
+def is_open(clinic: ClinicInputs, span: Span) -> bool:
     """Whether the clinic's opening hours hold the whole stretch and no closure touches it."""
     if any(closure.overlaps(span) for closure in clinic.closures):
         return False
@@ -153,7 +153,7 @@ def is_open(clinic: ClinicFacts, span: Span) -> bool:
     )
 
 
-def is_possible(facts: Facts, clinic_id: PydanticObjectId, span: Span, now: datetime) -> bool:
+def is_possible(facts: AvailabilityInputs, clinic_id: PydanticObjectId, span: Span, now: datetime) -> bool:
     """Whether the doctor could see patients at the clinic in this stretch, whatever the weekly hours say."""
     clinic = facts.clinics.get(clinic_id)
     return (
@@ -166,7 +166,7 @@ def is_possible(facts: Facts, clinic_id: PydanticObjectId, span: Span, now: date
     )
 
 
-def without_absence(facts: Facts) -> Facts:
+def without_absence(facts: AvailabilityInputs) -> AvailabilityInputs:
     """The facts as they'd be if nobody were away: no leave, no closure, doctor and clinics active."""
     clinics = {
         clinic_id: replace(clinic, is_active=True, closures=()) for clinic_id, clinic in facts.clinics.items()
@@ -174,7 +174,7 @@ def without_absence(facts: Facts) -> Facts:
     return replace(facts, is_active=True, leaves=(), clinics=clinics)
 
 
-def offers(facts: Facts, *, since: datetime, now: datetime) -> list[Offer]:
+def offers(facts: AvailabilityInputs, *, since: datetime, now: datetime) -> list[Offer]:
     """The slots that the weekly hours make from `since` up to the horizon, by start, none overlapping another.
 
     Where blocks of two clinics collide (they can, between zones), the block listed first wins. "The earlier start

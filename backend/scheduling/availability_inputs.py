@@ -11,7 +11,7 @@ from backend.accounts.documents import Role, User
 from backend.accounts.profiles import WEEK, HoursBlock
 from backend.core.http.fields import minutes_of
 from backend.directory.documents import Clinic
-from backend.scheduling.availability import ClinicFacts, Facts, Span, WallBlock, WorkingBlock
+from backend.scheduling.availability import AvailabilityInputs, ClinicInputs, Span, WallBlock, WorkingBlock
 from backend.scheduling.documents import Leave, Slot
 
 _REMEMBERED = timedelta(days=1)
@@ -19,14 +19,14 @@ _REMEMBERED = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class DoctorSchedule:
     """A doctor, the clinics that matter to him, and the facts drawn from both."""
 
     doctor: User
     clinics: dict[PydanticObjectId, Clinic]
-    facts: Facts
+    facts: AvailabilityInputs
 
-    def agrees_with(self, other: "Book") -> bool:
+    def agrees_with(self, other: "DoctorSchedule") -> bool:
         """Whether both would write the same slots."""
         return self.facts == other.facts and self._shown() == other._shown()
 
@@ -34,7 +34,7 @@ class Book:
         return {clinic_id: shown_names(self.doctor, clinic) for clinic_id, clinic in self.clinics.items()}
 
 
-async def read_book(doctor_id: PydanticObjectId, *, now: datetime) -> Book | None:
+async def read_schedule(doctor_id: PydanticObjectId, *, now: datetime) -> DoctorSchedule | None:
     """The present facts of a doctor, active or not; None where there is no such doctor. Three reads."""
     doctor, leaves = await asyncio.gather(
         User.find_one({"_id": doctor_id, "role": Role.DOCTOR}),
@@ -46,13 +46,13 @@ async def read_book(doctor_id: PydanticObjectId, *, now: datetime) -> Book | Non
         return None
     found = await Clinic.find({"_id": {"$in": doctor.doctor.clinic_ids}}).to_list()
     clinics = {clinic.clinic_id: clinic for clinic in found}
-    facts = Facts(
+    facts = AvailabilityInputs(
         is_active=doctor.is_active,
         blocks=tuple(_working_block(block) for block in effective_hours(doctor, clinics)),
         leaves=tuple(Span(leave.start, leave.end) for leave in leaves),
-        clinics={clinic.clinic_id: clinic_facts(clinic) for clinic in found},
+        clinics={clinic.clinic_id: clinic_inputs(clinic) for clinic in found},
     )
-    return Book(doctor=doctor, clinics=clinics, facts=facts)
+    return DoctorSchedule(doctor=doctor, clinics=clinics, facts=facts)
 
 
 def effective_hours(doctor: User, clinics: dict[PydanticObjectId, Clinic]) -> list[HoursBlock]:
@@ -76,9 +76,9 @@ def effective_hours(doctor: User, clinics: dict[PydanticObjectId, Clinic]) -> li
     ]
 
 
-def clinic_facts(clinic: Clinic) -> ClinicFacts:
+def clinic_inputs(clinic: Clinic) -> ClinicInputs:
     """What of a clinic decides on slots."""
-    return ClinicFacts(
+    return ClinicInputs(
         is_active=clinic.is_active,
         time_zone=clinic.time_zone,
         opening_hours=tuple(
@@ -113,7 +113,13 @@ def shown_names(doctor: User, clinic: Clinic) -> dict[str, Any]:
 
 
 def slot_for(
-    book: Book, *, clinic_id: PydanticObjectId, span: Span, capacity: int, day: str, ticks: list[int]
+    book: DoctorSchedule,
+    *,
+    clinic_id: PydanticObjectId,
+    span: Span,
+    capacity: int,
+    day: str,
+    ticks: list[int],
 ) -> Slot:
     """A pending slot, not yet stored."""
     return Slot(

@@ -16,13 +16,13 @@ from backend.core.mongo.updates import changes
 from backend.directory import clinics, doctors
 from backend.directory.documents import Clinic, Closure
 from backend.scheduling.availability_inputs import shown_names
-from backend.scheduling.documents import SeatHolder, Slot, SlotState
+from backend.scheduling.documents import SeatClaim, Slot, SlotState
 from backend.scheduling.errors import InThePast
 from backend.scheduling.hours.working_hours import left_over
-from backend.scheduling.outcome import Outcome
+from backend.scheduling.outcome import SyncResult
 from backend.scheduling.slots import seats
 from backend.scheduling.slots.horizon import look_again
-from backend.scheduling.slots.slot_sync import HINDSIGHT, BookIsBusy, reconcile
+from backend.scheduling.slots.slot_sync import HINDSIGHT, ScheduleBusy, reconcile
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _AT_ONCE = 4
 
 async def close_clinic(
     clinic: Clinic, *, start: datetime, end: datetime, reason: str | None
-) -> tuple[Closure, Outcome, list[SeatHolder]]:
+) -> tuple[Closure, SyncResult, list[SeatClaim]]:
     """Closes a clinic for a stretch of time. When it returns, nothing more can be booked in it there.
 
     Raises `InThePast` for a closure that is over already, and `TooManyClosures`.
@@ -46,7 +46,7 @@ async def close_clinic(
     await clinics.push_closure(clinic.clinic_id, closure)
     try:
         outcome = await _reconcile_clinic(clinic.clinic_id)
-    except BookIsBusy:
+    except ScheduleBusy:
         # Told to try again, the caller would make two.
         await clinics.drop_closure(clinic.clinic_id, closure.id)
         for doctor in await _doctors_of(clinic.clinic_id):
@@ -56,7 +56,7 @@ async def close_clinic(
     return closure, outcome, booked
 
 
-async def reopen_clinic(clinic: Clinic, closure_id: PydanticObjectId) -> Outcome:
+async def reopen_clinic(clinic: Clinic, closure_id: PydanticObjectId) -> SyncResult:
     """Deletes a closure and opens its time again. Raises `ClosureNotFound`."""
     await clinics.pull_closure(clinic.clinic_id, closure_id)
     return await _reconcile_clinic(clinic.clinic_id)
@@ -64,7 +64,7 @@ async def reopen_clinic(clinic: Clinic, closure_id: PydanticObjectId) -> Outcome
 
 async def change_clinic(
     clinic: Clinic, wanted: Mapping[str, Any]
-) -> tuple[Clinic, Outcome, list[SeatHolder]]:
+) -> tuple[Clinic, SyncResult, list[SeatClaim]]:
     """Changes a clinic and brings the book in line; answers with the appointments that no longer fit."""
     changed = await clinics.update_clinic(clinic.clinic_id, wanted)
     if changed.name != clinic.name:
@@ -75,14 +75,14 @@ async def change_clinic(
     return changed, outcome, await _left_over_at(changed.clinic_id)
 
 
-async def deactivate_clinic(clinic: Clinic) -> tuple[Outcome, list[SeatHolder]]:
+async def deactivate_clinic(clinic: Clinic) -> tuple[SyncResult, list[SeatClaim]]:
     """Takes a clinic out of use; answers with all its future appointments."""
     await clinics.set_active(clinic.clinic_id, False)
     outcome = await _reconcile_clinic(clinic.clinic_id)
     return outcome, await seats.booked({"clinic_id": clinic.clinic_id, "end": {"$gt": utc_now()}})
 
 
-async def change_doctor(doctor: User, wanted: Mapping[str, Any]) -> tuple[User, Outcome, list[SeatHolder]]:
+async def change_doctor(doctor: User, wanted: Mapping[str, Any]) -> tuple[User, SyncResult, list[SeatClaim]]:
     """Changes a doctor's profile and brings the book in line; answers with what no longer fits."""
     assert doctor.doctor is not None  # noqa: S101 - callers hold a doctor
     changed = await doctors.update_doctor(doctor.user_id, wanted)
@@ -93,7 +93,7 @@ async def change_doctor(doctor: User, wanted: Mapping[str, Any]) -> tuple[User, 
     return changed, outcome, await left_over(doctor.user_id)
 
 
-async def deactivate_doctor(doctor: User) -> tuple[Outcome, list[SeatHolder]]:
+async def deactivate_doctor(doctor: User) -> tuple[SyncResult, list[SeatClaim]]:
     """Takes a doctor out of the book; answers with all his future appointments."""
     await doctors.set_doctor_active(doctor.user_id, False)
     outcome = await reconcile(doctor.user_id)
@@ -108,20 +108,20 @@ async def _doctors_of(clinic_id: PydanticObjectId) -> list[User]:
     return await User.find({"role": Role.DOCTOR, "$or": either}).to_list()
 
 
-async def _reconcile_clinic(clinic_id: PydanticObjectId) -> Outcome:
+async def _reconcile_clinic(clinic_id: PydanticObjectId) -> SyncResult:
     """Brings the book of each of the clinic's doctors in line, a few at a time."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(doctor: User) -> Outcome:
+    async def one(doctor: User) -> SyncResult:
         async with gate:
             return await reconcile(doctor.user_id)
 
     outcomes = await asyncio.gather(*(one(doctor) for doctor in await _doctors_of(clinic_id)))
-    return sum(outcomes, Outcome())
+    return sum(outcomes, SyncResult())
 
 
-async def _left_over_at(clinic_id: PydanticObjectId) -> list[SeatHolder]:
-    found: list[SeatHolder] = []
+async def _left_over_at(clinic_id: PydanticObjectId) -> list[SeatClaim]:
+    found: list[SeatClaim] = []
     for doctor in await _doctors_of(clinic_id):
         found += [seat for seat in await left_over(doctor.user_id) if seat.clinic_id == clinic_id]
     return sorted(found, key=lambda seat: (seat.start or utc_now(), str(seat.id)))
@@ -158,7 +158,7 @@ def _without_zone(names: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _rename_on_appointments(query: dict[str, Any], names: dict[str, str]) -> None:
-    await SeatHolder.get_pymongo_collection().update_many(query, {"$set": names})
+    await SeatClaim.get_pymongo_collection().update_many(query, {"$set": names})
 
 
 @doctors.doctor_created.connect
@@ -171,7 +171,7 @@ async def _reconcile_if_quiet(doctor: User) -> None:
     """Brings a book in line; if others are at it again and again, it is left to them and to `extend_slots`."""
     try:
         await reconcile(doctor.user_id)
-    except BookIsBusy:
+    except ScheduleBusy:
         log.warning("slots of doctor %s are brought in line later", doctor.user_id)
 
 

@@ -9,7 +9,7 @@ from pymongo import ASCENDING, IndexModel
 
 from backend.core.clock import utc_now
 
-SEATS_PER_ROUND = 1000
+SEATS_PER_GENERATION = 1000
 """Seat numbers of one round of a slot. Withdrawing a slot ends its round, so that no seat is dealt twice."""
 
 
@@ -128,18 +128,18 @@ SEEN_THAT_DAY = ("scheduled", "confirmed", "checked_in", "completed")
 """The statuses of those who count among a doctor's patients of the day: a visit that is over was one of them."""
 
 
-class SeatHolder(Document):
+class SeatClaim(Document):
     """What holds a seat: an appointment, or a block that a withdrawal put there. Both lie in `appointments`.
 
-    Scheduling sees no more of an appointment than this. A block has a slot, a seat, and `expires_at`. The
-    `kept_seat` of an appointment is its seat, but for the moment in which a withdrawal moves it on: see `seats`. One
-    that `tells_search` is in a slot, or on a day, that searches pass over as full: see `known_full`.
+    This is all that scheduling knows of an appointment. A block has a slot, a seat and `expires_at`. The
+    `reserved_seat` of an appointment is its seat, except while a withdrawal moves it: see `seats`. One that
+    `clears_full_hint` is in a slot, or on a day, that searches skip as full: see `full_hint`.
     """
 
     slot_id: PydanticObjectId
     seat: int
-    kept_seat: int | None = None
-    tells_search: bool | None = None
+    reserved_seat: int | None = None
+    clears_full_hint: bool | None = None
     active: bool
     expires_at: datetime | None = None
     patient_id: PydanticObjectId | None = None
@@ -149,7 +149,7 @@ class SeatHolder(Document):
     clinic_id: PydanticObjectId | None = None
     clinic_name: str | None = None
     clinic_day: str | None = None
-    day_seat: int | None = None
+    daily_number: int | None = None
     start: datetime | None = None
     end: datetime | None = None
     status: str | None = None
@@ -164,14 +164,14 @@ class SeatHolder(Document):
                 partialFilterExpression={"active": True},
             ),
             IndexModel(
-                [("slot_id", ASCENDING), ("kept_seat", ASCENDING)],
+                [("slot_id", ASCENDING), ("reserved_seat", ASCENDING)],
                 unique=True,
-                partialFilterExpression={"active": True, "kept_seat": {"$gte": 0}},
+                partialFilterExpression={"active": True, "reserved_seat": {"$gte": 0}},
             ),
             IndexModel(
-                [("doctor_id", ASCENDING), ("clinic_day", ASCENDING), ("day_seat", ASCENDING)],
+                [("doctor_id", ASCENDING), ("clinic_day", ASCENDING), ("daily_number", ASCENDING)],
                 unique=True,
-                partialFilterExpression={"day_seat": {"$gte": 0}},
+                partialFilterExpression={"daily_number": {"$gte": 0}},
             ),
             # Blocks are needed only while a booking that read the slot before may still be on its way.
             IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0),

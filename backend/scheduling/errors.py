@@ -24,19 +24,19 @@ class NotTheDoctorsClinic(Unprocessable):
     detail = "The doctor doesn't work at this clinic."
 
 
-class HoursElsewhere(Forbidden):
+class OtherClinicHours(Forbidden):
     """A nurse's change of hours at a clinic where she doesn't work."""
 
-    code = "HOURS_ELSEWHERE"
+    code = "OTHER_CLINIC_HOURS"
     detail = (
         "You can set the doctor's hours at your own clinics. Those at other clinics must stay as they are."
     )
 
 
-class HoursCollide(Conflict):
+class HoursOverlap(Conflict):
     """Hours over those that the doctor has at a clinic which the caller may not change."""
 
-    code = "HOURS_COLLIDE"
+    code = "HOURS_OVERLAP"
     detail = "In this time the doctor works at another clinic."
 
 
@@ -54,10 +54,10 @@ class OutsideOpeningHours(Unprocessable):
     detail = "The clinic is not open for the whole of this time."
 
 
-class OffTheGrid(Unprocessable):
+class StartNotAligned(Unprocessable):
     """A start that is not a whole multiple of five minutes."""
 
-    code = "OFF_THE_GRID"
+    code = "START_NOT_ALIGNED"
     detail = "A slot must start on a whole multiple of five minutes."
 
 

@@ -4,13 +4,12 @@ from fastapi import APIRouter, status
 from pydantic import ConfigDict
 
 from backend.accounts.access import CurrentAdmin, FrontDesk, OptionalUser
-from backend.accounts.errors import ChangedMeanwhile, EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
-from backend.core.http.errors import responses
+from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
+from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
 from backend.directory import clinics, doctors
 from backend.directory.doctor_responses import show_in_detail
 from backend.directory.errors import (
-    ClinicChangedMeanwhile,
     ClinicNotFound,
     ClinicTaken,
     ClosureNotFound,
@@ -26,7 +25,7 @@ from backend.scheduling import directory_changes
 from backend.scheduling.access import reachable_clinic
 from backend.scheduling.errors import InThePast
 from backend.scheduling.schemas import ClosureMade, ClosureOut, SpanIn, WithdrawalReport, report
-from backend.scheduling.slots.slot_sync import BookIsBusy
+from backend.scheduling.slots.slot_sync import ScheduleBusy
 
 clinics_router = APIRouter(prefix="/clinics/{clinic_id}", tags=["clinics"])
 doctors_router = APIRouter(prefix="/doctors/{doctor_id}", tags=["doctors"])
@@ -51,7 +50,7 @@ class DoctorChanged(DoctorDetail):
 @clinics_router.patch(
     "",
     summary="Change a clinic",
-    responses=responses(ClinicNotFound, ClinicTaken, ClinicChangedMeanwhile, BookIsBusy),
+    responses=responses(ClinicNotFound, ClinicTaken, EditConflict, ScheduleBusy),
 )
 async def update_clinic(clinic_id: Id, body: ClinicPatch, caller: CurrentAdmin) -> ClinicChanged:
     """New opening hours, another zone or horizon withdraw the slots that no longer fit and open those that now do;
@@ -63,7 +62,7 @@ async def update_clinic(clinic_id: Id, body: ClinicPatch, caller: CurrentAdmin) 
     return ClinicChanged(**ClinicOut.of(changed).model_dump(), report=report(outcome, booked, caller=caller))
 
 
-@clinics_router.delete("", summary="Deactivate a clinic", responses=responses(ClinicNotFound, BookIsBusy))
+@clinics_router.delete("", summary="Deactivate a clinic", responses=responses(ClinicNotFound, ScheduleBusy))
 async def deactivate_clinic(clinic_id: Id, caller: CurrentAdmin) -> WithdrawalReport:
     """Withdraws all its slots. Once this is answered nothing can be booked there, and every appointment to come is
     listed."""
@@ -83,7 +82,7 @@ async def list_closures(clinic_id: Id, viewer: OptionalUser) -> list[ClosureOut]
     "/closures",
     summary="Close a clinic for a time",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(ClinicNotFound, TooManyClosures, InThePast, BookIsBusy),
+    responses=responses(ClinicNotFound, TooManyClosures, InThePast, ScheduleBusy),
 )
 async def close_clinic(clinic_id: Id, body: SpanIn, caller: FrontDesk) -> ClosureMade:
     """Withdraws the free slots of all its doctors in this time. Once this is answered nothing more can be booked in
@@ -100,7 +99,7 @@ async def close_clinic(clinic_id: Id, body: SpanIn, caller: FrontDesk) -> Closur
 @clinics_router.delete(
     "/closures/{closure_id}",
     summary="Delete a closure",
-    responses=responses(ClinicNotFound, ClosureNotFound, BookIsBusy),
+    responses=responses(ClinicNotFound, ClosureNotFound, ScheduleBusy),
 )
 async def delete_closure(clinic_id: Id, closure_id: Id, caller: FrontDesk) -> WithdrawalReport:
     """Opens the closure's time again, as far as the doctors' weekly hours ask for it."""
@@ -112,8 +111,8 @@ async def delete_closure(clinic_id: Id, closure_id: Id, caller: FrontDesk) -> Wi
     "",
     summary="Change a doctor",
     responses=responses(
-        *(DoctorNotFound, EmailTaken, PhoneTaken, LicenseTaken, ChangedMeanwhile),
-        *(UnknownClinic, UnknownDepartment, BookIsBusy),
+        *(DoctorNotFound, EmailTaken, PhoneTaken, LicenseTaken, EditConflict),
+        *(UnknownClinic, UnknownDepartment, ScheduleBusy),
     ),
 )
 async def update_doctor(doctor_id: Id, body: DoctorPatch, caller: CurrentAdmin) -> DoctorChanged:
@@ -127,7 +126,7 @@ async def update_doctor(doctor_id: Id, body: DoctorPatch, caller: CurrentAdmin) 
     return DoctorChanged(**shown.model_dump(), report=report(outcome, booked, caller=caller))
 
 
-@doctors_router.delete("", summary="Deactivate a doctor", responses=responses(DoctorNotFound, BookIsBusy))
+@doctors_router.delete("", summary="Deactivate a doctor", responses=responses(DoctorNotFound, ScheduleBusy))
 async def deactivate_doctor(doctor_id: Id, caller: CurrentAdmin) -> WithdrawalReport:
     """Ends the doctor's login and withdraws all slots. Once this is answered nothing can be booked any more, and
     every appointment to come is listed."""

@@ -23,8 +23,8 @@ from backend.core.http.fields import (
 from backend.core.http.json_rows import Rows
 from backend.scheduling.access import in_sight
 from backend.scheduling.availability import MOST_CAPACITY, MOST_SLOT_MINUTES
-from backend.scheduling.documents import SeatHolder, Slot
-from backend.scheduling.outcome import Outcome
+from backend.scheduling.documents import SeatClaim, Slot
+from backend.scheduling.outcome import SyncResult
 from backend.scheduling.slots.capacity import OpenSlot
 
 _EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
@@ -87,7 +87,7 @@ class BookedOut(Response):
     status: str
 
     @classmethod
-    def of(cls, holder: SeatHolder) -> "BookedOut":
+    def of(cls, holder: SeatClaim) -> "BookedOut":
         """From what scheduling sees of an appointment."""
         return cls.model_validate({**holder.model_dump(), "appointment_id": holder.id})
 
@@ -105,7 +105,7 @@ class WithdrawalReport(Response):
     )
 
 
-def report(outcome: Outcome, booked: list[SeatHolder], *, caller: User) -> WithdrawalReport:
+def report(outcome: SyncResult, booked: list[SeatClaim], *, caller: User) -> WithdrawalReport:
     """The report of a change, with the appointments that the caller may see."""
     seen = in_sight(caller, booked)
     return WithdrawalReport(
@@ -142,7 +142,7 @@ def overlap(hours: Iterable[HoursBlockIn | HoursBlock]) -> HoursBlockIn | HoursB
     return None
 
 
-class ScheduleIn(Request):
+class WorkingHoursIn(Request):
     """A doctor's whole week; it replaces the one before. An empty list: no hours at all."""
 
     model_config = ConfigDict(
@@ -168,7 +168,7 @@ class ScheduleIn(Request):
     hours: list[HoursBlockIn] = Field(max_length=56)
 
     @model_validator(mode="after")
-    def _apart(self) -> "ScheduleIn":
+    def _apart(self) -> "WorkingHoursIn":
         if block := overlap(self.hours):
             raise ValueError(f"hours overlap on {block.weekday} at {block.start}")
         return self
@@ -185,14 +185,14 @@ class HoursBlockOut(Response):
     capacity: int
 
 
-class ScheduleOut(Response):
+class WorkingHoursOut(Response):
     """A doctor's week."""
 
     hours: list[HoursBlockOut]
     is_default: bool = Field(description="True while no hours were set: the first clinic's opening hours.")
 
 
-class ScheduleChanged(ScheduleOut):
+class WorkingHoursChanged(WorkingHoursOut):
     """The week as it now is, and what the change has done to the book."""
 
     report: WithdrawalReport

@@ -114,14 +114,14 @@ def stored(db: Any, appointment: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def owed(db: Any, appointment: dict[str, Any]) -> list[tuple[str, str, int]]:
+def pending_messages(db: Any, appointment: dict[str, Any]) -> list[tuple[str, str, int]]:
     """The messages that the appointment owes: kind, to whom, occurrence."""
-    return [(m["kind"], m["to"], m["occurrence"]) for m in stored(db, appointment)["owed"]]
+    return [(m["kind"], m["to"], m["occurrence"]) for m in stored(db, appointment)["pending_messages"]]
 
 
 def steps_of(appointment: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The history of an answer: step, the status it led to, and the role that did it."""
-    return [(line["step"], line["status"], line["by_role"]) for line in appointment["history"]]
+    return [(line["transition"], line["status"], line["by_role"]) for line in appointment["history"]]
 
 
 def instant(text: str) -> datetime:

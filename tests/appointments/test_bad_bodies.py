@@ -21,7 +21,7 @@ BODIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "change": ("PATCH", "/appointments/{appointment}", {"reason": "Pain", "notes": "None", "version": 1}),
     "confirm": ("POST", "/appointments/{appointment}/confirm", {"version": 1}),
     "cancel": ("POST", "/appointments/{appointment}/cancel", {"reason": "Away", "version": 1}),
-    "move": ("POST", "/appointments/{appointment}/move", {"slot_id": "slot", "version": 1}),
+    "reschedule": ("POST", "/appointments/{appointment}/reschedule", {"slot_id": "slot", "version": 1}),
     "check in": ("POST", "/appointments/{appointment}/check-in", {"version": 1}),
     "complete": ("POST", "/appointments/{appointment}/complete", {"version": 1}),
     "no-show": ("POST", "/appointments/{appointment}/no-show", {"version": 1}),
@@ -42,7 +42,7 @@ BODIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "set hours": (
         "PUT",
-        "/doctors/{doctor}/schedule",
+        "/doctors/{doctor}/working-hours",
         {
             "hours": [
                 {
@@ -179,7 +179,7 @@ def test_an_empty_body_is_refused_where_something_must_be_said(
     body: bytes, requests: Requests, db: Db
 ) -> None:
     before = contents(db)
-    for name in ("book", "move", "correct", "add a slot", "generate slots", "set hours", "take leave"):
+    for name in ("book", "reschedule", "correct", "add a slot", "generate slots", "set hours", "take leave"):
         refused(requests.send(name, body), 422, "VALIDATION_ERROR")
     assert contents(db) == before
 
@@ -222,13 +222,13 @@ def test_an_id_that_is_none_is_refused_everywhere(bad: str, requests: Requests, 
         f"/slots/{bad}",
         f"/doctors/{bad}/stats",
         f"/doctors/{bad}/slots",
-        f"/doctors/{bad}/schedule",
+        f"/doctors/{bad}/working-hours",
         f"/appointments?doctor_id={bad}",
         f"/appointments?patient_id={bad}",
         f"/appointments?clinic_id={bad}",
         f"/slots?clinic_id={bad}",
     ):
         refused(admin.client.get(path), 422, "VALIDATION_ERROR")
-    for name in ("confirm", "cancel", "move", "check in", "complete", "no-show", "correct"):
+    for name in ("confirm", "cancel", "reschedule", "check in", "complete", "no-show", "correct"):
         path = BODIES[name][1].format(appointment=bad)
         refused(admin.client.post(path, json=requests.body(name)), 422, "VALIDATION_ERROR")

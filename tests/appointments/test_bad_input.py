@@ -37,7 +37,7 @@ def add_slot(book: Book, start: str, minutes: int = 30) -> httpx.Response:
     ],
 )
 def test_a_start_off_the_grid_is_refused(book: Book, start: str, db: Db) -> None:
-    refused(add_slot(book, start), 422, "OFF_THE_GRID")
+    refused(add_slot(book, start), 422, "START_NOT_ALIGNED")
     assert db["slots"].count_documents({"is_active": True}, hint="_id_") == 0
 
 

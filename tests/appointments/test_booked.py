@@ -14,10 +14,10 @@ from backend.appointments.documents import (
     ActorRole,
     Appointment,
     MessageKind,
-    OwedMessage,
+    PendingMessage,
     Recipient,
     Status,
-    StepName,
+    TransitionName,
 )
 from backend.appointments.permissions import Actor
 from backend.appointments.schemas import AppointmentOut
@@ -39,17 +39,21 @@ def as_the_model_has_it(
     slot: Slot, seat: Seat, actor: Actor, patient: Person, given: dict[str, Any]
 ) -> Appointment:
     """The appointment of a booking, made by the models alone."""
-    line = actor.line(step=StepName.BOOK, status=Status.SCHEDULED, at=EARLIER, start=slot.start)
-    owed = OwedMessage(kind=MessageKind.BOOKED, to=Recipient.PATIENT, occurrence=0, moves=0, owed_at=EARLIER)
+    line = actor.history_entry(
+        transition=TransitionName.BOOK, status=Status.SCHEDULED, at=EARLIER, start=slot.start
+    )
+    pending_messages = PendingMessage(
+        kind=MessageKind.BOOKED, to=Recipient.PATIENT, occurrence=0, reschedule_count=0, pending_since=EARLIER
+    )
     return Appointment(
         patient_id=patient.object_id,
         patient_name=patient.user.name,
         **copied(slot),
         seat=seat.seat,
-        kept_seat=seat.seat,
-        day_seat=seat.day_seat,
+        reserved_seat=seat.seat,
+        daily_number=seat.daily_number,
         history=[line],
-        owed=[owed],
+        pending_messages=[pending_messages],
         remind_at=EARLIER,
         reminded_until=EARLIER,
         created_by=actor.user_id,
@@ -129,7 +133,7 @@ def test_json_from_the_document_is_that_of_the_model(book: Book, patient: Person
         "cancel_reason": "I am travelling",
         "history": [
             *document["history"],
-            {**document["history"][0], "step": "cancel", "reason": "Travelling"},
+            {**document["history"][0], "transition": "cancel", "reason": "Travelling"},
         ],
     }
     for each in (document, {**document, **cancelled}):

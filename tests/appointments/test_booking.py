@@ -17,7 +17,7 @@ from tests.appointments.support import (
     booked,
     done,
     instant,
-    owed,
+    pending_messages,
     refused,
     steps_of,
     stored,
@@ -69,7 +69,7 @@ def test_the_history_begins_with_the_booking(book: Book, patient: Person, nurse:
     by_patient = booked(patient, first)
     assert by_patient["history"] == [
         {
-            "step": "book",
+            "transition": "book",
             "status": "scheduled",
             "at": "2037-06-01T10:00:00Z",
             "by": patient.id,
@@ -86,8 +86,8 @@ def test_the_history_begins_with_the_booking(book: Book, patient: Person, nurse:
 
 def test_a_booking_owes_the_patient_a_message(book: Book, patient: Person, db: Db) -> None:
     appointment = booked(patient, book.slot())
-    assert owed(db, appointment) == [("booked", "patient", 0)]
-    assert stored(db, appointment)["owed"][0]["owed_at"] == NOW
+    assert pending_messages(db, appointment) == [("booked", "patient", 0)]
+    assert stored(db, appointment)["pending_messages"][0]["pending_since"] == NOW
 
 
 def test_a_patient_may_name_himself(book: Book, patient: Person) -> None:
@@ -118,8 +118,8 @@ def test_the_staff_book_for_a_patient(
 def test_the_staff_must_say_for_whom(book: Book, nurse: Person, admin: Person) -> None:
     slot = book.slot()
     for person in (book.doctor, nurse, admin):
-        refused(try_booking(person, slot), 422, "PATIENT_MISSING")
-        refused(try_booking(person, slot, patient_id=None), 422, "PATIENT_MISSING")
+        refused(try_booking(person, slot), 422, "PATIENT_REQUIRED")
+        refused(try_booking(person, slot, patient_id=None), 422, "PATIENT_REQUIRED")
 
 
 def test_the_staff_cannot_book_for_somebody_who_is_no_patient(
@@ -145,7 +145,7 @@ def test_a_doctor_books_only_into_the_own_book(
 ) -> None:
     colleague = factories.make_doctor(run, clinic, weekly_hours=[])
     slot = book.slot()
-    refused(try_booking(colleague, slot, patient_id=patient.id), 403, "NOT_YOUR_BOOK")
+    refused(try_booking(colleague, slot, patient_id=patient.id), 403, "OUTSIDE_YOUR_SCOPE")
     booked(book.doctor, slot, patient_id=patient.id)
 
 
@@ -156,7 +156,7 @@ def test_a_nurse_books_only_into_the_books_of_her_clinics(
     of_none = factories.make_user(run, Role.NURSE)
     slot = book.slot()
     for stranger in (elsewhere, of_none):
-        refused(try_booking(stranger, slot, patient_id=patient.id), 403, "NOT_YOUR_BOOK")
+        refused(try_booking(stranger, slot, patient_id=patient.id), 403, "OUTSIDE_YOUR_SCOPE")
     booked(nurse, slot, patient_id=patient.id)
 
 
@@ -166,7 +166,7 @@ def test_a_nurse_of_one_of_a_doctors_clinics_has_no_say_in_the_other(
     other = factories.make_clinic(run)
     both = factories.make_doctor(run, clinic, clinic_ids=[clinic.clinic_id, other.clinic_id], weekly_hours=[])
     there = Book(run=run, clinic=other, doctor=both).slot()
-    refused(try_booking(nurse, there, patient_id=patient.id), 403, "NOT_YOUR_BOOK")
+    refused(try_booking(nurse, there, patient_id=patient.id), 403, "OUTSIDE_YOUR_SCOPE")
     here = Book(run=run, clinic=clinic, doctor=both).slot(TEN.replace(hour=16))
     booked(nurse, here, patient_id=patient.id)
 

@@ -130,7 +130,7 @@ def test_a_patient_cannot_be_in_two_places_at_once(
         other.slot(TEN + 55 * MINUTE, minutes=5),  # its last tick
     ]
     for slot in overlapping:
-        body = refused(try_booking(patient, slot), 409, "PATIENT_BUSY")
+        body = refused(try_booking(patient, slot), 409, "PATIENT_DOUBLE_BOOKED")
         assert "alternatives" not in body
     booked(patient, other.slot(TEN - 30 * MINUTE, minutes=5))
     booked(patient, other.slot(TEN + HOUR))
@@ -142,14 +142,14 @@ def test_the_staff_cannot_put_a_patient_in_two_places_either(
 ) -> None:
     other = Book(run=book.run, clinic=clinic, doctor=factories.make_doctor(book.run, clinic, weekly_hours=[]))
     booked(patient, book.slot())
-    refused(try_booking(admin, other.slot(), patient_id=patient.id), 409, "PATIENT_BUSY")
+    refused(try_booking(admin, other.slot(), patient_id=patient.id), 409, "PATIENT_DOUBLE_BOOKED")
 
 
 def test_a_patient_cannot_hold_two_seats_of_a_slot(book: Book, patient: Person, db: Db) -> None:
     slot = book.slot(capacity=3)
     booked(patient, slot)
     for _ in range(3):
-        refused(try_booking(patient, slot), 409, "PATIENT_BUSY")
+        refused(try_booking(patient, slot), 409, "PATIENT_DOUBLE_BOOKED")
     assert db["appointments"].count_documents({"slot_id": slot.id, "active": True}) == 1
 
 
@@ -178,7 +178,7 @@ def test_who_is_refused_the_book_learns_nothing_of_its_seats(
     slot = book.slot()
     booked(patient, slot)
     stranger = factories.make_nurse(run, factories.make_clinic(run))
-    body = refused(try_booking(stranger, slot, patient_id=patient.id), 403, "NOT_YOUR_BOOK")
+    body = refused(try_booking(stranger, slot, patient_id=patient.id), 403, "OUTSIDE_YOUR_SCOPE")
     assert set(body) == {"detail", "error_code"}
     somebody = factories.make_user(run, Role.PATIENT)
     refused(try_booking(somebody, slot, patient_id=patient.id), 404, "PATIENT_NOT_FOUND")

@@ -50,7 +50,7 @@ def test_the_event_follows_the_appointment(book: Book, patient: Person, nurse: P
     first, second = book.slots(2)
     appointment = booked(patient, first)
     seen = [event(patient, appointment)]
-    done(take(run, patient, appointment, "move", slot_id=str(second.id)))
+    done(take(run, patient, appointment, "reschedule", slot_id=str(second.id)))
     seen.append(event(patient, appointment))
     done(take(run, patient, appointment, "confirm", at=TEN))
     seen.append(event(patient, appointment))

@@ -122,7 +122,7 @@ def test_moving_is_one_write(book: Book, patient: Person, nurse: Person, clinic:
         mover = (patient, nurse)[number % 2]
         with recorded(db) as commands:
             body = {"slot_id": str(slot.id)}
-            moved = done(mover.client.post(f"/appointments/{appointment['id']}/move", json=body))
+            moved = done(mover.client.post(f"/appointments/{appointment['id']}/reschedule", json=body))
         assert moved["slot_id"] == str(slot.id)
         assert commands.writes == UPDATE
         assert commands.others == []
@@ -135,7 +135,9 @@ def test_a_refused_move_writes_nothing_but_the_refused_update(book: Book, run: R
     appointment = booked(one, first)
     booked(two, second)
     with recorded(db) as commands:
-        answer = one.client.post(f"/appointments/{appointment['id']}/move", json={"slot_id": str(second.id)})
+        answer = one.client.post(
+            f"/appointments/{appointment['id']}/reschedule", json={"slot_id": str(second.id)}
+        )
     refused(answer, 409, "SLOT_TAKEN")
     assert commands.writes == UPDATE
     assert commands.others == []

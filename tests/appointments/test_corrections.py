@@ -19,7 +19,7 @@ from tests.appointments.support import (
     done,
     instant,
     make_patients,
-    owed,
+    pending_messages,
     refused,
     steps_of,
     stored,
@@ -61,7 +61,7 @@ def test_a_no_show_is_corrected_to_checked_in_and_completed_then(
         ("complete", "completed", "admin"),
     ]
     assert last["history"][2]["at"] == "2037-06-01T14:10:00Z"
-    assert [kind for kind, _, _ in owed(db, missed)] == ["booked", "no_show", "no_show"]
+    assert [kind for kind, _, _ in pending_messages(db, missed)] == ["booked", "no_show", "no_show"]
 
 
 @pytest.mark.parametrize("who", ["doctor", "admin"])
@@ -76,7 +76,7 @@ def test_a_no_show_is_corrected_to_completed_even_weeks_later(
 
 def test_a_nurse_corrects_nothing_to_completed(missed: dict[str, Any], nurse: Person, run: Run[Any]) -> None:
     answer = take(run, nurse, missed, "correct-no-show", at=LATER, status="completed")
-    refused(answer, 403, "STEP_NOT_ALLOWED")
+    refused(answer, 403, "TRANSITION_FORBIDDEN")
 
 
 def test_a_patient_corrects_nothing(missed: dict[str, Any], patient: Person, run: Run[Any]) -> None:
@@ -114,14 +114,14 @@ def test_only_a_no_show_is_corrected(
         done(take(run, admin, appointment, step, at=TEN - MS if step == "cancel" else TEN))
     for status in ("checked_in", "completed"):
         answer = take(run, admin, appointment, "correct-no-show", at=LATER, status=status)
-        refused(answer, 409, "WRONG_STATUS")
+        refused(answer, 409, "INVALID_TRANSITION")
 
 
 def test_a_correction_is_made_once(missed: dict[str, Any], admin: Person, run: Run[Any]) -> None:
     done(take(run, admin, missed, "correct-no-show", at=LATER, status="completed"))
     for status in ("checked_in", "completed"):
         answer = take(run, admin, missed, "correct-no-show", at=LATER, status=status)
-        refused(answer, 409, "WRONG_STATUS")
+        refused(answer, 409, "INVALID_TRANSITION")
 
 
 def test_a_correction_applies_to_the_version_that_was_read(
@@ -133,7 +133,7 @@ def test_a_correction_applies_to_the_version_that_was_read(
 
 
 def test_a_check_in_does_not_undo_a_no_show(missed: dict[str, Any], nurse: Person, run: Run[Any]) -> None:
-    refused(take(run, nurse, missed, "check-in", at=LATER), 409, "WRONG_STATUS")
+    refused(take(run, nurse, missed, "check-in", at=LATER), 409, "INVALID_TRANSITION")
 
 
 def test_a_patient_who_has_since_been_given_another_appointment_is_busy(
@@ -147,12 +147,12 @@ def test_a_patient_who_has_since_been_given_another_appointment_is_busy(
         second = done(client.post("/appointments", json={"slot_id": str(slot.id)}), 201)
     before = stored(db, appointment)
     answer = take(run, nurse, appointment, "correct-no-show", at=LATER, status="checked_in")
-    refused(answer, 409, "PATIENT_BUSY")
+    refused(answer, 409, "PATIENT_DOUBLE_BOOKED")
     assert stored(db, appointment) == before
     done(take(run, patient, second, "cancel", at=LATER))
     done(take(run, nurse, appointment, "correct-no-show", at=LATER, status="checked_in"))
     with visiting(run, patient, LATER) as client:
-        refused(client.post("/appointments", json={"slot_id": str(slot.id)}), 409, "PATIENT_BUSY")
+        refused(client.post("/appointments", json={"slot_id": str(slot.id)}), 409, "PATIENT_DOUBLE_BOOKED")
     done(take(run, admin, appointment, "complete", at=LATER))
 
 

@@ -22,7 +22,7 @@ from tests.appointments.support import (
     booked,
     done,
     make_patients,
-    owed,
+    pending_messages,
     stored,
     take,
 )
@@ -49,7 +49,7 @@ def test_a_no_show_is_marked_when_the_grace_is_over(
     marked = done(patient.client.get(f"/appointments/{appointment['id']}"))
     assert marked["status"] == "no_show"
     assert marked["history"][-1] == {
-        "step": "no_show",
+        "transition": "no_show",
         "status": "no_show",
         "at": "2037-06-01T14:15:00Z",
         "by": None,
@@ -58,7 +58,7 @@ def test_a_no_show_is_marked_when_the_grace_is_over(
         "reason": None,
         "start": None,
     }
-    assert owed(db, appointment)[1:] == [("no_show", "patient", 0), ("no_show", "doctor", 0)]
+    assert pending_messages(db, appointment)[1:] == [("no_show", "patient", 0), ("no_show", "doctor", 0)]
     assert mark(run, TEN + DAY) == 0
 
 
@@ -99,7 +99,7 @@ def test_what_has_not_begun_or_was_moved_away_is_not_marked(book: Book, run: Run
     early, *later = book.slots(3)
     one, two = make_patients(run, 2)
     moved = booked(one, early)
-    done(take(run, one, moved, "move", at=TEN - MS, slot_id=str(later[1].id)))
+    done(take(run, one, moved, "reschedule", at=TEN - MS, slot_id=str(later[1].id)))
     booked(two, later[0])
     assert mark(run, TEN + 20 * MINUTE) == 0
     assert mark(run, TEN + 45 * MINUTE) == 1
@@ -111,9 +111,9 @@ def test_a_message_of_a_no_show_belongs_to_the_move_before(
 ) -> None:
     first, second = book.slots(2)
     appointment = booked(patient, first)
-    done(take(run, patient, appointment, "move", slot_id=str(second.id)))
+    done(take(run, patient, appointment, "reschedule", slot_id=str(second.id)))
     assert mark(run, TEN + HOUR) == 1
-    assert owed(db, appointment)[-2:] == [("no_show", "patient", 1), ("no_show", "doctor", 1)]
+    assert pending_messages(db, appointment)[-2:] == [("no_show", "patient", 1), ("no_show", "doctor", 1)]
 
 
 def expected_by_hundreds(book: Book, run: Run[Any], db: Db, count: int) -> None:
@@ -126,7 +126,7 @@ def expected_by_hundreds(book: Book, run: Run[Any], db: Db, count: int) -> None:
             **model,
             "patient_id": ObjectId(),
             "seat": number,
-            "kept_seat": number,
+            "reserved_seat": number,
             "start": TEN + number // 50 * 30 * MINUTE,
         }
         for number in range(1, count)
@@ -165,8 +165,8 @@ def test_runs_at_once_mark_each_once(book: Book, run: Run[Any], db: Db) -> None:
         marked = run(together())
     assert sum(marked) == 60
     for row in db["appointments"].find():
-        assert [line["step"] for line in row["history"]] == ["book", "no_show"]
-        assert len(row["owed"]) == 3
+        assert [line["transition"] for line in row["history"]] == ["book", "no_show"]
+        assert len(row["pending_messages"]) == 3
         assert row["version"] == 2
 
 

@@ -17,7 +17,7 @@ from tests.appointments.support import (
     at_once,
     done,
     make_patients,
-    owed,
+    pending_messages,
     refused,
     steps_of,
     take,
@@ -47,7 +47,7 @@ def test_a_repeated_request_gets_the_same_appointment(book: Book, patient: Perso
     for _ in range(3):
         assert replayed(try_booking(patient, slot, key=KEY, reason="Pain"), first) == first
     assert db["appointments"].count_documents({"patient_id": patient.object_id}) == 1
-    assert owed(db, first) == [("booked", "patient", 0)]
+    assert pending_messages(db, first) == [("booked", "patient", 0)]
 
 
 def test_naming_oneself_is_the_same_request(book: Book, patient: Person) -> None:
@@ -71,7 +71,7 @@ def test_a_repeat_gets_what_has_become_of_the_appointment(
 ) -> None:
     slot, other = book.slots(2)
     first = done(try_booking(patient, slot, key=KEY), 201)
-    done(take(run, patient, first, "move", slot_id=str(other.id)))
+    done(take(run, patient, first, "reschedule", slot_id=str(other.id)))
     body = replayed(try_booking(patient, slot, key=KEY), first)
     assert (body["slot_id"], body["version"]) == (str(other.id), 2)
     done(take(run, nurse, first, "cancel", reason="The doctor is ill"))

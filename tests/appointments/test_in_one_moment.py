@@ -9,7 +9,7 @@ from pymongo.database import Database
 
 from backend.appointments.booking import book
 from backend.appointments.booking.book import Booking, BookingRequest
-from backend.appointments.errors import PatientBusy, SlotTaken
+from backend.appointments.errors import PatientDoubleBooked, SlotTaken
 from backend.appointments.queries import Filters, list_appointments
 from backend.scheduling.documents import Slot
 from backend.scheduling.errors import SlotNotFound
@@ -76,7 +76,7 @@ def test_one_patient_who_asks_for_two_places_at_one_time_gets_one(book: Book, ru
     other = Book(run=run, clinic=book.clinic, doctor=factories.make_doctor(run, book.clinic, weekly_hours=[]))
     (person,) = make_patients(run, 1)
     answers = run(_book_all([(person, book.slot(TEN).id), (person, other.slot(TEN).id)]))
-    assert {type(each) for each in answers} == {Booking, PatientBusy}
+    assert {type(each) for each in answers} == {Booking, PatientDoubleBooked}
 
 
 def test_lists_of_one_moment_are_each_persons_own_and_read_no_more_than_they_show(

@@ -66,11 +66,11 @@ def test_within_a_day_over_its_limit_patients_move_but_not_into_it(
     for number, (person, appointment) in enumerate(zip(people, here, strict=False)):
         done(
             person.client.post(
-                f"/appointments/{appointment['id']}/move", json={"slot_id": str(slots[4 + number].id)}
+                f"/appointments/{appointment['id']}/reschedule", json={"slot_id": str(slots[4 + number].id)}
             )
         )
     refused(
-        people[2].client.post(f"/appointments/{there['id']}/move", json={"slot_id": str(slots[0].id)}),
+        people[2].client.post(f"/appointments/{there['id']}/reschedule", json={"slot_id": str(slots[0].id)}),
         409,
         "DAY_FULL",
     )

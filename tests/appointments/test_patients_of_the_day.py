@@ -71,5 +71,5 @@ def test_a_repeated_request_does_not_show_what_was_moved_out_of_sight(
     elsewhere = Book(run=run, clinic=clinic, doctor=colleague).slot(TEN)
     slot = book.slot(TEN)
     mine = done(try_booking(book.doctor, slot, key="once", patient_id=patient.id), 201)
-    done(admin.client.post(f"/appointments/{mine['id']}/move", json={"slot_id": str(elsewhere.id)}))
-    refused(try_booking(book.doctor, slot, key="once", patient_id=patient.id), 403, "NOT_YOUR_BOOK")
+    done(admin.client.post(f"/appointments/{mine['id']}/reschedule", json={"slot_id": str(elsewhere.id)}))
+    refused(try_booking(book.doctor, slot, key="once", patient_id=patient.id), 403, "OUTSIDE_YOUR_SCOPE")

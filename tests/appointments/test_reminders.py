@@ -33,7 +33,7 @@ def due(
 ) -> list[tuple[datetime, bool]]:
     """The reminders of an appointment: when, and whether it asks."""
     found = reminders_of(at(start), zone=ZoneInfo(zone), lead_minutes=leads, quiet=quiet)
-    return [(reminder.at, reminder.asks) for reminder in found]
+    return [(reminder.at, reminder.requests_confirmation) for reminder in found]
 
 
 # The same time on the wall a day or a week before, where the clocks were changed in between.
@@ -177,7 +177,9 @@ ASKED = [
 
 @pytest.mark.parametrize(("asked", "minutes", "expected"), ASKED)
 def test_silence_cancels_only_after_a_fair_hour(asked: str, minutes: int, expected: str | None) -> None:
-    found = deadline(at("2030-06-04T14:00-04:00"), asked_at=at(asked), auto_cancel_minutes=minutes)
+    found = deadline(
+        at("2030-06-04T14:00-04:00"), confirmation_requested_at=at(asked), auto_cancel_minutes=minutes
+    )
     assert found == (at(expected) if expected else None)
 
 
@@ -231,7 +233,7 @@ def test_reminders_come_in_order_before_the_start_and_never_in_quiet_hours(
     found = reminders_of(start, zone=zone, lead_minutes=lead_minutes, quiet=quiet)
     assert 1 <= len(found) <= len(lead_minutes)
     assert all(earlier.at < later.at for earlier, later in pairwise(found))
-    assert [reminder.asks for reminder in found] == [*[False] * (len(found) - 1), True]
+    assert [reminder.requests_confirmation for reminder in found] == [*[False] * (len(found) - 1), True]
     for reminder in found:
         assert reminder.at < start
         assert not quiet.holds(reminder.at, zone)

@@ -14,7 +14,7 @@ from tests.factories import Person, Run
 
 Db = Database[dict[str, Any]]
 
-STEPS = ["confirm", "cancel", "move", "check-in", "complete", "no-show", "correct-no-show"]
+STEPS = ["confirm", "cancel", "reschedule", "check-in", "complete", "no-show", "correct-no-show"]
 OF_THE_STAFF = {"check-in", "complete", "no-show", "correct-no-show"}
 
 
@@ -26,7 +26,7 @@ def appointment(book: Book, patient: Person) -> dict[str, Any]:
 
 def body_of(step: str) -> dict[str, Any]:
     """A body that the step's schema accepts."""
-    return {"move": {"slot_id": NOBODY}, "correct-no-show": {"status": "completed"}}.get(step, {})
+    return {"reschedule": {"slot_id": NOBODY}, "correct-no-show": {"status": "completed"}}.get(step, {})
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_what_is_out_of_sight_is_answered_like_what_is_not_there(
     appointment: dict[str, Any], strangers: dict[str, Person]
 ) -> None:
     for stranger in strangers.values():
-        for step in ("confirm", "cancel", "move"):
+        for step in ("confirm", "cancel", "reschedule"):
             answers = [
                 stranger.client.post(f"/appointments/{an_id}/{step}", json={**body_of(step), "version": 9})
                 for an_id in (appointment["id"], NOBODY)
@@ -105,8 +105,8 @@ def test_a_patient_does_not_do_the_staffs_part(
 
 
 @pytest.mark.parametrize(
-    ("who", "step", "before"),
-    [("doctor", "confirm", []), ("doctor", "move", []), ("nurse", "complete", ["check-in"])],
+    ("who", "transition", "before"),
+    [("doctor", "confirm", []), ("doctor", "reschedule", []), ("nurse", "complete", ["check-in"])],
 )
 def test_a_role_does_not_do_what_is_anothers(
     request: pytest.FixtureRequest,
@@ -121,7 +121,7 @@ def test_a_role_does_not_do_what_is_anothers(
         done(take(run, nurse, appointment, earlier, at=TEN))
     person = request.getfixturevalue(who)
     answer = take(run, person, appointment, step, at=TEN, **body_of(step))
-    refused(answer, 403, "STEP_NOT_ALLOWED")
+    refused(answer, 403, "TRANSITION_FORBIDDEN")
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -212,7 +212,7 @@ class Mondays:
     def set_capacity(self, capacity: int) -> list[str]:
         """Changes the hours; the appointments that no longer fit."""
         hours = [{**self._block, "slot_minutes": 30, "capacity": capacity}]
-        body = done(self.doctor.client.put(f"/doctors/{self.doctor.id}/schedule", json={"hours": hours}))
+        body = done(self.doctor.client.put(f"/doctors/{self.doctor.id}/working-hours", json={"hours": hours}))
         return [row["appointment_id"] for row in body["report"]["appointments"]]
 
     def today(self) -> dict[str, Any] | None:

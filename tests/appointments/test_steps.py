@@ -19,7 +19,7 @@ from tests.appointments.support import (
     booked,
     done,
     make_patients,
-    owed,
+    pending_messages,
     refused,
     steps_of,
     stored,
@@ -120,7 +120,7 @@ def test_a_visit_from_booking_to_completion(
     ]
     assert last["status"] == last["history"][-1]["status"] == "completed"
     assert last["version"] == 4
-    assert owed(db, last) == [("booked", "patient", 0), ("confirmed", "doctor", 0)]
+    assert pending_messages(db, last) == [("booked", "patient", 0), ("confirmed", "doctor", 0)]
     assert stored(db, last)["active"] is False
 
 
@@ -132,7 +132,7 @@ def test_a_cancellation_says_when_by_whom_and_why(
     assert cancelled["cancelled_at"] == "2037-06-01T13:00:00Z"
     assert (cancelled["cancelled_by"], cancelled["cancel_reason"]) == (patient.id, "Travelling")
     assert cancelled["history"][-1] == {
-        "step": "cancel",
+        "transition": "cancel",
         "status": "cancelled",
         "at": "2037-06-01T13:00:00Z",
         "by": patient.id,
@@ -141,7 +141,7 @@ def test_a_cancellation_says_when_by_whom_and_why(
         "reason": "Travelling",
         "start": None,
     }
-    assert owed(db, appointment)[1:] == [("cancelled_by_patient", "doctor", 0)]
+    assert pending_messages(db, appointment)[1:] == [("cancelled_by_patient", "doctor", 0)]
 
 
 def test_a_cancellation_needs_no_reason_and_no_body(appointment: dict[str, Any], patient: Person) -> None:
@@ -155,7 +155,7 @@ def test_a_patient_is_told_when_the_staff_cancel(
     request: pytest.FixtureRequest, appointment: dict[str, Any], run: Run[Any], db: Db, who: str
 ) -> None:
     done(take(run, request.getfixturevalue(who), appointment, "cancel"))
-    assert owed(db, appointment)[1:] == [("cancelled", "patient", 0)]
+    assert pending_messages(db, appointment)[1:] == [("cancelled", "patient", 0)]
 
 
 def test_a_cancelled_time_is_free_at_once(
@@ -175,9 +175,9 @@ def test_a_no_show_is_told_to_the_patient_and_to_a_doctor_who_does_not_know(
     one, two = make_patients(run, 2)
     first, second = (booked(p, slot) for p, slot in zip((one, two), book.slots(2), strict=True))
     done(take(run, nurse, first, "no-show", at=TEN + HOUR))
-    assert owed(db, first)[1:] == [("no_show", "patient", 0), ("no_show", "doctor", 0)]
+    assert pending_messages(db, first)[1:] == [("no_show", "patient", 0), ("no_show", "doctor", 0)]
     done(take(run, book.doctor, second, "no-show", at=TEN + HOUR))
-    assert owed(db, second)[1:] == [("no_show", "patient", 0)]
+    assert pending_messages(db, second)[1:] == [("no_show", "patient", 0)]
 
 
 @pytest.mark.parametrize("step", ["confirm", "cancel", "check-in", "complete", "no-show"])
@@ -188,7 +188,7 @@ def test_nothing_happens_to_an_appointment_that_is_over(
     before = {"cancelled": ["cancel"], "completed": ["check-in", "complete"], "no_show": ["no-show"]}[status]
     for earlier in before:
         done(take(run, admin, appointment, earlier, at=TEN - MS if earlier == "cancel" else TEN))
-    body = refused(take(run, admin, appointment, step, at=TEN), 409, "WRONG_STATUS")
+    body = refused(take(run, admin, appointment, step, at=TEN), 409, "INVALID_TRANSITION")
     assert status.replace("_", " ") in body["detail"]
     found = done(admin.client.get(f"/appointments/{appointment['id']}"))
     assert (found["status"], len(found["history"])) == (status, 1 + len(before))
@@ -197,16 +197,16 @@ def test_nothing_happens_to_an_appointment_that_is_over(
 def test_a_visit_that_has_not_begun_is_not_completed(
     appointment: dict[str, Any], doctor: Person, run: Run[Any]
 ) -> None:
-    refused(take(run, doctor, appointment, "complete", at=TEN - HOUR), 409, "WRONG_STATUS")
+    refused(take(run, doctor, appointment, "complete", at=TEN - HOUR), 409, "INVALID_TRANSITION")
     done(take(run, doctor, appointment, "check-in", at=TEN - HOUR))
     refused(take(run, doctor, appointment, "complete", at=TEN - MS), 409, "TOO_EARLY")
 
 
-@pytest.mark.parametrize("step", ["confirm", "cancel", "move", "check-in", "complete", "no-show"])
+@pytest.mark.parametrize("step", ["confirm", "cancel", "reschedule", "check-in", "complete", "no-show"])
 def test_a_step_applies_only_to_the_version_that_was_read(
     appointment: dict[str, Any], book: Book, admin: Person, run: Run[Any], step: str
 ) -> None:
-    body = {"slot_id": str(book.slot(TEN + HOUR).id)} if step == "move" else {}
+    body = {"slot_id": str(book.slot(TEN + HOUR).id)} if step == "reschedule" else {}
     done(admin.client.patch(f"/appointments/{appointment['id']}", json={"reason": "Changed"}))
     if step == "complete":
         done(take(run, admin, appointment, "check-in", at=TEN))
@@ -227,7 +227,7 @@ def test_of_many_cancellations_at_once_one_is_done(
     answers = at_once(*[lambda: patient.client.post(f"/appointments/{appointment['id']}/cancel")] * 8)
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
     codes = {answer.json()["error_code"] for answer in answers if answer.status_code == 409}
-    assert codes <= {"APPOINTMENT_CHANGED", "WRONG_STATUS"}
+    assert codes <= {"APPOINTMENT_CHANGED", "INVALID_TRANSITION"}
     assert len(stored(db, appointment)["history"]) == 2
 
 

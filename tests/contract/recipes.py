@@ -6,7 +6,7 @@ from typing import Any
 
 from backend.accounts.documents import OneTimeCode, Purpose, Role
 from backend.accounts.login import codes, sessions
-from backend.messaging.documents import Attention, CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus
+from backend.messaging.documents import CallListEntry, CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus
 from tests import factories
 from tests.contract.world import DAY, NOW, Call, World, call
 from tests.factories import PASSWORD, Person
@@ -252,7 +252,7 @@ def a_trouble(world: World) -> Call:
             status=SmsStatus.UNDELIVERED,
             doctor_id=world.doctor.object_id,
             clinic_id=world.clinic.clinic_id,
-            attention=Attention(trouble=CallReason.UNDELIVERED, since=NOW),
+            call_list=CallListEntry(reason=CallReason.UNDELIVERED, since=NOW),
         )
         await log.insert()
         return str(log.id)

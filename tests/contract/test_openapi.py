@@ -19,7 +19,16 @@ SCHEMAS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]
 
 NEVER_SHOWN = {
     *("password_hash", "sessions", "search_words", "token_hash", "used_hashes", "request_hash"),
-    *("ticks", "seat", "day_seat", "first_seat", "revision", "owed", "idempotency_key", "active"),
+    *(
+        "ticks",
+        "seat",
+        "daily_number",
+        "first_seat",
+        "revision",
+        "pending_messages",
+        "idempotency_key",
+        "active",
+    ),
     *("specialty_key", "city_key", "name_key", "slots_due_at", "slots_claimed_until", "_id", "revision_id"),
 }
 """Fields of documents that are nobody's business but the database's."""

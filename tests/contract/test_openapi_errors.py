@@ -3,7 +3,7 @@
 from backend.accounts import errors as accounts
 from backend.app import app
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
-from backend.appointments.lifecycle import StepNotAllowed
+from backend.appointments.lifecycle import TransitionForbidden
 from backend.core.http.errors import (
     BadRequest,
     DatabaseUnavailable,
@@ -46,7 +46,7 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
     *(
         (error, "deactivating changes none of the fields that can collide", {"deactivate_doctor"})
         for error in (
-            accounts.ChangedMeanwhile,
+            accounts.EditConflict,
             accounts.EmailTaken,
             accounts.PhoneTaken,
             accounts.LicenseTaken,
@@ -57,9 +57,9 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
         "the name stays",
         {"deactivate_clinic", "close_clinic", "delete_closure"},
     ),
-    (directory.ClinicChangedMeanwhile, "the name stays", {"deactivate_clinic"}),
+    (directory.EditConflict, "the name stays", {"deactivate_clinic"}),
     (directory.DepartmentTaken, "the name stays", {"deactivate_department"}),
-    (BadCursor, "the alternatives are a first page", {"book_appointment", "move_appointment"}),
+    (BadCursor, "the alternatives are a first page", {"book_appointment", "reschedule_appointment"}),
     (AppointmentChanged, "whoever holds the key is found, and is the answer", {"book_appointment"}),
     (
         AppointmentChanged,
@@ -67,7 +67,7 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
         {"get_appointment_by_id", "get_appointment_calendar", "list_appointment_messages"},
     ),
     (AppointmentNotFound, "the appointment was found, and its clinic is never deleted", {"receive_sms"}),
-    (StepNotAllowed, "a reply is its patient's", {"receive_sms"}),
+    (TransitionForbidden, "a reply is its patient's", {"receive_sms"}),
 ]
 
 

@@ -67,8 +67,8 @@ ROWS: dict[str, tuple[int, int, int, int, int, Recipe]] = {
     "deactivate_patient":         (401, 403, 403, 204, 204, r.a_patient),
     "list_patient_appointments":  (401, 200, 200, 200, 200, r.my_record),
     # A doctor's time: the doctor's own, the nurses' of the clinic, the administrators'.
-    "get_schedule":               (401, 200, 200, 200, 200, r.my_doctor),
-    "set_schedule":               (401, 403, 200, 200, 200, r.my_week),
+    "get_working_hours":               (401, 200, 200, 200, 200, r.my_doctor),
+    "set_working_hours":               (401, 403, 200, 200, 200, r.my_week),
     "list_leaves":                (401, 403, 200, 200, 200, r.my_doctor),
     "take_leave":                 (401, 403, 201, 201, 201, r.my_leave),
     "delete_leave":               (401, 403, 200, 200, 200, r.my_leave_over),
@@ -87,7 +87,7 @@ ROWS: dict[str, tuple[int, int, int, int, int, Recipe]] = {
     "update_appointment":         (401, 200, 200, 200, 200, r.my_reason),
     "confirm_appointment":        (401, 200, 403, 200, 200, r.my_appointment),
     "cancel_appointment":         (401, 200, 200, 200, 200, r.my_appointment),
-    "move_appointment":           (401, 200, 403, 200, 200, r.my_move),
+    "reschedule_appointment":           (401, 200, 403, 200, 200, r.my_move),
     "check_in_appointment":       (401, 403, 200, 200, 200, r.my_appointment),
     "complete_appointment":       (401, 403, 200, 403, 200, r.my_visit),
     "mark_no_show":               (401, 403, 200, 200, 200, r.my_missed_visit),
@@ -95,8 +95,8 @@ ROWS: dict[str, tuple[int, int, int, int, int, Recipe]] = {
     # Messages: the log is the administrators', the list of whom to call the staff's. Webhooks are signed.
     "list_sms_logs":              (401, 403, 403, 403, 200, r.plain),
     "list_appointment_messages":  (401, 403, 200, 200, 200, r.my_appointment),
-    "list_attention":             (401, 403, 200, 200, 200, r.plain),
-    "resolve_attention":          (401, 403, 200, 200, 200, r.a_trouble),
+    "list_calls":             (401, 403, 200, 200, 200, r.plain),
+    "resolve_call":          (401, 403, 200, 200, 200, r.a_trouble),
     "receive_sms":                (200, 200, 200, 200, 200, r.a_reply),
     "receive_status":             (204, 204, 204, 204, 204, r.a_report),
     # Numbers.

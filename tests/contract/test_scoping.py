@@ -139,12 +139,12 @@ ROWS_OF_OTHERS: list[tuple[str, tuple[str, ...], Theirs, str]] = [
     ("update_appointment",       (_P, _D, _N), their_reason,                 "APPOINTMENT_NOT_FOUND"),
     ("confirm_appointment",      (_P, _D, _N), theirs,                       "APPOINTMENT_NOT_FOUND"),
     ("cancel_appointment",       (_P, _D, _N), theirs,                       "APPOINTMENT_NOT_FOUND"),
-    ("move_appointment",         (_P, _D, _N), their_move,                   "APPOINTMENT_NOT_FOUND"),
+    ("reschedule_appointment",         (_P, _D, _N), their_move,                   "APPOINTMENT_NOT_FOUND"),
     ("check_in_appointment",     (_D, _N),     theirs,                       "APPOINTMENT_NOT_FOUND"),
     ("complete_appointment",     (_D, _N),     their_visit,                  "APPOINTMENT_NOT_FOUND"),
     ("mark_no_show",             (_D, _N),     their_missed_visit,           "APPOINTMENT_NOT_FOUND"),
     ("correct_no_show",          (_D, _N),     their_no_show,                "APPOINTMENT_NOT_FOUND"),
-    ("set_schedule",             (_D, _N),     their_week,                   "DOCTOR_NOT_FOUND"),
+    ("set_working_hours",             (_D, _N),     their_week,                   "DOCTOR_NOT_FOUND"),
     ("list_leaves",              (_D, _N),     their_doctor,                 "DOCTOR_NOT_FOUND"),
     ("take_leave",               (_D, _N),     their_leave,                  "DOCTOR_NOT_FOUND"),
     ("delete_leave",             (_D, _N),     their_leave_over,             "DOCTOR_NOT_FOUND"),
@@ -191,15 +191,15 @@ def test_the_staff_book_only_into_their_own_book(role: str, world: World) -> Non
     theirs = world.new_slot(doctor=world.other_doctor, clinic=world.elsewhere)
     wanted = call({"slot_id": theirs, "patient_id": world.other_patient.id})
     answer = wanted.send(OPERATIONS["book_appointment"], world.client())
-    assert (answer.status_code, answer.json()["error_code"]) == (403, "NOT_YOUR_BOOK")
+    assert (answer.status_code, answer.json()["error_code"]) == (403, "OUTSIDE_YOUR_SCOPE")
 
 
 def test_a_nurse_moves_nobody_into_another_clinics_book(world: World) -> None:
     world.caller = world.person("nurse")
     theirs = world.new_slot(doctor=world.other_doctor, clinic=world.elsewhere)
     wanted = call({"slot_id": theirs}, appointment_id=world.appointment())
-    answer = wanted.send(OPERATIONS["move_appointment"], world.client())
-    assert (answer.status_code, answer.json()["error_code"]) == (403, "NOT_YOUR_BOOK")
+    answer = wanted.send(OPERATIONS["reschedule_appointment"], world.client())
+    assert (answer.status_code, answer.json()["error_code"]) == (403, "OUTSIDE_YOUR_SCOPE")
 
 
 def test_a_nurse_corrects_no_show_to_completed_never(world: World) -> None:
@@ -208,7 +208,7 @@ def test_a_nurse_corrects_no_show_to_completed_never(world: World) -> None:
     answer = call({"status": "completed"}, appointment_id=missed).send(
         OPERATIONS["correct_no_show"], world.client()
     )
-    assert (answer.status_code, answer.json()["error_code"]) == (403, "STEP_NOT_ALLOWED")
+    assert (answer.status_code, answer.json()["error_code"]) == (403, "TRANSITION_FORBIDDEN")
 
 
 def test_a_patient_neither_reads_nor_writes_the_staffs_notes(world: World) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backend.appointments.reminders.due_reminders import owe_reminders
+from backend.appointments.reminders.due_reminders import enqueue_due_reminders
 from backend.core.settings import settings
 from backend.messaging.outbox.dispatch import Dispatcher
 from backend.messaging.outbox.reconcile import Settler
@@ -42,7 +42,7 @@ def _settings(carrier: Carrier) -> dict[str, Any]:
         "TWILIO_PHONE_NUMBER": carrier.sender,
         "TWILIO_API_URL": carrier.base_url,
         "SMS_TIMEOUT_SECONDS": SIZE.timeout,
-        "SMS_SETTLE_MINUTES": SIZE.settle / 60,
+        "SMS_RECONCILE_AFTER_MINUTES": SIZE.settle / 60,
     }
 
 
@@ -87,7 +87,7 @@ class Hand:
         deadline = time.monotonic() + seconds
         while left := undecided(db):
             assert time.monotonic() < deadline, f"{left} messages come to no end"
-            self.run(owe_reminders())
+            self.run(enqueue_due_reminders())
             self.settle()
             self.dispatch()
             time.sleep(0.1)

@@ -105,7 +105,9 @@ def attempts_in(command: Command) -> list[str]:
 
 def is_first_of_outcome(command: Command) -> bool:
     """Whether it is what follows from a message's having been taken: written before its status."""
-    return command.collection == "appointments" and any("asked_at" in fields for fields in _set_by(command))
+    return command.collection == "appointments" and any(
+        "confirmation_requested_at" in fields for fields in _set_by(command)
+    )
 
 
 def is_outcome(command: Command) -> bool:

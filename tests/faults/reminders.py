@@ -47,7 +47,9 @@ def make_due(run: Run[Any], db: Db, count: int, *, first: int = 0) -> list[Patie
         numbers = range(begin, min(first + count, begin + MOST_CAPACITY))
         users += run(_book_all(doctor, clinic.clinic_id, start, numbers))
     # What they owed for having been booked was sent then.
-    db["appointments"].update_many({"owed.owed_at": {"$gt": EPOCH}}, {"$set": {"owed": []}})
+    db["appointments"].update_many(
+        {"pending_messages.pending_since": {"$gt": EPOCH}}, {"$set": {"pending_messages": []}}
+    )
     return [Patient(user.user_id, user.phone or "") for user in users]
 
 
@@ -84,7 +86,7 @@ def undecided(db: Db) -> int:
     due = {"$gt": EPOCH, "$lte": utc_now()}
     return int(
         db["sms_logs"].count_documents({"status": {"$in": ["queued", "sending", "unknown"]}})
-        + db["appointments"].count_documents({"owed.owed_at": {"$gt": EPOCH}})
+        + db["appointments"].count_documents({"pending_messages.pending_since": {"$gt": EPOCH}})
         + db["appointments"].count_documents({"remind_at": due})
     )
 
@@ -108,15 +110,15 @@ def check_reminded_once(
     rows = {row["patient_id"]: row for row in db["appointments"].find({"start": {"$gt": EPOCH}})}
     for patient in patients:
         log, row = logs[patient.id], rows[patient.id]
-        assert (log["kind"], row["owed"], row.get("remind_at")) == ("reminder", [], None)
+        assert (log["kind"], row["pending_messages"], row.get("remind_at")) == ("reminder", [], None)
         if patient.phone in away:
             _check_opted_out(db, patient, log, row)
         else:
             assert log["status"] in ("sent", "delivered"), log["status"]
             assert log["twilio_sid"] == sids[patient.phone]
-            assert row["cancel_at"] == row["start"] - _AUTO_CANCEL
-            assert row["asked_at"] >= log["created_at"]
-            assert not log.keys() & {"not_before", "claimed_until", "settle_at", "attention"}
+            assert row["auto_cancel_at"] == row["start"] - _AUTO_CANCEL
+            assert row["confirmation_requested_at"] >= log["created_at"]
+            assert not log.keys() & {"not_before", "claimed_until", "reconcile_at", "call_list"}
     assert carrier.violations() == []
 
 
@@ -140,12 +142,12 @@ def _story(db: Db, carrier: Carrier, phone: str) -> str:
 def _check_opted_out(db: Db, patient: Patient, log: dict[str, Any], row: dict[str, Any]) -> None:
     if log["status"] == "failed":
         assert log["error_code"] == 21610
-        assert row["not_reached"]
+        assert row["confirmation_undelivered"]
     else:  # a process heard the refusal, noted it of the patient, and died before it noted it of the message
         assert (log["status"], log["skipped_because"]) == ("skipped", "opted out")
-    assert log["attention"]["trouble"] == "opted_out"
-    assert log["attention"]["is_open"]
-    assert "cancel_at" not in row
+    assert log["call_list"]["reason"] == "opted_out"
+    assert log["call_list"]["is_open"]
+    assert "auto_cancel_at" not in row
     user = db["users"].find_one({"_id": patient.id})
     assert user
     assert user["sms_opted_out"]

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.appointments.reminders.due_reminders import owe_reminders
+from backend.appointments.reminders.due_reminders import enqueue_due_reminders
 from backend.messaging.outbox.sender import Outbox
 from tests.emulator.client import Carrier
 from tests.factories import Run
@@ -62,7 +62,7 @@ def test_what_was_posted_while_the_database_was_down_is_known_when_it_is_back(
     expected_errors: Callable[[], list[str]],
 ) -> None:
     with new_outbox() as outbox:
-        run(owe_reminders())
+        run(enqueue_due_reminders())
         run(outbox.wake())
         wait_until(lambda: clean_carrier.counts()["accepted"] == len(patients))
         with crashed(*_process(db)):

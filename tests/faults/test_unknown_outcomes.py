@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from backend.appointments.reminders.due_reminders import owe_reminders
+from backend.appointments.reminders.due_reminders import enqueue_due_reminders
 from backend.core import clock
 from backend.core.settings import settings
 from backend.messaging.outbox import enqueue
-from backend.messaging.outbox.claim import claim_owed
+from backend.messaging.outbox.claim import claim_pending
 from tests.emulator.client import Carrier
 from tests.emulator.faults import Mode
 from tests.factories import Person, Run
@@ -48,7 +48,7 @@ def failing(run: Run[Any], db: Db, clean_carrier: Carrier) -> list[Patient]:
     patients = make_due(run, db, len(FAILURES))
     for patient, mode in zip(patients, FAILURES, strict=True):
         clean_carrier.faults(mode, numbers=[patient.phone], count=1)
-    run(owe_reminders())
+    run(enqueue_due_reminders())
     return patients
 
 
@@ -95,7 +95,7 @@ def test_by_a_clock_that_jumps_no_time_has_passed(
     clean_carrier.listing_lag(LISTING_LAG)
     clean_carrier.faults("500_after_accept", numbers=[patient.phone for patient in unknown])
     clean_carrier.faults("slow", milliseconds=700, numbers=[patient.phone for patient in slow])
-    run(owe_reminders())
+    run(enqueue_due_reminders())
     dispatching = in_background(new_hand().dispatch)
     wait_until(lambda: clean_carrier.counts()["accepted"] == len(patients))
     with clock.shifted(HOUR):
@@ -113,14 +113,14 @@ def test_a_carrier_that_is_away_gets_everything_once_when_it_is_back(
 ) -> None:
     patients = make_due(run, db, 12)
     clean_carrier.faults("slow", milliseconds=300, count=6)
-    run(owe_reminders())
+    run(enqueue_due_reminders())
     dispatching = in_background(hand.dispatch)
     wait_until(lambda: clean_carrier.counts()["accepted"] == len(patients))
     away = max(3, SIZE.away)
     clean_carrier.away(away)  # six are still to be answered
     dispatching.result()
     late = make_due(run, db, 6, first=100)
-    run(owe_reminders())
+    run(enqueue_due_reminders())
     hand.dispatch()
     assert set(statuses(db, late)) == {"queued"}, "nobody was there, so nothing was sent"
     assert hand.settle() == 0
@@ -135,12 +135,12 @@ def test_who_has_opted_out_is_called_and_gets_nothing_more(
 ) -> None:
     patients = make_due(run, db, 3)
     clean_carrier.reply(patients[0].phone, "STOP")  # at the carrier; its webhook was lost
-    run(owe_reminders())
+    run(enqueue_due_reminders())
     hand.end_all(db)
     clean_carrier.wait_until_quiet()
     check_reminded_once(db, clean_carrier, patients, patients[:1])
-    listed = admin.client.get("/messages/attention").json()["items"]
-    assert [(row["patient_id"], row["trouble"]) for row in listed] == [(str(patients[0].id), "opted_out")]
+    listed = admin.client.get("/call-list").json()["items"]
+    assert [(row["patient_id"], row["reason"]) for row in listed] == [(str(patients[0].id), "opted_out")]
     asked_for = clean_carrier.counts()["requests"]["create"]
     for row in list(db["appointments"].find({"patient_id": patients[0].id})):
         assert admin.client.post(f"/appointments/{row['_id']}/cancel").status_code == 200
@@ -157,7 +157,7 @@ def test_a_full_queue_is_no_refusal(
 ) -> None:
     patients = make_due(run, db, 1)
     clean_carrier.faults("reject", code=code, count=1)
-    run(owe_reminders())
+    run(enqueue_due_reminders())
     hand.dispatch()
     assert statuses(db, patients) == ["queued"]
     with clock.shifted(LONGEST_PAUSE):
@@ -174,7 +174,7 @@ def test_wrong_credentials_refuse_no_message(
     new_hand: Any,
 ) -> None:
     patients = make_due(run, db, 2)
-    run(owe_reminders())
+    run(enqueue_due_reminders())
     with monkeypatch.context() as wrong:
         wrong.setattr(settings, "TWILIO_AUTH_TOKEN", "0" * 32)
         new_hand().dispatch()
@@ -189,7 +189,7 @@ def test_however_often_a_message_was_put_back_the_pause_is_minutes(
 ) -> None:
     patients = make_due(run, db, 1)
     clean_carrier.faults("429", count=1)
-    run(owe_reminders())
+    run(enqueue_due_reminders())
     run(_queue())
     db["sms_logs"].update_one({"patient_id": patients[0].id}, {"$set": {"attempts": 5000}})
     hand.dispatch()
@@ -201,8 +201,8 @@ def test_however_often_a_message_was_put_back_the_pause_is_minutes(
 
 async def _queue() -> None:
     """Takes over what is owed, and claims none of it."""
-    owed = await claim_owed(0, is_real=True)
-    await enqueue.strike(owed.appointments)
+    pending_messages = await claim_pending(0, is_real=True)
+    await enqueue.strike(pending_messages.appointments)
 
 
 def test_a_message_that_can_not_be_made_holds_up_no_other(
@@ -210,7 +210,7 @@ def test_a_message_that_can_not_be_made_holds_up_no_other(
 ) -> None:
     patients = make_due(run, db, 3)
     db["appointments"].update_one({"patient_id": patients[0].id}, {"$unset": {"doctor_name": ""}})
-    run(owe_reminders())
+    run(enqueue_due_reminders())
     hand.dispatch()
     assert statuses(db, patients) == ["queued", "sent", "sent"]
     assert all("can't be made" in line for line in expected_errors())
@@ -230,11 +230,11 @@ def test_one_slow_answer_holds_up_no_other_message(
     clean_carrier.faults("slow", milliseconds=2000, numbers=[slow[0].phone])
     db["appointments"].update_one({"patient_id": quick[0].id}, {"$unset": {"remind_at": ""}})
     with new_outbox() as outbox:
-        run(owe_reminders())
+        run(enqueue_due_reminders())
         run(outbox.wake())
         wait_until(lambda: clean_carrier.counts()["accepted"] == 1)
         db["appointments"].update_one({"patient_id": quick[0].id}, {"$set": {"remind_at": clock.utc_now()}})
-        run(owe_reminders())
+        run(enqueue_due_reminders())
         run(outbox.wake())
         wait_until(lambda: clean_carrier.counts()["accepted"] == 2, seconds=1)
         assert statuses(db, slow) == ["sending"]

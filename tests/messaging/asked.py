@@ -14,7 +14,7 @@ from backend.appointments.booking import book
 from backend.appointments.booking.book import BookingRequest
 from backend.appointments.documents import Appointment
 from backend.appointments.permissions import Actor
-from backend.appointments.reminders.due_reminders import owe_reminders
+from backend.appointments.reminders.due_reminders import enqueue_due_reminders
 from backend.core import clock
 from backend.directory.documents import Clinic
 from backend.messaging import message_lists
@@ -98,7 +98,7 @@ class Desk:
     def ask(self, at: datetime = NOON) -> None:
         """Sends all reminders that are due."""
         with clock.stopped(at):
-            self._do(owe_reminders())
+            self._do(enqueue_due_reminders())
             self.send()
 
     def send(self) -> None:
@@ -131,8 +131,8 @@ class Desk:
 
     def list_(self, viewer: Person | None = None) -> list[tuple[str, str | None]]:
         """The staff's list, as the nurse of the clinic sees it: the trouble and the appointment's id."""
-        found, _ = self._do(message_lists.list_attention((viewer or self.nurse).user, limit=50, cursor=None))
-        return [(log.attention.trouble.value, log.appointment_id) for log in found]
+        found, _ = self._do(message_lists.list_calls((viewer or self.nurse).user, limit=50, cursor=None))
+        return [(log.call_list.reason.value, log.appointment_id) for log in found]
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.run(work)

@@ -13,7 +13,7 @@ from pymongo.database import Database
 from backend.accounts.documents import Role
 from backend.appointments.no_shows import mark_no_shows
 from backend.appointments.reminders.auto_cancel import cancel_unconfirmed
-from backend.appointments.reminders.due_reminders import owe_reminders
+from backend.appointments.reminders.due_reminders import enqueue_due_reminders
 from backend.core import clock
 from backend.core.settings import settings
 from backend.directory.documents import Clinic
@@ -91,7 +91,7 @@ class Office:
     def owe(self, at: datetime) -> None:
         """The job that owes reminders, at a moment."""
         with clock.stopped(at):
-            self.run(owe_reminders())
+            self.run(enqueue_due_reminders())
 
     def send(self, at: datetime) -> int:
         """Sends what is owed at a moment; answers how many messages were posted."""
@@ -102,7 +102,7 @@ class Office:
         """All that a process does in a minute, beginning with what is owed already."""
         self.send(at)
         with clock.stopped(at):
-            for job in (owe_reminders, cancel_unconfirmed, mark_no_shows):
+            for job in (enqueue_due_reminders, cancel_unconfirmed, mark_no_shows):
                 self.run(job())
         self.send(at)
 

@@ -256,11 +256,13 @@ def in_doubt(desk: Desk) -> Scene:
     booked = desk.book(user, THREE + DAY)
     desk.ask(THREE)
     in_doubt_ = {
-        "$set": {"status": "unknown", "settle_at": THREE + HOUR},
+        "$set": {"status": "unknown", "reconcile_at": THREE + HOUR},
         "$unset": {"twilio_sid": "", "sent_at": ""},
     }
     desk.db["sms_logs"].update_one({"_id": desk.reminder(booked)["_id"]}, in_doubt_)
-    desk.db["appointments"].update_one({"_id": booked.id}, {"$unset": {"asked_at": "", "cancel_at": ""}})
+    desk.db["appointments"].update_one(
+        {"_id": booked.id}, {"$unset": {"confirmation_requested_at": "", "auto_cancel_at": ""}}
+    )
     return Scene(user.phone or "", [booked], user, THREE + MINUTE)
 
 

@@ -101,4 +101,4 @@ def report(base_url: str, form: Form, *, attempt: str | None = None) -> None:
 def is_not_signed(answer: httpx.Response) -> bool:
     """Whether it was refused for its signature."""
     body: dict[str, Any] = answer.json()
-    return (answer.status_code, body["error_code"]) == (403, "NOT_SIGNED")
+    return (answer.status_code, body["error_code"]) == (403, "INVALID_SIGNATURE")

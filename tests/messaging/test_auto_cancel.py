@@ -225,14 +225,14 @@ def caught_up(*, before: timedelta) -> Story:
 def moved(visit: Visit) -> None:
     visit.until(ASKED)
     to = visit.office.slot_id(TWO + DAY)
-    visit.office.do(visit.patient, visit.appointment, "move", TWO - 2 * HOUR, slot_id=to)
+    visit.office.do(visit.patient, visit.appointment, "reschedule", TWO - 2 * HOUR, slot_id=to)
 
 
 def moved_within_the_hour(visit: Visit) -> None:
     """To a time for which no fair hour is left: nobody asks any more."""
     visit.until(ASKED)
     to = visit.office.slot_id(TWO + 30 * MINUTE)
-    visit.office.do(visit.patient, visit.appointment, "move", TWO - 30 * MINUTE, slot_id=to)
+    visit.office.do(visit.patient, visit.appointment, "reschedule", TWO - 30 * MINUTE, slot_id=to)
     visit.until(TWO - 29 * MINUTE)
     visit.closes = TWO + 15 * MINUTE
 
@@ -261,7 +261,7 @@ def down_until(moment: datetime) -> Story:
 
 def asked_the_evening_before(visit: Visit) -> None:
     visit.until(NOON + 8 * HOUR)  # 20:00 in New York
-    visit.closes = visit.office.stored(visit.appointment)["cancel_at"]
+    visit.closes = visit.office.stored(visit.appointment)["auto_cancel_at"]
 
 
 def down_that_evening(visit: Visit) -> None:
@@ -361,12 +361,12 @@ def test_only_who_was_asked_and_kept_silent_is_cancelled(
     told = sorted(row["recipient"] for row in office.logs(visit.appointment, "auto_cancelled"))
     assert told == (["doctor", "patient"] if case.is_cancelled_for_silence else [])
     assert {row["status"] for row in office.logs(visit.appointment, "auto_cancelled")} <= {"sent"}
-    assert "cancel_at" not in appointment
-    entries = [row["attention"] for row in office.logs(visit.appointment) if "attention" in row]
-    assert tuple(entry["trouble"] for entry in entries) == case.troubles
+    assert "auto_cancel_at" not in appointment
+    entries = [row["call_list"] for row in office.logs(visit.appointment) if "call_list" in row]
+    assert tuple(entry["reason"] for entry in entries) == case.troubles
     if case.is_cancelled_for_silence:
         last = appointment["history"][-1]
-        assert (last["step"], last["by_role"], last["reason"]) == ("cancel", "system", "not confirmed")
+        assert (last["transition"], last["by_role"], last["reason"]) == ("cancel", "system", "not confirmed")
         assert not appointment["active"]
         assert any("Unanswered, it is cancelled." in text for text in network.texts(patient.user.phone or ""))
     if case.policy is NEVER:

@@ -34,7 +34,7 @@ def phone_of(person: Person) -> str:
 
 def outcome(log: Row) -> tuple[str, str | None, str | None]:
     """What became of a message: its status, why it was skipped, and why a person should call."""
-    return log["status"], log.get("skipped_because"), log.get("attention", {}).get("trouble")
+    return log["status"], log.get("skipped_because"), log.get("call_list", {}).get("reason")
 
 
 def test_each_step_tells_those_who_did_not_take_it(office: Office, nurse: Person) -> None:
@@ -45,7 +45,7 @@ def test_each_step_tells_those_who_did_not_take_it(office: Office, nurse: Person
     office.do(patient, appointment, "confirm", ASKED + MINUTE)
     office.send(ASKED + MINUTE)
     to = office.slot_id(TWO + DAY)
-    office.do(patient, appointment, "move", ASKED + 2 * MINUTE, slot_id=to)
+    office.do(patient, appointment, "reschedule", ASKED + 2 * MINUTE, slot_id=to)
     office.send(ASKED + 2 * MINUTE)
     office.do(office.doctor, appointment, "cancel", ASKED + 3 * MINUTE)
     office.send(ASKED + 3 * MINUTE)
@@ -95,7 +95,7 @@ def test_what_a_later_step_has_overtaken_is_not_sent(office: Office) -> None:
     office.owe(TWO - 90 * MINUTE)  # their last reminders: nothing was sent so far
     to = office.slot_id(TWO + DAY)
     at = TWO - 80 * MINUTE
-    office.do(patient, moved, "move", at, slot_id=to)
+    office.do(patient, moved, "reschedule", at, slot_id=to)
     office.do(patient, cancelled, "cancel", at)
     office.do(patient, confirmed, "confirm", at)
     office.send(at)
@@ -106,7 +106,7 @@ def test_what_a_later_step_has_overtaken_is_not_sent(office: Office) -> None:
     assert outcome(office.log(confirmed, "reminder")) == changed
     assert outcome(office.log(confirmed, "booked")) == ("sent", None, None)
     assert outcome(office.log(kept, "reminder")) == ("sent", None, None)
-    assert outcome(office.log(moved, "moved")) == ("sent", None, None)
+    assert outcome(office.log(moved, "rescheduled")) == ("sent", None, None)
     assert len(office.network.texts(phone_of(patient))) == 4
 
 
@@ -120,14 +120,14 @@ def test_what_speaks_of_the_future_is_not_sent_after_the_start(office: Office, l
     assert office.network.taken == []
 
 
-@pytest.mark.parametrize("step", ["move", "cancel", "check-in"])
+@pytest.mark.parametrize("step", ["reschedule", "cancel", "check-in"])
 def test_nobody_is_called_for_what_is_late_and_no_longer_true(office: Office, step: str) -> None:
     patient = office.patient()
     appointment = office.book(patient)
     office.owe(ASKED)
     at = TWO - 30 * MINUTE
     who, body = (office.doctor, {}) if step == "check-in" else (patient, {})
-    if step == "move":
+    if step == "reschedule":
         body = {"slot_id": office.slot_id(TWO + DAY)}
     office.do(who, appointment, step, at, **body)
     office.send(TWO + MINUTE)
@@ -187,7 +187,7 @@ def test_what_can_only_be_said_in_the_quiet_is_left_to_the_staff(office: Office)
     office.do(office.doctor, appointment, "cancel", NINE_IN_THE_EVENING + HOUR)
     office.send(NINE_IN_THE_EVENING + HOUR)
     office.send(EIGHT_IN_THE_MORNING)
-    assert office.log(appointment, "cancelled")["attention"]["trouble"] == "too_late"
+    assert office.log(appointment, "cancelled")["call_list"]["reason"] == "too_late"
     assert office.network.texts(phone_of(patient)) == []
 
 
@@ -206,9 +206,9 @@ UNREACHABLE = [
 ]
 
 
-@pytest.mark.parametrize(("about", "why", "trouble"), UNREACHABLE)
+@pytest.mark.parametrize(("about", "why", "reason"), UNREACHABLE)
 def test_who_cant_be_reached_is_skipped_and_called_for_what_matters(
-    office: Office, about: dict[str, Any], why: str, trouble: str | None
+    office: Office, about: dict[str, Any], why: str, call_reason: str | None
 ) -> None:
     patient, other = office.patient(**about), office.patient()
     if why == "opted out":
@@ -216,8 +216,8 @@ def test_who_cant_be_reached_is_skipped_and_called_for_what_matters(
     appointment, others = office.book(patient), office.book(other, TWO + 30 * MINUTE)
     office.minute(ASKED + 30 * MINUTE)
     assert outcome(office.log(appointment, "booked")) == ("skipped", why, None)
-    assert outcome(office.log(appointment, "reminder")) == ("skipped", why, trouble)
-    assert "asked_at" not in office.stored(appointment)
+    assert outcome(office.log(appointment, "reminder")) == ("skipped", why, call_reason)
+    assert "confirmation_requested_at" not in office.stored(appointment)
     # One without a phone holds up nobody behind.
     assert outcome(office.log(others, "reminder")) == ("sent", None, None)
     assert {number for number, _ in office.network.taken} == {phone_of(other)}
@@ -293,12 +293,14 @@ def test_a_message_taken_over_twice_is_one(office: Office) -> None:
     """A process died between the log and the appointment: the same message is owed again."""
     patient = office.patient()
     appointment = office.book(patient)
-    owed = office.stored(appointment)["owed"]
+    pending_messages = office.stored(appointment)["pending_messages"]
     office.send(NOON)
-    assert office.stored(appointment)["owed"] == []
-    office.db["appointments"].update_one({"_id": office.stored(appointment)["_id"]}, {"$set": {"owed": owed}})
+    assert office.stored(appointment)["pending_messages"] == []
+    office.db["appointments"].update_one(
+        {"_id": office.stored(appointment)["_id"]}, {"$set": {"pending_messages": pending_messages}}
+    )
     office.send(NOON + MINUTE)
-    assert office.stored(appointment)["owed"] == []
+    assert office.stored(appointment)["pending_messages"] == []
     assert len(office.logs(appointment)) == len(office.network.taken) == 1
 
 
@@ -361,7 +363,7 @@ def test_the_policy_at_the_moment_of_asking_counts(noon: datetime, network: Netw
     office = make_office(network, db, policy=Policy(auto_cancel_minutes=45))
     appointment = office.book(office.patient())
     office.minute(ASKED)
-    assert office.stored(appointment)["cancel_at"] == TWO - 45 * MINUTE
+    assert office.stored(appointment)["auto_cancel_at"] == TWO - 45 * MINUTE
 
 
 def test_a_code_goes_before_what_waits_already(
@@ -377,7 +379,7 @@ def test_a_code_goes_before_what_waits_already(
             "user_id": waiting.object_id,
             "body": "Thank you.",
             "not_before": NOON - HOUR,
-            "useless_after": NOON + HOUR,
+            "expires_at": NOON + HOUR,
             "attempts": 0,
             "created_at": NOON,
         }

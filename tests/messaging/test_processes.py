@@ -98,7 +98,7 @@ def test_two_processes_send_each_reminder_once_and_keep_the_pace(
         assert len([text for text in texts if text.startswith("Reminder")]) == 1
         assert len([text for text in texts if text.startswith("Your appointment")]) == 1
         assert office.log(appointment, "reminder")["attempts"] == 1
-        assert office.stored(appointment)["asked_at"]
+        assert office.stored(appointment)["confirmation_requested_at"]
     assert "429" not in phones.counts()["answers"]
 
 

@@ -23,7 +23,7 @@ async def queue(user_id: Any) -> None:
         user_id=user_id,
         body="Thank you.",
         not_before=now,
-        useless_after=now + timedelta(hours=1),
+        expires_at=now + timedelta(hours=1),
     ).insert()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backend.appointments.reminders.due_reminders import owe_reminders
+from backend.appointments.reminders.due_reminders import enqueue_due_reminders
 from backend.core import clock
 from backend.directory.documents import Policy
 from tests import factories
@@ -31,8 +31,10 @@ def office(noon: datetime, network: Network, db: Db) -> Office:
 
 def reminders(office: Office, appointment: dict[str, Any]) -> list[tuple[int, bool]]:
     """What was owed: occurrence, and whether it asks. In the order in which it was owed."""
-    owed = [each for each in office.stored(appointment)["owed"] if each["kind"] == "reminder"]
-    return [(each["occurrence"], each["asks"]) for each in owed]
+    pending_messages = [
+        each for each in office.stored(appointment)["pending_messages"] if each["kind"] == "reminder"
+    ]
+    return [(each["occurrence"], each["requests_confirmation"]) for each in pending_messages]
 
 
 def test_each_reminder_is_owed_at_its_time_and_only_the_last_asks(office: Office) -> None:
@@ -55,7 +57,7 @@ def test_jobs_at_once_owe_each_reminder_once(office: Office) -> None:
     appointments = [office.book_seat(office.patient(), slot_id) for _ in range(40)]
 
     async def together() -> None:
-        await asyncio.gather(*(owe_reminders() for _ in range(6)))
+        await asyncio.gather(*(enqueue_due_reminders() for _ in range(6)))
 
     for moment in (FIRST, LAST):
         with clock.stopped(moment):
@@ -101,22 +103,26 @@ def test_a_move_begins_the_reminders_anew(office: Office) -> None:
     office.owe(FIRST)
     office.owe(LAST)
     to = office.slot_id(TWO + 3 * DAY)
-    office.do(patient, appointment, "move", LAST + HOUR, slot_id=to)
-    assert {"asked_at", "cancel_at", "not_reached"}.isdisjoint(office.stored(appointment))
+    office.do(patient, appointment, "reschedule", LAST + HOUR, slot_id=to)
+    assert {"confirmation_requested_at", "auto_cancel_at", "confirmation_undelivered"}.isdisjoint(
+        office.stored(appointment)
+    )
     office.owe(TWO - MINUTE)
     assert reminders(office, appointment) == [(0, False), (1, True)]
     office.owe(FIRST + 3 * DAY)
     office.owe(LAST + 3 * DAY)
     assert reminders(office, appointment) == [(0, False), (1, True), (2, False), (3, True)]
-    assert [each["moves"] for each in office.stored(appointment)["owed"] if each["kind"] == "reminder"] == [
-        *(0, 0, 1, 1)
-    ]
+    assert [
+        each["reschedule_count"]
+        for each in office.stored(appointment)["pending_messages"]
+        if each["kind"] == "reminder"
+    ] == [*(0, 0, 1, 1)]
 
 
 def test_a_move_to_a_time_whose_reminders_lie_behind_owes_none(office: Office) -> None:
     patient = office.patient()
     appointment = office.book(patient, TWO + 3 * DAY)
-    office.do(patient, appointment, "move", TWO - 2 * HOUR, slot_id=office.slot_id(TWO))
+    office.do(patient, appointment, "reschedule", TWO - 2 * HOUR, slot_id=office.slot_id(TWO))
     for moment in (TWO - 2 * HOUR, TWO - MINUTE):
         office.owe(moment)
     assert reminders(office, appointment) == []
@@ -150,7 +156,7 @@ def test_who_confirms_at_that_moment_is_not_asked_or_was_before(office: Office) 
         async def race() -> list[int]:
             confirming = asyncio.create_task(asyncio.to_thread(confirm_all))
             while not confirming.done():
-                await owe_reminders()
+                await enqueue_due_reminders()
             return await confirming
 
         # The job changes no version: a confirmation is never refused for it.
@@ -170,7 +176,7 @@ def test_a_clients_version_stays_good_while_reminders_are_owed_and_sent(office: 
         assert office.send(moment) > 0
     stored = office.stored(appointment)
     assert stored["version"] == appointment["version"]
-    assert stored["asked_at"] == LAST
+    assert stored["confirmation_requested_at"] == LAST
     office.do(patient, appointment, "confirm", LAST + MINUTE, version=appointment["version"])
 
 
@@ -246,7 +252,7 @@ def test_more_than_a_batch_is_owed_in_one_run(office: Office) -> None:
     model = office.stored(appointment)
     del model["_id"]
     copies = [
-        {**model, "ticks": [number], "seat": number, "kept_seat": number, "remind_at": FIRST}
+        {**model, "ticks": [number], "seat": number, "reserved_seat": number, "remind_at": FIRST}
         for number in range(1, 1101)
     ]
     office.db["appointments"].insert_many(copies)

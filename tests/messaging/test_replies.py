@@ -60,7 +60,7 @@ class Case:
     answer: str
     status: str = "scheduled"
     opts_out: bool = False
-    trouble: str | None = None
+    call_reason: str | None = None
 
     def __str__(self) -> str:
         return f"{self.scene.__name__}: {self.body[:20]!r}"
@@ -105,26 +105,28 @@ ONE_ASKED = [
 
 OPTING = [
     *(
-        Case(scenes.asked, body, SILENCE, opts_out=True, trouble="opted_out")
+        Case(scenes.asked, body, SILENCE, opts_out=True, call_reason="opted_out")
         for body in ("STOP", "stop.", "StopAll", "UNSUBSCRIBE", "End", "QUIT", "revoke", "OPTOUT")
     ),
-    Case(scenes.asked, "CANCEL", SILENCE, "cancelled", opts_out=True, trouble="cancelled_and_opted_out"),
+    Case(scenes.asked, "CANCEL", SILENCE, "cancelled", opts_out=True, call_reason="cancelled_and_opted_out"),
     Case(
         scenes.asked_in_spanish,
         "cancel!",
         SILENCE,
         "cancelled",
         opts_out=True,
-        trouble="cancelled_and_opted_out",
+        call_reason="cancelled_and_opted_out",
     ),
-    Case(scenes.asked_twice, "CANCEL", SILENCE, "scheduled scheduled", opts_out=True, trouble="opted_out"),
+    Case(
+        scenes.asked_twice, "CANCEL", SILENCE, "scheduled scheduled", opts_out=True, call_reason="opted_out"
+    ),
     Case(
         scenes.asked_and_another_ahead,
         *("cancel", SILENCE, "cancelled scheduled"),
         opts_out=True,
-        trouble="cancelled_and_opted_out",
+        call_reason="cancelled_and_opted_out",
     ),
-    Case(scenes.not_asked, "CANCEL", SILENCE, opts_out=True, trouble="opted_out"),
+    Case(scenes.not_asked, "CANCEL", SILENCE, opts_out=True, call_reason="opted_out"),
     Case(
         scenes.not_asked, "STOP", SILENCE, opts_out=True
     ),  # the reminder that can't be sent will be on the list
@@ -207,7 +209,7 @@ TOO_LATE_OR_CHANGED = [
         SILENCE,
         "cancelled",
         opts_out=True,
-        trouble="cancelled_and_opted_out",
+        call_reason="cancelled_and_opted_out",
     ),
     Case(scenes.confirmed_by_staff, "1", ALREADY_CONFIRMED, "confirmed"),
     Case(scenes.confirmed_by_staff, "2", CANCELLED, "cancelled"),
@@ -258,13 +260,13 @@ def faults(case: Case, scene: Scene, desk: Desk, base_url: str) -> list[str]:
         told = reply(base_url, scene.phone, case.body.format(**codes))
     statuses = [desk.again(each).status.value for each in scene.appointments]
     opts_out = bool(desk.user(scene.user).sms_opted_out) if scene.user else case.opts_out
-    trouble = [each for each, _ in desk.list_()[: len(desk.list_()) - len(on_list)]]
+    call_reason = [each for each, _ in desk.list_()[: len(desk.list_()) - len(on_list)]]
     expected_text = [case.answer.format(**codes)] if case.answer else []
     compared = {
         "answer": (told, expected_text),
         "status": (statuses, case.status.split()),
         "opted out": (opts_out, case.opts_out),
-        "list": (trouble, [case.trouble] if case.trouble else []),
+        "list": (call_reason, [case.reason] if case.reason else []),
     }
     return [f"{case}: {what} is {is_}, not {not_}" for what, (is_, not_) in compared.items() if is_ != not_]
 
@@ -314,8 +316,8 @@ def test_who_writes_of_something_else_has_not_answered_a_question_in_doubt(
         reply(base_url, scene.phone, body.format(b=code(other)))
     (asked,) = scene.appointments
     assert desk.reminder(asked)["status"] == "unknown"
-    assert desk.again(asked).asked_at is None
-    assert desk.again(asked).cancel_at is None
+    assert desk.again(asked).confirmation_requested_at is None
+    assert desk.again(asked).auto_cancel_at is None
 
 
 def test_who_wants_messages_again_is_asked_again_and_can_answer(
@@ -329,7 +331,7 @@ def test_who_wants_messages_again_is_asked_again_and_can_answer(
         assert reply(base_url, user.phone or "", "STOP") == []
         assert reply(base_url, user.phone or "", "START") == [OPTED_IN]
     desk.ask(THREE)
-    assert desk.again(booked).cancel_at is not None
+    assert desk.again(booked).auto_cancel_at is not None
     with clock.stopped(THREE + MINUTE):
         assert reply(base_url, user.phone or "", "1") == [f"Thank you, confirmed: {TOMORROW}, Elm Clinic."]
 
@@ -340,10 +342,10 @@ def test_who_opts_out_is_not_cancelled_for_silence(
 ) -> None:
     desk = Desk.open(network, db)
     scene = scenes.asked_twice(desk)
-    assert all(desk.again(each).cancel_at for each in scene.appointments)
+    assert all(desk.again(each).auto_cancel_at for each in scene.appointments)
     with clock.stopped(scene.at):
         reply(base_url, scene.phone, word)
-    assert not any(desk.again(each).cancel_at for each in scene.appointments)
+    assert not any(desk.again(each).auto_cancel_at for each in scene.appointments)
 
 
 def test_the_log_holds_the_reply_with_its_answer_beside_the_appointment(

@@ -11,7 +11,7 @@ import pytest
 
 from backend.appointments.documents import Appointment
 from backend.core import clock
-from backend.messaging.inbound.handle_reply import handle_forgotten
+from backend.messaging.inbound.handle_reply import recover_replies
 from backend.messaging.twilio.carrier import SMS_PATH
 from tests.emulator.client import Carrier
 from tests.factories import Run
@@ -49,11 +49,11 @@ def changes_appointments(command: Command) -> bool:
 
 def steps(desk: Desk, appointment: Appointment) -> list[str]:
     """What has happened to it."""
-    return [line.step.value for line in desk.again(appointment).history]
+    return [line.transition.value for line in desk.again(appointment).history]
 
 
 @pytest.mark.parametrize("word", ["1", "2"])
-@pytest.mark.parametrize("first", ["cancel", "move", "move within the window", "confirm"])
+@pytest.mark.parametrize("first", ["cancel", "reschedule", "reschedule within the window", "confirm"])
 def test_what_the_staff_does_at_that_moment_comes_first(
     first: str, word: str, desk: Desk, slow: Wired
 ) -> None:
@@ -63,13 +63,15 @@ def test_what_the_staff_does_at_that_moment_comes_first(
     """
     user = desk.patient()
     booked = desk.book(user)
-    desk.db["appointments"].update_one({"_id": booked.id}, {"$set": {"asked_at": NOON - 3650 * DAY}})
+    desk.db["appointments"].update_one(
+        {"_id": booked.id}, {"$set": {"confirmation_requested_at": NOON - 3650 * DAY}}
+    )
     form = sms_form(user.phone or "", f"{word} {code(booked)}")
     with slow.wire.holding(changes_appointments) as held:
         answering = in_background(post, slow.program.base_url, SMS_PATH, form)
         assert reaches(held, answering)
-        if first.startswith("move"):
-            desk.move(booked, THREE + (DAY if first == "move" else -HOUR))
+        if first.startswith("reschedule"):
+            desk.move(booked, THREE + (DAY if first == "reschedule" else -HOUR))
         else:
             desk.staff(first, booked)
         held.release()
@@ -81,10 +83,10 @@ def test_what_the_staff_does_at_that_moment_comes_first(
         assert told.startswith("Already confirmed: " if word == "1" else "Cancelled as you asked: ")
         assert steps(desk, booked) == ["book", "confirm", *(["cancel"] if word == "2" else [])]
     else:
-        when = "Tue, Jun 4, 3:00 PM" if first == "move" else "Mon, Jun 3, 2:00 PM"
+        when = "Tue, Jun 4, 3:00 PM" if first == "reschedule" else "Mon, Jun 3, 2:00 PM"
         assert told.startswith("Which one? ")
         assert f"{code(booked)}: {when}" in told
-        assert steps(desk, booked) == ["book", "move"]
+        assert steps(desk, booked) == ["book", "reschedule"]
 
 
 def test_a_reply_whose_process_is_killed_anywhere_is_acted_on_once_and_answered(
@@ -108,11 +110,11 @@ def test_a_reply_whose_process_is_killed_anywhere_is_acted_on_once_and_answered(
             held.lose()
     assert 5 < len(patients) < MOST_COMMANDS
     with clock.shifted(timedelta(seconds=5)):
-        assert run(handle_forgotten()) == 0  # it may live still
+        assert run(recover_replies()) == 0  # it may live still
     with clock.shifted(timedelta(seconds=25)):
         # All but the first, of which nothing was written down, and the last, which came through.
-        assert run(handle_forgotten()) == len(patients) - 2
-        assert run(handle_forgotten()) == 0
+        assert run(recover_replies()) == len(patients) - 2
+        assert run(recover_replies()) == 0
         desk.send()
     for number, (user, booked) in enumerate(patients):
         is_lost, is_through = number == 0, number == len(patients) - 1
@@ -153,7 +155,7 @@ def test_a_forgotten_reply_means_what_had_been_asked_when_it_came(run: Run[Any],
     desk.staff("cancel", today, scene.at + MINUTE)
     desk.ask(NOON + DAY)
     with clock.stopped(NOON + DAY + MINUTE):
-        assert run(handle_forgotten()) == 1
+        assert run(recover_replies()) == 1
         desk.send()
     assert desk.again(tomorrow).status.value == "scheduled"
     assert desk.network.texts(scene.phone)[-1].startswith("Already cancelled: Mon, Jun 3, 3:00 PM")
@@ -165,7 +167,7 @@ def test_a_forgotten_reply_is_found_by_one_of_many(run: Run[Any], db: Db, desk: 
         forgotten(db, scene.phone, "2", scene.at)
 
     async def together() -> int:
-        return sum(await asyncio.gather(*(handle_forgotten() for _ in range(5))))
+        return sum(await asyncio.gather(*(recover_replies() for _ in range(5))))
 
     with clock.stopped(NOON + 6 * MINUTE):
         assert run(together()) == 10
@@ -180,11 +182,11 @@ def test_an_answer_that_was_owed_already_is_not_owed_again(run: Run[Any], db: Db
     scene = scenes.asked(desk)
     forgotten(db, scene.phone, "2", scene.at)
     with clock.stopped(scene.at + MINUTE):
-        run(handle_forgotten())
+        run(recover_replies())
         desk.send()
         again = {"$unset": {"handled_at": ""}, "$set": {"claimed_until": scene.at}}
         db["sms_logs"].update_one({"kind": "reply"}, again)
-        assert run(handle_forgotten()) == 1
+        assert run(recover_replies()) == 1
         desk.send()
     told = desk.network.texts(scene.phone)
     assert sorted(text.split()[0] for text in told) == ["Cancelled", "Reminder:", "Your"]
@@ -197,7 +199,7 @@ def test_a_late_answer_waits_for_the_morning_a_prompt_one_does_not(run: Run[Any]
     for user, ago in zip(users, (MINUTE, HOUR), strict=True):
         forgotten(db, user.phone or "", "hello", night - ago)
     with clock.stopped(night):
-        assert run(handle_forgotten()) == 2
+        assert run(recover_replies()) == 2
         desk.send()
     with clock.stopped(morning):
         desk.send()
@@ -246,7 +248,7 @@ def test_a_process_that_was_stalled_too_long_leaves_the_answer_to_who_took_over(
         first = in_background(post, slow.program.base_url, SMS_PATH, form)
         assert reaches(held, first)
         with clock.shifted(timedelta(seconds=25)):
-            assert run(handle_forgotten()) == 1
+            assert run(recover_replies()) == 1
             desk.send()
         held.release()
         assert texts_of(first.result()) == []

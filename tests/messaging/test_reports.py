@@ -39,8 +39,8 @@ def tell(base_url: str, log: dict[str, Any], *says: str, by_attempt: bool = True
 def fate(desk: Desk, asked: Appointment) -> tuple[Any, ...]:
     """Of the reminder: its status, the error; whether silence cancels, and what the staff's list says."""
     log, now = desk.reminder(asked), desk.again(asked)
-    on_list = [trouble for trouble, appointment_id in desk.list_() if appointment_id == asked.id]
-    return log["status"], log.get("error_code"), now.cancel_at is not None, on_list
+    on_list = [call_reason for call_reason, appointment_id in desk.list_() if appointment_id == asked.id]
+    return log["status"], log.get("error_code"), now.auto_cancel_at is not None, on_list
 
 
 def leave_in_doubt(desk: Desk, asked: Appointment, *, status: str, due: str) -> dict[str, Any]:
@@ -48,7 +48,9 @@ def leave_in_doubt(desk: Desk, asked: Appointment, *, status: str, due: str) -> 
     log = desk.reminder(asked)
     in_doubt = {"$set": {"status": status, due: NOON + HOUR}, "$unset": {"twilio_sid": "", "sent_at": ""}}
     desk.db["sms_logs"].update_one({"_id": log["_id"]}, in_doubt)
-    desk.db["appointments"].update_one({"_id": asked.id}, {"$unset": {"asked_at": "", "cancel_at": ""}})
+    desk.db["appointments"].update_one(
+        {"_id": asked.id}, {"$unset": {"confirmation_requested_at": "", "auto_cancel_at": ""}}
+    )
     return log
 
 
@@ -156,7 +158,7 @@ def test_who_has_opted_out_at_the_carrier_gets_nothing_more_and_is_called(
     desk.ask(NOON + DAY)
     assert desk.reminder(tomorrow)["status"] == "skipped"
     assert ("opted_out", tomorrow.id) in desk.list_()
-    assert desk.again(tomorrow).cancel_at is None
+    assert desk.again(tomorrow).auto_cancel_at is None
     assert len(desk.network.texts(scene.phone)) == 3  # two bookings and one reminder
 
 
@@ -170,7 +172,7 @@ def test_a_doctor_who_has_opted_out_is_nothing_to_the_patient(desk: Desk, db: Db
     assert desk.user(desk.doctor.user).sms_opted_out
     assert scene.user
     assert not desk.user(scene.user).sms_opted_out
-    assert desk.again(scene.appointments[0]).not_reached is None
+    assert desk.again(scene.appointments[0]).confirmation_undelivered is None
     assert desk.list_() == []
 
 
@@ -196,7 +198,7 @@ def test_only_what_a_patient_has_to_know_is_on_the_list(
         desk.send()
     log = db["sms_logs"].find_one({"kind": kind, "recipient": "patient"}) or {}
     tell(base_url, log, "undelivered")
-    assert [trouble for trouble, _ in desk.list_()] == on_list
+    assert [call_reason for call_reason, _ in desk.list_()] == on_list
 
 
 def test_a_report_of_the_old_time_does_not_touch_the_new(desk: Desk, base_url: str) -> None:
@@ -205,11 +207,11 @@ def test_a_report_of_the_old_time_does_not_touch_the_new(desk: Desk, base_url: s
     old = desk.reminder(asked)
     desk.move(asked, THREE + 4 * HOUR)
     desk.ask(NOON + 4 * HOUR)
-    deadline = desk.again(asked).cancel_at
+    deadline = desk.again(asked).auto_cancel_at
     assert deadline
     tell(base_url, old, "undelivered")
-    assert desk.again(asked).cancel_at == deadline
-    assert desk.again(asked).not_reached is None
+    assert desk.again(asked).auto_cancel_at == deadline
+    assert desk.again(asked).confirmation_undelivered is None
 
 
 def test_a_late_report_leaves_what_the_patient_has_said(desk: Desk, base_url: str) -> None:
@@ -219,7 +221,7 @@ def test_a_late_report_leaves_what_the_patient_has_said(desk: Desk, base_url: st
         reply(base_url, scene.phone, "1")
     tell(base_url, desk.reminder(asked), "undelivered", at=scene.at)
     now = desk.again(asked)
-    assert (now.status.value, now.cancel_at) == ("confirmed", None)
+    assert (now.status.value, now.auto_cancel_at) == ("confirmed", None)
 
 
 @pytest.mark.parametrize("status", ["sending", "unknown", "queued"])
@@ -232,13 +234,13 @@ def test_a_report_settles_a_message_in_doubt_for_good(
     """Its process has died over it; or it was put back into the queue, for the carrier didn't list it."""
     scene = scenes.asked(desk)
     (asked,) = scene.appointments
-    due = {"sending": "claimed_until", "unknown": "settle_at", "queued": "not_before"}[status]
+    due = {"sending": "claimed_until", "unknown": "reconcile_at", "queued": "not_before"}[status]
     log = leave_in_doubt(desk, asked, status=status, due=due)
     tell(base_url, log, says)
     assert fate(desk, asked) == expected
     after = desk.reminder(asked)
     assert after["twilio_sid"] == log["twilio_sid"]
-    assert not {"not_before", "settle_at", "claimed_until"} & set(after)
+    assert not {"not_before", "reconcile_at", "claimed_until"} & set(after)
     posted = len(desk.network.taken)
     with clock.stopped(NOON + 2 * HOUR):
         desk.send()

@@ -15,13 +15,13 @@ from backend.appointments.documents import MessageKind, Recipient
 from backend.messaging.content.gsm import segments, septets
 from backend.messaging.content.templates import (
     MOST_LISTED,
-    Facts,
+    MessageDetails,
     answer,
     one_time_code,
     render,
     several_open,
 )
-from backend.messaging.content.texts import MESSAGES, Answer, CodeText
+from backend.messaging.content.texts import MESSAGES, CodeText, ReplyText
 
 LANGUAGES: tuple[Language, ...] = ("en", "es")
 PATIENT, DOCTOR = Recipient.PATIENT, Recipient.DOCTOR
@@ -29,7 +29,7 @@ PATIENT, DOCTOR = Recipient.PATIENT, Recipient.DOCTOR
 TO_PATIENT = {
     MessageKind.BOOKED,
     MessageKind.REMINDER,
-    MessageKind.MOVED,
+    MessageKind.RESCHEDULED,
     MessageKind.CANCELLED,
     MessageKind.AUTO_CANCELLED,
     MessageKind.NO_SHOW,
@@ -43,15 +43,15 @@ TO_DOCTOR = {
 OWED = [*product(TO_PATIENT, [PATIENT]), *product(TO_DOCTOR, [DOCTOR])]
 
 WITHOUT_APPOINTMENT = {
-    Answer.NOTHING_OPEN,
-    Answer.NO_SUCH_CODE,
-    Answer.NOT_UNDERSTOOD,
-    Answer.TRY_AGAIN,
-    Answer.OPTED_IN,
-    Answer.UNKNOWN_PHONE,
+    ReplyText.NOTHING_OPEN,
+    ReplyText.NO_SUCH_CODE,
+    ReplyText.NOT_UNDERSTOOD,
+    ReplyText.TRY_AGAIN,
+    ReplyText.OPTED_IN,
+    ReplyText.UNKNOWN_PHONE,
 }
 
-VISIT = Facts(
+VISIT = MessageDetails(
     doctor_name="Dr. Elizabeth Blackwell",
     clinic_name="Harbor Street Clinic",
     start=datetime(2026, 3, 10, 18, 5, tzinfo=UTC),
@@ -67,7 +67,7 @@ LONGEST_WHEN = replace(
     time_zone="Australia/Lord_Howe",
     zone_matters=True,
     code="K7M",
-    asks=True,
+    requests_confirmation=True,
 )
 SANTIAGO = replace(LONGEST_WHEN, time_zone="America/Santiago")
 
@@ -89,7 +89,7 @@ SANTIAGO = replace(LONGEST_WHEN, time_zone="America/Santiago")
             "Responda 2 para cancelar.",
         ),
         (
-            MessageKind.MOVED,
+            MessageKind.RESCHEDULED,
             PATIENT,
             "Your appointment has moved to Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic.",
             "Su cita se ha cambiado: ahora mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, "
@@ -153,7 +153,7 @@ def test_a_message_says_what_when_with_whom_and_where(
 
 
 def test_only_the_last_reminder_asks_to_confirm() -> None:
-    asking = replace(VISIT, asks=True)
+    asking = replace(VISIT, requests_confirmation=True)
     assert render(MessageKind.REMINDER, PATIENT, "en", asking) == (
         "Reminder: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic. "
         "Reply 1 to confirm, 2 to cancel."
@@ -165,23 +165,23 @@ def test_only_the_last_reminder_asks_to_confirm() -> None:
 
 
 def test_the_last_reminder_says_that_silence_cancels_where_it_does() -> None:
-    warning = replace(VISIT, asks=True, silence_cancels=True)
+    warning = replace(VISIT, requests_confirmation=True, silence_cancels=True)
     assert render(MessageKind.REMINDER, PATIENT, "en", warning).endswith(
         "Reply 1 to confirm, 2 to cancel. Unanswered, it is cancelled."
     )
     assert render(MessageKind.REMINDER, PATIENT, "es", warning).endswith(
         "Responda 1 para confirmar, 2 para cancelar. Sin respuesta, se cancela."
     )
-    earlier = replace(warning, asks=False)
+    earlier = replace(warning, requests_confirmation=False)
     assert render(MessageKind.REMINDER, PATIENT, "en", earlier).endswith("Reply 2 to cancel.")
 
 
 def test_who_has_several_appointments_is_told_the_code() -> None:
-    asking = replace(VISIT, asks=True, code="K7M")
+    asking = replace(VISIT, requests_confirmation=True, code="K7M")
     assert render(MessageKind.REMINDER, PATIENT, "en", asking).endswith(
         "Reply 1 K7M to confirm, 2 K7M to cancel."
     )
-    assert render(MessageKind.REMINDER, PATIENT, "es", replace(asking, asks=False)).endswith(
+    assert render(MessageKind.REMINDER, PATIENT, "es", replace(asking, requests_confirmation=False)).endswith(
         "Responda 2 K7M para cancelar."
     )
 
@@ -190,46 +190,46 @@ def test_who_has_several_appointments_is_told_the_code() -> None:
     ("what", "english", "spanish"),
     [
         (
-            Answer.CONFIRMED,
+            ReplyText.CONFIRMED,
             "Thank you, confirmed: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic.",
             "Gracias, confirmada: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, Harbor Street Clinic.",
         ),
         (
-            Answer.CANCELLED,
+            ReplyText.CANCELLED,
             "Cancelled as you asked: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic.",
             "Cancelada a peticion suya: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, "
             "Harbor Street Clinic.",
         ),
         (
-            Answer.TOO_EARLY,
+            ReplyText.TOO_EARLY,
             "Too early to confirm: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell. "
             "Please reply 1 from 11:05 AM that day on.",
             "Aun no se puede confirmar: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell. "
             "Responda 1 desde las 11:05 a.m. de ese dia.",
         ),
         (
-            Answer.TOO_LATE,
+            ReplyText.TOO_LATE,
             "Too late, it has begun: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell. "
             "Questions? Call +15550100001.",
             "Tarde, ya ha empezado: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell. "
             "¿Dudas? Llame al +15550100001.",
         ),
         (
-            Answer.ALREADY_CONFIRMED,
+            ReplyText.ALREADY_CONFIRMED,
             "Already confirmed: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic. "
             "Reply 2 to cancel.",
             "Ya esta confirmada: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, Harbor Street Clinic. "
             "Responda 2 para cancelar.",
         ),
         (
-            Answer.ALREADY_CANCELLED,
+            ReplyText.ALREADY_CANCELLED,
             "Already cancelled: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic. "
             "To book again, call +15550100001.",
             "Ya esta cancelada: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, Harbor Street Clinic. "
             "Para otra cita, llame al +15550100001.",
         ),
         (
-            Answer.ALREADY_HERE,
+            ReplyText.ALREADY_HERE,
             "You are checked in: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic. "
             "Please ask at the front desk.",
             "Ya consta su llegada: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, Harbor Street Clinic. "
@@ -237,7 +237,7 @@ def test_who_has_several_appointments_is_told_the_code() -> None:
         ),
     ],
 )
-def test_an_answer_tells_what_became_of_the_appointment(what: Answer, english: str, spanish: str) -> None:
+def test_an_answer_tells_what_became_of_the_appointment(what: ReplyText, english: str, spanish: str) -> None:
     assert answer(what, "en", VISIT) == english
     assert answer(what, "es", VISIT) == spanish
 
@@ -246,34 +246,36 @@ def test_an_answer_tells_what_became_of_the_appointment(what: Answer, english: s
     ("what", "english", "spanish"),
     [
         (
-            Answer.NOTHING_OPEN,
+            ReplyText.NOTHING_OPEN,
             "You have no appointment to confirm or cancel. Questions? Call the clinic.",
             "No tiene citas por confirmar ni cancelar. ¿Dudas? Llame a la clinica.",
         ),
         (
-            Answer.NO_SUCH_CODE,
+            ReplyText.NO_SUCH_CODE,
             "None of your appointments has that code. Questions? Call the clinic.",
             "Ninguna de sus citas tiene ese codigo. ¿Dudas? Llame a la clinica.",
         ),
         (
-            Answer.NOT_UNDERSTOOD,
+            ReplyText.NOT_UNDERSTOOD,
             "Sorry, we did not understand. Reply 1 to confirm, 2 to cancel. Questions? Call the clinic.",
             "Perdone, no se entendio. Responda 1 para confirmar, 2 para cancelar. "
             "¿Dudas? Llame a la clinica.",
         ),
         (
-            Answer.TRY_AGAIN,
+            ReplyText.TRY_AGAIN,
             "Sorry, that did not work. Please send it again in a few minutes. Questions? Call the clinic.",
             "Perdone, no ha sido posible. Envielo otra vez en unos minutos. ¿Dudas? Llame a la clinica.",
         ),
         (
-            Answer.OPTED_IN,
+            ReplyText.OPTED_IN,
             "You will get messages about your appointments again.",
             "Volvera a recibir mensajes sobre sus citas.",
         ),
     ],
 )
-def test_an_answer_without_an_appointment_says_whom_to_call(what: Answer, english: str, spanish: str) -> None:
+def test_an_answer_without_an_appointment_says_whom_to_call(
+    what: ReplyText, english: str, spanish: str
+) -> None:
     assert answer(what, "en") == english
     assert answer(what, "es") == spanish
     assert answer(what, "en", phone="+15550100001") == english.replace("the clinic.", "+15550100001.")
@@ -284,7 +286,7 @@ def test_an_unknown_phone_gets_one_neutral_answer_in_both_languages() -> None:
         "We can't match this number to an appointment. Please call your clinic. / "
         "No hay citas con este numero. Llame a su clinica."
     )
-    assert {answer(Answer.UNKNOWN_PHONE, language) for language in LANGUAGES} == {text}
+    assert {answer(ReplyText.UNKNOWN_PHONE, language) for language in LANGUAGES} == {text}
 
 
 @pytest.mark.parametrize(
@@ -377,8 +379,8 @@ def test_the_hour_that_comes_twice_is_told_apart_by_the_zone() -> None:
 
 def test_a_confirmation_that_opens_the_day_before_names_the_day() -> None:
     visit = replace(VISIT, opens=datetime(2026, 3, 9, 14, 0, tzinfo=UTC))
-    assert answer(Answer.TOO_EARLY, "en", visit).endswith("Please reply 1 from Mon, Mar 9, 10:00 AM on.")
-    assert answer(Answer.TOO_EARLY, "es", visit).endswith("Responda 1 desde el lun 9 de marzo, 10:00 a.m.")
+    assert answer(ReplyText.TOO_EARLY, "en", visit).endswith("Please reply 1 from Mon, Mar 9, 10:00 AM on.")
+    assert answer(ReplyText.TOO_EARLY, "es", visit).endswith("Responda 1 desde el lun 9 de marzo, 10:00 a.m.")
 
 
 NAMES = [
@@ -398,14 +400,14 @@ NAMES = [
     ("...", "{doctor} {0} %s {"),
     ("", ""),
 ]
-VISITS = [VISIT, LONGEST_WHEN, SANTIAGO, replace(VISIT, clinic_phone=None, asks=True)]
+VISITS = [VISIT, LONGEST_WHEN, SANTIAGO, replace(VISIT, clinic_phone=None, requests_confirmation=True)]
 
 
-def every_text(language: Language, facts: Facts) -> list[str]:
+def every_text(language: Language, facts: MessageDetails) -> list[str]:
     """All that may be sent about an appointment, and at all; without the list of several."""
     return [
         *(render(kind, to, language, facts) for kind, to in OWED),
-        *(answer(what, language, facts) for what in Answer),
+        *(answer(what, language, facts) for what in ReplyText),
         *(answer(what, language, phone=facts.clinic_phone) for what in WITHOUT_APPOINTMENT),
         *(one_time_code(what, language, "012345") for what in CodeText),
     ]
@@ -415,10 +417,10 @@ def every_text(language: Language, facts: Facts) -> list[str]:
 @pytest.mark.parametrize("visit", VISITS, ids=["ordinary", "lord-howe", "santiago", "no-phone"])
 @pytest.mark.parametrize(("doctor", "clinic"), NAMES, ids=range(len(NAMES)))
 def test_every_message_is_one_segment_whatever_the_names(
-    doctor: str, clinic: str, visit: Facts, language: Language
+    doctor: str, clinic: str, visit: MessageDetails, language: Language
 ) -> None:
     facts = replace(visit, doctor_name=doctor, clinic_name=clinic, patient_name=doctor)
-    warning = replace(facts, asks=True, silence_cancels=True)
+    warning = replace(facts, requests_confirmation=True, silence_cancels=True)
     for text in [*every_text(language, facts), *every_text(language, warning)]:
         assert septets(text) is not None, text
         assert segments(text) == 1, text
@@ -440,13 +442,13 @@ def test_no_name_breaks_a_message(doctor: str, clinic: str, language: Language) 
 
 def test_ordinary_names_are_never_shortened() -> None:
     for language in LANGUAGES:
-        for text in every_text(language, replace(VISIT, asks=True, silence_cancels=True)):
+        for text in every_text(language, replace(VISIT, requests_confirmation=True, silence_cancels=True)):
             assert "Blackwell" in text or "Dr." not in text
             assert "Harbor Street Clinic" in text or "Harbor" not in text
 
 
 def test_the_longest_name_is_shortened_first_and_ends_in_a_full_stop() -> None:
-    visit = replace(VISIT, asks=True, clinic_name="Saint Bartholomew " * 5)
+    visit = replace(VISIT, requests_confirmation=True, clinic_name="Saint Bartholomew " * 5)
     assert render(MessageKind.REMINDER, PATIENT, "en", visit) == (
         "Reminder: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, "
         "Saint Bartholomew Saint Bartholomew Saint Bartholomew Saint Bartholo. "
@@ -473,8 +475,8 @@ def test_where_everything_is_long_a_dozen_letters_of_each_name_remain(language: 
 def test_a_phone_that_is_too_long_makes_the_message_longer() -> None:
     """It is the one thing that helps; stored phones are E.164, so there is none."""
     phone = "+1" + "0" * 200
-    assert answer(Answer.NOTHING_OPEN, "en", phone=phone).endswith(f"Call {phone}.")
-    assert phone in answer(Answer.TOO_LATE, "en", replace(VISIT, clinic_phone=phone))
+    assert answer(ReplyText.NOTHING_OPEN, "en", phone=phone).endswith(f"Call {phone}.")
+    assert phone in answer(ReplyText.TOO_LATE, "en", replace(VISIT, clinic_phone=phone))
 
 
 def test_a_name_that_cannot_be_written_is_replaced_by_what_it_stands_for() -> None:
@@ -537,6 +539,6 @@ def test_what_nobody_owes_cannot_be_said() -> None:
     with pytest.raises(KeyError):
         render(MessageKind.REMINDER, DOCTOR, "en", VISIT)
     with pytest.raises(KeyError):
-        answer(Answer.CONFIRMED, "en")
+        answer(ReplyText.CONFIRMED, "en")
     with pytest.raises(KeyError):
-        answer(Answer.TOO_EARLY, "en", replace(VISIT, opens=None))
+        answer(ReplyText.TOO_EARLY, "en", replace(VISIT, opens=None))

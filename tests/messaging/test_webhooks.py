@@ -100,7 +100,7 @@ def test_no_signature_or_one_that_is_no_ascii_is_refused(path: str, header: byte
     body = urlencode(sms_form("+12125550101", "2")).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {FORM}\r\n".encode()
     answer = send_raw(base_url, head + header + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    assert (answer.status, json.loads(answer.body)["error_code"]) == (403, "NOT_SIGNED")
+    assert (answer.status, json.loads(answer.body)["error_code"]) == (403, "INVALID_SIGNATURE")
 
 
 def test_what_was_changed_on_the_way_is_refused(scene: Scene, db: Db, base_url: str) -> None:
@@ -267,7 +267,7 @@ def test_bytes_that_are_no_text_are_not_read_as_another_text(scene: Scene, db: D
 def history(desk: Desk, scene: Scene) -> list[str]:
     """The steps of the one appointment."""
     (asked,) = scene.appointments
-    return [line.step.value for line in desk.again(asked).history]
+    return [line.transition.value for line in desk.again(asked).history]
 
 
 @pytest.mark.parametrize(("body", "step"), [("1", "confirm"), ("2", "cancel")])

@@ -98,7 +98,7 @@ class World:
             for day in WEEK
             for start, end, minutes, capacity in week
         ]
-        return doctor.client.put(f"/doctors/{doctor.id}/schedule", json={"hours": hours})
+        return doctor.client.put(f"/doctors/{doctor.id}/working-hours", json={"hours": hours})
 
     def bring_in_line(self) -> None:
         """What the daily job does."""

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from bson import ObjectId
 
-from tests.races.support import Answer, Book, hours_at
+from tests.races.support import Answer, DoctorSchedule, hours_at
 
 Client = httpx.Client
 Body = dict[str, Any]
@@ -19,97 +19,97 @@ class Change:
     """Something that an administrator does to a book. `before` is what must have been done for it to make sense."""
 
     name: str
-    do: Callable[[Client, Book, Body], Answer]
+    do: Callable[[Client, DoctorSchedule, Body], Answer]
     withdraws: bool = False
     before: "Change | None" = None
 
     def __str__(self) -> str:
         return self.name
 
-    def prepare(self, admin: Client, book: Book) -> Body:
+    def prepare(self, admin: Client, book: DoctorSchedule) -> Body:
         """Does what must come before, if that is still possible; its answer's body."""
         answer = self.before.do(admin, book, {}) if self.before else None
         return dict(answer.json()) if answer is not None and answer.is_success else {}
 
 
-def _take_leave(admin: Client, book: Book, _: Body) -> Answer:
+def _take_leave(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     return admin.post(f"/doctors/{book.doctor.id}/leaves", json=book.whole_slot)
 
 
-def _end_leave(admin: Client, book: Book, leave: Body) -> Answer:
+def _end_leave(admin: Client, book: DoctorSchedule, leave: Body) -> Answer:
     return admin.delete(f"/doctors/{book.doctor.id}/leaves/{leave['id']}")
 
 
-def _close(admin: Client, book: Book, _: Body) -> Answer:
+def _close(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     return admin.post(f"/clinics/{book.clinic.id}/closures", json=book.whole_slot)
 
 
-def _end_closure(admin: Client, book: Book, closure: Body) -> Answer:
+def _end_closure(admin: Client, book: DoctorSchedule, closure: Body) -> Answer:
     return admin.delete(f"/clinics/{book.clinic.id}/closures/{closure['id']}")
 
 
-def _remove(admin: Client, book: Book, _: Body) -> Answer:
+def _remove(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     return admin.delete(f"/slots/{book.slot.id}")
 
 
-def _put_back(admin: Client, book: Book, _: Body) -> Answer:
+def _put_back(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     day = book.slot.start.date().isoformat()
     body = {"doctor_id": book.doctor.id, "clinic_id": str(book.clinic.id), "first_day": day, "last_day": day}
     return admin.post("/slots/generate", json=body)
 
 
-def _add_slot_across(admin: Client, book: Book, _: Body) -> Answer:
+def _add_slot_across(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     """A slot that begins in the middle of the book's slot, once that is out of the way."""
     start = book.slot.start + timedelta(minutes=30)
     body = {"doctor_id": book.doctor.id, "clinic_id": str(book.clinic.id), "start": start.isoformat()}
     return admin.post("/slots", json={**body, "minutes": 15})
 
 
-def set_hours(admin: Client, book: Book, capacity: int | None) -> Answer:
+def set_hours(admin: Client, book: DoctorSchedule, capacity: int | None) -> Answer:
     """The hours that the book began with, for so many patients at once; None: no hours at all."""
     blocks = [] if capacity is None else hours_at(book.clinic, "15:00", "16:00", capacity)
     hours = [{**block.model_dump(mode="json"), "clinic_id": str(book.clinic.id)} for block in blocks]
-    return admin.put(f"/doctors/{book.doctor.id}/schedule", json={"hours": hours})
+    return admin.put(f"/doctors/{book.doctor.id}/working-hours", json={"hours": hours})
 
 
-def _set_no_hours(admin: Client, book: Book, _: Body) -> Answer:
+def _set_no_hours(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     return set_hours(admin, book, None)
 
 
-def _set_hours(admin: Client, book: Book, _: Body) -> Answer:
+def _set_hours(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     return set_hours(admin, book, book.slot.capacity)
 
 
-def _change_capacity(admin: Client, book: Book, _: Body) -> Answer:
+def _change_capacity(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     return set_hours(admin, book, book.slot.capacity + 1)
 
 
-def _send_doctor_away(admin: Client, book: Book, _: Body) -> Answer:
+def _send_doctor_away(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     return admin.delete(f"/doctors/{book.doctor.id}")
 
 
-def _bring_doctor_back(admin: Client, book: Book, _: Body) -> Answer:
+def _bring_doctor_back(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     return admin.patch(f"/doctors/{book.doctor.id}", json={"is_active": True})
 
 
-def _rename_doctor(admin: Client, book: Book, _: Body) -> Answer:
+def _rename_doctor(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     return admin.patch(f"/doctors/{book.doctor.id}", json={"name": "Another Name"})
 
 
-def _make_other_clinic(admin: Client, book: Book, _: Body) -> Answer:
+def _make_other_clinic(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     return admin.post("/clinics", json={"name": f"Beside {ObjectId()}", "city": "Boston", "time_zone": "UTC"})
 
 
-def _transfer_doctor(admin: Client, book: Book, other: Body) -> Answer:
+def _transfer_doctor(admin: Client, book: DoctorSchedule, other: Body) -> Answer:
     """To another clinic: none of the slots at this one is left."""
     return admin.patch(f"/doctors/{book.doctor.id}", json={"clinic_ids": [other["id"]]})
 
 
-def _shut_clinic(admin: Client, book: Book, _: Body) -> Answer:
+def _shut_clinic(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     return admin.delete(f"/clinics/{book.clinic.id}")
 
 
-def _bring_clinic_back(admin: Client, book: Book, _: Body) -> Answer:
+def _bring_clinic_back(admin: Client, book: DoctorSchedule, _: Body) -> Answer:
     return admin.patch(f"/clinics/{book.clinic.id}", json={"is_active": True})
 
 

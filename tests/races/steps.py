@@ -53,15 +53,15 @@ CANCEL = Step("cancel", "admin", {"reason": "by telephone"})
 CHECK_IN = Step("check-in", "nurse")
 COMPLETE = Step("complete", "doctor")
 NO_SHOW = Step("no-show", "doctor")
-MOVE = Step("move", "patient")
+MOVE = Step("reschedule", "patient")
 
 CONTESTS = (
     Contest(CONFIRM, CANCEL),
     Contest(Step("cancel", "patient"), CANCEL),
     Contest(CONFIRM, CHECK_IN),
     Contest(MOVE, CANCEL),
-    Contest(MOVE, Step("move", "nurse")),
-    Contest(Step("move", "nurse"), CONFIRM),
+    Contest(MOVE, Step("reschedule", "nurse")),
+    Contest(Step("reschedule", "nurse"), CONFIRM),
     Contest(CHECK_IN, NO_SHOW, has_begun=True),
     Contest(COMPLETE, COMPLETE, has_begun=True, before=(CHECK_IN,)),
     Contest(
@@ -111,7 +111,7 @@ class Day:
 
     def body(self, step: Step) -> dict[str, Any]:
         """The body of a step, with a slot of his own for each who moves."""
-        target = {"slot_id": str(self._targets[step.by].id)} if step.name == "move" else {}
+        target = {"slot_id": str(self._targets[step.by].id)} if step.name == "reschedule" else {}
         return {**step.body, **target}
 
 
@@ -156,9 +156,9 @@ class Visit:
             same = [each for each in granted if each.json()["version"] == before + 1 + number]
             assert len(same) == 1
             assert same[0].json()["status"] == line["status"]
-            assert same[0].json()["history"][-1]["step"] == line["step"]
-            assert line["step"] in steps
-        return [line["step"] for line in done]
+            assert same[0].json()["history"][-1]["transition"] == line["transition"]
+            assert line["transition"] in steps
+        return [line["transition"] for line in done]
 
 
 def _zone_at_noon() -> str:

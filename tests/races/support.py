@@ -67,7 +67,7 @@ def client_of(person: Person, root: str) -> httpx.Client:
 
 
 @dataclass(frozen=True)
-class Book:
+class DoctorSchedule:
     """A doctor's book at a clinic whose horizon is short, with a slot of tomorrow."""
 
     run: Run[Any]
@@ -119,19 +119,21 @@ def tomorrow(hour: int) -> datetime:
     return (utc_now() + timedelta(days=1)).replace(hour=hour, minute=0, second=0, microsecond=0)
 
 
-def make_book(run: Run[Any], *, capacity: int = 1, clinic: Clinic | None = None, **profile: Any) -> Book:
+def make_book(
+    run: Run[Any], *, capacity: int = 1, clinic: Clinic | None = None, **profile: Any
+) -> DoctorSchedule:
     """A doctor without weekly hours, and a slot of the staff's tomorrow at 15:00 UTC."""
     clinic = clinic or small_clinic(run)
     doctor = factories.make_doctor(run, clinic, **{"weekly_hours": [], **profile})
-    return Book(run, clinic, doctor, add_slot(run, doctor, clinic, tomorrow(15), capacity))
+    return DoctorSchedule(run, clinic, doctor, add_slot(run, doctor, clinic, tomorrow(15), capacity))
 
 
-def make_book_of_hours(run: Run[Any], *, capacity: int = 1) -> Book:
+def make_book_of_hours(run: Run[Any], *, capacity: int = 1) -> DoctorSchedule:
     """A doctor with an hour a day in the week, 15:00 to 16:00 at a clinic on UTC; the slot is tomorrow's."""
     clinic = small_clinic(run, time_zone="UTC")
     doctor = factories.make_doctor(run, clinic, weekly_hours=hours_at(clinic, "15:00", "16:00", capacity))
     run(reconcile(doctor.object_id))
-    return Book(run, clinic, doctor, run(_slot_at(doctor, tomorrow(15))))
+    return DoctorSchedule(run, clinic, doctor, run(_slot_at(doctor, tomorrow(15))))
 
 
 async def _slot_at(doctor: Person, start: datetime) -> Slot:

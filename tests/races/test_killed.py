@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from backend.scheduling.outcome import Outcome
+from backend.scheduling.outcome import SyncResult
 from backend.scheduling.slots.slot_sync import reconcile
 from tests.factories import Person, Run
 from tests.races import changes
 from tests.races.changes import Change
 from tests.races.support import (
-    Book,
     Db,
+    DoctorSchedule,
     Wired,
     active_in,
     book_seat,
@@ -43,7 +43,7 @@ class Doomed:
     last_commands: list[Held]
     _stack: ExitStack
 
-    def begins(self, change: Change, admin: Person, book: Book, prepared: dict[str, Any]) -> bool:
+    def begins(self, change: Change, admin: Person, book: DoctorSchedule, prepared: dict[str, Any]) -> bool:
         """Begins a change; it stops before as many commands as there were changes before. Whether it has so many."""
         held = self._stack.enter_context(
             self.wired.wire.holding(
@@ -71,7 +71,7 @@ def doomed_server() -> Iterator[Doomed]:
 def test_a_change_whose_process_dies_anywhere_is_ended_by_the_next_run(
     run: Run[Any], db: Db, admin: Person, change: Change
 ) -> None:
-    books: list[Book] = []
+    books: list[DoctorSchedule] = []
     with doomed_server() as server:
         is_under_way = True
         while is_under_way and len(books) < MOST_COMMANDS:
@@ -83,7 +83,7 @@ def test_a_change_whose_process_dies_anywhere_is_ended_by_the_next_run(
     assert 8 < len(books) < MOST_COMMANDS
     for book in books:
         run(reconcile(book.doctor.object_id))
-        assert run(reconcile(book.doctor.object_id)) == Outcome()
+        assert run(reconcile(book.doctor.object_id)) == SyncResult()
         (late,) = book.patients(1)
         came = said(book_seat(late.client, book.slot))
         assert len(active_in(db, book.slot)) == 1 + (came == "201")
@@ -95,7 +95,7 @@ def test_a_leave_that_another_process_ended_lets_no_late_booking_in(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired
 ) -> None:
     """The process that takes leave dies anywhere in it; another brings the book in line; then comes the booking."""
-    books: list[Book] = []
+    books: list[DoctorSchedule] = []
     with ExitStack() as stack, doomed_server() as server:
         inserts, bookings, is_under_way = [], [], True
         while is_under_way and len(books) < MOST_COMMANDS:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backend.scheduling.outcome import Outcome
+from backend.scheduling.outcome import SyncResult
 from backend.scheduling.slots.slot_sync import reconcile
 from tests.factories import Person, Run
 from tests.races import changes
@@ -62,7 +62,7 @@ def test_whatever_the_order_of_commands_the_book_is_right_and_withdrawals_hold(
             for change, answer, against in answers:
                 check_withdrawn(db, book.slot, change, answer, against)
             check_slots(db)
-            assert run(reconcile(book.doctor.object_id)) == Outcome()
+            assert run(reconcile(book.doctor.object_id)) == SyncResult()
             check_book(db)
         except AssertionError as fault:
             story = "\n".join(order.log)

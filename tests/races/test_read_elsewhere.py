@@ -11,7 +11,7 @@ import pytest
 
 from tests import factories
 from tests.factories import Person, Run
-from tests.races.support import HOUR, Book, Db, Wired, client_of, make_book, people
+from tests.races.support import HOUR, Db, DoctorSchedule, Wired, client_of, make_book, people
 
 pytestmark = pytest.mark.races
 
@@ -27,7 +27,7 @@ def from_memory(root: str) -> float:
     return float(line[1]) if line else 0
 
 
-def shown_by(root: str, book: Book, everyone: dict[str, Person]) -> Shown:
+def shown_by(root: str, book: DoctorSchedule, everyone: dict[str, Person]) -> Shown:
     """All that a server's lists and searches show of a book."""
     shown: Shown = {}
     for name, person in everyone.items():
@@ -53,7 +53,7 @@ def found(db: Db, name: str, **query: Any) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["start"], row["_id"]))
 
 
-def stored(db: Db, book: Book, everyone: dict[str, Person]) -> Shown:
+def stored(db: Db, book: DoctorSchedule, everyone: dict[str, Person]) -> Shown:
     """What they should show, by the documents themselves."""
     rows = found(db, "appointments", patient_id={"$exists": True})
     shown: Shown = {
@@ -83,7 +83,7 @@ class Steps:
     """Things that people do to a book, at any server."""
 
     def __init__(
-        self, db: Db, book: Book, nurse: Person, patients: list[Person], chance: random.Random
+        self, db: Db, book: DoctorSchedule, nurse: Person, patients: list[Person], chance: random.Random
     ) -> None:
         self._db, self._book, self._nurse, self._patients, self._chance = db, book, nurse, patients, chance
 
@@ -119,7 +119,7 @@ class Steps:
         if (booked := self._booked()) is None:
             return None
         body = {"slot_id": self._chance.choice(self._slots())}
-        return client_of(booked[0], root).post(f"/appointments/{booked[1]}/move", json=body)
+        return client_of(booked[0], root).post(f"/appointments/{booked[1]}/reschedule", json=body)
 
     def _add_slot(self, root: str) -> httpx.Response:
         start = self._book.slot.start + self._chance.randrange(1, 5) * HOUR

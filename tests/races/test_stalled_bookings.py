@@ -63,7 +63,7 @@ def test_once_a_withdrawal_has_answered_a_booking_on_its_way_is_refused(
         if meanwhile == "cancels":
             assert early.client.post(f"{path}/cancel").is_success
         if meanwhile == "moves away":
-            assert early.client.post(f"{path}/move", json={"slot_id": str(there.id)}).status_code in (
+            assert early.client.post(f"{path}/reschedule", json={"slot_id": str(there.id)}).status_code in (
                 200,
                 409,
             )
@@ -84,7 +84,7 @@ def test_once_a_withdrawal_has_answered_a_move_on_its_way_is_refused(
     first, moving = booked(early.client, book.slot), booked(late.client, elsewhere.slot)
     assert early.client.post(f"/appointments/{first['id']}/cancel").is_success
     with first_wired.wire.holding(is_move) as update:
-        path = f"/appointments/{moving['id']}/move"
+        path = f"/appointments/{moving['id']}/reschedule"
         call = in_background(lambda: first_wired.client(late).post(path, json={"slot_id": str(book.slot.id)}))
         assert reaches(update, call)
         answer = withdrawal.do(admin.client, book, {})

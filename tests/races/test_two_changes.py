@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from backend.scheduling.outcome import Outcome
+from backend.scheduling.outcome import SyncResult
 from backend.scheduling.slots.slot_sync import reconcile
 from tests.factories import Person, Run
 from tests.races import changes
 from tests.races.changes import Change
 from tests.races.support import (
     Answer,
-    Book,
     Db,
+    DoctorSchedule,
     Wired,
     active_in,
     book_seat,
@@ -137,15 +137,15 @@ def ends_round(command: Command) -> bool:
     return command.collection == "slots" and any("first_seat" in str(each["u"]) for each in command.updates)
 
 
-def check_withdrawn(db: Db, book: Book, change: Change, answer: Answer, *came: str) -> None:
+def check_withdrawn(db: Db, book: DoctorSchedule, change: Change, answer: Answer, *came: str) -> None:
     """When a withdrawal has answered, nobody comes any more, and who is there is on its list."""
     if change.withdraws and answer.is_success:
         assert set(came) <= REFUSED
         assert active_in(db, book.slot) <= listed(answer)
 
 
-def check_settled(run: Run[Any], db: Db, book: Book) -> None:
+def check_settled(run: Run[Any], db: Db, book: DoctorSchedule) -> None:
     """What all changes together have left holds, and nothing is left to be done."""
     check_slots(db)
-    assert run(reconcile(book.doctor.object_id)) == Outcome()
+    assert run(reconcile(book.doctor.object_id)) == SyncResult()
     check_book(db)

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from backend.scheduling.outcome import Outcome
+from backend.scheduling.outcome import SyncResult
 from backend.scheduling.slots.slot_sync import reconcile
 from tests.factories import Person, Run
 from tests.races import changes
 from tests.races.rush import Call, all_at_once, post
 from tests.races.support import (
-    Book,
     Db,
+    DoctorSchedule,
     booked,
     forget_appointments,
     listed,
@@ -28,17 +28,17 @@ pytestmark = pytest.mark.races
 Servers = tuple[str, str]
 
 ROUNDS = 4
-ANSWERS = {"200", "201", "SLOT_TAKEN", "SLOT_NOT_OPEN", "APPOINTMENT_CHANGED", "WRONG_STATUS"}
+ANSWERS = {"200", "201", "SLOT_TAKEN", "SLOT_NOT_OPEN", "APPOINTMENT_CHANGED", "INVALID_TRANSITION"}
 
 
-def withdrawal(admin: Person, book: Book, name: str) -> Call:
+def withdrawal(admin: Person, book: DoctorSchedule, name: str) -> Call:
     """One of the ways to take the book's slot away, as a call."""
     hours, doctor = {"hours": list[Any]()}, book.doctor.id
     return {
         "leave": post(admin, f"/doctors/{doctor}/leaves", book.whole_slot),
         "closure": post(admin, f"/clinics/{book.clinic.id}/closures", book.whole_slot),
         "removal": Call(admin, "DELETE", f"/slots/{book.slot.id}"),
-        "no hours": Call(admin, "PUT", f"/doctors/{doctor}/schedule", hours),
+        "no hours": Call(admin, "PUT", f"/doctors/{doctor}/working-hours", hours),
         "doctor away": Call(admin, "DELETE", f"/doctors/{doctor}"),
     }[name]
 
@@ -57,10 +57,12 @@ def test_who_comes_in_before_a_withdrawal_is_on_its_list_and_nobody_comes_after(
         for person in leaving[: 2 + number % 3]:
             calls.append(post(person, f"/appointments/{booked(person.client, book.slot)['id']}/cancel"))
         for person in moving[:2]:
-            calls.append(post(person, f"/appointments/{booked(person.client, book.slot)['id']}/move", there))
+            calls.append(
+                post(person, f"/appointments/{booked(person.client, book.slot)['id']}/reschedule", there)
+            )
         for person in coming:
             calls.append(
-                post(person, f"/appointments/{booked(person.client, elsewhere.slot)['id']}/move", here)
+                post(person, f"/appointments/{booked(person.client, elsewhere.slot)['id']}/reschedule", here)
             )
         chance.shuffle(calls)
         at = chance.randrange(len(calls) // 4, len(calls))
@@ -93,8 +95,8 @@ def test_a_book_that_many_change_at_once_comes_to_rest_as_the_facts_ask(
         calls = [
             post(admin, f"/doctors/{doctor}/leaves", book.whole_slot),
             Call(admin, "DELETE", f"/doctors/{doctor}/leaves/{ended}"),
-            Call(admin, "PUT", f"/doctors/{doctor}/schedule", hours_of(book, "14:30", "15:30")),
-            Call(admin, "PUT", f"/doctors/{doctor}/schedule", hours_of(book, "15:00", "17:00")),
+            Call(admin, "PUT", f"/doctors/{doctor}/working-hours", hours_of(book, "14:30", "15:30")),
+            Call(admin, "PUT", f"/doctors/{doctor}/working-hours", hours_of(book, "15:00", "17:00")),
             post(admin, "/slots/generate", {**where, "first_day": day, "last_day": day}),
             post(
                 admin,
@@ -111,11 +113,11 @@ def test_a_book_that_many_change_at_once_comes_to_rest_as_the_facts_ask(
         answers = all_at_once(two_servers, calls)
         assert all(answer.status_code < 500 for answer in answers), [answer.text for answer in answers]
         check_slots(db)
-        assert run(reconcile(book.doctor.object_id)) == Outcome()
+        assert run(reconcile(book.doctor.object_id)) == SyncResult()
         check_book(db)
 
 
-def hours_of(book: Book, start: str, end: str) -> dict[str, Any]:
+def hours_of(book: DoctorSchedule, start: str, end: str) -> dict[str, Any]:
     """A week of the same hours on each day."""
     block = {"clinic_id": str(book.clinic.id), "start": start, "end": end, "slot_minutes": 30}
     days = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -1,4 +1,4 @@
-"""Facts for tests of the pure rules, and times as a wall clock shows them."""
+"""AvailabilityInputs for tests of the pure rules, and times as a wall clock shows them."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -6,7 +6,15 @@ from zoneinfo import ZoneInfo
 
 from beanie import PydanticObjectId
 
-from backend.scheduling.availability import ClinicFacts, Facts, Offer, Span, WallBlock, WorkingBlock, cut
+from backend.scheduling.availability import (
+    AvailabilityInputs,
+    ClinicInputs,
+    Offer,
+    Span,
+    WallBlock,
+    WorkingBlock,
+    cut,
+)
 
 HERE = PydanticObjectId("0000000000000000000000aa")
 THERE = PydanticObjectId("0000000000000000000000bb")
@@ -43,9 +51,9 @@ def slots_on(day: str, start: str, end: str, length: int, zone: str) -> list[str
     return shown(list(cut(wall, on, length, ZoneInfo(zone))), zone)
 
 
-def clinic_facts(zone: str = "America/New_York", **over: Any) -> ClinicFacts:
+def clinic_inputs(zone: str = "America/New_York", **over: Any) -> ClinicInputs:
     """A clinic that is open all day, every day, a week ahead."""
-    return ClinicFacts(
+    return ClinicInputs(
         **{
             "is_active": True,
             "time_zone": zone,
@@ -71,10 +79,12 @@ def facts(
     *,
     leaves: tuple[Span, ...] = (),
     is_active: bool = True,
-    clinics: dict[PydanticObjectId, ClinicFacts] | None = None,
-) -> Facts:
+    clinics: dict[PydanticObjectId, ClinicInputs] | None = None,
+) -> AvailabilityInputs:
     """An active doctor with these hours at one clinic in New York, unless told otherwise."""
-    return Facts(is_active=is_active, blocks=blocks, leaves=leaves, clinics=clinics or {HERE: clinic_facts()})
+    return AvailabilityInputs(
+        is_active=is_active, blocks=blocks, leaves=leaves, clinics=clinics or {HERE: clinic_inputs()}
+    )
 
 
 def starts(offered: list[Offer], zone: str = "America/New_York") -> list[str]:

@@ -11,7 +11,7 @@ from pymongo.database import Database
 
 from backend.accounts.profiles import WEEK, HoursBlock, Weekday
 from backend.directory.documents import Clinic
-from backend.scheduling.outcome import Outcome
+from backend.scheduling.outcome import SyncResult
 from backend.scheduling.slots.slot_sync import reconcile
 from tests.factories import Person, Run
 
@@ -81,7 +81,7 @@ def opened(run: Run[Any], *doctors: Person) -> None:
 
 def brought_in_line(run: Run[Any], doctor: Person) -> tuple[int, int]:
     """Reconciles; how many slots that opened and withdrew."""
-    outcome: Outcome = run(reconcile(doctor.object_id))
+    outcome: SyncResult = run(reconcile(doctor.object_id))
     return outcome.opened, outcome.withdrawn
 
 

@@ -188,8 +188,10 @@ def test_moving_within_a_full_day_is_possible_and_into_one_is_not(
     first = book(people[0], slots[0])
     book(people[1], slots[1])
     elsewhere = book(people[2], slot_at(api, wide, "09:00", days=1))
-    done(people[0].client.post(f"/appointments/{first['id']}/move", json={"slot_id": slots[3]["id"]}))
-    answer = people[2].client.post(f"/appointments/{elsewhere['id']}/move", json={"slot_id": slots[2]["id"]})
+    done(people[0].client.post(f"/appointments/{first['id']}/reschedule", json={"slot_id": slots[3]["id"]}))
+    answer = people[2].client.post(
+        f"/appointments/{elsewhere['id']}/reschedule", json={"slot_id": slots[2]["id"]}
+    )
     assert (answer.status_code, answer.json()["error_code"]) == (409, "DAY_FULL")
     assert on_monday(db, wide) == 2
 

@@ -24,7 +24,7 @@ def test_hours_that_were_blocked_by_a_left_over_appointment_open_once_it_is_canc
     run(extend_slots())
     left_over = book(patient, slot_at(api, doctor, "09:30"))
     later = as_json(every_day(clinic, "09:45", "10:45"))
-    report = done(doctor.client.put(f"/doctors/{doctor.id}/schedule", json=later))["report"]
+    report = done(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=later))["report"]
     assert [row["appointment_id"] for row in report["appointments"]] == [left_over["id"]]
     assert offered(api, doctor) == ["10:15"]
     assert run(extend_slots()) == 0
@@ -41,8 +41,8 @@ def test_moving_a_left_over_appointment_opens_its_time_too(
     run(extend_slots())
     left_over = book(patient, slot_at(api, doctor, "09:30"))
     later = as_json(every_day(clinic, "09:45", "10:45"))
-    done(doctor.client.put(f"/doctors/{doctor.id}/schedule", json=later))
+    done(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=later))
     to = slot_at(api, doctor, "10:15")
-    done(patient.client.post(f"/appointments/{left_over['id']}/move", json={"slot_id": to["id"]}))
+    done(patient.client.post(f"/appointments/{left_over['id']}/reschedule", json={"slot_id": to["id"]}))
     assert run(extend_slots()) == 1
     assert offered(api, doctor) == ["09:45"]

@@ -36,14 +36,14 @@ MONDAY, TUESDAY = Weekday.MONDAY, Weekday.TUESDAY
 
 
 def put(person: Person, doctor: Person, blocks: list[HoursBlock], status: int = 200) -> Any:
-    return done(person.client.put(f"/doctors/{doctor.id}/schedule", json=as_json(blocks)), status)
+    return done(person.client.put(f"/doctors/{doctor.id}/working-hours", json=as_json(blocks)), status)
 
 
 def test_without_hours_of_its_own_a_book_follows_the_clinic(
     run: Run[Any], api: httpx.Client, clinic: Clinic
 ) -> None:
     doctor = factories.make_doctor(run, clinic, slot_minutes=240)
-    shown = done(doctor.client.get(f"/doctors/{doctor.id}/schedule"))
+    shown = done(doctor.client.get(f"/doctors/{doctor.id}/working-hours"))
     assert shown["is_default"] is True
     assert [(b["weekday"], b["start"], b["end"], b["slot_minutes"]) for b in shown["hours"]][:2] == [
         ("monday", "08:00", "20:00", 240),
@@ -60,7 +60,7 @@ def test_the_first_hours_replace_the_default(run: Run[Any], api: httpx.Client, c
     assert changed["is_default"] is False
     assert changed["report"] == {"slots_opened": 2, "slots_withdrawn": 9, **NOBODY_MET}
     assert offered(api, doctor) == ["09:00", "09:30"]
-    assert done(doctor.client.get(f"/doctors/{doctor.id}/schedule"))["hours"] == changed["hours"]
+    assert done(doctor.client.get(f"/doctors/{doctor.id}/working-hours"))["hours"] == changed["hours"]
 
 
 def test_several_blocks_a_day_at_several_clinics(
@@ -82,7 +82,7 @@ def test_several_blocks_a_day_at_several_clinics(
             },
         ]
     }
-    changed = done(admin.client.put(f"/doctors/{doctor.id}/schedule", json=week))
+    changed = done(admin.client.put(f"/doctors/{doctor.id}/working-hours", json=week))
     assert [(b["slot_minutes"], b["capacity"]) for b in changed["hours"]] == [(20, 1), (30, 1), (60, 5)]
     found = search(api, doctor_id=doctor.id)
     assert [(s["start"], s["clinic_name"], s["capacity"]) for s in found] == [
@@ -217,9 +217,9 @@ def test_hours_that_overlap_are_refused_even_at_two_clinics(
     other = factories.make_clinic(run)
     doctor = factories.make_doctor(run, clinic, clinic_ids=[clinic.clinic_id, other.clinic_id])
     body = as_json([*hours(clinic, *first, MONDAY), *hours(other, *second, MONDAY)])
-    refused(doctor.client.put(f"/doctors/{doctor.id}/schedule", json=body), 422, "VALIDATION_ERROR")
+    refused(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=body), 422, "VALIDATION_ERROR")
     body = as_json([*hours(clinic, *first, MONDAY), *hours(other, *second, TUESDAY)])
-    assert doctor.client.put(f"/doctors/{doctor.id}/schedule", json=body).json().get("errors") is None
+    assert doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=body).json().get("errors") is None
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_hours_outside_the_clinic_s_opening_hours_are_refused_and_change_nothing
     clinic = factories.make_clinic(run, opening_hours=with_break, policy=Policy(horizon_days=2))
     doctor = factories.make_doctor(run, clinic, weekly_hours=hours(clinic, "09:00", "11:00", MONDAY))
     opened(run, doctor)
-    schedule = f"/doctors/{doctor.id}/schedule"
+    schedule = f"/doctors/{doctor.id}/working-hours"
     outside = as_json(hours(clinic, start, end, MONDAY))
     refused(doctor.client.put(schedule, json=outside), 422, "OUTSIDE_OPENING_HOURS")
     closed = as_json(hours(clinic, "09:00", "10:00", TUESDAY))
@@ -248,9 +248,9 @@ def test_hours_at_a_clinic_that_isn_t_the_doctor_s_are_refused(
 ) -> None:
     other = factories.make_clinic(run)
     body = as_json([*hours(clinic, "09:00", "10:00", MONDAY), *hours(other, "09:00", "10:00", TUESDAY)])
-    answer = admin.client.put(f"/doctors/{doctor.id}/schedule", json=body)
+    answer = admin.client.put(f"/doctors/{doctor.id}/working-hours", json=body)
     refused(answer, 422, "NOT_THE_DOCTORS_CLINIC")
-    shown = done(doctor.client.get(f"/doctors/{doctor.id}/schedule"))["hours"]
+    shown = done(doctor.client.get(f"/doctors/{doctor.id}/working-hours"))["hours"]
     assert len(shown) == 7
 
 
@@ -283,7 +283,7 @@ def test_hours_at_a_clinic_that_isn_t_the_doctor_s_are_refused(
 def test_malformed_hours_are_refused(clinic: Clinic, doctor: Person, change: dict[str, Any]) -> None:
     body = as_json(hours(clinic, "09:00", "10:00", MONDAY))
     body["hours"][0] |= change
-    refused(doctor.client.put(f"/doctors/{doctor.id}/schedule", json=body), 422, "VALIDATION_ERROR")
+    refused(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=body), 422, "VALIDATION_ERROR")
 
 
 def test_a_week_of_more_slots_or_seats_than_a_doctor_can_mean_is_refused(
@@ -293,6 +293,6 @@ def test_a_week_of_more_slots_or_seats_than_a_doctor_can_mean_is_refused(
         every_day(clinic, "08:00", "20:00", slot_minutes=5),
         every_day(clinic, "08:00", "20:00", slot_minutes=10, capacity=10),
     ):
-        answer = doctor.client.put(f"/doctors/{doctor.id}/schedule", json=as_json(blocks))
+        answer = doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=as_json(blocks))
         refused(answer, 422, "WEEK_TOO_FULL")
-    assert done(doctor.client.get(f"/doctors/{doctor.id}/schedule"))["hours"][0]["end"] == "11:00"
+    assert done(doctor.client.get(f"/doctors/{doctor.id}/working-hours"))["hours"][0]["end"] == "11:00"

@@ -11,7 +11,7 @@ from bson import ObjectId
 from backend.directory.documents import Clinic, Policy
 from backend.scheduling.slots import full_hint
 from backend.scheduling.slots.full_hint import look_through
-from backend.scheduling.slots.search import Wanted, page_of_open
+from backend.scheduling.slots.search import SlotQuery, page_of_open
 from tests import factories
 from tests.appointments.commands import recorded
 from tests.factories import Person, Run
@@ -135,7 +135,7 @@ def test_those_who_meet_a_newly_full_book_at_once_share_the_work(
 ) -> None:
     doctor = morning(run, clinic)
     fill_days(db, doctor, 5)
-    wanted = Wanted(doctor_id=doctor.object_id)
+    wanted = SlotQuery(doctor_id=doctor.object_id)
 
     async def at_once() -> list[bytes]:
         return await asyncio.gather(*(page_of_open(wanted, limit=LIMIT, cursor=None) for _ in range(20)))
@@ -153,7 +153,7 @@ def mark_all(api: httpx.Client, db: Db, doctor: Person) -> None:
     assert known(db, doctor)
 
 
-@pytest.mark.parametrize("how", ["cancel", "move"])
+@pytest.mark.parametrize("how", ["cancel", "reschedule"])
 def test_a_seat_that_is_given_back_is_offered_at_once(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db, patient: Person, how: str
 ) -> None:
@@ -163,7 +163,7 @@ def test_a_seat_that_is_given_back_is_offered_at_once(
     hold_seats(db, free[:20])
     mark_all(api, db, doctor)
     assert known(db, doctor) == MORNING
-    body = {"slot_id": slot_at(api, doctor, "10:00", days=9)["id"]} if how == "move" else None
+    body = {"slot_id": slot_at(api, doctor, "10:00", days=9)["id"]} if how == "reschedule" else None
     done(patient.client.post(f"/appointments/{appointment['id']}/{how}", json=body))
     assert offered(api, doctor) == ["09:30"]
 
@@ -201,7 +201,7 @@ def test_more_seats_in_slots_that_were_known_to_be_full_are_offered(
     fill_days(db, doctor, 5)
     mark_all(api, db, doctor)
     hours = [block.model_dump(mode="json") for block in every_day(clinic, "09:00", "11:00", capacity=2)]
-    done(admin.client.put(f"/doctors/{doctor.id}/schedule", json={"hours": hours}))
+    done(admin.client.put(f"/doctors/{doctor.id}/working-hours", json={"hours": hours}))
     assert offered(api, doctor) == MORNING
 
 
@@ -225,7 +225,7 @@ def test_wrong_hints_are_taken_back_by_the_job_some_at_a_time(
     doctor = morning(run, clinic)
     hold_seats(db, [slot for slot in slots_in(db, doctor) if slot["start"] == at("10:00")])
     in_slots = {"slot_id": {"$in": [slot["_id"] for slot in slots_in(db, doctor)]}, "active": True}
-    db["appointments"].update_many(in_slots, {"$set": {"tells_search": True}})
+    db["appointments"].update_many(in_slots, {"$set": {"clears_full_hint": True}})
     until = {"is_active": True, "start": {"$lt": at("00:00", days=2)}}
     db["slots"].update_many({"doctor_id": doctor.object_id, **until}, {"$set": {"known_full": True}})
     assert offered(api, doctor) == offered(api, doctor, days=1) == []

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from backend.scheduling.availability_inputs import Book, read_book
+from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule
 from backend.scheduling.documents import Slot, SlotState
 from backend.scheduling.slots.slot_sync import open_slots, reconcile
 from tests.factories import Person, Run
@@ -27,8 +27,8 @@ async def _find(doctor: Person, start: str) -> Slot | None:
     return await Slot.find_one({"doctor_id": doctor.object_id, "is_active": True, "start": at(start)})
 
 
-def _read(run: Run[Any], doctor: Person) -> Book:
-    book: Book | None = run(read_book(doctor.object_id, now=NOW))
+def _read(run: Run[Any], doctor: Person) -> DoctorSchedule:
+    book: DoctorSchedule | None = run(read_schedule(doctor.object_id, now=NOW))
     assert book is not None
     return book
 

@@ -52,7 +52,7 @@ def cast(run: Run[Any], clinic: Clinic, elsewhere: Clinic, doctor: Person, nurse
 
 def _set_schedule(caller: Person, doctor: Person, clinic: Clinic, _: str) -> httpx.Response:
     body = as_json(every_day(clinic, "09:00", "11:00"))
-    return caller.client.put(f"/doctors/{doctor.id}/schedule", json=body)
+    return caller.client.put(f"/doctors/{doctor.id}/working-hours", json=body)
 
 
 def _list_leaves(caller: Person, doctor: Person, *_: Any) -> httpx.Response:
@@ -149,10 +149,10 @@ def test_a_nurse_of_one_clinic_doesn_t_touch_the_doctor_s_slots_at_another(
 def test_everybody_who_is_logged_in_may_read_the_hours_of_an_active_doctor(cast: Cast) -> None:
     doctor = cast["doctor"]
     for person in cast.values():
-        assert len(done(person.client.get(f"/doctors/{doctor.id}/schedule"))["hours"]) == 7
+        assert len(done(person.client.get(f"/doctors/{doctor.id}/working-hours"))["hours"]) == 7
     done(cast["admin"].client.delete(f"/doctors/{doctor.id}"))
     for who, person in cast.items():
-        answer = person.client.get(f"/doctors/{doctor.id}/schedule")
+        answer = person.client.get(f"/doctors/{doctor.id}/working-hours")
         if who == "doctor":
             assert answer.status_code == 401
         elif who == "admin":
@@ -162,4 +162,4 @@ def test_everybody_who_is_logged_in_may_read_the_hours_of_an_active_doctor(cast:
 
 
 def test_hours_are_not_public(api: httpx.Client, doctor: Person) -> None:
-    refused(api.get(f"/doctors/{doctor.id}/schedule"), 401, "NOT_AUTHENTICATED")
+    refused(api.get(f"/doctors/{doctor.id}/working-hours"), 401, "NOT_AUTHENTICATED")

@@ -55,7 +55,7 @@ def test_it_stays_out_though_the_hours_want_it(
 ) -> None:
     assert brought_in_line(run, doctor) == (0, 0)
     same = as_json(every_day(clinic, "09:00", "11:00"))
-    done(doctor.client.put(f"/doctors/{doctor.id}/schedule", json=same))
+    done(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=same))
     assert offered(api, doctor) == WITHOUT_HALF_PAST
     refused(api.get(f"/slots/{removed['id']}"), 404, "SLOT_NOT_FOUND")
 
@@ -84,7 +84,7 @@ def test_other_hours_in_its_time_are_not_held_up_by_it(
 ) -> None:
     """What was taken out is that slot, not that time for ever."""
     other = as_json(every_day(clinic, "09:00", "10:00", slot_minutes=20))
-    done(doctor.client.put(f"/doctors/{doctor.id}/schedule", json=other))
+    done(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=other))
     assert offered(api, doctor) == ["09:00", "09:20", "09:40"]
 
 

@@ -9,7 +9,7 @@ from backend.scheduling.availability import bookable_until, instant, is_open, of
 from tests.scheduling.facts import (
     HERE,
     WallBlock,
-    clinic_facts,
+    clinic_inputs,
     every_day,
     facts,
     is_skipped,
@@ -36,7 +36,7 @@ from tests.scheduling.facts import (
     ],
 )
 def test_nine_o_clock_stays_nine_o_clock_across_the_change(zone: str, before: str, after: str) -> None:
-    book = facts(every_day("09:00", "10:00", length=60), clinics={HERE: clinic_facts(zone, horizon_days=1)})
+    book = facts(every_day("09:00", "10:00", length=60), clinics={HERE: clinic_inputs(zone, horizon_days=1)})
     now = utc(before)
     offered = offers(book, since=now, now=now)
     assert [s.split("/", maxsplit=1)[0] for s in shown([o.span for o in offered], zone)] == [before, after]
@@ -205,13 +205,13 @@ def test_a_repeated_time_means_its_first_occurrence() -> None:
 
 
 def test_opening_hours_that_begin_in_a_skipped_hour_begin_with_the_change() -> None:
-    clinic = clinic_facts(opening_hours=(WallBlock(6, 150, 300),))
+    clinic = clinic_inputs(opening_hours=(WallBlock(6, 150, 300),))
     assert is_open(clinic, span("2026-03-08T03:00:00-04:00", "2026-03-08T03:30:00-04:00"))
     assert not is_open(clinic, span("2026-03-08T01:30:00-05:00", "2026-03-08T03:00:00-04:00"))
 
 
 def test_opening_hours_that_end_in_a_skipped_hour_end_with_the_change() -> None:
-    clinic = clinic_facts(opening_hours=(WallBlock(6, 0, 150),))
+    clinic = clinic_inputs(opening_hours=(WallBlock(6, 0, 150),))
     assert is_open(clinic, span("2026-03-08T01:30:00-05:00", "2026-03-08T03:00:00-04:00"))
     assert not is_open(clinic, span("2026-03-08T03:00:00-04:00", "2026-03-08T03:30:00-04:00"))
 
@@ -230,4 +230,4 @@ def test_opening_hours_that_end_in_a_skipped_hour_end_with_the_change() -> None:
 def test_the_horizon_ends_at_midnight_of_the_clinic_even_where_there_is_none(
     zone: str, now: str, until: str
 ) -> None:
-    assert bookable_until(clinic_facts(zone, horizon_days=1), utc(now)) == utc(until)
+    assert bookable_until(clinic_inputs(zone, horizon_days=1), utc(now)) == utc(until)

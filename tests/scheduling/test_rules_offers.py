@@ -9,7 +9,7 @@ from beanie import PydanticObjectId
 
 from backend.scheduling.availability import (
     MOST_SLOT_MINUTES,
-    Facts,
+    AvailabilityInputs,
     WallBlock,
     is_possible,
     local_day,
@@ -19,7 +19,7 @@ from tests.scheduling.facts import (
     HERE,
     THERE,
     ZoneInfo,
-    clinic_facts,
+    clinic_inputs,
     every_day,
     facts,
     span,
@@ -31,7 +31,7 @@ MIDNIGHT = utc("2026-06-01T00:00:00-04:00")
 """The first moment of a Monday in New York, far from any change of clocks."""
 
 
-def offered_on_monday(book: Facts, *, since: datetime = MIDNIGHT) -> list[str]:
+def offered_on_monday(book: AvailabilityInputs, *, since: datetime = MIDNIGHT) -> list[str]:
     found = offers(book, since=since, now=MIDNIGHT)
     return [start[11:] for start in starts(found) if start.startswith("2026-06-01")]
 
@@ -55,7 +55,7 @@ def test_a_block_holds_as_many_slots_as_fit_wholly(length: int, expected: list[s
 
 
 def test_a_slot_that_would_end_after_closing_is_not_offered() -> None:
-    closes_at_ten = clinic_facts(opening_hours=tuple(WallBlock(day, 540, 600) for day in range(7)))
+    closes_at_ten = clinic_inputs(opening_hours=tuple(WallBlock(day, 540, 600) for day in range(7)))
     book = facts(every_day("08:30", "10:30", length=40), clinics={HERE: closes_at_ten})
     assert offered_on_monday(book) == ["09:10"]
 
@@ -68,7 +68,7 @@ def test_hours_may_end_at_midnight_and_begin_there() -> None:
 
 
 def test_an_opening_until_midnight_doesn_t_reach_into_the_next_day() -> None:
-    until_midnight = clinic_facts(opening_hours=(WallBlock(0, 0, 1440),))
+    until_midnight = clinic_inputs(opening_hours=(WallBlock(0, 0, 1440),))
     over_midnight = span("2026-06-01T23:45:00-04:00", "2026-06-02T00:15:00-04:00")
     to_midnight = span("2026-06-01T23:30:00-04:00", "2026-06-02T00:00:00-04:00")
     book = facts((), clinics={HERE: until_midnight})
@@ -77,7 +77,7 @@ def test_an_opening_until_midnight_doesn_t_reach_into_the_next_day() -> None:
 
 
 def test_a_slot_may_not_bridge_a_lunch_break_or_two_days() -> None:
-    with_break = clinic_facts(opening_hours=(WallBlock(0, 480, 720), WallBlock(0, 780, 1020)))
+    with_break = clinic_inputs(opening_hours=(WallBlock(0, 480, 720), WallBlock(0, 780, 1020)))
     book = facts(every_day("08:00", "17:00", length=60), clinics={HERE: with_break})
     assert offered_on_monday(book) == [
         *("08:00", "09:00", "10:00", "11:00"),
@@ -86,7 +86,7 @@ def test_a_slot_may_not_bridge_a_lunch_break_or_two_days() -> None:
 
 
 def test_a_day_without_opening_hours_has_no_slots() -> None:
-    closed_on_monday = clinic_facts(opening_hours=tuple(WallBlock(day, 0, 1440) for day in range(1, 7)))
+    closed_on_monday = clinic_inputs(opening_hours=tuple(WallBlock(day, 0, 1440) for day in range(1, 7)))
     book = facts(every_day("09:00", "10:00"), clinics={HERE: closed_on_monday})
     assert offered_on_monday(book) == []
     assert starts(offers(book, since=MIDNIGHT, now=MIDNIGHT))[0] == "2026-06-02T09:00"
@@ -115,14 +115,14 @@ def test_leave_and_closures_take_what_they_touch(start: str, end: str, left: lis
     book = facts(
         every_day("09:30", "11:00"),
         leaves=away if what == "leave" else (),
-        clinics={HERE: clinic_facts(closures=away if what == "closure" else ())},
+        clinics={HERE: clinic_inputs(closures=away if what == "closure" else ())},
     )
     assert offered_on_monday(book) == left
 
 
 @pytest.mark.parametrize(("days", "last"), [(1, "2026-06-02"), (7, "2026-06-08")])
 def test_the_last_day_of_the_horizon_is_offered_whole_and_the_next_not_at_all(days: int, last: str) -> None:
-    book = facts(every_day("00:00", "24:00", length=60), clinics={HERE: clinic_facts(horizon_days=days)})
+    book = facts(every_day("00:00", "24:00", length=60), clinics={HERE: clinic_inputs(horizon_days=days)})
     for now in (MIDNIGHT, MIDNIGHT + timedelta(hours=23, minutes=59, seconds=59)):
         found = starts(offers(book, since=now, now=now))
         assert found[-1] == f"{last}T23:00"
@@ -130,7 +130,7 @@ def test_the_last_day_of_the_horizon_is_offered_whole_and_the_next_not_at_all(da
 
 
 def test_nothing_is_possible_from_the_end_of_the_horizon_on() -> None:
-    book = facts((), clinics={HERE: clinic_facts(horizon_days=0)})
+    book = facts((), clinics={HERE: clinic_inputs(horizon_days=0)})
     last = span("2026-06-01T23:30:00-04:00", "2026-06-02T00:00:00-04:00")
     first_beyond = span("2026-06-02T00:00:00-04:00", "2026-06-02T00:30:00-04:00")
     assert is_possible(book, HERE, last, MIDNIGHT)
@@ -141,8 +141,8 @@ def test_the_horizon_counts_the_days_of_each_clinic() -> None:
     """Late on Monday in New York it is Tuesday in Auckland."""
     now = utc("2026-06-01T22:00:00-04:00")
     clinics = {
-        HERE: clinic_facts(horizon_days=1),
-        THERE: clinic_facts("Pacific/Auckland", horizon_days=1),
+        HERE: clinic_inputs(horizon_days=1),
+        THERE: clinic_inputs("Pacific/Auckland", horizon_days=1),
     }
     book = facts(
         (*every_day("09:00", "09:30"), *every_day("09:00", "09:30", at=THERE)),
@@ -161,7 +161,7 @@ def test_slots_before_the_given_moment_are_left_out_to_the_millisecond() -> None
 
 
 def test_year_and_leap_day_boundaries() -> None:
-    clinic = {HERE: clinic_facts(horizon_days=2)}
+    clinic = {HERE: clinic_inputs(horizon_days=2)}
     book = facts(every_day("23:30", "24:00"), clinics=clinic)
     new_year = utc("2027-12-31T12:00:00-05:00")
     assert starts(offers(book, since=new_year, now=new_year)) == [
@@ -199,7 +199,7 @@ def test_each_block_has_its_own_length_and_capacity() -> None:
 def test_an_inactive_doctor_or_clinic_offers_nothing() -> None:
     blocks = every_day("09:00", "10:00")
     assert offers(facts(blocks, is_active=False), since=MIDNIGHT, now=MIDNIGHT) == []
-    shut = facts(blocks, clinics={HERE: clinic_facts(is_active=False)})
+    shut = facts(blocks, clinics={HERE: clinic_inputs(is_active=False)})
     assert offers(shut, since=MIDNIGHT, now=MIDNIGHT) == []
 
 
@@ -208,14 +208,14 @@ def test_hours_at_a_clinic_that_is_not_the_doctor_s_any_more_offer_nothing() -> 
     assert offers(book, since=MIDNIGHT, now=MIDNIGHT) == []
 
 
-def _in_two_zones() -> Facts:
+def _in_two_zones() -> AvailabilityInputs:
     """Nine to five in New York, and the same instants and half an hour more in Newfoundland's odd zone."""
     return facts(
         (
             *every_day("09:00", "17:00", length=60),
             *every_day("11:00", "19:00", length=60, at=THERE),
         ),
-        clinics={HERE: clinic_facts(), THERE: clinic_facts("America/St_Johns")},
+        clinics={HERE: clinic_inputs(), THERE: clinic_inputs("America/St_Johns")},
     )
 
 
@@ -249,9 +249,9 @@ def test_a_collision_of_three_clinics_is_decided_alike_before_and_after_midnight
             *every_day("22:15", "22:45", at=third),
         ),
         clinics={
-            HERE: clinic_facts(),
-            THERE: clinic_facts("America/Chicago"),
-            third: clinic_facts("America/Denver"),
+            HERE: clinic_inputs(),
+            THERE: clinic_inputs("America/Chicago"),
+            third: clinic_inputs("America/Denver"),
         },
     )
     whole = offers(book, since=MIDNIGHT - timedelta(hours=2), now=MIDNIGHT)

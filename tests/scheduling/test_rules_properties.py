@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.scheduling.availability import (
-    ClinicFacts,
-    Facts,
+    AvailabilityInputs,
+    ClinicInputs,
     Span,
     WallBlock,
     WorkingBlock,
@@ -126,7 +126,7 @@ def test_a_wall_clock_time_becomes_a_moment_that_shows_it_again_unless_it_is_ski
 
 
 @st.composite
-def books(draw: st.DrawFn) -> tuple[Facts, datetime]:
+def books(draw: st.DrawFn) -> tuple[AvailabilityInputs, datetime]:
     """A doctor at one or two clinics anywhere, with hours, leave and closures, and a moment to look ahead from."""
     zone, day = draw(zones_and_days())
     near = [zone, *draw(st.lists(st.sampled_from(FAVOURITES), max_size=1))]
@@ -141,9 +141,9 @@ def books(draw: st.DrawFn) -> tuple[Facts, datetime]:
             found.append(Span(start, start + timedelta(minutes=draw(st.integers(1, 900)))))
         return tuple(found)
 
-    def clinic(its_zone: str) -> ClinicFacts:
+    def clinic(its_zone: str) -> ClinicInputs:
         opening = [draw(wall_blocks(weekday)) for weekday in range(7) if draw(st.integers(0, 3))]
-        return ClinicFacts(
+        return ClinicInputs(
             is_active=True,
             time_zone=its_zone,
             opening_hours=tuple(opening)
@@ -162,10 +162,10 @@ def books(draw: st.DrawFn) -> tuple[Facts, datetime]:
 
     clinics = {at: clinic(its_zone) for at, its_zone in zip(ids, near, strict=True)}
     blocks = tuple(block for at in ids for block in hours(at))
-    return Facts(is_active=True, blocks=blocks, leaves=stretches(), clinics=clinics), now
+    return AvailabilityInputs(is_active=True, blocks=blocks, leaves=stretches(), clinics=clinics), now
 
 
-def is_on_the_open_wall_clock(span: Span, clinic: ClinicFacts) -> bool:
+def is_on_the_open_wall_clock(span: Span, clinic: ClinicInputs) -> bool:
     """The rule told by the clock on the wall, another way than the code's: five minutes by five minutes."""
     zone = ZoneInfo(clinic.time_zone)
     day = span.start.astimezone(zone).date()
@@ -180,7 +180,9 @@ def is_on_the_open_wall_clock(span: Span, clinic: ClinicFacts) -> bool:
 
 @some_rounds
 @given(books())
-def test_what_is_offered_is_apart_open_and_inside_the_horizon(case: tuple[Facts, datetime]) -> None:
+def test_what_is_offered_is_apart_open_and_inside_the_horizon(
+    case: tuple[AvailabilityInputs, datetime],
+) -> None:
     book, now = case
     found = offers(book, since=now, now=now)
     assert found == offers(book, since=now, now=now)
@@ -203,7 +205,9 @@ def test_what_is_offered_is_apart_open_and_inside_the_horizon(case: tuple[Facts,
 
 @some_rounds
 @given(books(), st.integers(0, 60 * 36))
-def test_time_passing_only_takes_away_what_has_begun(case: tuple[Facts, datetime], passed: int) -> None:
+def test_time_passing_only_takes_away_what_has_begun(
+    case: tuple[AvailabilityInputs, datetime], passed: int
+) -> None:
     book, now = case
     later = now + timedelta(minutes=passed)
     before = offers(book, since=now, now=now)

@@ -48,7 +48,7 @@ def shared(run: Run[Any], clinic: Clinic, elsewhere: Clinic) -> Person:
 
 
 def ask(person: Person, doctor: Person, blocks: list[HoursBlock]) -> httpx.Response:
-    return person.client.put(f"/doctors/{doctor.id}/schedule", json=as_json(blocks))
+    return person.client.put(f"/doctors/{doctor.id}/working-hours", json=as_json(blocks))
 
 
 def put(person: Person, doctor: Person, blocks: list[HoursBlock]) -> Any:
@@ -68,11 +68,11 @@ def test_a_nurse_sets_the_hours_at_her_clinic_and_the_others_stay(
 def test_what_she_read_can_be_sent_back_with_a_change_of_her_own(
     api: httpx.Client, clinic: Clinic, nurse: Person, shared: Person
 ) -> None:
-    week = done(nurse.client.get(f"/doctors/{shared.id}/schedule"))["hours"]
+    week = done(nurse.client.get(f"/doctors/{shared.id}/working-hours"))["hours"]
     for block in week:
         if block["clinic_id"] == str(clinic.clinic_id):
             block["slot_minutes"] = 60
-    done(nurse.client.put(f"/doctors/{shared.id}/schedule", json={"hours": week}))
+    done(nurse.client.put(f"/doctors/{shared.id}/working-hours", json={"hours": week}))
     assert offered(api, shared) == ["09:00", "14:00", "14:30"]
 
 
@@ -83,14 +83,14 @@ def test_a_change_of_the_hours_at_another_clinic_is_refused(
     api: httpx.Client, elsewhere: Clinic, nurse: Person, shared: Person, over: dict[str, Any]
 ) -> None:
     there = hours(elsewhere, *THERE, MONDAY)[0].model_copy(update=over)
-    refused(ask(nurse, shared, [there]), 403, "HOURS_ELSEWHERE")
+    refused(ask(nurse, shared, [there]), 403, "OTHER_CLINIC_HOURS")
     assert offered(api, shared) == ["09:00", "09:30", "14:00", "14:30"]
 
 
 def test_hours_over_those_at_another_clinic_are_refused(
     api: httpx.Client, clinic: Clinic, nurse: Person, shared: Person
 ) -> None:
-    refused(ask(nurse, shared, hours(clinic, "14:30", "16:00", MONDAY)), 409, "HOURS_COLLIDE")
+    refused(ask(nurse, shared, hours(clinic, "14:30", "16:00", MONDAY)), 409, "HOURS_OVERLAP")
     assert offered(api, shared) == ["09:00", "09:30", "14:00", "14:30"]
 
 
@@ -124,7 +124,7 @@ def test_two_front_desks_at_once_don_t_undo_each_other(
                 pool.submit(ask, other, shared, every_day(elsewhere, *THERE, slot_minutes=minutes)),
             ]
             assert [answer.result().status_code for answer in asked] == [200, 200]
-            week = done(shared.client.get(f"/doctors/{shared.id}/schedule"))["hours"]
+            week = done(shared.client.get(f"/doctors/{shared.id}/working-hours"))["hours"]
             assert [block["slot_minutes"] for block in week] == [minutes] * 14
             assert len(offered(api, shared)) == 2 * 60 // minutes
 

@@ -36,7 +36,7 @@ def test_a_start_that_misses_the_grid_by_however_little_is_refused(
     clinic: Clinic, free_doctor: Person, off: timedelta, sign: int
 ) -> None:
     start = text(at("13:00") + sign * off)
-    refused(ask_for_slot(free_doctor, clinic, start), 422, "OFF_THE_GRID")
+    refused(ask_for_slot(free_doctor, clinic, start), 422, "START_NOT_ALIGNED")
 
 
 def test_a_slot_that_has_begun_is_refused(run: Run[Any], clinic: Clinic, free_doctor: Person) -> None:

@@ -61,7 +61,7 @@ def test_a_slot_made_by_hand_outlives_the_hours_and_every_run(
     opened(run, doctor)
     slot = add_slot(doctor, clinic, "15:00", capacity=4)
     assert brought_in_line(run, doctor) == (0, 0)
-    done(doctor.client.put(f"/doctors/{doctor.id}/schedule", json={"hours": []}))
+    done(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json={"hours": []}))
     assert search(api) == [slot]
 
 
@@ -199,7 +199,7 @@ def test_a_slot_over_withdrawn_but_booked_time_is_refused_and_changes_nothing(
     opened(run, doctor)
     booked = slot_at(api, doctor, "09:30")
     book(patient, booked)
-    done(doctor.client.put(f"/doctors/{doctor.id}/schedule", json={"hours": []}))
+    done(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json={"hours": []}))
     for wall_time in ("09:00", "09:30", "09:45"):
         refused(ask_for_slot(doctor, clinic, text(at(wall_time)), minutes=45), 409, "SLOT_OVERLAPS")
     refused(try_booking(factories.make_user(run, "patient"), booked), 409, "SLOT_NOT_OPEN")

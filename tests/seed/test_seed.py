@@ -102,7 +102,7 @@ def test_appointments_stand_in_every_status_before_and_behind_now(demo: Db) -> N
 
 def test_each_history_explains_its_status(demo: Db) -> None:
     for row in booked(demo):
-        assert row["history"][0]["step"] == "book"
+        assert row["history"][0]["transition"] == "book"
         assert row["history"][-1]["status"] == row["status"]
         moments = [step["at"] for step in row["history"]]
         assert moments == sorted(moments)

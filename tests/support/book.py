@@ -19,7 +19,7 @@ _LEADS_TO = {
     "book": {"scheduled"},
     "confirm": {"confirmed"},
     "cancel": {"cancelled"},
-    "move": {"scheduled"},
+    "reschedule": {"scheduled"},
     "check_in": {"checked_in"},
     "complete": {"completed"},
     "no_show": {"no_show"},
@@ -28,7 +28,7 @@ _LEADS_TO = {
 _COMES_FROM = {
     "confirm": {"scheduled"},
     "cancel": {"scheduled", "confirmed"},
-    "move": {"scheduled", "confirmed"},
+    "reschedule": {"scheduled", "confirmed"},
     "check_in": {"scheduled", "confirmed"},
     "complete": {"checked_in"},
     "no_show": {"scheduled", "confirmed"},
@@ -92,7 +92,7 @@ def _planned(appointments: Iterable[Row]) -> Iterable[Row]:
 
     He has his visit, whoever was given the seat meanwhile.
     """
-    return (row for row in appointments if all(line["step"] != "correct" for line in row["history"]))
+    return (row for row in appointments if all(line["transition"] != "correct" for line in row["history"]))
 
 
 def _by_slot(appointments: Iterable[Row]) -> Counter[Any]:
@@ -107,15 +107,19 @@ def _by_day(appointments: Iterable[Row]) -> Counter[Any]:
 
 def _history_faults(row: Row) -> Iterable[str]:
     lines = row["history"]
-    name = f"appointment {row['_id']} ({', '.join(line['step'] for line in lines)})"
-    if not lines or lines[0]["step"] != "book" or any(line["step"] == "book" for line in lines[1:]):
+    name = f"appointment {row['_id']} ({', '.join(line['transition'] for line in lines)})"
+    if (
+        not lines
+        or lines[0]["transition"] != "book"
+        or any(line["transition"] == "book" for line in lines[1:])
+    ):
         yield f"{name}: the history doesn't begin with its one booking"
     for line in lines:
-        if line["status"] not in _LEADS_TO[line["step"]]:
-            yield f"{name}: {line['step']} led to {line['status']}"
+        if line["status"] not in _LEADS_TO[line["transition"]]:
+            yield f"{name}: {line['transition']} led to {line['status']}"
     for earlier, later in pairwise(lines):
-        if earlier["status"] not in _COMES_FROM[later["step"]]:
-            yield f"{name}: {later['step']} came after {earlier['status']}"
+        if earlier["status"] not in _COMES_FROM[later["transition"]]:
+            yield f"{name}: {later['transition']} came after {earlier['status']}"
         if later["at"] < earlier["at"]:
             yield f"{name}: the history runs backwards"
     if lines and lines[-1]["status"] != row["status"]:
@@ -125,8 +129,8 @@ def _history_faults(row: Row) -> Iterable[str]:
     starts = [line["start"] for line in lines if "start" in line]
     if starts[-1:] != [row["start"]]:
         yield f"{name} starts at {row['start']}, its history says {starts}"
-    if row["moves"] != sum(line["step"] == "move" for line in lines):
-        yield f"{name}: moved {row['moves']} times"
+    if row["reschedule_count"] != sum(line["transition"] == "reschedule" for line in lines):
+        yield f"{name}: moved {row['reschedule_count']} times"
 
 
 def _seats_held_twice(active: Iterable[Row]) -> Iterable[str]:

@@ -11,43 +11,48 @@ from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Role, User
 from backend.appointments.booking.document import copied, new_appointment
-from backend.appointments.booking.seat_allocation import Place, Seat, read_place, refill_behind, seat_in
+from backend.appointments.booking.seat_allocation import (
+    Seat,
+    SlotChoice,
+    read_slot_choice,
+    refill_behind,
+    seat_in,
+)
 from backend.appointments.documents import (
     Appointment,
     MessageKind,
-    OwedMessage,
+    PendingMessage,
     Recipient,
     Status,
-    StepName,
+    TransitionName,
 )
 from backend.appointments.errors import (
     AppointmentChanged,
     IdempotencyKeyReused,
-    NotYourBook,
-    PatientMissing,
+    OutsideYourScope,
+    PatientRequired,
     SameSlot,
     SlotNotOpen,
     SlotUnavailable,
 )
-from backend.appointments.events import messages_owed
+from backend.appointments.events import messages_pending
 from backend.appointments.lifecycle import TABLE, check
 from backend.appointments.permissions import Actor, in_sight
 from backend.core.clock import utc_now
-from backend.core.gather import inserts
 from backend.core.http.errors import DomainError
-from backend.core.shared import SharedReads
+from backend.core.mongo.batching import SingleFlight, inserts
 from backend.directory.documents import Clinic
 from backend.directory.errors import PatientNotFound
 from backend.scheduling.access import clinics_of
 from backend.scheduling.documents import Slot
 from backend.scheduling.errors import SlotNotFound
 from backend.scheduling.schemas import SlotOut
-from backend.scheduling.slots.capacity import SlotFacts, is_bookable
+from backend.scheduling.slots.capacity import BookableSlot, is_bookable
 from backend.scheduling.slots.search import next_free
 
 Document = dict[str, Any]
 
-_ASKED_BEFORE = ("asked_at", "cancel_at", "not_reached")
+_ASKED_BEFORE = ("confirmation_requested_at", "auto_cancel_at", "confirmation_undelivered")
 """A move asks anew: what was said of the time before doesn't count."""
 
 
@@ -86,12 +91,12 @@ async def book(caller: User, request: BookingRequest) -> Booking:
     """Books a seat: one read of the slot (and the patient, where the staff book), one insert.
 
     The caller's repeated request with the same key gets the appointment that the first one made, whatever has
-    become of it since. Raises `SlotNotFound`, `SlotNotOpen`, `SlotTaken`, `DayFull`, `PatientBusy`,
-    `PatientMissing`, `PatientNotFound`, `NotYourBook`, `IdempotencyKeyReused`.
+    become of it since. Raises `SlotNotFound`, `SlotNotOpen`, `SlotTaken`, `DayFull`, `PatientDoubleBooked`,
+    `PatientRequired`, `PatientNotFound`, `OutsideYourScope`, `IdempotencyKeyReused`.
     """
     patient_id = request.patient_id or (caller.user_id if caller.role is Role.PATIENT else None)
     if patient_id is None:
-        raise PatientMissing
+        raise PatientRequired
     try:
         booked = await _book(caller, request, patient_id)
     except DomainError as refusal:
@@ -101,7 +106,7 @@ async def book(caller: User, request: BookingRequest) -> Booking:
         if isinstance(refusal, SlotUnavailable):
             refusal.alternatives = await alternatives_to(request.slot_id)
         raise
-    await messages_owed.send(None)
+    await messages_pending.send(None)
     return Booking(booked)
 
 
@@ -127,7 +132,7 @@ async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjec
             request_hash=digest,
             now=now,
         )
-        await _inserts.ask(document)
+        await _inserts.load(document)
         return document
 
     try:
@@ -137,25 +142,25 @@ async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjec
         raise AppointmentChanged from None
 
 
-def _check_reach(caller: User, slot: SlotFacts) -> None:
-    """Raises `NotYourBook` unless the caller may book into this slot."""
+def _check_reach(caller: User, slot: BookableSlot) -> None:
+    """Raises `OutsideYourScope` unless the caller may book into this slot."""
     if caller.role is Role.DOCTOR and slot.doctor_id != caller.user_id:
-        raise NotYourBook
+        raise OutsideYourScope
     if caller.role is Role.NURSE and slot.clinic_id not in clinics_of(caller):
-        raise NotYourBook
+        raise OutsideYourScope
 
 
 async def _place_for(
     caller: User, slot_id: PydanticObjectId, patient_id: PydanticObjectId
-) -> tuple[Place, str]:
+) -> tuple[SlotChoice, str]:
     """A slot that the caller may book into, and the patient's name: one read, whoever books.
 
-    Raises `SlotNotFound`, `NotYourBook`, `PatientNotFound`.
+    Raises `SlotNotFound`, `OutsideYourScope`, `PatientNotFound`.
     """
     if caller.role is not Role.PATIENT:
-        place = await read_place(slot_id, patient_id=patient_id)
+        place = await read_slot_choice(slot_id, patient_id=patient_id)
     elif patient_id == caller.user_id:
-        place = await read_place(slot_id)
+        place = await read_slot_choice(slot_id)
     else:
         raise PatientNotFound
     if place is None:
@@ -170,7 +175,7 @@ async def _place_for(
 async def _earlier(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Document | None:
     """What the same caller's request with the same key has made before.
 
-    Raises `IdempotencyKeyReused` and `NotYourBook`.
+    Raises `IdempotencyKeyReused` and `OutsideYourScope`.
     """
     if request.idempotency_key is None:
         return None
@@ -182,13 +187,13 @@ async def _earlier(caller: User, request: BookingRequest, patient_id: PydanticOb
     if earlier.get("request_hash") != request.digest(patient_id):
         raise IdempotencyKeyReused
     if await appointments.find_one({"_id": earlier["_id"], **in_sight(caller)}, {"_id": 1}) is None:
-        raise NotYourBook  # it was moved to where the caller can't see it
+        raise OutsideYourScope  # it was moved to where the caller can't see it
     return earlier
 
 
 async def alternatives_to(slot_id: PydanticObjectId) -> list[SlotOut]:
     """The next three free slots of the same doctor. Of hundreds who wanted one seat, all but one ask this at once."""
-    return await _alternatives.ask(slot_id, _next_free_beside)
+    return await _alternatives.load(slot_id, _next_free_beside)
 
 
 async def _next_free_beside(slot_id: PydanticObjectId) -> list[SlotOut]:
@@ -196,24 +201,24 @@ async def _next_free_beside(slot_id: PydanticObjectId) -> list[SlotOut]:
     return [] if slot is None else [SlotOut.of(found) for found in await next_free(slot.doctor_id)]
 
 
-_alternatives: SharedReads[PydanticObjectId, list[SlotOut]] = SharedReads()
+_alternatives: SingleFlight[PydanticObjectId, list[SlotOut]] = SingleFlight()
 
 
 async def move(appointment: Appointment, caller: User, *, to: PydanticObjectId) -> Appointment:
     """Moves an appointment to another slot: one update of the one document.
 
     If the new time is taken, the old one was never let go. It is scheduled again and wants confirming anew.
-    Raises `SlotNotFound`, `SameSlot`, `SlotNotOpen`, `SlotTaken`, `DayFull`, `PatientBusy`, `NotYourBook`,
-    `AppointmentChanged`, and the errors of `lifecycle.check`.
+    Raises `SlotNotFound`, `SameSlot`, `SlotNotOpen`, `SlotTaken`, `DayFull`, `PatientDoubleBooked`,
+    `OutsideYourScope`, `AppointmentChanged`, and the errors of `lifecycle.check`.
     """
     actor, now = Actor.of(caller), utc_now()
     clinic = await Clinic.get(appointment.clinic_id)
     assert clinic is not None  # noqa: S101 - clinics are never deleted
-    rule = TABLE[StepName.MOVE]
+    rule = TABLE[TransitionName.RESCHEDULE]
     check(rule, appointment, role=actor.role, now=now, windows=clinic.rules)
     if to == appointment.slot_id:
         raise SameSlot
-    place = await read_place(to)
+    place = await read_slot_choice(to)
     if place is None:
         raise SlotNotFound
     _check_reach(caller, place.slot)
@@ -225,19 +230,25 @@ async def move(appointment: Appointment, caller: User, *, to: PydanticObjectId) 
         refusal.alternatives = await alternatives_to(to)
         raise
     await refill_behind(appointment, moved)
-    await messages_owed.send(None)
+    await messages_pending.send(None)
     return moved
 
 
-async def _move(appointment: Appointment, place: Place, actor: Actor) -> Appointment:
-    now, moves = utc_now(), appointment.moves + 1
-    history = actor.line(step=StepName.MOVE, status=Status.SCHEDULED, at=now, start=place.slot.start)
-    owed = OwedMessage(
-        kind=MessageKind.MOVED, to=Recipient.PATIENT, occurrence=moves, moves=moves, owed_at=now
+async def _move(appointment: Appointment, place: SlotChoice, actor: Actor) -> Appointment:
+    now, reschedule_count = utc_now(), appointment.reschedule_count + 1
+    history = actor.history_entry(
+        transition=TransitionName.RESCHEDULE, status=Status.SCHEDULED, at=now, start=place.slot.start
+    )
+    pending_messages = PendingMessage(
+        kind=MessageKind.RESCHEDULED,
+        to=Recipient.PATIENT,
+        occurrence=reschedule_count,
+        reschedule_count=reschedule_count,
+        pending_since=now,
     )
 
     async def update(seat: Seat) -> Appointment:
-        numbered = {"day_seat": seat.day_seat} if seat.day_seat is not None else {}
+        numbered = {"daily_number": seat.daily_number} if seat.daily_number is not None else {}
         raw = await Appointment.get_pymongo_collection().find_one_and_update(
             {"_id": appointment.id, "version": appointment.version},
             {
@@ -245,15 +256,18 @@ async def _move(appointment: Appointment, place: Place, actor: Actor) -> Appoint
                     **copied(place.slot),
                     **numbered,
                     "seat": seat.seat,
-                    "kept_seat": seat.seat,
+                    "reserved_seat": seat.seat,
                     "status": Status.SCHEDULED,
-                    "moves": moves,
+                    "reschedule_count": reschedule_count,
                     "remind_at": now,
                     "reminded_until": now,
                     "updated_at": now,
                 },
-                "$unset": dict.fromkeys((*_ASKED_BEFORE, *(() if numbered else ("day_seat",))), ""),
-                "$push": {"history": history.model_dump(exclude_none=True), "owed": owed.model_dump()},
+                "$unset": dict.fromkeys((*_ASKED_BEFORE, *(() if numbered else ("daily_number",))), ""),
+                "$push": {
+                    "history": history.model_dump(exclude_none=True),
+                    "pending_messages": pending_messages.model_dump(),
+                },
                 "$inc": {"version": 1},
             },
             return_document=ReturnDocument.AFTER,

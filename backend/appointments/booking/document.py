@@ -6,13 +6,13 @@ from typing import Any
 from beanie import PydanticObjectId
 
 from backend.appointments.booking.seat_allocation import Seat
-from backend.appointments.documents import MessageKind, Recipient, Status, StepName
+from backend.appointments.documents import MessageKind, Recipient, Status, TransitionName
 from backend.appointments.permissions import Actor
 from backend.scheduling.documents import Slot
-from backend.scheduling.slots.capacity import SlotFacts
+from backend.scheduling.slots.capacity import BookableSlot
 
 
-def copied(slot: Slot | SlotFacts) -> dict[str, Any]:
+def copied(slot: Slot | BookableSlot) -> dict[str, Any]:
     """What an appointment copies of its slot."""
     return {
         "doctor_id": slot.doctor_id,
@@ -30,7 +30,7 @@ def copied(slot: Slot | SlotFacts) -> dict[str, Any]:
 
 
 def new_appointment(
-    slot: Slot | SlotFacts,
+    slot: Slot | BookableSlot,
     seat: Seat,
     *,
     patient_id: PydanticObjectId,
@@ -50,14 +50,14 @@ def new_appointment(
         "patient_name": patient_name,
         **copied(slot),
         "seat": seat.seat,
-        "kept_seat": seat.seat,
-        "day_seat": seat.day_seat,
+        "reserved_seat": seat.seat,
+        "daily_number": seat.daily_number,
         "status": Status.SCHEDULED,
         "active": True,
         "reason": reason,
         "history": [
             {
-                "step": StepName.BOOK,
+                "transition": TransitionName.BOOK,
                 "status": Status.SCHEDULED,
                 "at": now,
                 "by": actor.user_id,
@@ -66,20 +66,20 @@ def new_appointment(
                 "start": slot.start,
             }
         ],
-        "owed": [
+        "pending_messages": [
             {
                 "kind": MessageKind.BOOKED,
                 "to": Recipient.PATIENT,
                 "occurrence": 0,
-                "moves": 0,
-                "owed_at": now,
-                "asks": False,
+                "reschedule_count": 0,
+                "pending_since": now,
+                "requests_confirmation": False,
             }
         ],
         "remind_at": now,
         "reminded_until": now,
         "reminders": 0,
-        "moves": 0,
+        "reschedule_count": 0,
         "version": 1,
         "created_by": actor.user_id,
         "idempotency_key": idempotency_key,

@@ -41,13 +41,13 @@ async def cancel_unconfirmed() -> int:
 
 
 async def _due(now: datetime) -> list[Appointment]:
-    found = Appointment.find({"cancel_at": {"$gt": EPOCH, "$lte": now}})
-    return await found.sort("cancel_at").limit(_BATCH).to_list()
+    found = Appointment.find({"auto_cancel_at": {"$gt": EPOCH, "$lte": now}})
+    return await found.sort("auto_cancel_at").limit(_BATCH).to_list()
 
 
 async def _decide(appointment: Appointment, *, silence_counts: bool) -> int:
-    assert appointment.cancel_at is not None  # noqa: S101 - it was found by that
-    unattended = utc_now() - appointment.cancel_at > LATEST
+    assert appointment.auto_cancel_at is not None  # noqa: S101 - it was found by that
+    unattended = utc_now() - appointment.auto_cancel_at > LATEST
     if appointment.status is Status.SCHEDULED and silence_counts and not unattended:
         try:
             await transitions.cancel_silent(appointment, SYSTEM)
@@ -61,6 +61,7 @@ async def _decide(appointment: Appointment, *, silence_counts: bool) -> int:
         await deadline_missed.send(appointment)
     # This strikes the deadline that was read, and no other that a change has set since.
     await Appointment.get_pymongo_collection().update_one(
-        {"_id": appointment.id, "cancel_at": appointment.cancel_at}, {"$unset": {"cancel_at": ""}}
+        {"_id": appointment.id, "auto_cancel_at": appointment.auto_cancel_at},
+        {"$unset": {"auto_cancel_at": ""}},
     )
     return 0

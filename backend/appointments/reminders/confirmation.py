@@ -13,11 +13,11 @@ from beanie import PydanticObjectId
 from backend.appointments.documents import ACTIVE, Appointment, Status
 from backend.appointments.reminders.timetable import deadline
 from backend.core.clock import utc_now
-from backend.core.together import Change, update_together
+from backend.core.mongo.batching import Change, update_together
 
 
 async def asked(
-    appointment_id: PydanticObjectId, *, moves: int, start: datetime, auto_cancel_minutes: int
+    appointment_id: PydanticObjectId, *, reschedule_count: int, start: datetime, auto_cancel_minutes: int
 ) -> None:
     """Notes that the question was handed to the carrier. Repeating it changes nothing.
 
@@ -26,19 +26,34 @@ async def asked(
     """
 
     def update(now: datetime) -> list[Mapping[str, Any]]:
-        cancel_at = deadline(start, asked_at=now, auto_cancel_minutes=auto_cancel_minutes)
-        sets_deadline = {"$eq": [{"$type": "$not_reached"}, "missing"]} if cancel_at else False
-        return [{"$set": {"asked_at": now, "cancel_at": {"$cond": [sets_deadline, cancel_at, "$cancel_at"]}}}]
+        auto_cancel_at = deadline(
+            start, confirmation_requested_at=now, auto_cancel_minutes=auto_cancel_minutes
+        )
+        sets_deadline = (
+            {"$eq": [{"$type": "$confirmation_undelivered"}, "missing"]} if auto_cancel_at else False
+        )
+        return [
+            {
+                "$set": {
+                    "confirmation_requested_at": now,
+                    "auto_cancel_at": {"$cond": [sets_deadline, auto_cancel_at, "$auto_cancel_at"]},
+                }
+            }
+        ]
 
-    where = {"moves": moves, "status": Status.SCHEDULED, "asked_at": None}
+    where = {
+        "reschedule_count": reschedule_count,
+        "status": Status.SCHEDULED,
+        "confirmation_requested_at": None,
+    }
     await update_together(_appointments(), Change(appointment_id, where, update))
 
 
-async def not_reached(appointment_id: PydanticObjectId, *, moves: int) -> None:
+async def confirmation_undelivered(appointment_id: PydanticObjectId, *, reschedule_count: int) -> None:
     """Notes that the question did not arrive: silence will not cancel."""
     await _appointments().update_one(
-        {"_id": appointment_id, "moves": moves},
-        {"$set": {"not_reached": True}, "$unset": {"cancel_at": ""}},
+        {"_id": appointment_id, "reschedule_count": reschedule_count},
+        {"$set": {"confirmation_undelivered": True}, "$unset": {"auto_cancel_at": ""}},
     )
 
 
@@ -50,7 +65,7 @@ async def never_cancel_silent(patient_id: PydanticObjectId) -> None:
             "start": {"$gt": utc_now()},
             "status": {"$in": list(ACTIVE)},
         },
-        {"$set": {"not_reached": True}, "$unset": {"cancel_at": ""}},
+        {"$set": {"confirmation_undelivered": True}, "$unset": {"auto_cancel_at": ""}},
     )
 
 
@@ -63,10 +78,10 @@ async def may_ask_again(patient_id: PydanticObjectId) -> None:
         {
             "patient_id": patient_id,
             "start": {"$gt": utc_now()},
-            "asked_at": None,
-            "not_reached": True,
+            "confirmation_requested_at": None,
+            "confirmation_undelivered": True,
         },
-        {"$unset": {"not_reached": ""}},
+        {"$unset": {"confirmation_undelivered": ""}},
     )
 
 

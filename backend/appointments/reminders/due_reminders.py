@@ -7,14 +7,12 @@ from zoneinfo import ZoneInfo
 from beanie import PydanticObjectId
 from pydantic import BaseModel, Field
 
-from backend.appointments.documents import Appointment, MessageKind, OwedMessage, Recipient, Status
-from backend.appointments.events import messages_owed
+from backend.appointments.documents import Appointment, MessageKind, PendingMessage, Recipient, Status
+from backend.appointments.events import messages_pending
 from backend.appointments.reminders.quiet_hours import quiet_hours
 from backend.appointments.reminders.timetable import reminders_of
 from backend.core.clock import EPOCH, utc_now
-from backend.core.crowd import some_of
-from backend.core.together import Change, alike
-from backend.core.traffic import in_between, requests_first
+from backend.core.mongo.batching import Change, alike
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
 from backend.scheduling.directory_changes import clinic_changed
@@ -34,7 +32,7 @@ class _Due(BaseModel):
     end: datetime
     time_zone: str
     status: Status
-    moves: int
+    reschedule_count: int
     reminders: int = 0
     remind_at: datetime
     reminded_until: datetime
@@ -43,7 +41,7 @@ class _Due(BaseModel):
 _PROJECTION = {field.alias or name: 1 for name, field in _Due.model_fields.items()}
 
 
-async def owe_reminders() -> int:
+async def enqueue_due_reminders() -> int:
     """Owes every reminder that is due. Answers how many appointments were looked at.
 
     Any number of processes may run it at once: each appointment is changed only as it was read. Of several reminders
@@ -56,24 +54,23 @@ async def owe_reminders() -> int:
         now = utc_now()
         changes = [
             _change(due, clinics[due.clinic_id], now=now, is_off=is_off)
-            async for due, is_off in in_between(zip(batch, off, strict=True))
+            for due, is_off in zip(batch, off, strict=True)
         ]
         await Appointment.get_pymongo_collection().bulk_write(alike(changes), ordered=False)
-        await messages_owed.send(None)
+        await messages_pending.send(None)
         looked_at += len(batch)
-        await requests_first()
     return looked_at
 
 
 async def _due(now: datetime) -> list[_Due]:
     due = {"remind_at": {"$gt": EPOCH, "$lte": now}}
     found = Appointment.get_pymongo_collection().find(due, _PROJECTION, sort=[("remind_at", 1)])
-    return [_Due.model_validate(row) for row in await some_of(found, _BATCH)]
+    return [_Due.model_validate(row) for row in await found.limit(_BATCH).to_list()]
 
 
 def _change(due: _Due, clinic: Clinic, *, now: datetime, is_off: bool) -> Change:
     """The change that owes what is due and says when to look again."""
-    as_read = {"moves": due.moves, "remind_at": due.remind_at}
+    as_read = {"reschedule_count": due.reschedule_count, "remind_at": due.remind_at}
     all_of_them = reminders_of(
         due.start,
         zone=ZoneInfo(due.time_zone),
@@ -90,15 +87,15 @@ def _change(due: _Due, clinic: Clinic, *, now: datetime, is_off: bool) -> Change
     update = _look_again(rest)
     update.setdefault("$set", {})["reminded_until"] = passed[-1].at
     if not is_off:
-        owed = OwedMessage(
+        pending_messages = PendingMessage(
             kind=MessageKind.REMINDER,
             to=Recipient.PATIENT,
             occurrence=due.reminders,
-            moves=due.moves,
-            owed_at=now,
-            asks=passed[-1].asks,
+            reschedule_count=due.reschedule_count,
+            pending_since=now,
+            requests_confirmation=passed[-1].requests_confirmation,
         )
-        update |= {"$push": {"owed": owed.model_dump()}, "$inc": {"reminders": 1}}
+        update |= {"$push": {"pending_messages": pending_messages.model_dump()}, "$inc": {"reminders": 1}}
     return Change(due.id, {**as_read, "status": Status.SCHEDULED}, update)
 
 
@@ -118,19 +115,24 @@ async def remind_now(patient_id: PydanticObjectId) -> bool:
     if row is None:
         return False
     count = row.get("reminders", 0)
-    owed = OwedMessage(
+    pending_messages = PendingMessage(
         kind=MessageKind.REMINDER,
         to=Recipient.PATIENT,
         occurrence=count,
-        moves=row["moves"],
-        owed_at=now,
-        asks=True,
+        reschedule_count=row["reschedule_count"],
+        pending_since=now,
+        requests_confirmation=True,
     )
     await appointments.update_one(
-        {"_id": row["_id"], "moves": row["moves"], "reminders": count, "status": Status.SCHEDULED},
-        {"$push": {"owed": owed.model_dump()}, "$inc": {"reminders": 1}},
+        {
+            "_id": row["_id"],
+            "reschedule_count": row["reschedule_count"],
+            "reminders": count,
+            "status": Status.SCHEDULED,
+        },
+        {"$push": {"pending_messages": pending_messages.model_dump()}, "$inc": {"reminders": 1}},
     )
-    await messages_owed.send(None)
+    await messages_pending.send(None)
     return True
 
 

@@ -20,7 +20,7 @@ class Reminder:
     """A reminder is due at a moment, UTC. The last one asks the patient to confirm."""
 
     at: datetime
-    asks: bool
+    requests_confirmation: bool
 
 
 def reminders_of(
@@ -32,7 +32,7 @@ def reminders_of(
     between. What falls into quiet hours goes out the evening before.
     """
     moments = sorted({quiet.before(_lead(start, minutes, zone), zone) for minutes in lead_minutes})
-    return [Reminder(at=moment, asks=moment == moments[-1]) for moment in moments]
+    return [Reminder(at=moment, requests_confirmation=moment == moments[-1]) for moment in moments]
 
 
 def _lead(start: datetime, minutes: int, zone: ZoneInfo) -> datetime:
@@ -59,7 +59,9 @@ def silence_cancels(rules: SilenceRules) -> int:
     return rules.auto_cancel_minutes if to_confirm >= FAIR_HOUR else 0
 
 
-def deadline(start: datetime, *, asked_at: datetime, auto_cancel_minutes: int) -> datetime | None:
+def deadline(
+    start: datetime, *, confirmation_requested_at: datetime, auto_cancel_minutes: int
+) -> datetime | None:
     """When silence cancels; None where there was no fair hour to answer, or where the clinic doesn't (0 minutes)."""
     moment = start - timedelta(minutes=auto_cancel_minutes)
-    return moment if auto_cancel_minutes and moment - asked_at >= FAIR_HOUR else None
+    return moment if auto_cancel_minutes and moment - confirmation_requested_at >= FAIR_HOUR else None

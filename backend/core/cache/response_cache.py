@@ -39,14 +39,14 @@ _now = time.perf_counter
 _put_at: ContextVar[float | None] = ContextVar("put_at", default=None)
 
 
-def put_now(*, only_reads: bool) -> None:
+def begin_request(*, only_reads: bool) -> None:
     """Begins a request. One that only reads is one question, in however many parts: what was up to date since it was
     put will do for each. One that writes asks anew each time."""
     _put_at.set(_now() if only_reads else None)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class Cacheable(Generic[T]):
     """What was read, and what it hangs on.
 
     `depends_on`: the ids that its documents have, or were looked up by; or the name of a collection, where any of
@@ -65,7 +65,7 @@ class Answer(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    answer: Answer[Any]
+    answer: Cacheable[Any]
     since: datetime
 
     def holds(self, now: datetime) -> bool:
@@ -84,7 +84,7 @@ class _Store:
         self._changes = 0
         self._was_up_to_date_at = self._is_behind_until = 0.0
 
-    async def ask(self, key: Hashable, read: Callable[[], Awaitable[Answer[T]]]) -> T:
+    async def load(self, key: Hashable, read: Callable[[], Awaitable[Cacheable[T]]]) -> T:
         if self.following.is_on and (kept := self._kept.get(key)) is not None:
             if not kept.holds(utc_now()):
                 self._drop(key)
@@ -146,13 +146,13 @@ class Memory:
     def __init__(self) -> None:
         self._stores: WeakKeyDictionary[asyncio.AbstractEventLoop, _Store] = WeakKeyDictionary()
 
-    async def ask(self, key: Hashable, read: Callable[[], Awaitable[Answer[T]]]) -> T:
+    async def load(self, key: Hashable, read: Callable[[], Awaitable[Cacheable[T]]]) -> T:
         """The answer to a question, read if need be; as new as if it were. Raises what `read` raises.
 
         The value is shared with others: it must not be changed.
         """
         store = self._stores.get(asyncio.get_running_loop())
-        return (await read()).value if store is None else await store.ask(key, read)
+        return (await read()).value if store is None else await store.load(key, read)
 
     @asynccontextmanager
     async def following(

@@ -106,6 +106,14 @@ class Conflict(DomainError):
     code = "CONFLICT"
 
 
+class EditConflict(DomainError):
+    """Somebody else changed the document since it was read."""
+
+    status = 412
+    code = "EDIT_CONFLICT"
+    detail = "Somebody else changed this meanwhile. Reload it and try again."
+
+
 class Unprocessable(DomainError):
     """Well-formed, but it can never be carried out as it is."""
 

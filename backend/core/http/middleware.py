@@ -17,7 +17,6 @@ from backend.core.cache import response_cache
 from backend.core.http.errors import TooLarge, unexpected
 from backend.core.mongo.client import DatabaseStartError
 from backend.core.settings import SettingsError
-from backend.core.traffic import traffic
 
 access_log = logging.getLogger("backend.access")
 
@@ -47,7 +46,7 @@ class Requests:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        response_cache.put_now(only_reads=scope["method"] == "GET")
+        response_cache.begin_request(only_reads=scope["method"] == "GET")
         status: int | None = None
 
         async def send_noted(message: Message) -> None:
@@ -60,8 +59,7 @@ class Requests:
             await send(message)
 
         try:
-            with traffic:
-                await self.app(scope, receive, send_noted)
+            await self.app(scope, receive, send_noted)
         except Exception as error:
             answer = await unexpected(Request(scope), error)
             if status is None:

@@ -1,7 +1,12 @@
-"""How a set of changed fields becomes a MongoDB update."""
+"""How updates are built, and how their refusals are read."""
 
 from collections.abc import Mapping
 from typing import Any
+
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+DUPLICATE_KEY = 11000
+"""MongoDB's error code for a refusal by a unique index."""
 
 
 def changes(fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -13,3 +18,16 @@ def changes(fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         else:
             update.setdefault("$set", {})[name] = value
     return update
+
+
+def duplicates(error: BulkWriteError) -> set[int]:
+    """The places of the documents that a unique index refused; raises the error again if anything else failed."""
+    faults = error.details["writeErrors"]
+    if error.details.get("writeConcernErrors") or any(fault["code"] != DUPLICATE_KEY for fault in faults):
+        raise error
+    return {fault["index"] for fault in faults}
+
+
+def breaks_index_on(error: DuplicateKeyError, field: str) -> bool:
+    """Whether the unique index that refused the write has this field."""
+    return field in ((error.details or {}).get("keyPattern") or {})

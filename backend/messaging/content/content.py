@@ -20,7 +20,7 @@ from backend.appointments.reminders.timetable import deadline, silence_cancels
 from backend.core.clock import utc_now
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
-from backend.messaging.content.templates import Facts, render
+from backend.messaging.content.templates import MessageDetails, render
 from backend.messaging.documents import CallReason, SmsKind
 from backend.messaging.inbound.parse_reply import code_of
 
@@ -33,7 +33,7 @@ _ZONE_DIGITS = 10
 CODES = frozenset({SmsKind.VERIFICATION_CODE, SmsKind.PASSWORD_CODE})
 """Asked for at this moment by their reader: quiet hours don't hold them back, and their text isn't kept."""
 
-NEEDS_A_CALL = frozenset({SmsKind.REMINDER, SmsKind.MOVED, SmsKind.CANCELLED, SmsKind.AUTO_CANCELLED})
+NEEDS_A_CALL = frozenset({SmsKind.REMINDER, SmsKind.RESCHEDULED, SmsKind.CANCELLED, SmsKind.AUTO_CANCELLED})
 """What a patient has to know: if it can't be sent, a person should call."""
 
 OPEN = frozenset({Status.SCHEDULED, Status.CONFIRMED})
@@ -41,7 +41,7 @@ OPEN = frozenset({Status.SCHEDULED, Status.CONFIRMED})
 
 _STILL_TRUE: Mapping[SmsKind, frozenset[Status]] = {
     SmsKind.BOOKED: ACTIVE,
-    SmsKind.MOVED: ACTIVE,
+    SmsKind.RESCHEDULED: ACTIVE,
     SmsKind.REMINDER: frozenset({Status.SCHEDULED}),
     SmsKind.CANCELLED: frozenset({Status.CANCELLED}),
     SmsKind.AUTO_CANCELLED: frozenset({Status.CANCELLED}),
@@ -53,7 +53,7 @@ _STILL_TRUE: Mapping[SmsKind, frozenset[Status]] = {
 
 ABOUT_AN_APPOINTMENT = (
     *("doctor_name", "clinic_name", "patient_name", "time_zone", "start"),
-    *("status", "moves", "clinic_id", "not_reached", "_id"),
+    *("status", "reschedule_count", "clinic_id", "confirmation_undelivered", "_id"),
 )
 """What must be known of it to write about it."""
 
@@ -72,7 +72,7 @@ class Skip:
     """Not to be sent, for a reason, and whether a person should call instead."""
 
     because: str
-    trouble: CallReason | None = None
+    call_reason: CallReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ Decision = Text | Skip | Wait
 Row = Mapping[str, Any]
 
 
-class Surroundings:
+class MessageContext:
     """What a batch of messages speaks of: four reads for all of them."""
 
     def __init__(
@@ -100,7 +100,7 @@ class Surroundings:
         self.with_several = with_several
 
     @classmethod
-    async def of(cls, logs: Sequence[Row], appointments: Sequence[Row] | None = None) -> "Surroundings":
+    async def of(cls, logs: Sequence[Row], appointments: Sequence[Row] | None = None) -> "MessageContext":
         """Reads it as it is now, but for appointments that were just read, `ABOUT_AN_APPOINTMENT` at the least."""
         fields = ("phone", "language", "sms_opted_out", "is_active")
         users = User.get_pymongo_collection().find(
@@ -142,7 +142,7 @@ def _ids(logs: Sequence[Row], field: str) -> list[PydanticObjectId]:
     return list({log[field] for log in logs if log.get(field) is not None})
 
 
-def decide(log: Row, around: Surroundings, *, now: datetime, is_real: bool) -> Decision:
+def decide(log: Row, around: MessageContext, *, now: datetime, is_real: bool) -> Decision:
     """What to do with a queued message now. `is_real`: whether it would go to real people's phones."""
     kind = SmsKind(log["kind"])
     if obstacle := _obstacle(log, kind, around, now=now, is_real=is_real):
@@ -153,17 +153,17 @@ def decide(log: Row, around: Surroundings, *, now: datetime, is_real: bool) -> D
     clinic = around.clinics[log["clinic_id"]]
     if log["recipient"] == Recipient.PATIENT:
         allowed = quiet_hours().after(now, clinic.zone)
-        if allowed >= log["useless_after"]:
+        if allowed >= log["expires_at"]:
             return Skip("quiet hours until it is too late", if_needed(log, kind, CallReason.TOO_LATE))
         if allowed > now:
             return Wait(allowed)
     language = language_of(user, clinic)
     appointment = around.appointments[log["appointment_id"]]
-    facts = facts_about(
+    facts = message_details(
         appointment,
         clinic,
         user["phone"],
-        asks=log["asks"],
+        requests_confirmation=log["requests_confirmation"],
         silence_cancels=_silence_cancels(appointment, clinic, now),
         has_others=log["patient_id"] in around.with_several,
     )
@@ -174,40 +174,44 @@ def decide(log: Row, around: Surroundings, *, now: datetime, is_real: bool) -> D
 def _silence_cancels(appointment: Row, clinic: Clinic, now: datetime) -> bool:
     """Whether the appointment is cancelled if it is asked about now and nobody answers."""
     minutes = silence_cancels(clinic.rules)
-    cancel_at = deadline(appointment["start"], asked_at=now, auto_cancel_minutes=minutes)
-    return cancel_at is not None and not appointment.get("not_reached")
+    auto_cancel_at = deadline(
+        appointment["start"], confirmation_requested_at=now, auto_cancel_minutes=minutes
+    )
+    return auto_cancel_at is not None and not appointment.get("confirmation_undelivered")
 
 
-def _obstacle(log: Row, kind: SmsKind, around: Surroundings, *, now: datetime, is_real: bool) -> Skip | None:
+def _obstacle(
+    log: Row, kind: SmsKind, around: MessageContext, *, now: datetime, is_real: bool
+) -> Skip | None:
     """Why a message is not to be sent at all, if so."""
     user = around.users.get(log["user_id"])
-    because, trouble = None, None
+    because, call_reason = None, None
     if superseded := _superseded(log, kind, around):
         because = superseded  # first of all: what is no longer true is nothing to call about
-    elif log["useless_after"] <= now:
-        because, trouble = "too late", CallReason.TOO_LATE
+    elif log["expires_at"] <= now:
+        because, call_reason = "too late", CallReason.TOO_LATE
     elif user is None or not user.get("phone"):
-        because, trouble = "no phone", CallReason.NO_PHONE
+        because, call_reason = "no phone", CallReason.NO_PHONE
     elif user.get("sms_opted_out"):
-        because, trouble = "opted out", CallReason.OPTED_OUT
+        because, call_reason = "opted out", CallReason.OPTED_OUT
     elif is_real and user["phone"].startswith(FICTIONAL):
         because = "fictional number"
-    return Skip(because, if_needed(log, kind, trouble)) if because else None
+    return Skip(because, if_needed(log, kind, call_reason)) if because else None
 
 
-def if_needed(log: Row, kind: SmsKind, trouble: CallReason | None) -> CallReason | None:
+def if_needed(log: Row, kind: SmsKind, call_reason: CallReason | None) -> CallReason | None:
     """The trouble, if somebody should call about it."""
-    return trouble if kind in NEEDS_A_CALL and log.get("recipient") == Recipient.PATIENT else None
+    return call_reason if kind in NEEDS_A_CALL and log.get("recipient") == Recipient.PATIENT else None
 
 
-def _superseded(log: Row, kind: SmsKind, around: Surroundings) -> str | None:
+def _superseded(log: Row, kind: SmsKind, around: MessageContext) -> str | None:
     """Why a message about an appointment is no longer true, if so."""
     if kind not in _STILL_TRUE:
         return None
     appointment = around.appointments.get(log["appointment_id"])
     if appointment is None or appointment["status"] not in _STILL_TRUE[kind]:
         return "the appointment's status has changed"
-    if appointment["moves"] != log["moves"]:
+    if appointment["reschedule_count"] != log["reschedule_count"]:
         return "the appointment was moved"
     return None
 
@@ -217,19 +221,19 @@ def language_of(user: Row, clinic: Clinic | None) -> Language:
     return cast(Language, user.get("language") or (clinic.language if clinic else "en"))
 
 
-def facts_about(
+def message_details(
     appointment: Row,
     clinic: Clinic,
     phone: str,
     *,
-    asks: bool = False,
+    requests_confirmation: bool = False,
     silence_cancels: bool = False,
     has_others: bool = False,
     opens: datetime | None = None,
-) -> Facts:
+) -> MessageDetails:
     """What a text about an appointment may say: nothing of why the patient comes. Its code only among others."""
     start: datetime = appointment["start"]
-    return Facts(
+    return MessageDetails(
         doctor_name=appointment["doctor_name"],
         clinic_name=appointment["clinic_name"],
         patient_name=appointment["patient_name"],
@@ -238,7 +242,7 @@ def facts_about(
         code=code_of(appointment["_id"]) if has_others else None,
         clinic_phone=clinic.phone,
         zone_matters=_is_elsewhere(phone, appointment["time_zone"], start),
-        asks=asks,
+        requests_confirmation=requests_confirmation,
         silence_cancels=silence_cancels,
         opens=opens,
     )

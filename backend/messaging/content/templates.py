@@ -15,7 +15,7 @@ from backend.appointments.documents import MessageKind, Recipient
 from backend.messaging.content import texts
 from backend.messaging.content.dates import clock_time, day_and_time, same_day
 from backend.messaging.content.gsm import SEGMENT_SEPTETS, plain, septets
-from backend.messaging.content.texts import Answer, CodeText
+from backend.messaging.content.texts import CodeText, ReplyText
 
 MOST_LISTED = 5
 """Appointments in one answer; it stays within four segments."""
@@ -25,12 +25,12 @@ _NAMES = ("doctor", "clinic", "patient")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class MessageDetails:
     """What a message about an appointment may tell. `start` and `opens` are UTC, `time_zone` is an IANA name.
 
     `code` (see `replies.code_of`) is given where the patient has several open appointments; `zone_matters` where
-    the reader may be in another zone than the clinic. `asks` is true of the last reminder, the one that asks to
-    confirm; `silence_cancels` where no answer then ends the appointment. `opens` is the time from which it can be
+    the reader may be in another zone than the clinic. `requests_confirmation` is true of the last reminder;
+    `silence_cancels` where no answer then ends the appointment. `opens` is the time from which it can be
     confirmed. Of the patient's name, in texts to the doctor, only the first name and an initial are told.
     """
 
@@ -41,22 +41,26 @@ class Facts:
     code: str | None = None
     clinic_phone: str | None = None
     zone_matters: bool = False
-    asks: bool = False
+    requests_confirmation: bool = False
     silence_cancels: bool = False
     patient_name: str = ""
     opens: datetime | None = None
 
 
-def render(kind: MessageKind, to: Recipient, language: Language, facts: Facts) -> str:
+def render(kind: MessageKind, to: Recipient, language: Language, facts: MessageDetails) -> str:
     """The text of a message that an appointment owes: one GSM-7 segment. KeyError if nobody owes such a one."""
     if (kind, to) == (MessageKind.REMINDER, Recipient.PATIENT):
-        reminder = texts.LAST_REMINDER if facts.asks else texts.EARLIER_REMINDER
-        warning = texts.SILENCE_CANCELS[language] if facts.asks and facts.silence_cancels else ""
+        reminder = texts.LAST_REMINDER if facts.requests_confirmation else texts.EARLIER_REMINDER
+        warning = (
+            texts.SILENCE_CANCELS[language] if facts.requests_confirmation and facts.silence_cancels else ""
+        )
         return _about(reminder[language] + warning, language, facts)
     return _about(texts.MESSAGES[language][kind, to], language, facts)
 
 
-def answer(what: Answer, language: Language, facts: Facts | None = None, *, phone: str | None = None) -> str:
+def answer(
+    what: ReplyText, language: Language, facts: MessageDetails | None = None, *, phone: str | None = None
+) -> str:
     """The text that answers a reply: one GSM-7 segment.
 
     Without `facts` where no appointment is meant (nothing open, no such code, not understood, try again, opted in,
@@ -69,7 +73,7 @@ def answer(what: Answer, language: Language, facts: Facts | None = None, *, phon
     return _about(text, language, facts)
 
 
-def several_open(language: Language, appointments: Sequence[Facts]) -> str:
+def several_open(language: Language, appointments: Sequence[MessageDetails]) -> str:
     """The answer that lists the open appointments by their codes, the first `MOST_LISTED` of them, each on a line.
 
     Every one of them has a code. GSM-7, at most four segments.
@@ -86,7 +90,7 @@ def one_time_code(what: CodeText, language: Language, code: str) -> str:
     return _filled(texts.CODES[language][what], {"code": code}, {})
 
 
-def _about(text: str, language: Language, facts: Facts) -> str:
+def _about(text: str, language: Language, facts: MessageDetails) -> str:
     """A text about one appointment."""
     known = {
         "when": _when(language, facts),
@@ -98,11 +102,11 @@ def _about(text: str, language: Language, facts: Facts) -> str:
     return _filled(text, known, _names(language, facts))
 
 
-def _when(language: Language, facts: Facts) -> str:
+def _when(language: Language, facts: MessageDetails) -> str:
     return day_and_time(facts.start, facts.time_zone, language, with_zone=facts.zone_matters)
 
 
-def _opens(language: Language, facts: Facts, opens: datetime) -> str:
+def _opens(language: Language, facts: MessageDetails, opens: datetime) -> str:
     if same_day(opens, facts.start, facts.time_zone):
         return texts.SAME_DAY[language].format(time=clock_time(opens, facts.time_zone, language))
     return texts.OTHER_DAY[language].format(time=day_and_time(opens, facts.time_zone, language))
@@ -116,7 +120,7 @@ def _sentences(language: Language, phone: str | None) -> dict[str, str]:
     }
 
 
-def _names(language: Language, facts: Facts) -> dict[str, str]:
+def _names(language: Language, facts: MessageDetails) -> dict[str, str]:
     names = {
         "doctor": plain(facts.doctor_name),
         "clinic": plain(facts.clinic_name),

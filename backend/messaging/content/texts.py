@@ -13,7 +13,7 @@ from backend.accounts.documents import Language
 from backend.appointments.documents import MessageKind, Recipient
 
 
-class Answer(StrEnum):
+class ReplyText(StrEnum):
     """What a reply by SMS is answered with, if not with the list of what is open."""
 
     CONFIRMED = "confirmed"
@@ -41,7 +41,10 @@ class CodeText(StrEnum):
 MESSAGES: dict[Language, dict[tuple[MessageKind, Recipient], str]] = {
     "en": {
         (MessageKind.BOOKED, Recipient.PATIENT): "Your appointment: {when}, {doctor}, {clinic}.",
-        (MessageKind.MOVED, Recipient.PATIENT): "Your appointment has moved to {when}, {doctor}, {clinic}.",
+        (
+            MessageKind.RESCHEDULED,
+            Recipient.PATIENT,
+        ): "Your appointment has moved to {when}, {doctor}, {clinic}.",
         (MessageKind.CANCELLED, Recipient.PATIENT): (
             "Your appointment is cancelled: {when}, {doctor}, {clinic}. {again}"
         ),
@@ -60,7 +63,10 @@ MESSAGES: dict[Language, dict[tuple[MessageKind, Recipient], str]] = {
     },
     "es": {
         (MessageKind.BOOKED, Recipient.PATIENT): "Su cita: {when}, {doctor}, {clinic}.",
-        (MessageKind.MOVED, Recipient.PATIENT): "Su cita se ha cambiado: ahora {when}, {doctor}, {clinic}.",
+        (
+            MessageKind.RESCHEDULED,
+            Recipient.PATIENT,
+        ): "Su cita se ha cambiado: ahora {when}, {doctor}, {clinic}.",
         (
             MessageKind.CANCELLED,
             Recipient.PATIENT,
@@ -100,38 +106,42 @@ _UNKNOWN_PHONE = (
     "No hay citas con este número. Llame a su clínica."
 )
 
-ANSWERS: dict[Language, dict[Answer, str]] = {
+ANSWERS: dict[Language, dict[ReplyText, str]] = {
     "en": {
-        Answer.CONFIRMED: "Thank you, confirmed: {when}, {doctor}, {clinic}.",
-        Answer.CANCELLED: "Cancelled as you asked: {when}, {doctor}, {clinic}.",
-        Answer.TOO_EARLY: "Too early to confirm: {when}, {doctor}. Please reply {confirm} from {opens} on.",
-        Answer.TOO_LATE: "Too late, it has begun: {when}, {doctor}. {call}",
-        Answer.ALREADY_CONFIRMED: "Already confirmed: {when}, {doctor}, {clinic}. Reply {cancel} to cancel.",
-        Answer.ALREADY_CANCELLED: "Already cancelled: {when}, {doctor}, {clinic}. {again}",
-        Answer.ALREADY_HERE: "You are checked in: {when}, {doctor}, {clinic}. Please ask at the front desk.",
-        Answer.NOTHING_OPEN: "You have no appointment to confirm or cancel. {call}",
-        Answer.NO_SUCH_CODE: "None of your appointments has that code. {call}",
-        Answer.NOT_UNDERSTOOD: "Sorry, we did not understand. Reply {confirm} to confirm, {cancel} to cancel. {call}",
-        Answer.TRY_AGAIN: "Sorry, that did not work. Please send it again in a few minutes. {call}",
-        Answer.OPTED_IN: "You will get messages about your appointments again.",
-        Answer.UNKNOWN_PHONE: _UNKNOWN_PHONE,
+        ReplyText.CONFIRMED: "Thank you, confirmed: {when}, {doctor}, {clinic}.",
+        ReplyText.CANCELLED: "Cancelled as you asked: {when}, {doctor}, {clinic}.",
+        ReplyText.TOO_EARLY: "Too early to confirm: {when}, {doctor}. Please reply {confirm} from {opens} on.",
+        ReplyText.TOO_LATE: "Too late, it has begun: {when}, {doctor}. {call}",
+        ReplyText.ALREADY_CONFIRMED: "Already confirmed: {when}, {doctor}, {clinic}. Reply {cancel} to cancel.",
+        ReplyText.ALREADY_CANCELLED: "Already cancelled: {when}, {doctor}, {clinic}. {again}",
+        ReplyText.ALREADY_HERE: "You are checked in: {when}, {doctor}, {clinic}. Please ask at the front desk.",
+        ReplyText.NOTHING_OPEN: "You have no appointment to confirm or cancel. {call}",
+        ReplyText.NO_SUCH_CODE: "None of your appointments has that code. {call}",
+        ReplyText.NOT_UNDERSTOOD: (
+            "Sorry, we did not understand. Reply {confirm} to confirm, {cancel} to cancel. {call}"
+        ),
+        ReplyText.TRY_AGAIN: "Sorry, that did not work. Please send it again in a few minutes. {call}",
+        ReplyText.OPTED_IN: "You will get messages about your appointments again.",
+        ReplyText.UNKNOWN_PHONE: _UNKNOWN_PHONE,
     },
     "es": {
-        Answer.CONFIRMED: "Gracias, confirmada: {when}, {doctor}, {clinic}.",
-        Answer.CANCELLED: "Cancelada a petición suya: {when}, {doctor}, {clinic}.",
-        Answer.TOO_EARLY: "Aún no se puede confirmar: {when}, {doctor}. Responda {confirm} desde {opens}.",
-        Answer.TOO_LATE: "Tarde, ya ha empezado: {when}, {doctor}. {call}",
-        Answer.ALREADY_CONFIRMED: "Ya está confirmada: {when}, {doctor}, {clinic}. Responda {cancel} para cancelar.",
-        Answer.ALREADY_CANCELLED: "Ya está cancelada: {when}, {doctor}, {clinic}. {again}",
-        Answer.ALREADY_HERE: "Ya consta su llegada: {when}, {doctor}, {clinic}. Pregunte en recepción.",
-        Answer.NOTHING_OPEN: "No tiene citas por confirmar ni cancelar. {call}",
-        Answer.NO_SUCH_CODE: "Ninguna de sus citas tiene ese código. {call}",
-        Answer.NOT_UNDERSTOOD: (
+        ReplyText.CONFIRMED: "Gracias, confirmada: {when}, {doctor}, {clinic}.",
+        ReplyText.CANCELLED: "Cancelada a petición suya: {when}, {doctor}, {clinic}.",
+        ReplyText.TOO_EARLY: "Aún no se puede confirmar: {when}, {doctor}. Responda {confirm} desde {opens}.",
+        ReplyText.TOO_LATE: "Tarde, ya ha empezado: {when}, {doctor}. {call}",
+        ReplyText.ALREADY_CONFIRMED: (
+            "Ya está confirmada: {when}, {doctor}, {clinic}. Responda {cancel} para cancelar."
+        ),
+        ReplyText.ALREADY_CANCELLED: "Ya está cancelada: {when}, {doctor}, {clinic}. {again}",
+        ReplyText.ALREADY_HERE: "Ya consta su llegada: {when}, {doctor}, {clinic}. Pregunte en recepción.",
+        ReplyText.NOTHING_OPEN: "No tiene citas por confirmar ni cancelar. {call}",
+        ReplyText.NO_SUCH_CODE: "Ninguna de sus citas tiene ese código. {call}",
+        ReplyText.NOT_UNDERSTOOD: (
             "Perdone, no se entendió. Responda {confirm} para confirmar, {cancel} para cancelar. {call}"
         ),
-        Answer.TRY_AGAIN: "Perdone, no ha sido posible. Envíelo otra vez en unos minutos. {call}",
-        Answer.OPTED_IN: "Volverá a recibir mensajes sobre sus citas.",
-        Answer.UNKNOWN_PHONE: _UNKNOWN_PHONE,
+        ReplyText.TRY_AGAIN: "Perdone, no ha sido posible. Envíelo otra vez en unos minutos. {call}",
+        ReplyText.OPTED_IN: "Volverá a recibir mensajes sobre sus citas.",
+        ReplyText.UNKNOWN_PHONE: _UNKNOWN_PHONE,
     },
 }
 

@@ -22,8 +22,8 @@ from backend.appointments.reminders.confirmation import may_ask_again, never_can
 from backend.appointments.reminders.quiet_hours import quiet_hours
 from backend.core.clock import EPOCH, utc_now
 from backend.messaging.content.templates import answer
-from backend.messaging.content.texts import Answer
-from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus, attention
+from backend.messaging.content.texts import ReplyText
+from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus, call_list_entry
 from backend.messaging.inbound.parse_reply import Reply, ReplyKind, parse
 from backend.messaging.inbound.questions import open_to_come, waiting_for_answer
 from backend.messaging.inbound.reply_actions import Answered, act, opted_in
@@ -81,7 +81,7 @@ async def _answer_again(sid: str) -> str:
     return ""
 
 
-async def handle_forgotten() -> int:
+async def recover_replies() -> int:
     """Acts on replies whose process has died over them, and owes the answers as messages. Answers how many."""
     handled = 0
     while (row := await _claim({})) is not None:
@@ -119,7 +119,7 @@ async def _handle(row: Row, *, owes_answer: bool = False) -> str:
                 "answer": done.text,
                 **({"user_id": user.user_id} if user else {}),
                 **done.about(user),
-                **attention(done.trouble, now),
+                **call_list_entry(done.call_reason, now),
             },
             "$unset": {"claimed_until": ""},
         },
@@ -136,7 +136,7 @@ async def _act(user: User | None, reply: Reply, row: Row) -> Answered:
         if user is not None and (reply.kind is ReplyKind.OPT_OUT or reply.opts_in):
             await _set_opted_out(user, reply.kind is ReplyKind.OPT_OUT)
         is_silent = reply.kind in (ReplyKind.OPT_OUT, ReplyKind.HELP) or await _is_chatter(row)
-        return Answered("" if is_silent else answer(Answer.UNKNOWN_PHONE, "en"))
+        return Answered("" if is_silent else answer(ReplyText.UNKNOWN_PHONE, "en"))
     if reply.opts_in:
         await _set_opted_out(user, False)
         await may_ask_again(user.user_id)
@@ -162,15 +162,15 @@ async def _opt_out(user: User, reply: Reply, row: Row) -> Answered:
     """
     await _set_opted_out(user, True)
     about = await waiting_for_answer(user, at=row["created_at"])
-    trouble = CallReason.OPTED_OUT if about else None
+    call_reason = CallReason.OPTED_OUT if about else None
     if reply.word == "CANCEL":
         meant = await act(user, Reply(ReplyKind.CANCEL, reply.word), at=row["created_at"])
         if meant.is_done or (meant.appointment and meant.appointment.status is Status.CANCELLED):
-            about, trouble = meant.appointment, CallReason.CANCELLED_AND_OPTED_OUT
+            about, call_reason = meant.appointment, CallReason.CANCELLED_AND_OPTED_OUT
         elif about := about or await _next_open(user):
-            trouble = CallReason.OPTED_OUT
+            call_reason = CallReason.OPTED_OUT
     await never_cancel_silent(user.user_id)
-    return Answered("", appointment=about, trouble=trouble)
+    return Answered("", appointment=about, call_reason=call_reason)
 
 
 async def _next_open(user: User) -> Appointment | None:
@@ -206,7 +206,7 @@ async def _owe_answer(row: Row, user: User, done: Answered) -> None:
                 **done.about(user),
                 "body": done.text,
                 "not_before": not_before,
-                "useless_after": not_before + _ANSWER_OF_USE,
+                "expires_at": not_before + _ANSWER_OF_USE,
                 "attempts": 0,
                 "created_at": now,
                 "updated_at": now,

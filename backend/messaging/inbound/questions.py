@@ -67,14 +67,18 @@ async def questions_of(user: User, at: datetime) -> list[Question]:
     found = await Appointment.find({"_id": {"$in": list(asked)}}).to_list()
     by_id = {each.appointment_id: each for each in found}
     # A question about the time before a move has no answer any more.
-    return [Question(by_id[id_], row) for id_, row in asked.items() if by_id[id_].moves == row["moves"]]
+    return [
+        Question(by_id[id_], row)
+        for id_, row in asked.items()
+        if by_id[id_].reschedule_count == row["reschedule_count"]
+    ]
 
 
 async def as_answered(appointment: Appointment, questions: Sequence[Question]) -> Appointment:
     """The appointment, asked about: who answers a question has got it, even if its outcome isn't known yet."""
     for question in questions:
         is_its = question.appointment.appointment_id == appointment.appointment_id
-        if is_its and question.log["asks"] and question.log["status"] not in _SENT:
+        if is_its and question.log["requests_confirmation"] and question.log["status"] not in _SENT:
             await delivery_state.handed_over(question.log, sid=None, status=SmsStatus.SENT)
             return await read_again(appointment)
     return appointment

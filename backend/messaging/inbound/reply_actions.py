@@ -9,12 +9,12 @@ from backend.accounts.documents import Language, User
 from backend.appointments import transitions
 from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged
-from backend.appointments.lifecycle import TooEarly, TooLate, WrongStatus, confirm_opens
+from backend.appointments.lifecycle import InvalidTransition, TooEarly, TooLate, confirm_opens
 from backend.appointments.permissions import Actor
 from backend.directory.documents import Clinic
-from backend.messaging.content.content import facts_about, language_of
-from backend.messaging.content.templates import Facts, answer, several_open
-from backend.messaging.content.texts import Answer
+from backend.messaging.content.content import language_of, message_details
+from backend.messaging.content.templates import MessageDetails, answer, several_open
+from backend.messaging.content.texts import ReplyText
 from backend.messaging.documents import CallReason
 from backend.messaging.inbound.parse_reply import Reply, ReplyKind, code_of
 from backend.messaging.inbound.questions import (
@@ -38,7 +38,7 @@ class Answered:
     text: str
     appointment: Appointment | None = None
     is_done: bool = False
-    trouble: CallReason | None = None
+    call_reason: CallReason | None = None
 
     def about(self, user: User | None) -> dict[str, Any]:
         """What the log says of whom and what the reply was."""
@@ -76,7 +76,7 @@ async def _act_on_code(
     alike = [each for each in await of_late(user) if code_of(each.appointment_id) == reply.code]
     named = [each for each in alike if is_open(each)] or alike
     if not named:
-        return await _without_appointment(user, Answer.NO_SUCH_CODE, open_ones)
+        return await _without_appointment(user, ReplyText.NO_SUCH_CODE, open_ones)
     if len(named) > 1:  # two codes alike: rare, and nothing to guess about
         return await _which(user, named)
     return await _do(user, reply, await as_answered(named[0], questions), has_others=len(open_ones) > 1)
@@ -100,7 +100,7 @@ async def _act_on_question(
         return await _do(user, reply, await as_answered(meant[0], questions), has_others=len(open_ones) > 1)
     if open_ones:
         return await _which(user, open_ones)
-    return await _without_appointment(user, Answer.NOTHING_OPEN, asked_about)
+    return await _without_appointment(user, ReplyText.NOTHING_OPEN, asked_about)
 
 
 async def _do(user: User, reply: Reply, appointment: Appointment, *, has_others: bool) -> Answered:
@@ -110,43 +110,43 @@ async def _do(user: User, reply: Reply, appointment: Appointment, *, has_others:
             said, is_done = await _try(user, reply, appointment)
         except AppointmentChanged:
             again = await read_again(appointment)
-            if again.moves != appointment.moves and is_open(again):
+            if again.reschedule_count != appointment.reschedule_count and is_open(again):
                 return await _which(user, [again])  # nobody has been asked about the new time
             appointment = again
         else:
             facts = await _facts(user, appointment, has_others=has_others)
             text = answer(said, await _language(user, appointment), facts)
             return Answered(text, appointment, is_done=is_done)
-    return Answered(answer(Answer.TRY_AGAIN, await _language(user, appointment)), appointment)
+    return Answered(answer(ReplyText.TRY_AGAIN, await _language(user, appointment)), appointment)
 
 
-async def _try(user: User, reply: Reply, appointment: Appointment) -> tuple[Answer, bool]:
+async def _try(user: User, reply: Reply, appointment: Appointment) -> tuple[ReplyText, bool]:
     """What there is to say, and whether the step was taken. Raises `AppointmentChanged`."""
     if said := _already(reply, appointment):
         return said, False
     try:
         if reply.kind is ReplyKind.CONFIRM:
             await transitions.confirm(appointment, Actor.of(user))
-            return Answer.CONFIRMED, True
+            return ReplyText.CONFIRMED, True
         await transitions.cancel(appointment, Actor.of(user), reason="by SMS")
-        return Answer.CANCELLED, True
+        return ReplyText.CANCELLED, True
     except TooEarly:
-        return Answer.TOO_EARLY, False
-    except (TooLate, WrongStatus):
-        return Answer.TOO_LATE, False
+        return ReplyText.TOO_EARLY, False
+    except (TooLate, InvalidTransition):
+        return ReplyText.TOO_LATE, False
 
 
-def _already(reply: Reply, appointment: Appointment) -> Answer | None:
+def _already(reply: Reply, appointment: Appointment) -> ReplyText | None:
     """What there is to say if the reply asks for what is so already, or for what can't be any more."""
     match appointment.status:
         case Status.CANCELLED:
-            return Answer.ALREADY_CANCELLED
+            return ReplyText.ALREADY_CANCELLED
         case Status.CHECKED_IN | Status.COMPLETED:
-            return Answer.ALREADY_HERE
+            return ReplyText.ALREADY_HERE
         case Status.NO_SHOW:
-            return Answer.TOO_LATE
+            return ReplyText.TOO_LATE
         case Status.CONFIRMED if reply.kind is ReplyKind.CONFIRM and is_open(appointment):
-            return Answer.ALREADY_CONFIRMED
+            return ReplyText.ALREADY_CONFIRMED
     return None
 
 
@@ -160,16 +160,16 @@ async def _not_understood(
 ) -> Answered:
     appointments = asked_about or open_ones
     if not appointments:
-        return await _without_appointment(user, Answer.NOTHING_OPEN, [])
+        return await _without_appointment(user, ReplyText.NOTHING_OPEN, [])
     if len(appointments) > 1:
         return await _which(user, appointments)
     (only,) = appointments
     # Without a question before, a mere "1" would have to be asked back: so its code is told.
     facts = await _facts(user, only, has_others=len(open_ones) > 1 or not asked_about)
-    return Answered(answer(Answer.NOT_UNDERSTOOD, await _language(user, only), facts), only)
+    return Answered(answer(ReplyText.NOT_UNDERSTOOD, await _language(user, only), facts), only)
 
 
-async def _without_appointment(user: User, what: Answer, known: Sequence[Appointment]) -> Answered:
+async def _without_appointment(user: User, what: ReplyText, known: Sequence[Appointment]) -> Answered:
     """An answer about none, in the name of the clinic that the patient last had to do with."""
     last = known[0] if known else await _last(user)
     clinic = await _clinic(last) if last else None
@@ -184,13 +184,13 @@ async def _last(user: User) -> Appointment | None:
 
 async def opted_in(user: User) -> Answered:
     """The answer to whoever wants to get messages again."""
-    return await _without_appointment(user, Answer.OPTED_IN, [])
+    return await _without_appointment(user, ReplyText.OPTED_IN, [])
 
 
-async def _facts(user: User, appointment: Appointment, *, has_others: bool) -> Facts:
+async def _facts(user: User, appointment: Appointment, *, has_others: bool) -> MessageDetails:
     clinic = await _clinic(appointment)
     row = {**appointment.model_dump(), "_id": appointment.id}
-    return facts_about(
+    return message_details(
         row,
         clinic,
         user.phone or "",

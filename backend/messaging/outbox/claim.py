@@ -19,10 +19,9 @@ from pymongo import UpdateOne
 from backend.appointments.reminders.timetable import silence_cancels
 from backend.core.clock import EPOCH, utc_now
 from backend.core.settings import settings
-from backend.core.traffic import in_between
-from backend.messaging.content.content import CODES, Decision, Skip, Surroundings, Text, Wait, decide
+from backend.messaging.content.content import CODES, Decision, MessageContext, Skip, Text, Wait, decide
 from backend.messaging.content.gsm import segments
-from backend.messaging.documents import SmsLog, SmsStatus, attention
+from backend.messaging.documents import SmsLog, SmsStatus, call_list_entry
 from backend.messaging.metrics import count
 from backend.messaging.outbox import enqueue, rate_limit
 
@@ -59,9 +58,9 @@ async def claim_queued(most: int, *, is_real: bool) -> Claimed:
     logs = SmsLog.get_pymongo_collection()
     found = await logs.find(_due(now), sort=[("not_before", 1)], limit=granted * _CROWD).to_list()
     rows = _draw(found, granted)
-    around = await Surroundings.of(rows)
+    around = await MessageContext.of(rows)
     writes, to_post = [], []
-    async for row in in_between(rows):
+    for row in rows:
         as_read = {"_id": row["_id"], "status": SmsStatus.QUEUED, "not_before": row["not_before"]}
         match _decide(row, around, now=now, is_real=is_real):
             case Text() as text:
@@ -92,19 +91,23 @@ class TakenOver(Claimed):
     appointments: Sequence[Row] = ()
 
 
-async def claim_owed(most: int, *, is_real: bool) -> TakenOver:
+async def claim_pending(most: int, *, is_real: bool) -> TakenOver:
     """Takes some of what is owed over into the log, and claims up to so many at once. The others are queued."""
     started, now = asyncio.get_running_loop().time(), utc_now()
     appointments = await enqueue.owing(most)
-    logs = [enqueue.log_of(row, owed, now) for row in appointments for owed in row["owed"]]
+    logs = [
+        enqueue.log_of(row, pending_messages, now)
+        for row in appointments
+        for pending_messages in row["pending_messages"]
+    ]
     if not logs:
         return TakenOver()
     ready = [row for row in logs if row["not_before"] <= now]
     wanted = min(most, len(ready))
     granted = await rate_limit.take(wanted) if wanted else 0
     if granted:
-        around = await Surroundings.of(ready, appointments)
-        async for row in in_between(ready[:granted]):
+        around = await MessageContext.of(ready, appointments)
+        for row in ready[:granted]:
             _decide_at_once(row, around, now=now, is_real=is_real)
     known = await enqueue.write_down(logs)
     ours = [row for row in logs if row["_id"] not in known]
@@ -115,7 +118,7 @@ async def claim_owed(most: int, *, is_real: bool) -> TakenOver:
     return TakenOver(to_post, looked_at=len(logs), appointments=appointments)
 
 
-def _decide_at_once(row: Row, around: Surroundings, *, now: datetime, is_real: bool) -> None:
+def _decide_at_once(row: Row, around: MessageContext, *, now: datetime, is_real: bool) -> None:
     """Makes a document that was to be queued one that is claimed, or skipped."""
     match _decide(row, around, now=now, is_real=is_real):
         case Text() as text:
@@ -138,7 +141,7 @@ async def _count_due(most: int) -> int:
     return found
 
 
-def _decide(row: Row, around: Surroundings, *, now: datetime, is_real: bool) -> Decision:
+def _decide(row: Row, around: MessageContext, *, now: datetime, is_real: bool) -> Decision:
     """What to do with a message; what can't be said of it for a fault of ours holds up no other message."""
     try:
         return decide(row, around, now=now, is_real=is_real)
@@ -154,7 +157,7 @@ def _draw(found: list[Row], most: int) -> list[Row]:
     return found[:first] + random.sample(rest, min(most - first, len(rest)))
 
 
-def _claimed_fields(row: Row, text: Text, around: Surroundings, now: datetime) -> Row:
+def _claimed_fields(row: Row, text: Text, around: MessageContext, now: datetime) -> Row:
     clinic = around.clinics.get(row.get("clinic_id"))  # type: ignore[arg-type]
     return {
         "status": SmsStatus.SENDING,
@@ -166,7 +169,11 @@ def _claimed_fields(row: Row, text: Text, around: Surroundings, now: datetime) -
         "sending_at": now,
         "claimed_until": now + timedelta(seconds=3 * settings.SMS_TIMEOUT_SECONDS),
         "updated_at": now,
-        **({"auto_cancel_minutes": silence_cancels(clinic.rules)} if clinic and row.get("asks") else {}),
+        **(
+            {"auto_cancel_minutes": silence_cancels(clinic.rules)}
+            if clinic and row.get("requests_confirmation")
+            else {}
+        ),
     }
 
 
@@ -176,7 +183,7 @@ def _skipped(row: Row, skip: Skip, now: datetime) -> Row:
             "status": SmsStatus.SKIPPED,
             "skipped_because": skip.because,
             "updated_at": now,
-            **attention(skip.trouble, now),
+            **call_list_entry(skip.call_reason, now),
         },
         "$unset": {"not_before": "", **({"body": ""} if row["kind"] in CODES else {})},
     }

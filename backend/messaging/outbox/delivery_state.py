@@ -13,12 +13,12 @@ from pymongo.errors import DuplicateKeyError
 from backend.accounts.documents import User
 from backend.appointments.reminders import confirmation
 from backend.core.clock import utc_now
+from backend.core.mongo.batching import Change, update_together
 from backend.core.settings import settings
-from backend.core.together import Change, update_together
 from backend.messaging.content.content import CODES, if_needed
-from backend.messaging.documents import CallReason, SmsKind, SmsLog, SmsStatus, attention
+from backend.messaging.documents import CallReason, SmsKind, SmsLog, SmsStatus, call_list_entry
 from backend.messaging.metrics import count
-from backend.messaging.twilio.carrier import OPTED_OUT, Outcome, Posted
+from backend.messaging.twilio.carrier import OPTED_OUT, Posted, PostResult
 
 Row = Mapping[str, Any]
 
@@ -32,7 +32,7 @@ _BEFORE: Mapping[SmsStatus, tuple[SmsStatus, ...]] = {
 
 _NOT_ARRIVED = (SmsStatus.UNDELIVERED, SmsStatus.FAILED)
 
-_NO_LONGER_DUE = dict.fromkeys(("not_before", "claimed_until", "settle_at"), "")
+_NO_LONGER_DUE = dict.fromkeys(("not_before", "claimed_until", "reconcile_at"), "")
 
 _LONGEST_WAIT = timedelta(minutes=5)
 _DOUBLINGS = 9
@@ -42,24 +42,24 @@ _DOUBLINGS = 9
 async def record(log: Row, posted: Posted) -> None:
     """Records the outcome of a post. `log` is the message as it was claimed."""
     match posted.outcome:
-        case Outcome.ACCEPTED:
+        case PostResult.ACCEPTED:
             status = SmsStatus.DELIVERED if posted.is_delivered else SmsStatus.SENT
             await handed_over(log, sid=posted.sid, status=status)
-        case Outcome.REFUSED:
+        case PostResult.REFUSED:
             await not_delivered(log, status=SmsStatus.FAILED, error_code=posted.error_code)
-        case Outcome.LATER:
+        case PostResult.LATER:
             await put_back(log, at=utc_now() + _pause(log["attempts"]), error_code=posted.error_code)
-        case Outcome.UNKNOWN:
+        case PostResult.UNKNOWN:
             await left_unknown(log)
 
 
 async def handed_over(log: Row, *, sid: str | None, status: SmsStatus) -> bool:
     """The carrier has it, or has delivered it. False if the carrier's id belongs to another message of ours."""
     now = utc_now()
-    if log.get("asks") and log["status"] not in _NOT_ARRIVED:
+    if log.get("requests_confirmation") and log["status"] not in _NOT_ARRIVED:
         await confirmation.asked(
             log["appointment_id"],
-            moves=log["moves"],
+            reschedule_count=log["reschedule_count"],
             start=log["start"],
             auto_cancel_minutes=log["auto_cancel_minutes"],
         )
@@ -79,31 +79,35 @@ async def not_delivered(
     """The carrier has refused it, or could not deliver it. The patient was not asked anything."""
     if log["status"] == SmsStatus.DELIVERED:
         return  # a status never moves backwards, nor does what follows from it
-    trouble = CallReason.REFUSED if status is SmsStatus.FAILED else CallReason.UNDELIVERED
+    call_reason = CallReason.REFUSED if status is SmsStatus.FAILED else CallReason.UNDELIVERED
     if error_code == OPTED_OUT:
-        trouble = CallReason.OPTED_OUT
+        call_reason = CallReason.OPTED_OUT
         await User.get_pymongo_collection().update_one(
             {"_id": log["user_id"]}, {"$set": {"sms_opted_out": True}}
         )
-    if log.get("asks"):
-        await confirmation.not_reached(log["appointment_id"], moves=log["moves"])
-    if trouble is CallReason.OPTED_OUT and log.get("patient_id") == log["user_id"]:
+    if log.get("requests_confirmation"):
+        await confirmation.confirmation_undelivered(
+            log["appointment_id"], reschedule_count=log["reschedule_count"]
+        )
+    if call_reason is CallReason.OPTED_OUT and log.get("patient_id") == log["user_id"]:
         await confirmation.never_cancel_silent(log["user_id"])
-    fields = {**_attention(log, trouble), **({"twilio_sid": sid} if sid else {})}
+    fields = {**_attention(log, call_reason), **({"twilio_sid": sid} if sid else {})}
     await _write(log, status, fields, error_code=error_code)
 
 
 async def left_unknown(log: Row) -> None:
     """It may have been sent or not. It waits to be settled; a code is too old by then."""
     now = utc_now()
-    settle_at = None if log["kind"] in CODES else now + timedelta(minutes=settings.SMS_SETTLE_MINUTES)
+    reconcile_at = (
+        None if log["kind"] in CODES else now + timedelta(minutes=settings.SMS_RECONCILE_AFTER_MINUTES)
+    )
     result = await _logs().update_one(
         {"_id": log["_id"], "attempt_id": log["attempt_id"], "status": SmsStatus.SENDING},
         {
             "$set": {
                 "status": SmsStatus.UNKNOWN,
                 "updated_at": now,
-                **({"settle_at": settle_at} if settle_at else {}),
+                **({"reconcile_at": reconcile_at} if reconcile_at else {}),
             },
             "$unset": {"claimed_until": ""},
         },
@@ -124,7 +128,7 @@ async def put_back(log: Row, *, at: datetime, error_code: int | None = None) -> 
                 "updated_at": utc_now(),
                 **({"error_code": error_code} if error_code else {}),
             },
-            "$unset": {"claimed_until": "", "settle_at": ""},
+            "$unset": {"claimed_until": "", "reconcile_at": ""},
         },
     )
 
@@ -160,8 +164,8 @@ async def _write(
     return done
 
 
-def _attention(log: Row, trouble: CallReason) -> dict[str, Any]:
-    return attention(if_needed(log, SmsKind(log["kind"]), trouble), utc_now())
+def _attention(log: Row, call_reason: CallReason) -> dict[str, Any]:
+    return call_list_entry(if_needed(log, SmsKind(log["kind"]), call_reason), utc_now())
 
 
 def _pause(attempts: int) -> timedelta:

@@ -9,20 +9,15 @@ from pymongo.errors import PyMongoError
 
 from backend.core.clock import utc_now
 from backend.core.settings import settings
-from backend.core.traffic import requests_first
 from backend.messaging.outbox import delivery_state, enqueue
-from backend.messaging.outbox.claim import claim_owed, claim_queued
-from backend.messaging.twilio.carrier import IN_FLIGHT, Carrier, Outcome, Posted
+from backend.messaging.outbox.claim import claim_pending, claim_queued
+from backend.messaging.twilio.carrier import IN_FLIGHT, Carrier, PostResult
 
 log = logging.getLogger(__name__)
 
 _AT_HAND = 80
 """Messages claimed at one time, those included whose outcome is being written down. Were this process to die, the
 outcome of all of them would be unknown. More are sent faster, and hold requests up longer (benchmarks/drain.py)."""
-
-_AFTER_A_LONG_WAIT = 10
-"""Posts that don't wait for requests once one has waited as long as it may. They begin one after the other: under a
-load that never pauses there would be twenty a second."""
 
 _FEWEST = _AT_HAND // 4
 """Messages that must be through before the next are claimed: one by one would cost a read for each."""
@@ -37,8 +32,6 @@ class Dispatcher:
         self._carrier = carrier
         self._posts: set[asyncio.Task[None]] = set()
         self._lines = asyncio.Semaphore(IN_FLIGHT)
-        self._beginning = asyncio.Lock()
-        self._need_not_wait = 0
         self._is_ending = False
         self.is_heard = True
         """Whether the carrier answered when it was last spoken to."""
@@ -57,17 +50,18 @@ class Dispatcher:
         """Takes over what is owed and begins to post until nothing is due: a slow answer holds nobody else up."""
         posted, is_real = 0, self._carrier.is_real
         while not self._is_ending:
-            await requests_first()
             await self._wait_for_room()
             room = _AT_HAND - len(self._posts)
             queued = await claim_queued(room, is_real=is_real)  # first of all: codes are among them
             self._post_all(queued.to_post)
             # Some at a time: however much comes in, what was taken over is sent in between.
-            owed = await claim_owed(0 if queued.is_paced else room - len(queued.to_post), is_real=is_real)
-            self._post_all(owed.to_post)
-            await enqueue.strike(owed.appointments)
-            posted += len(queued.to_post) + len(owed.to_post)
-            if queued.looked_at or owed.looked_at:
+            pending_messages = await claim_pending(
+                0 if queued.is_paced else room - len(queued.to_post), is_real=is_real
+            )
+            self._post_all(pending_messages.to_post)
+            await enqueue.strike(pending_messages.appointments)
+            posted += len(queued.to_post) + len(pending_messages.to_post)
+            if queued.looked_at or pending_messages.looked_at:
                 continue
             if not queued.is_paced:
                 break
@@ -89,20 +83,6 @@ class Dispatcher:
             self._posts.add(task)
             task.add_done_callback(self._posts.discard)
 
-    async def _begin_to_post(self, row: Row) -> "asyncio.Task[Posted]":
-        """Begins one post in each turn of the loop: begun together, thirty would keep a request waiting for all."""
-        async with self._beginning:
-            if self._need_not_wait:
-                self._need_not_wait -= 1
-            elif not await requests_first():
-                self._need_not_wait = _AFTER_A_LONG_WAIT
-            posting = asyncio.create_task(
-                self._carrier.post(to=row["phone"], body=row["body"], attempt_id=row["attempt_id"])
-            )
-            for _ in range(2):  # in the first it begins, and before the second ends requests are taken up
-                await asyncio.sleep(0)
-            return posting
-
     async def _post(self, row: Row) -> None:
         claimed = row.pop("claimed")
         try:
@@ -111,10 +91,10 @@ class Dispatcher:
                     # This process was held up, and its lease may lapse while it posts. Nothing was sent yet.
                     await delivery_state.put_back(row, at=utc_now())
                     return
-                posting = await self._begin_to_post(row)
-                posted = await posting
-            await requests_first()
-            self.is_heard = posted.outcome is not Outcome.UNKNOWN and not posted.is_unheard
+                posted = await self._carrier.post(
+                    to=row["phone"], body=row["body"], attempt_id=row["attempt_id"]
+                )
+            self.is_heard = posted.outcome is not PostResult.UNKNOWN and not posted.is_unheard
             await delivery_state.record(row, posted)
         except PyMongoError:
             # The lease lapses, and the message is settled like one whose process has died.

@@ -14,8 +14,7 @@ from pymongo.errors import BulkWriteError
 from backend.appointments.documents import Appointment, MessageKind, Recipient
 from backend.appointments.reminders.quiet_hours import quiet_hours
 from backend.core.clock import EPOCH
-from backend.core.crowd import some_of
-from backend.core.together import Change, alike
+from backend.core.mongo.batching import Change, alike
 from backend.messaging.content.content import ABOUT_AN_APPOINTMENT
 from backend.messaging.documents import SmsDirection, SmsLog, SmsStatus
 
@@ -27,20 +26,21 @@ _OF_USE = timedelta(days=1)
 
 _ABOUT_THE_PAST = {MessageKind.NO_SHOW}
 
-_NEEDED = {*ABOUT_AN_APPOINTMENT, "patient_id", "doctor_id", "owed"}
+_NEEDED = {*ABOUT_AN_APPOINTMENT, "patient_id", "doctor_id", "pending_messages"}
 
 
 async def owing(most: int) -> list[dict[str, Any]]:
     """Up to so many appointments that owe something; some if it is 0."""
     found = Appointment.get_pymongo_collection().find(
-        {"owed.owed_at": {"$gt": EPOCH}}, dict.fromkeys(_NEEDED, 1)
+        {"pending_messages.pending_since": {"$gt": EPOCH}}, dict.fromkeys(_NEEDED, 1)
     )
-    return await some_of(found, min(most, _BATCH) or _BATCH)
+    rows: list[dict[str, Any]] = await found.limit(min(most, _BATCH) or _BATCH).to_list()
+    return rows
 
 
-def log_of(row: Mapping[str, Any], owed: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def log_of(row: Mapping[str, Any], pending_messages: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """A document of the log, queued, not yet written."""
-    kind, recipient = MessageKind(owed["kind"]), Recipient(owed["to"])
+    kind, recipient = MessageKind(pending_messages["kind"]), Recipient(pending_messages["to"])
     is_patient = recipient is Recipient.PATIENT
     zone = ZoneInfo(row["time_zone"])
     is_of_use = is_patient and kind not in _ABOUT_THE_PAST
@@ -49,7 +49,7 @@ def log_of(row: Mapping[str, Any], owed: Mapping[str, Any], now: datetime) -> di
         "direction": SmsDirection.OUTBOUND,
         "kind": kind.value,
         "recipient": recipient.value,
-        "occurrence": owed["occurrence"],
+        "occurrence": pending_messages["occurrence"],
         "status": SmsStatus.QUEUED,
         "appointment_id": row["_id"],
         "patient_id": row["patient_id"],
@@ -58,10 +58,10 @@ def log_of(row: Mapping[str, Any], owed: Mapping[str, Any], now: datetime) -> di
         "clinic_id": row["clinic_id"],
         "user_id": row["patient_id"] if is_patient else row["doctor_id"],
         "start": row["start"],
-        "moves": owed["moves"],
-        "asks": owed["asks"],
+        "reschedule_count": pending_messages["reschedule_count"],
+        "requests_confirmation": pending_messages["requests_confirmation"],
         "not_before": quiet_hours().after(now, zone) if is_patient else now,
-        "useless_after": row["start"] if is_of_use else owed["owed_at"] + _OF_USE,
+        "expires_at": row["start"] if is_of_use else pending_messages["pending_since"] + _OF_USE,
         "attempts": 0,
         "created_at": now,
         "updated_at": now,
@@ -82,6 +82,9 @@ async def write_down(logs: Sequence[Mapping[str, Any]]) -> set[ObjectId]:
 
 async def strike(rows: Iterable[Mapping[str, Any]]) -> None:
     """What these appointments owed when they were read is on the log now."""
-    struck = alike(Change(row["_id"], {}, {"$pull": {"owed": {"$in": row["owed"]}}}) for row in rows)
+    struck = alike(
+        Change(row["_id"], {}, {"$pull": {"pending_messages": {"$in": row["pending_messages"]}}})
+        for row in rows
+    )
     if struck:
         await Appointment.get_pymongo_collection().bulk_write(struck, ordered=False)

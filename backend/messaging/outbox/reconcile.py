@@ -2,7 +2,7 @@
 
 After a while, in which a status callback may tell, the carrier's list of messages is asked. What it lists with our
 text was sent; what it doesn't list is sent again, if it is still of use. That is honest as long as the carrier lists
-a message within SMS_SETTLE_MINUTES of taking it.
+a message within SMS_RECONCILE_AFTER_MINUTES of taking it.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any
 from backend.core.clock import EPOCH, utc_now
 from backend.core.settings import settings
 from backend.messaging.content.content import if_needed
-from backend.messaging.documents import CallReason, SmsKind, SmsLog, SmsStatus, attention
+from backend.messaging.documents import CallReason, SmsKind, SmsLog, SmsStatus, call_list_entry
 from backend.messaging.outbox import delivery_state
 from backend.messaging.outbox.delivery_reports import SAYS
 from backend.messaging.twilio.carrier import Carrier, CarrierAway, Listed
@@ -58,7 +58,7 @@ class Settler:
         loop, offset = asyncio.get_running_loop(), self._measure()
         if abs(offset - self._offset) > _JUMP:
             self._offset = offset
-            self._not_before = loop.time() + settings.SMS_SETTLE_MINUTES * 60
+            self._not_before = loop.time() + settings.SMS_RECONCILE_AFTER_MINUTES * 60
             log.warning("the clock was set; unknown messages are settled later")
         return loop.time() < self._not_before
 
@@ -79,9 +79,9 @@ async def _claim() -> Row | None:
     """A message whose time to be settled has come; others leave it alone for a while."""
     now = utc_now()
     found: Row | None = await SmsLog.get_pymongo_collection().find_one_and_update(
-        {"settle_at": {"$gt": EPOCH, "$lte": now}, "status": SmsStatus.UNKNOWN},
-        {"$set": {"settle_at": now + timedelta(seconds=6 * settings.SMS_TIMEOUT_SECONDS)}},
-        sort=[("settle_at", 1)],
+        {"reconcile_at": {"$gt": EPOCH, "$lte": now}, "status": SmsStatus.UNKNOWN},
+        {"$set": {"reconcile_at": now + timedelta(seconds=6 * settings.SMS_TIMEOUT_SECONDS)}},
+        sort=[("reconcile_at", 1)],
     )
     return found
 
@@ -93,7 +93,7 @@ async def _settle(row: Row, listed: list[Listed]) -> None:
         if is_ours and await _adopt(row, each):
             log.info("message %s had been sent", row["_id"])
             return
-    if row["useless_after"] > utc_now():
+    if row["expires_at"] > utc_now():
         log.info("message %s had not been sent", row["_id"])
         await delivery_state.put_back(row, at=utc_now())
     else:
@@ -117,8 +117,8 @@ async def _adopt(row: Row, each: Listed) -> bool:
 async def _leave_to_staff(row: Row) -> None:
     """Too late to send it again, and nobody knows whether it was sent: a person decides."""
     now = utc_now()
-    trouble = if_needed(row, SmsKind(row["kind"]), CallReason.UNKNOWN_OUTCOME)
+    call_reason = if_needed(row, SmsKind(row["kind"]), CallReason.UNKNOWN_OUTCOME)
     await SmsLog.get_pymongo_collection().update_one(
         {"_id": row["_id"], "status": SmsStatus.UNKNOWN},
-        {"$set": {"updated_at": now, **attention(trouble, now)}, "$unset": {"settle_at": ""}},
+        {"$set": {"updated_at": now, **call_list_entry(call_reason, now)}, "$unset": {"reconcile_at": ""}},
     )

@@ -8,10 +8,9 @@ from datetime import timedelta
 
 from pymongo.errors import PyMongoError
 
-from backend.appointments.events import messages_owed
+from backend.appointments.events import messages_pending
 from backend.core.clock import EPOCH, utc_now
 from backend.core.settings import settings
-from backend.core.turns import turn_at
 from backend.messaging import event_handlers
 from backend.messaging.documents import SmsLog, SmsStatus
 from backend.messaging.event_handlers import AHEAD_OF_OTHERS
@@ -53,9 +52,7 @@ class Outbox:
             self._owed.clear()
             wait = _IDLE_SECONDS
             try:
-                # One that is to end doesn't wait until another process has sent all there is.
-                async with turn_at("dispatch", lambda: not self._is_ending):
-                    await self._dispatcher.begin()
+                await self._dispatcher.begin()
             except PyMongoError:
                 log.warning("messages wait: the database can't be reached")
                 wait = 1
@@ -84,12 +81,12 @@ async def open_outbox() -> AsyncIterator[Outbox]:
     """The outbox of this process, running. At the end the posts under way are waited for."""
     async with open_carrier() as carrier:
         outbox = Outbox(carrier)
-        messages_owed.connect(outbox.wake)
+        messages_pending.connect(outbox.wake)
         loop = asyncio.create_task(outbox.run())
         try:
             yield outbox
         finally:
-            messages_owed.disconnect(outbox.wake)
+            messages_pending.disconnect(outbox.wake)
             outbox.end()
             await asyncio.wait([loop], timeout=2 * settings.SMS_TIMEOUT_SECONDS)
             loop.cancel()
@@ -98,7 +95,7 @@ async def open_outbox() -> AsyncIterator[Outbox]:
 async def _count_queue() -> None:
     logs, now = SmsLog.get_pymongo_collection(), utc_now()
     due = {"not_before": {"$gt": EPOCH, "$lte": now}}
-    unknown = {"settle_at": {"$gt": EPOCH}, "status": SmsStatus.UNKNOWN}
+    unknown = {"reconcile_at": {"$gt": EPOCH}, "status": SmsStatus.UNKNOWN}
     # Codes are put ahead of the others by an earlier date; they are never old.
     others = {"not_before": {"$gt": now - AHEAD_OF_OTHERS + timedelta(hours=1), "$lte": now}}
     oldest = await logs.find_one(others, {"not_before": 1}, sort=[("not_before", 1)])

@@ -42,7 +42,7 @@ _NO_ANSWER_OF_ITS_OWN = (ValueError, KeyError, TypeError, AttributeError)
 """What the SDK raises on an answer that isn't Twilio's: a proxy's page, JSON of another form."""
 
 
-class Outcome(Enum):
+class PostResult(Enum):
     """What became of a post."""
 
     ACCEPTED = "accepted"
@@ -55,7 +55,7 @@ class Outcome(Enum):
 class Posted:
     """The outcome, with the carrier's id or its error code where it gave one."""
 
-    outcome: Outcome
+    outcome: PostResult
     sid: str | None = None
     error_code: int | None = None
     is_delivered: bool = False
@@ -63,7 +63,7 @@ class Posted:
     @property
     def is_unheard(self) -> bool:
         """Whether there was no connection: to be tried later, without a code that says why."""
-        return self.outcome is Outcome.LATER and self.error_code is None
+        return self.outcome is PostResult.LATER and self.error_code is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class SimulatedPhone:
     async def post(self, *, to: str, body: str, attempt_id: str) -> Posted:
         """Delivered at once."""
         digest = hashlib.md5(attempt_id.encode(), usedforsecurity=False).hexdigest()
-        return Posted(Outcome.ACCEPTED, sid=f"SM{digest}", is_delivered=True)
+        return Posted(PostResult.ACCEPTED, sid=f"SM{digest}", is_delivered=True)
 
     async def sent_to(self, to: str) -> list[Listed]:
         """Nothing: no post to it is ever in doubt for longer than a restart."""
@@ -137,12 +137,12 @@ class Twilio:
         except (TwilioRestException, TwilioServiceException) as error:
             return _refused(error)
         except aiohttp.ClientConnectorError:
-            return Posted(Outcome.LATER)  # there was no connection, so nothing was sent
+            return Posted(PostResult.LATER)  # there was no connection, so nothing was sent
         except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, *_NO_ANSWER_OF_ITS_OWN):
-            return Posted(Outcome.UNKNOWN)
+            return Posted(PostResult.UNKNOWN)
         if not created.sid:
-            return Posted(Outcome.UNKNOWN)
-        return Posted(Outcome.ACCEPTED, sid=created.sid)
+            return Posted(PostResult.UNKNOWN)
+        return Posted(PostResult.ACCEPTED, sid=created.sid)
 
     async def sent_to(self, to: str) -> list[Listed]:
         """The newest hundred messages to a number.
@@ -182,10 +182,10 @@ def _refused(error: TwilioRestException | TwilioServiceException) -> Posted:
     code = int(error.code) if str(error.code).isdecimal() else None
     if error.status in _NOT_ABOUT_THE_MESSAGE or code in _NOT_NOW:
         log.warning("the carrier takes nothing for now: status %s, code %s", error.status, code)
-        return Posted(Outcome.LATER, error_code=code)
+        return Posted(PostResult.LATER, error_code=code)
     if 400 <= error.status < 500:
-        return Posted(Outcome.REFUSED, error_code=code)
-    return Posted(Outcome.UNKNOWN, error_code=code)
+        return Posted(PostResult.REFUSED, error_code=code)
+    return Posted(PostResult.UNKNOWN, error_code=code)
 
 
 def signing_key() -> str:

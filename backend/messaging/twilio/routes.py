@@ -9,7 +9,7 @@ from twilio.twiml.messaging_response import MessagingResponse
 from backend.core.http.errors import responses
 from backend.messaging.inbound.handle_reply import take_reply
 from backend.messaging.outbox.delivery_reports import take_report
-from backend.messaging.twilio.webhooks import Form, NotSigned, SignedForm, WebhookIncomplete
+from backend.messaging.twilio.webhooks import Form, InvalidSignature, SignedForm, WebhookIncomplete
 
 router = APIRouter(prefix="/twilio", tags=["twilio"])
 
@@ -58,7 +58,7 @@ _REPORT = {
     summary="A patient's reply (for Twilio)",
     response_class=Response,
     responses={
-        **responses(NotSigned, WebhookIncomplete),
+        **responses(InvalidSignature, WebhookIncomplete),
         200: {
             "description": "TwiML: the answer to the patient, or none.",
             "content": {"application/xml": {"schema": _TEXT}},
@@ -85,7 +85,7 @@ async def receive_sms(form: SignedForm) -> Response:
     "/status",
     summary="A report of delivery (for Twilio)",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=responses(NotSigned, WebhookIncomplete),
+    responses=responses(InvalidSignature, WebhookIncomplete),
     openapi_extra=_form(_REPORT),
 )
 async def receive_status(form: SignedForm, attempt: Attempt = "") -> None:

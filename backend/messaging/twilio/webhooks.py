@@ -19,10 +19,10 @@ _MOST_FIELDS = 200
 _SIGNATURE = "X-Twilio-Signature"
 
 
-class NotSigned(Forbidden):
+class InvalidSignature(Forbidden):
     """A webhook that doesn't come from the carrier."""
 
-    code = "NOT_SIGNED"
+    code = "INVALID_SIGNATURE"
     detail = "The signature is missing or doesn't fit the request."
 
 
@@ -37,7 +37,7 @@ Form = Mapping[str, str]
 
 
 async def signed_form(request: Request) -> Form:
-    """The fields of a webhook, blank ones too, once its signature was found right. Raises `NotSigned`.
+    """The fields of a webhook, blank ones too, once its signature was found right. Raises `InvalidSignature`.
 
     Twilio signs the address that it was told, which a proxy may have changed since: PUBLIC_BASE_URL, not the Host.
     """
@@ -48,15 +48,15 @@ async def signed_form(request: Request) -> Form:
         text = (await request.body()).decode()
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError:  # bytes that are no UTF-8, too many fields
-        raise NotSigned from None
+        raise InvalidSignature from None
     # The validator doesn't take a missing header, nor one that is no ASCII.
     if not signature or not signature.isascii():
-        raise NotSigned
+        raise InvalidSignature
     if not RequestValidator(signing_key()).validate(address, ImmutableMultiDict(pairs), signature):
-        raise NotSigned
+        raise InvalidSignature
     form = dict(pairs)
     if settings.has_carrier and form.get("AccountSid") != settings.TWILIO_ACCOUNT_SID:
-        raise NotSigned
+        raise InvalidSignature
     return form
 
 

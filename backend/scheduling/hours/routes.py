@@ -14,41 +14,41 @@ from backend.scheduling.schemas import (
     HoursBlockOut,
     LeaveOut,
     LeaveTaken,
-    ScheduleChanged,
-    ScheduleIn,
-    ScheduleOut,
     SpanIn,
     WithdrawalReport,
+    WorkingHoursChanged,
+    WorkingHoursIn,
+    WorkingHoursOut,
     report,
 )
-from backend.scheduling.slots.slot_sync import BookIsBusy
+from backend.scheduling.slots.slot_sync import ScheduleBusy
 
 router = APIRouter(prefix="/doctors/{doctor_id}", tags=["schedule"])
 
 
-@router.get("/schedule", summary="A doctor's weekly hours", responses=responses(DoctorNotFound))
-async def get_schedule(doctor_id: Id, caller: CurrentUser) -> ScheduleOut:
+@router.get("/working-hours", summary="A doctor's weekly hours", responses=responses(DoctorNotFound))
+async def get_working_hours(doctor_id: Id, caller: CurrentUser) -> WorkingHoursOut:
     """The hours in force, in the wall-clock time of each block's clinic."""
     blocks, is_default = await working_hours.read_hours(await visible_doctor(caller, doctor_id))
-    return ScheduleOut(hours=[HoursBlockOut.model_validate(b) for b in blocks], is_default=is_default)
+    return WorkingHoursOut(hours=[HoursBlockOut.model_validate(b) for b in blocks], is_default=is_default)
 
 
 @router.put(
-    "/schedule",
+    "/working-hours",
     summary="Set a doctor's weekly hours",
     responses=responses(
         *(DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours),
-        *(errors.HoursElsewhere, errors.HoursCollide, errors.WeekTooFull, BookIsBusy),
+        *(errors.OtherClinicHours, errors.HoursOverlap, errors.WeekTooFull, ScheduleBusy),
     ),
 )
-async def set_schedule(doctor_id: Id, body: ScheduleIn, caller: CurrentStaff) -> ScheduleChanged:
+async def set_working_hours(doctor_id: Id, body: WorkingHoursIn, caller: CurrentStaff) -> WorkingHoursChanged:
     """Replaces the whole week. Free future slots that no longer fit are withdrawn, new ones opened; the report lists
     the booked appointments that no longer fit. They stay valid until a person moves or cancels them. A nurse sets
     the hours at her clinics: those at others stay, whether they are sent along or left out."""
     doctor = await reachable_doctor(caller, doctor_id)
     outcome, booked = await working_hours.set_hours(doctor, body.hours, only_at=only_clinics_of(caller))
     blocks, is_default = await working_hours.read_hours(await reachable_doctor(caller, doctor_id))
-    return ScheduleChanged(
+    return WorkingHoursChanged(
         hours=[HoursBlockOut.model_validate(block) for block in blocks],
         is_default=is_default,
         report=report(outcome, booked, caller=caller),
@@ -69,7 +69,7 @@ async def list_leaves(
     "/leaves",
     summary="Take leave",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(DoctorNotFound, errors.InThePast, BookIsBusy),
+    responses=responses(DoctorNotFound, errors.InThePast, ScheduleBusy),
 )
 async def take_leave(doctor_id: Id, body: SpanIn, caller: CurrentStaff) -> LeaveTaken:
     """Withdraws the free slots in this time. Once this is answered nothing more can be booked in it, and every
@@ -86,7 +86,7 @@ async def take_leave(doctor_id: Id, body: SpanIn, caller: CurrentStaff) -> Leave
 @router.delete(
     "/leaves/{leave_id}",
     summary="End or delete a leave",
-    responses=responses(DoctorNotFound, errors.LeaveNotFound, BookIsBusy),
+    responses=responses(DoctorNotFound, errors.LeaveNotFound, ScheduleBusy),
 )
 async def delete_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> WithdrawalReport:
     """Opens the leave's time again, as far as the weekly hours ask for it."""

@@ -13,21 +13,21 @@ from backend.core.http.fields import minutes_of
 from backend.core.http.pagination import BY_START, after, encode_cursor
 from backend.directory.documents import Clinic
 from backend.scheduling.availability_inputs import effective_hours
-from backend.scheduling.documents import Leave, SeatHolder, Slot, SlotState
+from backend.scheduling.documents import Leave, SeatClaim, Slot, SlotState
 from backend.scheduling.errors import (
-    HoursCollide,
-    HoursElsewhere,
+    HoursOverlap,
     InThePast,
     LeaveNotFound,
     NotTheDoctorsClinic,
+    OtherClinicHours,
     OutsideOpeningHours,
     WeekTooFull,
 )
-from backend.scheduling.outcome import Outcome
+from backend.scheduling.outcome import SyncResult
 from backend.scheduling.schemas import HoursBlockIn, overlap
 from backend.scheduling.slots import seats
 from backend.scheduling.slots.horizon import look_again
-from backend.scheduling.slots.slot_sync import BookIsBusy, reconcile
+from backend.scheduling.slots.slot_sync import ScheduleBusy, reconcile
 
 _MOST_ATTEMPTS = 20
 
@@ -46,11 +46,11 @@ async def read_hours(doctor: User) -> tuple[list[HoursBlock], bool]:
 
 async def set_hours(
     doctor: User, wanted: list[HoursBlockIn], *, only_at: Collection[PydanticObjectId] | None = None
-) -> tuple[Outcome, list[SeatHolder]]:
+) -> tuple[SyncResult, list[SeatClaim]]:
     """Replaces the weekly hours and brings the slots in line. With `only_at`, those at other clinics stay.
 
     Answers with the future appointments that the new hours no longer hold. Raises `NotTheDoctorsClinic`,
-    `OutsideOpeningHours`, `HoursElsewhere`, `HoursCollide` and `WeekTooFull`; nothing is changed then.
+    `OutsideOpeningHours`, `OtherClinicHours`, `HoursOverlap` and `WeekTooFull`; nothing is changed then.
     """
     users = User.get_pymongo_collection()
     for _ in range(_MOST_ATTEMPTS):
@@ -64,7 +64,7 @@ async def set_hours(
         if result.matched_count:
             outcome = await reconcile(doctor.user_id)
             return outcome, await left_over(doctor.user_id)
-    raise BookIsBusy
+    raise ScheduleBusy
 
 
 async def _week(
@@ -94,9 +94,9 @@ async def _week(
             _check_opening_hours(block, clinic)
             blocks.append(new)
         elif new not in kept:
-            raise HoursElsewhere
+            raise OtherClinicHours
     if overlap([*kept, *blocks]):
-        raise HoursCollide
+        raise HoursOverlap
     _check_size([*kept, *blocks])
     return [*kept, *blocks]
 
@@ -125,7 +125,7 @@ def _check_opening_hours(block: HoursBlockIn, clinic: Clinic) -> None:
         )
 
 
-async def left_over(doctor_id: PydanticObjectId) -> list[SeatHolder]:
+async def left_over(doctor_id: PydanticObjectId) -> list[SeatClaim]:
     """The doctor's future appointments whose slots are no longer in the book."""
     closed = Slot.get_pymongo_collection().find(
         {
@@ -141,7 +141,7 @@ async def left_over(doctor_id: PydanticObjectId) -> list[SeatHolder]:
 
 async def take_leave(
     doctor: User, *, start: datetime, end: datetime, reason: str | None, created_by: PydanticObjectId
-) -> tuple[Leave, Outcome, list[SeatHolder]]:
+) -> tuple[Leave, SyncResult, list[SeatClaim]]:
     """Takes the doctor's time out of the book. When it returns, nothing more can be booked in it.
 
     Answers with every active appointment in that time. Raises `InThePast` for a leave that is over already.
@@ -152,7 +152,7 @@ async def take_leave(
     await leave.insert()
     try:
         outcome = await reconcile(doctor.user_id)
-    except BookIsBusy:
+    except ScheduleBusy:
         await leave.delete()  # told to try again, the caller would take it twice
         await look_again(doctor.user_id)
         raise
@@ -167,7 +167,7 @@ async def list_leaves(doctor: User, *, limit: int, cursor: str | None) -> tuple[
     return page, encode_cursor(page[-1].start, page[-1].id) if len(found) > limit else None
 
 
-async def end_leave(doctor: User, leave_id: PydanticObjectId) -> Outcome:
+async def end_leave(doctor: User, leave_id: PydanticObjectId) -> SyncResult:
     """Deletes a leave and opens its time again. Raises `LeaveNotFound`."""
     result = await Leave.find({"_id": leave_id, "doctor_id": doctor.user_id}).delete()
     if result is None or result.deleted_count == 0:

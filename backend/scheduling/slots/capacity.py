@@ -7,7 +7,7 @@ from typing import Any
 
 from beanie import PydanticObjectId
 
-from backend.scheduling.documents import SeatHolder, Slot, SlotState
+from backend.scheduling.documents import SeatClaim, Slot, SlotState
 from backend.scheduling.slots import seats
 
 Stored = Mapping[str, Any]
@@ -38,7 +38,7 @@ class OpenSlot:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotFacts:
+class BookableSlot:
     """A slot as a booking reads it. Making the model, and asking it for each field, would cost a booking 50 µs."""
 
     id: PydanticObjectId
@@ -59,7 +59,7 @@ class SlotFacts:
     is_active: bool
 
     @classmethod
-    def of(cls, stored: Stored) -> "SlotFacts":
+    def of(cls, stored: Stored) -> "BookableSlot":
         """From the whole document."""
         return cls(
             id=stored["_id"],
@@ -81,7 +81,7 @@ class SlotFacts:
         )
 
 
-def is_bookable(slot: Slot | SlotFacts, now: datetime) -> bool:
+def is_bookable(slot: Slot | BookableSlot, now: datetime) -> bool:
     """Whether a slot may be booked if it has a free seat. What isn't open in the book never is."""
     return slot.is_active and slot.state is SlotState.OPEN and slot.start > now
 
@@ -125,7 +125,7 @@ async def read_with_free_seats(
         {"$project": READ},
         {
             "$unionWith": {
-                "coll": SeatHolder.Settings.name,
+                "coll": SeatClaim.Settings.name,
                 "pipeline": [{"$match": held}, {"$project": {"_id": 0, "slot_id": 1, "seat": 1}}],
             }
         },

@@ -4,8 +4,8 @@ The hint never decides. A full slot without it is counted and left out, as any; 
 hint would be wrong, for a search wouldn't show it. Two rules keep that from happening:
 
 - Who is about to set the hint says so on the slot (`marking`), then has those who hold the slot tell of it
-  (`tells_search`), and counts once more, and only those who will tell. Where they fill the slot it is given the hint,
-  unless `marking` has gone meanwhile (`mark`).
+  (`clears_full_hint`), and counts once more, and only those who will tell. Where they fill the slot it is given
+  the hint, unless `marking` has gone meanwhile (`mark`).
 - Who makes room takes hint and `marking` away after, or in, the write that makes it, and before it is answered:
   `seat_given_back` for an appointment that has to tell, as its own write finds; opening a slot, and new limits of a
   doctor's day, write it with the rest.
@@ -50,7 +50,7 @@ async def mark(slots: Sequence[Stored]) -> None:
         await _slots().update_many({**these, "known_full": False}, {"$set": mine})
         await seats.have_holders_tell(slots)
         still = await _slots().find({**these, **mine}, READ, batch_size=len(slots)).to_list()
-        counted = await with_free_seats(still, tells_search=True)
+        counted = await with_free_seats(still, clears_full_hint=True)
         full = {"_id": {"$in": [slot.slot_id for slot in counted if not slot.free]}}
         await _slots().update_many(
             {**full, **mine}, {"$set": {"known_full": True}, "$unset": {"marking": ""}}
@@ -61,7 +61,7 @@ async def mark(slots: Sequence[Stored]) -> None:
 
 async def seat_given_back(*, doctor_id: PydanticObjectId, day: str, start: datetime) -> None:
     """Has searches look again at a doctor's day. To be called after the write by which an appointment that
-    `tells_search` gives its seat back.
+    `clears_full_hint` gives its seat back.
 
     `start` is that of the seat's slot (UTC). The whole day: the seat may have been the last of a limited number.
     """
@@ -105,7 +105,7 @@ async def look_through() -> int:
 
 async def _offer_those_with_room(slots: Sequence[Stored]) -> int:
     """Takes the hint back from slots with a seat that is free, or whose holder wouldn't tell."""
-    counted = await with_free_seats(slots, tells_search=True)
+    counted = await with_free_seats(slots, clears_full_hint=True)
     with_room = [slot.slot_id for slot in counted if slot.free]
     if not with_room:
         return 0

@@ -9,7 +9,7 @@ from backend.accounts.documents import Role, User
 from backend.core.clock import utc_now
 from backend.directory.documents import Clinic
 from backend.scheduling import availability
-from backend.scheduling.slots.slot_sync import BookIsBusy, reconcile
+from backend.scheduling.slots.slot_sync import ScheduleBusy, reconcile
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ async def extend_slots() -> int:
         due_again = await _next_midnight(doctor, utc_now())
         try:
             await reconcile(doctor.user_id)
-        except BookIsBusy:
+        except ScheduleBusy:
             log.warning("slots of doctor %s are being changed by others; next time", doctor.user_id)
             continue
         await _settle(doctor, due_again)

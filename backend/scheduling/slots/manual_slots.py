@@ -12,16 +12,16 @@ from backend.core.clock import utc_now
 from backend.core.http.fields import minutes_of
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import availability
-from backend.scheduling.availability_inputs import Book, read_book, slot_for
-from backend.scheduling.documents import SeatHolder, Slot, SlotSource, SlotState
+from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, slot_for
+from backend.scheduling.documents import SeatClaim, Slot, SlotSource, SlotState
 from backend.scheduling.errors import (
     BeyondHorizon,
     InThePast,
     NotTheDoctorsClinic,
-    OffTheGrid,
     OutsideOpeningHours,
     SlotNotFound,
     SlotOverlaps,
+    StartNotAligned,
     TimeNotAvailable,
     TooManySlots,
 )
@@ -44,7 +44,7 @@ async def create_slot(
 ) -> Slot:
     """Adds one slot. Start UTC, length in minutes.
 
-    Raises `DoctorNotFound`, `NotTheDoctorsClinic`, `OffTheGrid`, `InThePast`, `BeyondHorizon`,
+    Raises `DoctorNotFound`, `NotTheDoctorsClinic`, `StartNotAligned`, `InThePast`, `BeyondHorizon`,
     `OutsideOpeningHours`, `TimeNotAvailable`, and `SlotOverlaps` when the doctor's time is held already.
     """
     book = await _book_of(doctor_id)
@@ -85,7 +85,7 @@ async def generate_slots(wanted: GenerateIn) -> int:
     return len(added)
 
 
-async def remove_slot(slot: Slot) -> list[SeatHolder]:
+async def remove_slot(slot: Slot) -> list[SeatClaim]:
     """Takes a slot out of the book for good. When it returns, nothing more can be booked in it.
 
     Answers with the active appointments in it. Raises `SlotNotFound` if it was withdrawn meanwhile.
@@ -139,21 +139,21 @@ async def _generate_weekly(wanted: GenerateIn, days: list[date]) -> int:
     return len(await found(SlotState.OPEN) - before)
 
 
-async def _book_of(doctor_id: PydanticObjectId) -> Book:
-    book = await read_book(doctor_id, now=utc_now())
+async def _book_of(doctor_id: PydanticObjectId) -> DoctorSchedule:
+    book = await read_schedule(doctor_id, now=utc_now())
     if book is None:
         raise DoctorNotFound
     return book
 
 
-def _clinic(book: Book, clinic_id: PydanticObjectId) -> availability.ClinicFacts:
+def _clinic(book: DoctorSchedule, clinic_id: PydanticObjectId) -> availability.ClinicInputs:
     if clinic_id not in book.facts.clinics:
         raise NotTheDoctorsClinic
     return book.facts.clinics[clinic_id]
 
 
 async def _possible(
-    book: Book, clinic_id: PydanticObjectId, spans: Iterable[availability.Span], now: datetime
+    book: DoctorSchedule, clinic_id: PydanticObjectId, spans: Iterable[availability.Span], now: datetime
 ) -> list[availability.Span]:
     """Those in which the doctor could see patients. In a thread: of thousands it would hold up all requests."""
     return await asyncio.to_thread(
@@ -161,17 +161,17 @@ async def _possible(
     )
 
 
-def _usual_minutes(book: Book, clinic_id: PydanticObjectId) -> int:
+def _usual_minutes(book: DoctorSchedule, clinic_id: PydanticObjectId) -> int:
     _clinic(book, clinic_id)
     assert book.doctor.doctor is not None  # noqa: S101 - a book has a doctor
     return book.doctor.doctor.slot_minutes or book.clinics[clinic_id].rules.slot_minutes
 
 
-def _check(book: Book, clinic_id: PydanticObjectId, span: availability.Span) -> None:
+def _check(book: DoctorSchedule, clinic_id: PydanticObjectId, span: availability.Span) -> None:
     """Says why a slot can't be; the decision itself is `rules.is_possible`."""
     clinic, now = _clinic(book, clinic_id), utc_now()
     if not availability.on_grid(span.start):
-        raise OffTheGrid
+        raise StartNotAligned
     if span.start <= now:
         raise InThePast
     if span.end > availability.bookable_until(clinic, now):
@@ -185,7 +185,7 @@ def _check(book: Book, clinic_id: PydanticObjectId, span: availability.Span) -> 
 
 
 async def _add(
-    book: Book, *, clinic_id: PydanticObjectId, spans: list[availability.Span], capacity: int
+    book: DoctorSchedule, *, clinic_id: PydanticObjectId, spans: list[availability.Span], capacity: int
 ) -> list[Slot]:
     """Writes staff's slots and opens them; answers with those that are open.
 

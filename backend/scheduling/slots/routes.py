@@ -9,12 +9,11 @@ from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Instant, Line
 from backend.core.http.json_rows import written
 from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
-from backend.core.lean import LeanRoute
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
 from backend.scheduling.access import reachable_doctor_at
 from backend.scheduling.documents import SlotState
-from backend.scheduling.outcome import Outcome
+from backend.scheduling.outcome import SyncResult
 from backend.scheduling.schemas import (
     Generated,
     GenerateIn,
@@ -30,10 +29,10 @@ from backend.scheduling.slots.manual_slots import (
     get_slot,
     remove_slot,
 )
-from backend.scheduling.slots.search import Wanted, page_of_open
-from backend.scheduling.slots.slot_sync import BookIsBusy
+from backend.scheduling.slots.search import SlotQuery, page_of_open
+from backend.scheduling.slots.slot_sync import ScheduleBusy
 
-router = APIRouter(tags=["slots"], route_class=LeanRoute)
+router = APIRouter(tags=["slots"])
 
 Since = Annotated[
     Instant | None, Query(alias="from", description="Slots that start at this moment or later.")
@@ -59,7 +58,7 @@ async def search_slots(
     cursor: Cursor = None,
 ) -> Response:
     """Slots with at least one free seat, by start. What is listed here, booking accepts. Needs no login."""
-    wanted = Wanted(
+    wanted = SlotQuery(
         doctor_id=doctor_id,
         clinic_id=clinic_id,
         department_id=department_id,
@@ -81,7 +80,7 @@ async def list_doctor_slots(
     doctor_id: Id, since: Since = None, until: Until = None, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
     """The same search for one doctor. Needs no login. A doctor who isn't there has no slots."""
-    wanted = Wanted(doctor_id=doctor_id, since=since, until=until)
+    wanted = SlotQuery(doctor_id=doctor_id, since=since, until=until)
     return written(await page_of_open(wanted, limit=limit, cursor=cursor))
 
 
@@ -100,7 +99,7 @@ async def get_slot_by_id(slot_id: Id) -> SlotOut:
         errors.SlotOverlaps,
         errors.TimeNotAvailable,
         errors.NotTheDoctorsClinic,
-        errors.OffTheGrid,
+        errors.StartNotAligned,
         errors.InThePast,
         errors.BeyondHorizon,
         errors.OutsideOpeningHours,
@@ -128,7 +127,7 @@ async def add_slot(body: SlotIn, caller: CurrentStaff) -> SlotOut:
         errors.NotTheDoctorsClinic,
         errors.BeyondHorizon,
         errors.TooManySlots,
-        BookIsBusy,
+        ScheduleBusy,
     ),
 )
 async def generate_slots_over_range(body: GenerateIn, caller: CurrentStaff) -> Generated:
@@ -149,5 +148,5 @@ async def delete_slot(slot_id: Id, caller: CurrentStaff) -> WithdrawalReport:
     except DoctorNotFound:
         raise errors.SlotNotFound from None
     return report(
-        Outcome(withdrawn=int(slot.state is SlotState.OPEN)), await remove_slot(slot), caller=caller
+        SyncResult(withdrawn=int(slot.state is SlotState.OPEN)), await remove_slot(slot), caller=caller
     )

@@ -6,12 +6,12 @@ from typing import Any
 
 from beanie import PydanticObjectId
 
-from backend.core.cache.response_cache import Answer, memory
+from backend.core.cache.response_cache import Cacheable, memory
 from backend.core.clock import utc_now
 from backend.core.http.pagination import BY_START, after, behind, encode_cursor
+from backend.core.mongo.batching import SingleFlight
 from backend.core.mongo.text_search import fold
-from backend.core.shared import SharedReads
-from backend.scheduling.documents import SEARCH_INDEXES, SeatHolder, Slot
+from backend.scheduling.documents import SEARCH_INDEXES, SeatClaim, Slot
 from backend.scheduling.schemas import slot_page
 from backend.scheduling.slots import full_hint
 from backend.scheduling.slots.capacity import READ, OpenSlot, bookable, read_with_free_seats, with_free_seats
@@ -19,14 +19,14 @@ from backend.scheduling.slots.capacity import READ, OpenSlot, bookable, read_wit
 _SPARE = 10
 _LARGEST_BATCH = 1000
 
-_ALL_BOOKS = frozenset([Slot.Settings.name, SeatHolder.Settings.name])
+_ALL_BOOKS = frozenset([Slot.Settings.name, SeatClaim.Settings.name])
 
 _FEW_DAYS = timedelta(days=8)
 """A doctor's day or week, as calendars show it: few enough appointments to be read with the slots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class SlotQuery:
     """What a search asks for. Times are UTC, `until` exclusive."""
 
     doctor_id: PydanticObjectId | None = None
@@ -67,8 +67,8 @@ class Wanted:
         return fields
 
 
-_Question = tuple[Wanted, int, str | None]
-_searches: SharedReads[_Question, tuple[list[OpenSlot], str | None]] = SharedReads()
+_Question = tuple[SlotQuery, int, str | None]
+_searches: SingleFlight[_Question, tuple[list[OpenSlot], str | None]] = SingleFlight()
 
 
 async def get_open(slot_id: PydanticObjectId) -> OpenSlot | None:
@@ -77,7 +77,7 @@ async def get_open(slot_id: PydanticObjectId) -> OpenSlot | None:
     return None if stored is None else (await with_free_seats([stored]))[0]
 
 
-async def page_of_open(wanted: Wanted, *, limit: int, cursor: str | None) -> bytes:
+async def page_of_open(wanted: SlotQuery, *, limit: int, cursor: str | None) -> bytes:
     """The first free slots, as the JSON of `Page[SlotOut]`. Raises `BadCursor`.
 
     From memory, where nothing has happened since to the doctor's slots and appointments; or, where any doctor's may
@@ -85,15 +85,15 @@ async def page_of_open(wanted: Wanted, *, limit: int, cursor: str | None) -> byt
     search: in a book that has just filled up it takes seconds.
     """
 
-    async def read() -> Answer[bytes]:
-        found, next_cursor = await _searches.ask((wanted, limit, cursor), _find)
-        return Answer(
+    async def read() -> Cacheable[bytes]:
+        found, next_cursor = await _searches.load((wanted, limit, cursor), _find)
+        return Cacheable(
             slot_page(found, next_cursor),
             depends_on=_ALL_BOOKS if wanted.doctor_id is None else frozenset([wanted.doctor_id]),
             until=found[0].stored["start"] if found else None,
         )
 
-    return await memory.ask(("open slots", wanted, limit, cursor), read)
+    return await memory.load(("open slots", wanted, limit, cursor), read)
 
 
 async def _find(question: _Question) -> tuple[list[OpenSlot], str | None]:
@@ -102,7 +102,7 @@ async def _find(question: _Question) -> tuple[list[OpenSlot], str | None]:
 
 
 async def find_open(
-    wanted: Wanted, *, limit: int, cursor: str | None = None
+    wanted: SlotQuery, *, limit: int, cursor: str | None = None
 ) -> tuple[list[OpenSlot], str | None]:
     """The first free slots and the cursor of the next page.
 
@@ -129,7 +129,7 @@ async def find_open(
         size = min(size * 2, _LARGEST_BATCH)
 
 
-async def _read(wanted: Wanted, query: dict[str, Any], size: int) -> list[OpenSlot]:
+async def _read(wanted: SlotQuery, query: dict[str, Any], size: int) -> list[OpenSlot]:
     """The first slots that a query finds, with their free seats."""
     doctor, since, until = wanted.doctor_id, wanted.since, wanted.until
     if doctor is not None and since is not None and until is not None and until - since <= _FEW_DAYS:
@@ -144,5 +144,5 @@ async def _read(wanted: Wanted, query: dict[str, Any], size: int) -> list[OpenSl
 
 async def next_free(doctor_id: PydanticObjectId, *, limit: int = 3) -> list[OpenSlot]:
     """The doctor's next free slots, for somebody whose choice was just taken."""
-    slots, _ = await find_open(Wanted(doctor_id=doctor_id), limit=limit)
+    slots, _ = await find_open(SlotQuery(doctor_id=doctor_id), limit=limit)
     return slots

@@ -3,7 +3,7 @@
 A booking reads its slot, then inserts itself under the unique index on (slot_id, seat). A withdrawal may come
 between the two. It therefore takes every seat of the slot's round with a block. Where an appointment holds the
 seat, the appointment steps over to the next round first (that round isn't open, so nobody else can be there),
-and the block takes the seat it left. In between nobody else can: a booking writes its seat into `kept_seat` too,
+and the block takes the seat it left. In between nobody else can: a booking writes its seat into `reserved_seat` too,
 which is unique as well, and the appointment that steps over keeps it there until the block is written.
 
 Once each seat of the round has a block, no booking that read the slot before can be written, now or later:
@@ -21,7 +21,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from backend.core.clock import utc_now
-from backend.scheduling.documents import SEATS_PER_ROUND, SEEN_THAT_DAY, SeatHolder, Slot
+from backend.scheduling.documents import SEATS_PER_GENERATION, SEEN_THAT_DAY, SeatClaim, Slot
 
 BLOCKS_KEPT = timedelta(days=7)
 """How long a block outlives the withdrawal: far longer than any request."""
@@ -46,7 +46,7 @@ async def taken(first_seats: Mapping[PydanticObjectId, int], **holders: Any) -> 
 
     Only appointments are counted that have what `holders` asks for.
     """
-    rows = SeatHolder.get_pymongo_collection().find(
+    rows = SeatClaim.get_pymongo_collection().find(
         {"slot_id": {"$in": list(first_seats)}, "active": True, **holders},
         {"_id": 0, "slot_id": 1, "seat": 1},
     )
@@ -66,7 +66,7 @@ async def patients_on(
     """How many patients doctors see, or have seen, on days of the clinic; `holders` as for `taken`."""
     if not days:
         return Counter()
-    rows = SeatHolder.get_pymongo_collection().find(
+    rows = SeatClaim.get_pymongo_collection().find(
         {**_seen_on(days), **holders}, {"_id": 0, "doctor_id": 1, "clinic_day": 1}
     )
     return Counter((row["doctor_id"], row["clinic_day"]) for row in await rows.to_list())
@@ -79,11 +79,11 @@ def _seen_on(days: Set[tuple[PydanticObjectId, str]]) -> dict[str, Any]:
 
 async def have_holders_tell(slots: Sequence[Mapping[str, Any]]) -> None:
     """Has all who hold these slots, as stored, or fill the doctor's day, tell searches when they don't any more."""
-    collection, tell = SeatHolder.get_pymongo_collection(), {"$set": {"tells_search": True}}
+    collection, tell = SeatClaim.get_pymongo_collection(), {"$set": {"clears_full_hint": True}}
     in_slots = {"slot_id": {"$in": [slot["_id"] for slot in slots]}, "active": True}
-    await collection.update_many({**in_slots, "tells_search": {"$ne": True}}, tell)
+    await collection.update_many({**in_slots, "clears_full_hint": {"$ne": True}}, tell)
     if days := limited_days(slots):
-        await collection.update_many({**_seen_on(days), "tells_search": {"$ne": True}}, tell)
+        await collection.update_many({**_seen_on(days), "clears_full_hint": {"$ne": True}}, tell)
 
 
 async def take_all(slots: Sequence[Slot]) -> None:
@@ -92,7 +92,7 @@ async def take_all(slots: Sequence[Slot]) -> None:
     There they take the lowest seats, so that a slot which opens again smaller has none of them beyond its last.
     """
     rounds = {slot.slot_id: slot.first_seat for slot in slots}
-    steps = {slot_id: first_seat + SEATS_PER_ROUND for slot_id, first_seat in rounds.items()}
+    steps = {slot_id: first_seat + SEATS_PER_GENERATION for slot_id, first_seat in rounds.items()}
     every_seat = {
         (slot.slot_id, seat)
         for slot in slots
@@ -106,13 +106,13 @@ async def take_all(slots: Sequence[Slot]) -> None:
         wanted, left = set(every_seat), []
         stepping: dict[PydanticObjectId, list[dict[str, Any]]] = {}
         for holder in await _holders(rounds):
-            slot_id, next_round = holder["slot_id"], rounds[holder["slot_id"]] + SEATS_PER_ROUND
+            slot_id, next_round = holder["slot_id"], rounds[holder["slot_id"]] + SEATS_PER_GENERATION
             if "patient_id" not in holder:
                 wanted.discard((slot_id, holder["seat"]))
                 continue
             if holder["seat"] < next_round:
                 stepping.setdefault(slot_id, []).append(holder)
-            if holder.get("kept_seat", next_round) < next_round:
+            if holder.get("reserved_seat", next_round) < next_round:
                 left.append(holder)
         await _step_over(stepping, steps)
 
@@ -142,7 +142,7 @@ async def _block(seats: Iterable[tuple[PydanticObjectId, int]]) -> None:
 
 async def _insert_blocks(blocks: list[dict[str, Any]]) -> None:
     try:
-        await SeatHolder.get_pymongo_collection().insert_many(blocks, ordered=False)
+        await SeatClaim.get_pymongo_collection().insert_many(blocks, ordered=False)
     except BulkWriteError as error:
         # A seat that is held already is what we came for; anything else is a real failure.
         if any(fault["code"] != _DUPLICATE_KEY for fault in error.details["writeErrors"]):
@@ -151,9 +151,9 @@ async def _insert_blocks(blocks: list[dict[str, Any]]) -> None:
 
 async def _holders(rounds: Mapping[PydanticObjectId, int], **which: Any) -> list[dict[str, Any]]:
     """Who holds seats in slots: appointments, and blocks, which have no patient. Rounds before are left out."""
-    rows = SeatHolder.get_pymongo_collection().find(
+    rows = SeatClaim.get_pymongo_collection().find(
         {"slot_id": {"$in": list(rounds)}, "active": True, **which},
-        {"slot_id": 1, "seat": 1, "kept_seat": 1, "patient_id": 1},
+        {"slot_id": 1, "seat": 1, "reserved_seat": 1, "patient_id": 1},
     )
     return [row async for row in rows if row["seat"] >= rounds[row["slot_id"]]]
 
@@ -182,10 +182,10 @@ async def _step_over(
 async def _step_one_over(holder: Mapping[str, Any], first: int) -> int:
     """Moves an appointment to the lowest seat from `first` on that nobody has, and says where the next may look."""
     where = {key: holder[key] for key in ("_id", "slot_id", "seat")} | {"active": True}
-    end_of_round = first - first % SEATS_PER_ROUND + SEATS_PER_ROUND
+    end_of_round = first - first % SEATS_PER_GENERATION + SEATS_PER_GENERATION
     for seat in range(first, end_of_round):
         try:
-            result = await SeatHolder.get_pymongo_collection().update_one(where, {"$set": {"seat": seat}})
+            result = await SeatClaim.get_pymongo_collection().update_one(where, {"$set": {"seat": seat}})
         except DuplicateKeyError:
             continue  # another withdrawal of the same slot has brought somebody here
         return seat + result.matched_count  # cancelled or moved away meanwhile: the seat is still to be had
@@ -196,20 +196,20 @@ async def _let_go(holders: Sequence[Mapping[str, Any]]) -> None:
     """Ends the appointments' hold on the seats that they have left, now that blocks have them."""
     updates = []
     for holder in holders:
-        where = {key: holder[key] for key in ("_id", "slot_id", "kept_seat")}
-        moved_on = {"active": True, "seat": {"$ne": holder["kept_seat"]}}
-        updates.append(UpdateOne({**where, **moved_on}, [{"$set": {"kept_seat": "$seat"}}]))
+        where = {key: holder[key] for key in ("_id", "slot_id", "reserved_seat")}
+        moved_on = {"active": True, "seat": {"$ne": holder["reserved_seat"]}}
+        updates.append(UpdateOne({**where, **moved_on}, [{"$set": {"reserved_seat": "$seat"}}]))
     for start in range(0, len(updates), _AT_ONCE):
         some = updates[start : start + _AT_ONCE]
-        await SeatHolder.get_pymongo_collection().bulk_write(some, ordered=False)
+        await SeatClaim.get_pymongo_collection().bulk_write(some, ordered=False)
 
 
-async def booked(query: Mapping[str, Any]) -> list[SeatHolder]:
+async def booked(query: Mapping[str, Any]) -> list[SeatClaim]:
     """The active appointments that a query finds, by start: the list that a withdrawal answers with."""
-    found = SeatHolder.find({**query, "active": True, "patient_id": {"$exists": True}})
+    found = SeatClaim.find({**query, "active": True, "patient_id": {"$exists": True}})
     return await found.sort("start", "_id").to_list()
 
 
-async def booked_between(query: Mapping[str, Any], *, start: datetime, end: datetime) -> list[SeatHolder]:
+async def booked_between(query: Mapping[str, Any], *, start: datetime, end: datetime) -> list[SeatClaim]:
     """The active appointments that a query finds and that share a moment with a stretch of time (UTC)."""
     return await booked({**query, "start": {"$lt": end}, "end": {"$gt": start}})

@@ -22,9 +22,9 @@ from backend.core.clock import utc_now
 from backend.core.http.errors import Conflict
 from backend.core.mongo.updates import changes
 from backend.scheduling import availability
-from backend.scheduling.availability_inputs import Book, read_book, shown_names, slot_for
-from backend.scheduling.documents import SEATS_PER_ROUND, Slot, SlotSource, SlotState
-from backend.scheduling.outcome import Outcome
+from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, shown_names, slot_for
+from backend.scheduling.documents import SEATS_PER_GENERATION, Slot, SlotSource, SlotState
+from backend.scheduling.outcome import SyncResult
 from backend.scheduling.slots import seats
 
 HINDSIGHT = timedelta(hours=1)
@@ -41,19 +41,19 @@ Offers = dict[datetime, availability.Offer]
 """By start."""
 
 
-class BookIsBusy(Conflict):
+class ScheduleBusy(Conflict):
     """The doctor's hours, leave or clinics changed again and again while slots were brought in line."""
 
-    code = "BOOK_IS_BUSY"
+    code = "SCHEDULE_BUSY"
     detail = "This doctor's hours are being changed by others at this moment. Try again."
 
 
-async def reconcile(doctor_id: PydanticObjectId) -> Outcome:
-    """Makes the doctor's future slots what the facts ask for. Raises `BookIsBusy` if these don't come to rest."""
-    done = Outcome()
+async def reconcile(doctor_id: PydanticObjectId) -> SyncResult:
+    """Makes the doctor's future slots what the facts ask for. Raises `ScheduleBusy` if these don't come to rest."""
+    done = SyncResult()
     for _ in range(_MOST_ATTEMPTS):
         now = utc_now()
-        book = await read_book(doctor_id, now=now)
+        book = await read_schedule(doctor_id, now=now)
         if book is None:
             return done
         wanted = await _offers(book.facts, now)
@@ -62,31 +62,31 @@ async def reconcile(doctor_id: PydanticObjectId) -> Outcome:
         no_longer_removed = await _no_longer_removed(present, book, now)
         await withdraw(slot.slot_id for slot in stale)
         await let_go(slot.slot_id for slot in no_longer_removed)
-        done += Outcome(withdrawn=sum(slot.state is SlotState.OPEN for slot in stale))
+        done += SyncResult(withdrawn=sum(slot.state is SlotState.OPEN for slot in stale))
         if stale or no_longer_removed:
             present = await _active_slots(doctor_id, since=now - HINDSIGHT)
         await _insert_missing(book, wanted, present, now)
         candidates = await _active_slots(doctor_id, since=now, states=[SlotState.PENDING, SlotState.CLOSED])
-        again = await read_book(doctor_id, now=now)
+        again = await read_schedule(doctor_id, now=now)
         if again is not None and again.agrees_with(book):
             uneven = await _uneven(candidates, wanted)
             fitting = [s for s in candidates if fits(s, book, wanted, now) and s.slot_id not in uneven]
             outdated = [s for s in present if fits(s, book, wanted, now) and _is_outdated(s, book)]
             opened = await _open(book, fitting, wanted)
-            done += Outcome(opened=opened)
+            done += SyncResult(opened=opened)
             if opened + await _open(book, outdated, wanted) == len(fitting) + len(outdated):
                 return done
             # Somebody else has changed some of them meanwhile, and may be through with this doctor: look again.
-    raise BookIsBusy
+    raise ScheduleBusy
 
 
-async def _offers(facts: availability.Facts, now: datetime) -> Offers:
+async def _offers(facts: availability.AvailabilityInputs, now: datetime) -> Offers:
     # In a thread: a year of short slots takes long enough to hold up everybody else's requests.
     offers = await asyncio.to_thread(availability.offers, facts, since=now - HINDSIGHT, now=now)
     return {offer.span.start: offer for offer in offers}
 
 
-def fits(slot: Slot, book: Book, wanted: Offers, now: datetime) -> bool:
+def fits(slot: Slot, book: DoctorSchedule, wanted: Offers, now: datetime) -> bool:
     """Whether the facts allow a slot. One of the weekly hours must still be among their offers."""
     clinic = book.facts.clinics.get(slot.clinic_id)
     if clinic is None or clinic.time_zone != slot.time_zone:
@@ -103,7 +103,7 @@ def _is_among(slot: Slot, offers: Offers) -> bool:
     return offer is not None and offer.span.end == slot.end and offer.clinic_id == slot.clinic_id
 
 
-async def _stale(present: list[Slot], book: Book, wanted: Offers, now: datetime) -> list[Slot]:
+async def _stale(present: list[Slot], book: DoctorSchedule, wanted: Offers, now: datetime) -> list[Slot]:
     """The slots that must be withdrawn. One that is withdrawn already and still has patients is only held closed."""
     uneven = await _uneven(present, wanted)
     stale = [slot for slot in present if _is_stale(slot, book, wanted, now)]
@@ -130,7 +130,7 @@ async def _hold_closed(slot_ids: set[PydanticObjectId]) -> list[Slot]:
     return await Slot.find({**where, "state": SlotState.OPEN}).to_list()
 
 
-def _is_stale(slot: Slot, book: Book, wanted: Offers, now: datetime) -> bool:
+def _is_stale(slot: Slot, book: DoctorSchedule, wanted: Offers, now: datetime) -> bool:
     """Whether a slot must be withdrawn: it doesn't fit, or another process died withdrawing it.
 
     A change of capacity withdraws too: seats are dealt anew when the slot opens again.
@@ -168,7 +168,7 @@ def _capacity(slot: Slot, wanted: Offers) -> int:
     return offer.capacity if offer and slot.source is SlotSource.HOURS else slot.capacity
 
 
-async def _no_longer_removed(present: list[Slot], book: Book, now: datetime) -> list[Slot]:
+async def _no_longer_removed(present: list[Slot], book: DoctorSchedule, now: datetime) -> list[Slot]:
     """What was removed by hand and need not be remembered: the hours don't ask for it any more, nobody is in it.
 
     Leave and closures don't count here. They come and go, and must not bring back what was removed.
@@ -181,7 +181,7 @@ async def _no_longer_removed(present: list[Slot], book: Book, now: datetime) -> 
     return [slot for slot in removed if not _is_among(slot, asked_for) and slot.slot_id not in kept]
 
 
-def _is_outdated(slot: Slot, book: Book) -> bool:
+def _is_outdated(slot: Slot, book: DoctorSchedule) -> bool:
     """Whether an open slot bears an old name or limit: of two changes at once, the earlier may be copied last."""
     names = shown_names(book.doctor, book.clinics[slot.clinic_id])
     return slot.state is SlotState.OPEN and any(getattr(slot, name) != names[name] for name in names)
@@ -197,7 +197,7 @@ async def _active_slots(
     return [slot async for slot in found]
 
 
-async def _insert_missing(book: Book, wanted: Offers, present: list[Slot], now: datetime) -> None:
+async def _insert_missing(book: DoctorSchedule, wanted: Offers, present: list[Slot], now: datetime) -> None:
     """Writes the slots that are wanted and not there, as pending."""
     there = {slot.start for slot in present}
     missing = []
@@ -244,7 +244,7 @@ async def _insert_some(slots: list[Slot]) -> None:
             raise
 
 
-async def _open(book: Book, slots: list[Slot], wanted: Offers) -> int:
+async def _open(book: DoctorSchedule, slots: list[Slot], wanted: Offers) -> int:
     """Opens slots at the revision at which they were read, with the names and capacity of the present facts."""
     opened = 0
     for some in _batches(slots):
@@ -266,7 +266,7 @@ async def _open(book: Book, slots: list[Slot], wanted: Offers) -> int:
     return opened
 
 
-async def open_slots(book: Book, slots: list[Slot]) -> None:
+async def open_slots(book: DoctorSchedule, slots: list[Slot]) -> None:
     """Opens pending slots of the staff's, save those that were withdrawn meanwhile."""
     await _open(book, slots, {})
 
@@ -321,7 +321,10 @@ async def _end_rounds(closing: list[Slot]) -> None:
         updates.append(
             UpdateOne(
                 _as_read(slot),
-                {"$set": {"state": state, "is_active": is_active}, "$inc": {"first_seat": SEATS_PER_ROUND}},
+                {
+                    "$set": {"state": state, "is_active": is_active},
+                    "$inc": {"first_seat": SEATS_PER_GENERATION},
+                },
             )
         )
     await Slot.get_pymongo_collection().bulk_write(updates, ordered=False)

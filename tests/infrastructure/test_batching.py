@@ -11,7 +11,8 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect, DuplicateKeyError
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
-from backend.core.gather import Collection, Find, Gathered, finds, inserts, reads_by_id
+from backend.core.mongo.batching import LARGEST_BATCH, Batcher, Collection, inserts, reads_by_id
+from backend.core.settings import settings
 
 Db = Database[dict[str, Any]]
 NAME = "gathered"
@@ -57,7 +58,7 @@ def on_collection(db: Db, work: Callable[[Collection], Awaitable[Any]]) -> tuple
 def test_reads_of_the_same_moment_are_one_command(db: Db) -> None:
     async def work(collection: Collection) -> Any:
         reads = reads_by_id(lambda: collection)
-        return await asyncio.gather(*(reads.ask(wanted) for wanted in (3, 99, 5, 3)))
+        return await asyncio.gather(*(reads.load(wanted) for wanted in (3, 99, 5, 3)))
 
     found, commands = on_collection(db, work)
     assert [row and row["_id"] for row in found] == [3, None, 5, 3]
@@ -67,53 +68,35 @@ def test_reads_of_the_same_moment_are_one_command(db: Db) -> None:
 def test_a_read_is_never_older_than_its_question(db: Db) -> None:
     async def work(collection: Collection) -> Any:
         reads = reads_by_id(lambda: collection)
-        before = asyncio.create_task(reads.ask(1))
+        before = asyncio.create_task(reads.load(1))
         for _ in range(3):
             await asyncio.sleep(0)
         await collection.update_one({"_id": 1}, {"$set": {"more": "y"}})
-        return (await reads.ask(1))["more"], (await before)["_id"]
+        return (await reads.load(1))["more"], (await before)["_id"]
 
     (found, _) = on_collection(db, work)
     assert found == ("y", 1)
 
 
-def test_pages_that_are_found_together_are_those_that_each_finds_alone(db: Db) -> None:
-    wanted = [
-        Find(
-            {"place": place, "start": {"$gt": after}},
-            {"start": 1, "place": 1},
-            {"start": way, "_id": way},
-            limit,
-        )
-        for place, after, way, limit in (
-            (0, 0, 1, 5),
-            (1, 90, 1, 100),
-            (2, 0, -1, 3),
-            (7, 0, 1, 3),
-            (0, 0, 1, 5),
-        )
-    ]
-
+def test_no_command_reads_for_all_of_a_rush(db: Db) -> None:
     async def work(collection: Collection) -> Any:
-        pages = finds(lambda: collection)
-        alone = [await pages.ask(each) for each in wanted]
-        return alone, await asyncio.gather(*map(pages.ask, wanted))
-
-    (alone, together), commands = on_collection(db, work)
-    assert together == alone
-    assert [len(page) for page in together] == [5, 3, 3, 0, 5]
-    assert commands == ["find"] * len(wanted) + ["aggregate"]
-
-
-def test_no_command_asks_for_all_of_a_rush(db: Db) -> None:
-    async def work(collection: Collection) -> Any:
-        pages = finds(lambda: collection)
-        asked = [Find({"place": n % 3}, {"start": 1}, {"start": 1}, 20) for n in range(20)]
-        return await asyncio.gather(*map(pages.ask, asked))
+        reads = reads_by_id(lambda: collection)
+        return await asyncio.gather(*map(reads.load, range(2 * LARGEST_BATCH + 1)))
 
     found, commands = on_collection(db, work)
-    assert {len(page) for page in found} == {20}
-    assert commands == ["aggregate"] * 3
+    assert [row["_id"] for row in found] == list(range(2 * LARGEST_BATCH + 1))
+    assert commands == ["find"] * 3
+
+
+def test_without_batching_each_is_sent_by_itself(db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "REQUEST_BATCHING_ENABLED", False)
+
+    async def work(collection: Collection) -> Any:
+        reads = reads_by_id(lambda: collection)
+        return await asyncio.gather(*map(reads.load, range(3)))
+
+    _, commands = on_collection(db, work)
+    assert commands == ["find"] * 3
 
 
 def test_of_those_who_want_one_seat_in_the_same_moment_one_gets_it(db: Db) -> None:
@@ -144,8 +127,10 @@ def test_a_refusal_alone_and_among_others_tells_the_same(db: Db) -> None:
     async def work(collection: Collection) -> Any:
         insert = inserts(lambda: collection)
         with pytest.raises(DuplicateKeyError) as alone:
-            await insert.ask({"_id": 1})
-        found = await asyncio.gather(insert.ask({"_id": 500}), insert.ask({"_id": 1}), return_exceptions=True)
+            await insert.load({"_id": 1})
+        found = await asyncio.gather(
+            insert.load({"_id": 500}), insert.load({"_id": 1}), return_exceptions=True
+        )
         return alone.value, found
 
     (alone, (taken, among)), _ = on_collection(db, work)
@@ -184,9 +169,9 @@ def test_a_failure_is_heard_by_all_who_asked_and_by_nobody_after_them() -> None:
         return [question * 2 for question in questions]
 
     async def check() -> Any:
-        gathered = Gathered(answer_all)
-        first = await asyncio.gather(gathered.ask(1), gathered.ask(2), return_exceptions=True)
-        return first, await gathered.ask(3)
+        gathered = Batcher("test", answer_all)
+        first = await asyncio.gather(gathered.load(1), gathered.load(2), return_exceptions=True)
+        return first, await gathered.load(3)
 
     first, second = asyncio.run(check())
     assert [type(answer) for answer in first] == [AutoReconnect, AutoReconnect]
@@ -200,8 +185,8 @@ def test_whoever_goes_away_takes_nobodys_answer_along() -> None:
         return questions
 
     async def check() -> Any:
-        gathered = Gathered(answer_all)
-        leaves, stays = asyncio.create_task(gathered.ask(1)), asyncio.create_task(gathered.ask(2))
+        gathered = Batcher("test", answer_all)
+        leaves, stays = asyncio.create_task(gathered.load(1)), asyncio.create_task(gathered.load(2))
         await asyncio.sleep(0.01)
         leaves.cancel()
         return await stays, leaves.cancelled()
@@ -215,10 +200,10 @@ def test_a_slow_answer_holds_up_nobody_who_asks_later() -> None:
         return questions
 
     async def check() -> bool:
-        gathered = Gathered(answer_all)
-        slow = asyncio.create_task(gathered.ask(5))
+        gathered = Batcher("test", answer_all)
+        slow = asyncio.create_task(gathered.load(5))
         await asyncio.sleep(0.01)
-        await gathered.ask(0)
+        await gathered.load(0)
         was_waiting = not slow.done()
         slow.cancel()
         return was_waiting

@@ -20,7 +20,7 @@ from backend.core import primary
 from backend.core.cache.change_stream import Following
 from backend.core.primary import NoPrimary, Primary, primary_of
 from backend.devtools.mongod import Mongod
-from tests.running.remembered import NAME, Db, Document
+from tests.infrastructure.remembered import NAME, Db, Document
 
 URL = os.environ["MONGODB_URL"]
 

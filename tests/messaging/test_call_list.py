@@ -18,7 +18,7 @@ from tests.messaging.network import Network
 from tests.messaging.office import HOUR, MINUTE, TWO, Db, Office, Row, make_office
 
 ASKED = TWO - 3 * HOUR
-LIST = "/messages/attention"
+LIST = "/call-list"
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_an_entry_tells_whom_to_call_and_why(office: Office, staff: dict[str, Pe
     (entry,) = get(staff["nurse"], LIST)["items"]
     assert entry.pop("id") == str(office.log(appointment, "reminder")["_id"])
     assert entry == {
-        "trouble": "refused",
+        "reason": "refused",
         "since": "2030-06-04T15:00:00Z",
         "kind": "reminder",
         "patient_id": patient.id,
@@ -159,11 +159,11 @@ def test_an_entry_is_resolved_once(office: Office, staff: dict[str, Person]) -> 
     assert done(granted) == {**entry, "resolved_at": "2030-06-03T16:00:00Z"}
     for answer in answers:
         if answer is not granted:
-            refused(answer, 404, "ENTRY_NOT_FOUND")
+            refused(answer, 404, "CALL_NOT_FOUND")
     assert on_list(staff["nurse"]) == on_list(staff["admin"]) == [second]
-    (log,) = office.db["sms_logs"].find({"attention.resolved_at": NOON}, hint="_id_")
+    (log,) = office.db["sms_logs"].find({"call_list.resolved_at": NOON}, hint="_id_")
     assert str(log["appointment_id"]) == first
-    assert log["attention"]["resolved_by"] == staff["nurse"].object_id
+    assert log["call_list"]["resolved_by"] == staff["nurse"].object_id
 
 
 @pytest.mark.parametrize("who", ["nurse", "doctor"])
@@ -172,7 +172,7 @@ def test_what_is_not_theirs_is_not_there_for_the_staff(
 ) -> None:
     theirs = unreached(elsewhere)
     (entry,) = get(staff["admin"], LIST)["items"]
-    refused(staff[who].client.post(f"{LIST}/{entry['id']}/resolve"), 404, "ENTRY_NOT_FOUND")
+    refused(staff[who].client.post(f"{LIST}/{entry['id']}/resolve"), 404, "CALL_NOT_FOUND")
     refused(staff[who].client.get(f"/appointments/{theirs['id']}/messages"), 404, "APPOINTMENT_NOT_FOUND")
     assert on_list(staff["admin"]) == [theirs["id"]]
 
@@ -182,8 +182,8 @@ def test_what_is_no_entry_is_not_resolved(office: Office, staff: dict[str, Perso
     office.minute(ASKED)
     log = office.log(appointment, "reminder")
     for an_id in (NOBODY, str(log["_id"]), appointment["id"]):
-        refused(staff["admin"].client.post(f"{LIST}/{an_id}/resolve"), 404, "ENTRY_NOT_FOUND")
-    assert "attention" not in office.log(appointment, "reminder")
+        refused(staff["admin"].client.post(f"{LIST}/{an_id}/resolve"), 404, "CALL_NOT_FOUND")
+    assert "call_list" not in office.log(appointment, "reminder")
     assert staff["admin"].client.post(f"{LIST}/none/resolve").status_code == 422
 
 
@@ -194,7 +194,7 @@ def test_new_trouble_with_another_message_is_a_new_entry(office: Office, staff: 
     office.do(office.doctor, appointment, "cancel", ASKED + MINUTE)
     office.send(ASKED + MINUTE)
     (again,) = get(staff["nurse"], LIST)["items"]
-    assert (again["kind"], again["trouble"], again["appointment_id"]) == (
+    assert (again["kind"], again["reason"], again["appointment_id"]) == (
         *("cancelled", "no_phone"),
         appointment["id"],
     )

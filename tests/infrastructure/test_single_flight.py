@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.core.shared import SharedReads
+from backend.core.mongo.batching import SingleFlight
 
 
 class Counter:
@@ -30,8 +30,8 @@ class Counter:
 
 def sharing(counter: Counter) -> Callable[[str], Coroutine[Any, Any, tuple[str, int]]]:
     """The counter's read, shared."""
-    reads: SharedReads[str, tuple[str, int]] = SharedReads()
-    return lambda key: reads.ask(key, counter.read)
+    reads: SingleFlight[str, tuple[str, int]] = SingleFlight()
+    return lambda key: reads.load(key, counter.read)
 
 
 async def soon(work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":

@@ -12,7 +12,7 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.database import Database
 
-from backend.core.cache.response_cache import Answer, Memory, _Store
+from backend.core.cache.response_cache import Cacheable, Memory, _Store
 
 Document = dict[str, Any]
 Db = Database[Document]
@@ -33,24 +33,24 @@ class Book:
     async def of(self, owner: str, *, until: datetime | None = None) -> list[int]:
         """The owner's documents."""
 
-        async def read() -> Answer[list[int]]:
+        async def read() -> Cacheable[list[int]]:
             self.reads.append(owner)
             rows = await self.client[self.db.name][NAME].find({"owner": owner}).sort("_id").to_list()
             if self.between:
                 await self.between()
-            return Answer([row["_id"] for row in rows], depends_on=frozenset([owner]), until=until)
+            return Cacheable([row["_id"] for row in rows], depends_on=frozenset([owner]), until=until)
 
-        return await self.memory.ask(owner, read)
+        return await self.memory.load(owner, read)
 
     async def how_many(self) -> int:
         """Of everybody."""
 
-        async def read() -> Answer[int]:
+        async def read() -> Cacheable[int]:
             self.reads.append("all")
             count = await self.client[self.db.name][NAME].count_documents({"_id": {"$gte": 0}})
-            return Answer(count, depends_on=frozenset([NAME]))
+            return Cacheable(count, depends_on=frozenset([NAME]))
 
-        return await self.memory.ask("all", read)
+        return await self.memory.load("all", read)
 
     async def warm(self, *owners: str) -> None:
         """Returns when what is asked for these owners comes from memory."""

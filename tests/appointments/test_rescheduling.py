@@ -22,7 +22,7 @@ from tests.appointments.support import (
     booked,
     done,
     make_patients,
-    owed,
+    pending_messages,
     refused,
     steps_of,
     stored,
@@ -37,7 +37,7 @@ Db = Database[dict[str, Any]]
 def move(person: Person, appointment: dict[str, Any], slot: Any, **body: Any) -> httpx.Response:
     """Asks for another slot."""
     body = {"slot_id": str(slot.id), **body}
-    return person.client.post(f"/appointments/{appointment['id']}/move", json=body)
+    return person.client.post(f"/appointments/{appointment['id']}/reschedule", json=body)
 
 
 def test_an_appointment_moves(book: Book, patient: Person) -> None:
@@ -71,7 +71,7 @@ def test_a_move_frees_the_old_time_for_others_and_for_the_patient(
     first, second = book.slots(2)
     one, two = make_patients(run, 2)
     appointment = booked(one, first)
-    refused(try_booking(one, other.slot(TEN)), 409, "PATIENT_BUSY")
+    refused(try_booking(one, other.slot(TEN)), 409, "PATIENT_DOUBLE_BOOKED")
     done(move(one, appointment, second))
     booked(two, first)
     booked(one, other.slot(TEN - 30 * MINUTE, minutes=30))
@@ -84,16 +84,16 @@ def test_a_moved_appointment_is_scheduled_again_and_wants_confirming_anew(
     first, second, third = book.slots(3)
     appointment = booked(patient, first)
     assert done(take(run, patient, appointment, "confirm", at=TEN - HOUR))["status"] == "confirmed"
-    moved = done(take(run, patient, appointment, "move", at=TEN - HOUR, slot_id=str(second.id)))
+    moved = done(take(run, patient, appointment, "reschedule", at=TEN - HOUR, slot_id=str(second.id)))
     assert moved["status"] == "scheduled"
     done(take(run, patient, appointment, "confirm", at=TEN - HOUR))
-    done(take(run, patient, appointment, "move", at=TEN - HOUR, slot_id=str(third.id)))
-    assert owed(db, appointment) == [
+    done(take(run, patient, appointment, "reschedule", at=TEN - HOUR, slot_id=str(third.id)))
+    assert pending_messages(db, appointment) == [
         ("booked", "patient", 0),
         ("confirmed", "doctor", 0),
-        ("moved", "patient", 1),
+        ("rescheduled", "patient", 1),
         ("confirmed", "doctor", 1),
-        ("moved", "patient", 2),
+        ("rescheduled", "patient", 2),
     ]
 
 
@@ -102,8 +102,8 @@ def test_the_history_says_who_moved_it_and_where_it_was(
 ) -> None:
     first, second = book.slots(2)
     appointment = booked(patient, first)
-    moved = done(take(run, nurse, appointment, "move", at=TEN - 2 * HOUR, slot_id=str(second.id)))
-    assert steps_of(moved) == [("book", "scheduled", "patient"), ("move", "scheduled", "nurse")]
+    moved = done(take(run, nurse, appointment, "reschedule", at=TEN - 2 * HOUR, slot_id=str(second.id)))
+    assert steps_of(moved) == [("book", "scheduled", "patient"), ("reschedule", "scheduled", "nurse")]
     last = moved["history"][1]
     assert (last["by"], last["by_name"]) == (nurse.id, nurse.user.name)
     assert (last["at"], last["start"]) == ("2037-06-01T12:00:00Z", "2037-06-01T14:30:00Z")
@@ -132,7 +132,7 @@ def test_an_appointment_moves_to_another_doctor_and_clinic(
 def test_a_doctor_moves_nothing(book: Book, patient: Person, admin: Person) -> None:
     first, second = book.slots(2)
     appointment = booked(patient, first)
-    refused(move(book.doctor, appointment, second), 403, "STEP_NOT_ALLOWED")
+    refused(move(book.doctor, appointment, second), 403, "TRANSITION_FORBIDDEN")
     done(move(admin, appointment, second))
 
 
@@ -143,7 +143,7 @@ def test_a_nurse_moves_only_into_the_books_of_her_clinics(
     doctor = factories.make_doctor(run, elsewhere, weekly_hours=[])
     slot = Book(run=run, clinic=elsewhere, doctor=doctor).slot(TEN + HOUR)
     appointment = booked(patient, book.slot())
-    refused(move(nurse, appointment, slot), 403, "NOT_YOUR_BOOK")
+    refused(move(nurse, appointment, slot), 403, "OUTSIDE_YOUR_SCOPE")
     done(move(patient, appointment, slot))
     refused(move(nurse, appointment, book.slot(TEN + DAY)), 404, "APPOINTMENT_NOT_FOUND")
 
@@ -165,7 +165,7 @@ def test_a_move_to_the_same_slot_is_no_move(book: Book, patient: Person) -> None
 
 def test_a_move_to_a_slot_that_never_was_is_not_found(book: Book, patient: Person) -> None:
     appointment = booked(patient, book.slot())
-    answer = patient.client.post(f"/appointments/{appointment['id']}/move", json={"slot_id": NOBODY})
+    answer = patient.client.post(f"/appointments/{appointment['id']}/reschedule", json={"slot_id": NOBODY})
     refused(answer, 404, "SLOT_NOT_FOUND")
 
 
@@ -176,7 +176,7 @@ def test_a_move_to_a_withdrawn_or_past_slot_is_refused(book: Book, patient: Pers
     run(remove_slot(withdrawn))
     body = refused(move(patient, appointment, withdrawn), 409, "SLOT_NOT_OPEN")
     assert [offer["id"] for offer in body["alternatives"]] == [str(past.id), str(third.id)]
-    answer = take(run, patient, appointment, "move", at=TEN, slot_id=str(past.id))
+    answer = take(run, patient, appointment, "reschedule", at=TEN, slot_id=str(past.id))
     refused(answer, 409, "SLOT_NOT_OPEN")
 
 
@@ -184,9 +184,9 @@ def test_an_appointment_that_has_begun_moves_no_more(book: Book, patient: Person
     first, *others = book.slots(4)
     appointment = booked(patient, first)
     for moment in (TEN, TEN + MS, TEN + HOUR):
-        answer = take(run, patient, appointment, "move", at=moment, slot_id=str(others[-1].id))
+        answer = take(run, patient, appointment, "reschedule", at=moment, slot_id=str(others[-1].id))
         refused(answer, 409, "TOO_LATE")
-    done(take(run, patient, appointment, "move", at=TEN - MS, slot_id=str(others[-1].id)))
+    done(take(run, patient, appointment, "reschedule", at=TEN - MS, slot_id=str(others[-1].id)))
 
 
 def test_what_is_cancelled_or_checked_in_moves_no_more(book: Book, run: Run[Any], nurse: Person) -> None:
@@ -194,10 +194,10 @@ def test_what_is_cancelled_or_checked_in_moves_no_more(book: Book, run: Run[Any]
     one, two = make_patients(run, 2)
     cancelled, arrived = booked(one, first), booked(two, second)
     done(take(run, one, cancelled, "cancel"))
-    refused(move(one, cancelled, third), 409, "WRONG_STATUS")
+    refused(move(one, cancelled, third), 409, "INVALID_TRANSITION")
     done(take(run, nurse, arrived, "check-in", at=TEN - 10 * MINUTE))
-    answer = take(run, two, arrived, "move", at=TEN - 10 * MINUTE, slot_id=str(third.id))
-    refused(answer, 409, "WRONG_STATUS")
+    answer = take(run, two, arrived, "reschedule", at=TEN - 10 * MINUTE, slot_id=str(third.id))
+    refused(answer, 409, "INVALID_TRANSITION")
 
 
 def test_a_patient_who_is_busy_then_stays_where_he_is(
@@ -208,7 +208,7 @@ def test_a_patient_who_is_busy_then_stays_where_he_is(
     appointment = booked(patient, first)
     booked(patient, other.slot(TEN + 45 * MINUTE))
     before = stored(db, appointment)
-    refused(move(patient, appointment, second), 409, "PATIENT_BUSY")
+    refused(move(patient, appointment, second), 409, "PATIENT_DOUBLE_BOOKED")
     assert stored(db, appointment) == before
 
 

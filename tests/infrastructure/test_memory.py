@@ -9,9 +9,9 @@ import pytest
 from pymongo import WriteConcern
 
 from backend.core.cache import change_stream
-from backend.core.cache.response_cache import Answer, Memory, put_now
+from backend.core.cache.response_cache import Cacheable, Memory, begin_request
 from backend.core.clock import utc_now
-from tests.running.remembered import NAME, OTHER, Book, Db, book_in, in_book, store_of, told
+from tests.infrastructure.remembered import NAME, OTHER, Book, Db, book_in, in_book, store_of, told
 
 
 def test_what_has_not_changed_is_not_read_again(collection: Db) -> None:
@@ -187,7 +187,7 @@ def test_one_question_is_checked_once_and_the_next_one_anew(collection: Db) -> N
         checks = _count_checks(book)
 
         async def ask_both() -> list[list[int]]:
-            put_now(only_reads=True)
+            begin_request(only_reads=True)
             return [await book.of("a"), await book.of("b")]
 
         await asyncio.create_task(ask_both())
@@ -205,10 +205,10 @@ def test_two_questions_of_the_same_millisecond_are_two(collection: Db) -> None:
     async def work(book: Book) -> None:
         await book.warm("a")
         for number in range(20, 70):
-            put_now(only_reads=True)
+            begin_request(only_reads=True)
             await book.of("a")
             book.add(number, "a")
-            put_now(only_reads=True)
+            begin_request(only_reads=True)
             assert (await book.of("a"))[-1] == number
             await book.warm("a")
 
@@ -220,9 +220,9 @@ def test_a_request_that_writes_sees_what_it_has_written(collection: Db) -> None:
         await book.warm("a")
 
         async def write_and_read() -> list[int]:
-            put_now(only_reads=True)  # the request before, on the same connection
+            begin_request(only_reads=True)  # the request before, on the same connection
             await book.of("a")
-            put_now(only_reads=False)
+            begin_request(only_reads=False)
             await book.client[collection.name][NAME].insert_one({"_id": 20, "owner": "a", "place": "here"})
             return await book.of("a")
 
@@ -252,10 +252,10 @@ def test_outside_of_a_running_application_everything_is_read() -> None:
     async def work() -> list[int]:
         memory, count = Memory(), iter(range(2))
 
-        async def read() -> Answer[int]:
-            return Answer(next(count), depends_on=frozenset())
+        async def read() -> Cacheable[int]:
+            return Cacheable(next(count), depends_on=frozenset())
 
-        return [await memory.ask("key", read) for _ in range(2)]
+        return [await memory.load("key", read) for _ in range(2)]
 
     assert asyncio.run(work()) == [0, 1]
 

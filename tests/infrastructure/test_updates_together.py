@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pymongo import AsyncMongoClient, UpdateMany
 from pymongo.database import Database
 
-from backend.core.together import Change, alike, update_together
+from backend.core.mongo.batching import Change, alike, update_together
 from tests.races.support import in_background
 from tests.support.wire import Wire
 
@@ -18,15 +18,15 @@ Db = Database[dict[str, Any]]
 def test_only_the_same_change_under_the_same_conditions_is_one_write() -> None:
     first, other = {"$set": {"a": 1}}, {"$set": {"a": 2}}
     changes = [
-        Change(1, {"moves": 0}, first),
-        Change(2, {"moves": 0}, first),
-        Change(3, {"moves": 1}, first),
-        Change(4, {"moves": 0}, other),
+        Change(1, {"reschedule_count": 0}, first),
+        Change(2, {"reschedule_count": 0}, first),
+        Change(3, {"reschedule_count": 1}, first),
+        Change(4, {"reschedule_count": 0}, other),
     ]
     assert alike(changes) == [
-        UpdateMany({"_id": {"$in": [1, 2]}, "moves": 0}, first),
-        UpdateMany({"_id": {"$in": [3]}, "moves": 1}, first),
-        UpdateMany({"_id": {"$in": [4]}, "moves": 0}, other),
+        UpdateMany({"_id": {"$in": [1, 2]}, "reschedule_count": 0}, first),
+        UpdateMany({"_id": {"$in": [3]}, "reschedule_count": 1}, first),
+        UpdateMany({"_id": {"$in": [4]}, "reschedule_count": 0}, other),
     ]
 
 

@@ -33,7 +33,7 @@ def limited(run: Run[Any], clinic: Clinic) -> Book:
 
 def move(person: Person, appointment: dict[str, Any], slot: Any) -> httpx.Response:
     """Asks for another slot."""
-    return person.client.post(f"/appointments/{appointment['id']}/move", json={"slot_id": str(slot.id)})
+    return person.client.post(f"/appointments/{appointment['id']}/reschedule", json={"slot_id": str(slot.id)})
 
 
 def test_moving_within_a_full_day_keeps_the_number(limited: Book, run: Run[Any], db: Db) -> None:
@@ -41,11 +41,11 @@ def test_moving_within_a_full_day_keeps_the_number(limited: Book, run: Run[Any],
     people = make_patients(run, 3)
     appointments = [booked(person, slot) for person, slot in zip(people, slots[:2], strict=False)]
     refused(try_booking(people[2], slots[2]), 409, "DAY_FULL")
-    numbers = [stored(db, appointment)["day_seat"] for appointment in appointments]
+    numbers = [stored(db, appointment)["daily_number"] for appointment in appointments]
     assert sorted(numbers) == [0, 1]
     for person, appointment, slot in zip(people, appointments, slots[2:], strict=False):
         done(move(person, appointment, slot))
-    assert [stored(db, appointment)["day_seat"] for appointment in appointments] == numbers
+    assert [stored(db, appointment)["daily_number"] for appointment in appointments] == numbers
     refused(try_booking(people[2], slots[0]), 409, "DAY_FULL")
 
 
@@ -76,11 +76,11 @@ def test_moving_to_a_full_day_leaves_the_old_booking_intact(limited: Book, run: 
 
 def test_an_unlimited_doctor_gives_no_numbers(limited: Book, book: Book, patient: Person, db: Db) -> None:
     appointment = booked(patient, limited.slot())
-    assert stored(db, appointment)["day_seat"] in (0, 1)
+    assert stored(db, appointment)["daily_number"] in (0, 1)
     done(move(patient, appointment, book.slot(TEN)))
-    assert "day_seat" not in stored(db, appointment)
+    assert "daily_number" not in stored(db, appointment)
     done(move(patient, appointment, limited.slot(TEN + DAY)))
-    assert stored(db, appointment)["day_seat"] in (0, 1)
+    assert stored(db, appointment)["daily_number"] in (0, 1)
 
 
 def test_a_number_of_one_doctor_means_nothing_to_another(

@@ -31,7 +31,7 @@ FAULTS = (
     *("TWILIO_AUTH_TOKEN is not set", "TWILIO_PHONE_NUMBER is not set", "SECRET_KEY is shorter"),
     "FRONTEND_URL admits every origin",
 )
-UNREADABLE = {"LOG_LEVEL": "LOUD", "HORIZON_DAYS": "hunter2", "DATABASE_NAME": "a b"}
+UNREADABLE = {"LOG_LEVEL": "LOUD", "BOOKING_HORIZON_DAYS": "hunter2", "DATABASE_NAME": "a b"}
 
 
 @pytest.fixture(scope="module")

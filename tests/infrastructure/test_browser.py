@@ -100,7 +100,7 @@ def test_booking_a_text_message_a_reply_and_a_confirmed_appointment(
 
     shown = browser.execute_async_script(ASK, f"/appointments/{booked['id']}", patient.token, None)
     assert shown["status"] == "confirmed"
-    [step] = [line for line in shown["history"] if line["step"] == "confirm"]
+    [step] = [line for line in shown["history"] if line["transition"] == "confirm"]
     assert step["by_role"] == "patient"
     errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
     assert [entry for entry in errors if "favicon" not in entry["message"]] == []

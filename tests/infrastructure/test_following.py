@@ -15,7 +15,17 @@ from pymongo.errors import PyMongoError
 
 from backend.core.cache import change_stream
 from backend.devtools.mongod import Mongod
-from tests.running.remembered import NAME, OTHER, Book, Db, Document, Streams, book_in, in_book, store_of
+from tests.infrastructure.remembered import (
+    NAME,
+    OTHER,
+    Book,
+    Db,
+    Document,
+    Streams,
+    book_in,
+    in_book,
+    store_of,
+)
 
 
 def test_a_stream_that_breaks_off_is_forgotten_and_begun_anew(
