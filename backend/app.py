@@ -14,7 +14,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from backend import api, health, jobs, openapi
 from backend.core import metrics
-from backend.core.cache.response_cache import memory
+from backend.core.cache.response_cache import response_cache
 from backend.core.http import errors
 from backend.core.http.middleware import BodyLimit, PlainStartFailure, Requests
 from backend.core.http.route_index import index_routes
@@ -22,7 +22,7 @@ from backend.core.logging import configure_logging
 from backend.core.mongo.client import connect
 from backend.core.settings import settings
 from backend.devtools import simulated_phone
-from backend.documents import DOCUMENTS, REMEMBERED
+from backend.documents import CACHED, DOCUMENTS
 from backend.messaging.outbox.sender import open_outbox
 
 VERSION = "1.0.0"
@@ -40,7 +40,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         async with AsyncExitStack() as running:
             waiting = await running.enter_async_context(connection.waiting())
-            await running.enter_async_context(memory.following(connection.handle, waiting, REMEMBERED))
+            await running.enter_async_context(response_cache.running(connection.handle, waiting, CACHED))
             if settings.SCHEDULER_ENABLED:
                 app.state.outbox = await running.enter_async_context(open_outbox())
                 app.state.scheduler = jobs.start(app.state.outbox)
