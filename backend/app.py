@@ -12,7 +12,7 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from backend import api, health, jobs, openapi
+from backend import api, health, openapi
 from backend.core import metrics
 from backend.core.cache.response_cache import response_cache
 from backend.core.http import errors
@@ -21,38 +21,37 @@ from backend.core.http.route_index import index_routes
 from backend.core.logging import configure_logging
 from backend.core.mongo.client import connect
 from backend.core.settings import settings
-from backend.devtools import simulated_phone
 from backend.documents import CACHED, DOCUMENTS
-from backend.messaging.outbox.sender import open_outbox
+from backend.worker import timed_work
 
 VERSION = "1.0.0"
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Connects to the database and starts timed work before the first request; lets go of both after the last.
+    """Connects to the database and starts timed work before the first request; ends both after the last.
 
     Raises `SettingsError` and `DatabaseStartError`.
     """
     settings.check()
-    app.state.database = connection = await connect(DOCUMENTS)
-    app.state.scheduler, app.state.outbox = None, None
-    try:
-        async with AsyncExitStack() as running:
-            waiting = await running.enter_async_context(connection.waiting())
-            await running.enter_async_context(response_cache.running(connection.handle, waiting, CACHED))
-            if settings.SCHEDULER_ENABLED:
-                app.state.outbox = await running.enter_async_context(open_outbox())
-                app.state.scheduler = jobs.start(app.state.outbox)
-                running.callback(jobs.stop, app.state.scheduler)
-            # What was made so far stays. A full collection would look through all of it: a tenth of a second in which
-            # nobody is answered.
-            gc.collect()
-            gc.freeze()
-            yield
-    finally:
-        await connection.close()
-        metrics.forget_process()
+    async with AsyncExitStack() as running:
+        running.callback(metrics.forget_process)
+        if not settings.MONGODB_URL:  # never in production
+            from backend.devtools.embedded import embedded_mongodb  # noqa: PLC0415
+
+            running.enter_context(embedded_mongodb())
+        app.state.database = database = await connect(DOCUMENTS)
+        running.push_async_callback(database.close)
+        waiting = await running.enter_async_context(database.waiting())
+        await running.enter_async_context(response_cache.running(database.handle, waiting, CACHED))
+        app.state.timed_work = None
+        if settings.SCHEDULER_ENABLED:
+            app.state.timed_work = await running.enter_async_context(timed_work())
+        # What was created so far stays. A full collection would look through all of it: a tenth of a second in which
+        # nobody is answered.
+        gc.collect()
+        gc.freeze()
+        yield
 
 
 class Application(FastAPI):
@@ -96,7 +95,9 @@ def create_app() -> FastAPI:
     app.add_middleware(PlainStartFailure)
     app.include_router(health.router)
     app.include_router(api.build_router())
-    if simulated_phone.is_offered():
+    if not (settings.in_production or settings.has_carrier):
+        from backend.devtools import simulated_phone  # noqa: PLC0415 - nothing in production imports it
+
         app.include_router(simulated_phone.router)
     api.require_login_everywhere(app)
     index_routes(app)
