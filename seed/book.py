@@ -23,7 +23,7 @@ from seed.people import REASONS
 from seed.progress import Progress
 from seed.staff import DOCTORS, People
 
-PAST = 180
+PAST = 200
 AHEAD = 140
 APPOINTMENTS = PAST + AHEAD
 RECORDS = APPOINTMENTS + DOCTORS

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from random import Random
 
+import pymongo
 from beanie import Document
 from pydantic import Field
 
@@ -18,6 +19,8 @@ from seed.progress import Progress
 
 LOOK_BACK = timedelta(days=24)
 """How far into the past the demo's book reaches."""
+
+_PATIENCE_SECONDS = 600
 
 DEFAULT_RANDOM_SEED = 20261121
 
@@ -83,7 +86,8 @@ async def _seed(run: SeedRun) -> None:
     # The logins are on disk before the first of them exists, so that an interrupted run never loses them.
     logins = stored() or staff.demo_logins(new_password())
     store(logins)
-    with Progress(staff.RECORDS + book.RECORDS) as progress:
+    # Many slots are written at the same time: a single write may take longer than a request's may.
+    with Progress(staff.RECORDS + book.RECORDS) as progress, pymongo.timeout(_PATIENCE_SECONDS):
         with clock.stopped(run.anchor - LOOK_BACK):
             people = await staff.make(Random(run.random_seed), password=logins[0].password, progress=progress)
         await book.fill(people, random_seed=run.random_seed, anchor=run.anchor, progress=progress)

@@ -201,6 +201,7 @@ def test_a_terminal_shows_a_bar_up_to_the_end(folder: Path) -> None:
         process = seed(name, folder, stderr=its)
         os.close(its)
         shown = "".join(iter(lambda: _read(ours), ""))
+        assert process.wait(timeout=120) == 0, shown
         finished(process)
     os.close(ours)
     assert "Demo data: appointments ahead: 100%" in shown
