@@ -12,10 +12,10 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from backend import api, health, jobs, openapi
+from backend import __version__, api, api_description, health, jobs
 from backend.core import metrics
 from backend.core.cache.response_cache import memory
-from backend.core.http import errors
+from backend.core.http import errors, openapi
 from backend.core.http.middleware import BodyLimit, PlainStartFailure, Requests
 from backend.core.http.route_index import index_routes
 from backend.core.logging import configure_logging
@@ -24,8 +24,6 @@ from backend.core.settings import settings
 from backend.devtools import simulated_phone
 from backend.documents import DOCUMENTS, REMEMBERED
 from backend.messaging.outbox.sender import open_outbox
-
-VERSION = "1.0.0"
 
 
 @asynccontextmanager
@@ -61,7 +59,7 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """FastAPI's document, completed once."""
         if self.openapi_schema is None:
-            openapi.complete(super().openapi(), public=api.PUBLIC, roles=api.roles_by_operation(self))
+            openapi.complete(super().openapi(), api.access_by_operation(self))
         assert self.openapi_schema is not None  # noqa: S101 - FastAPI keeps it there
         return self.openapi_schema
 
@@ -70,10 +68,11 @@ def create_app() -> FastAPI:
     """Builds the application. Nothing is started before its lifespan begins."""
     configure_logging()
     app = Application(
-        title=openapi.TITLE,
-        version=VERSION,
-        description=openapi.DESCRIPTION,
-        openapi_tags=openapi.tags(),
+        title=api_description.TITLE,
+        version=__version__,
+        summary=api_description.SUMMARY,
+        description=api_description.DESCRIPTION,
+        openapi_tags=[{"name": name, "description": text} for name, text in api_description.TAGS.items()],
         license_info={"name": "MIT", "identifier": "MIT"},
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
