@@ -24,8 +24,8 @@ returns `404 NOT_FOUND`, and an unknown method returns `405 METHOD_NOT_ALLOWED`.
 
 **Ids.** A `patient_id` or `doctor_id` is the `id` of that person's account.
 
-**Lists** come in pages of `limit` rows. Pass `next_cursor` as `cursor` to get the next page; it is null on the last one.
-A cursor stays valid while rows are added. It works only for the same list with the same filters.
+**Lists** come in pages of `limit` rows. Pass `next_cursor` as `cursor` to get the next page; it is null on the last
+one. A cursor stays valid while rows are added. It works only for the same list with the same filters.
 
 **Repeating a request.** Send an `Idempotency-Key` of your own with `POST /api/v1/appointments`. If the response gets
 lost, send the same request with the same key again: you get the first response, with `Idempotent-Replayed: true`.

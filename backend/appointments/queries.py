@@ -12,7 +12,7 @@ from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
 from backend.appointments.permissions import in_sight, seen_by
 from backend.appointments.schemas import APPOINTMENT_ROWS
-from backend.core.cache.response_cache import Cacheable, memory
+from backend.core.cache.response_cache import Cacheable, response_cache
 from backend.core.http.json_rows import written
 from backend.core.http.pagination import BY_START, after, encode_cursor
 from backend.directory.errors import PatientNotFound
@@ -58,7 +58,7 @@ async def list_appointments(
 
     scope = seen_by(caller)
     key = ("appointments", caller.role, scope, filters, limit, cursor, newest_first)
-    return written(await memory.load(key, read))
+    return written(await response_cache.load(key, read))
 
 
 async def _page(

@@ -28,11 +28,6 @@ _PAGE = Path(__file__).with_name("dev_phone.html")
 _MOST = 100
 
 
-def is_offered() -> bool:
-    """In development only, and only while no real carrier takes the messages."""
-    return not settings.in_production and not settings.has_carrier
-
-
 class Number(Body):
     """A phone."""
 

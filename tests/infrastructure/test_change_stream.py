@@ -1,6 +1,7 @@
 """Changes are followed while that is of use, and begun anew where it was broken off; in between nothing is kept."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import pymongo
 import pytest
-from bson import Timestamp
-from pymongo import WriteConcern
+from bson import ObjectId, Timestamp
+from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.errors import PyMongoError
 
 from backend.core.cache import change_stream
+from backend.core.cache.change_stream import ChangeStream
 from backend.devtools.mongod import Mongod
-from tests.infrastructure.remembered import (
+from tests.infrastructure.cached import (
     NAME,
     OTHER,
     Book,
@@ -31,7 +33,7 @@ from tests.infrastructure.remembered import (
 def test_a_stream_that_breaks_off_is_forgotten_and_begun_anew(
     collection: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(change_stream, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(change_stream, "_RETRY_SECONDS", 0.05)
     streams = Streams(collection)
 
     async def work(book: Book) -> None:
@@ -39,7 +41,7 @@ def test_a_stream_that_breaks_off_is_forgotten_and_begun_anew(
             await book.warm("a")
             assert len(streams.ids()) == 1
             streams.kill()
-            while store_of(book).following._told_until is not None:  # noqa: ASYNC110 - nobody tells of it
+            while store_of(book).stream._received is not None:  # noqa: ASYNC110 - nobody tells of it
                 await asyncio.sleep(0.002)
             book.add(20, "a")
             collection[OTHER].insert_one({})
@@ -99,7 +101,7 @@ def test_a_rush_of_writes_is_not_followed_for_long(collection: Db, monkeypatch: 
         await book.warm("a")
         rushes = [asyncio.create_task(_write_on(book, since)) for since in range(1_000, 9_000, 1_000)]
         deadline = time.monotonic() + 10
-        while store_of(book).following._told_until is not None:
+        while store_of(book).stream._received is not None:
             assert (await book.of("a"))[:1] == [0]
             assert time.monotonic() < deadline
             await asyncio.sleep(0.002)
@@ -126,15 +128,15 @@ def test_a_token_of_another_shape_is_not_guessed_at() -> None:
             change_stream._time_of(token)
 
 
-def test_what_was_told_under_another_primary_counts_for_nothing(collection: Db) -> None:
+def test_what_another_primary_sent_counts_for_nothing(collection: Db) -> None:
     async def work(book: Book) -> None:
         await book.warm("a")
-        change_stream = store_of(book).following
-        assert await change_stream.is_up_to_date()
-        told = change_stream._told_until
-        assert told
-        change_stream._told_until = told._replace(term=told.term - 1)
-        assert not await change_stream.is_up_to_date()
+        stream = store_of(book).stream
+        assert await stream.is_current()
+        assert stream._writer
+        process, term = stream._writer
+        stream._writer = process, term - 1
+        assert not await stream.is_current()
         await book.warm("a")  # it was begun anew
 
     in_book(collection, work)
@@ -143,10 +145,10 @@ def test_what_was_told_under_another_primary_counts_for_nothing(collection: Db) 
 def test_what_was_being_read_when_following_began_is_not_kept(
     collection: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(change_stream, "_PAUSE_SECONDS", 0.3)
+    monkeypatch.setattr(change_stream, "_RETRY_SECONDS", 0.3)
 
     async def work(book: Book) -> None:
-        now = store_of(book).following
+        now = store_of(book).stream
 
         async def meanwhile() -> None:
             book.between = None
@@ -219,12 +221,12 @@ def test_following_ends_whenever_it_is_told_to(collection: Db) -> None:
 def test_what_nobody_thought_of_is_logged_and_not_the_end(
     collection: Db, monkeypatch: pytest.MonkeyPatch, expected_errors: Callable[[], list[str]]
 ) -> None:
-    monkeypatch.setattr(change_stream, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(change_stream, "_RETRY_SECONDS", 0.05)
 
     async def work(book: Book) -> None:
         await book.warm("a")
         collection[NAME].insert_one({"_id": 20, "owner": ["a", "b"], "place": "here"})
-        while store_of(book).following._told_until is not None:  # noqa: ASYNC110 - nobody tells of it
+        while store_of(book).stream._received is not None:  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.002)
         collection[OTHER].insert_one({})
         await book.warm("a")
@@ -236,7 +238,7 @@ def test_what_nobody_thought_of_is_logged_and_not_the_end(
 
 @pytest.mark.long
 def test_an_election_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change_stream, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(change_stream, "_RETRY_SECONDS", 0.05)
     mongod = Mongod(tmp_path)
     url = mongod.start()
 
@@ -260,6 +262,82 @@ def test_an_election_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             asyncio.run(run())
     finally:
         mongod.release()
+
+
+def test_the_log_reaches_as_far_as_what_was_written_before(collection: Db) -> None:
+    async def write_and_ask(client: AsyncMongoClient[Document], number: int) -> None:
+        stream = ChangeStream(client[collection.name], {NAME: ()}, lambda _: None)
+        notes = client[collection.name].get_collection("notes", write_concern=WriteConcern(w=1))
+        for _ in range(15):
+            async with client.start_session() as session:
+                await notes.insert_one({"by": number}, session=session)
+                log = await stream._hellos.load(None, stream._hello)
+                assert session.operation_time is not None
+                assert log.end >= session.operation_time
+
+    async def run() -> None:
+        async with AsyncMongoClient[Document](os.environ["MONGODB_URL"]) as client:
+            await asyncio.gather(*(write_and_ask(client, number) for number in range(16)))
+
+    asyncio.run(run())
+
+
+def test_those_who_ask_together_share_a_question(collection: Db) -> None:
+    def asked() -> int:
+        status = collection.command("serverStatus", repl=0, wiredTiger=0)
+        return int(status["metrics"]["commands"]["hello"]["total"])
+
+    async def work(book: Book) -> None:
+        await book.warm("a")
+        stream, before = store_of(book).stream, asked()
+        for _ in range(10):
+            await asyncio.gather(*(stream.is_current() for _ in range(50)))
+        assert asked() - before < 100  # drivers say hello by themselves now and then
+
+    in_book(collection, work)
+
+
+@pytest.mark.long
+def test_another_server_than_the_one_read_is_not_followed(collection: Db, tmp_path: Path) -> None:
+    """As while a former primary doesn't know yet that it is none any more."""
+    other = Mongod(tmp_path)
+
+    async def is_ever_on(read: AsyncMongoClient[Document], waiting: AsyncMongoClient[Document]) -> bool:
+        stream = ChangeStream(read[collection.name], {NAME: ()}, lambda _: None)
+        async with stream.running(waiting[collection.name]):
+            for _ in range(1000 if read is waiting else 100):
+                if stream.is_on and await stream.is_current():
+                    return True
+                await asyncio.sleep(0.01)
+        return False
+
+    async def run(url: str) -> tuple[bool, bool]:
+        async with (
+            AsyncMongoClient[Document](url) as read,
+            AsyncMongoClient[Document](os.environ["MONGODB_URL"]) as waiting,
+        ):
+            await asyncio.gather(read.admin.command("ping"), waiting.admin.command("ping"))
+            return await is_ever_on(read, waiting), await is_ever_on(waiting, waiting)
+
+    try:
+        assert asyncio.run(run(other.start())) == (False, True)
+    finally:
+        other.release()
+
+
+def test_only_a_primary_says_how_far_its_log_has_come() -> None:
+    process = ObjectId()
+    last = {"opTime": {"ts": Timestamp(5, 1), "t": 2}, "majorityOpTime": {"ts": Timestamp(4, 1), "t": 2}}
+    hello = {"isWritablePrimary": True, "lastWrite": last, "topologyVersion": {"processId": process}}
+    assert change_stream._log_in(hello) == (process, 2, Timestamp(5, 1), 2, Timestamp(4, 1))
+    for other in (
+        {**hello, "isWritablePrimary": False},
+        {**hello, "lastWrite": {"opTime": last["opTime"]}},
+        {**hello, "topologyVersion": None},
+        {"isWritablePrimary": True, "msg": "isdbgrid"},
+    ):
+        with pytest.raises(change_stream.CannotFollow):
+            change_stream._log_in(other)
 
 
 async def _write_on(book: Book, since: int) -> None:

@@ -9,9 +9,9 @@ import pytest
 from pymongo import WriteConcern
 
 from backend.core.cache import change_stream
-from backend.core.cache.response_cache import Cacheable, Memory, begin_request
+from backend.core.cache.response_cache import Cacheable, ResponseCache, begin_request
 from backend.core.clock import utc_now
-from tests.infrastructure.remembered import NAME, OTHER, Book, Db, book_in, in_book, store_of, told
+from tests.infrastructure.cached import NAME, OTHER, Book, Db, book_in, in_book, store_of, told
 
 
 def test_what_has_not_changed_is_not_read_again(collection: Db) -> None:
@@ -250,7 +250,7 @@ def test_memory_is_bounded_and_keeps_what_was_asked_for_last(
 
 def test_outside_of_a_running_application_everything_is_read() -> None:
     async def work() -> list[int]:
-        memory, count = Memory(), iter(range(2))
+        memory, count = ResponseCache(), iter(range(2))
 
         async def read() -> Cacheable[int]:
             return Cacheable(next(count), depends_on=frozenset())
@@ -263,11 +263,11 @@ def test_outside_of_a_running_application_everything_is_read() -> None:
 def _count_checks(book: Book) -> list[bool]:
     """Each check of whether everything was told, as it ends."""
     store, checks = store_of(book), list[bool]()
-    ask = store.following.is_up_to_date
+    ask = store.stream.is_current
 
     async def counted() -> bool:
         checks.append(await ask())
         return checks[-1]
 
-    store.following.is_up_to_date = counted
+    store.stream.is_current = counted
     return checks

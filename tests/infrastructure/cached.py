@@ -12,7 +12,7 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.database import Database
 
-from backend.core.cache.response_cache import Cacheable, Memory, _Store
+from backend.core.cache.response_cache import Cacheable, ResponseCache, _Store
 
 Document = dict[str, Any]
 Db = Database[Document]
@@ -24,7 +24,7 @@ LOOKED_UP_BY = {NAME: ("owner", "place")}
 class Book:
     """A memory over a small collection, and how often it was read."""
 
-    memory: Memory
+    memory: ResponseCache
     client: AsyncMongoClient[Document]
     db: Db
     reads: list[str] = field(default_factory=list)
@@ -79,8 +79,8 @@ async def book_in(db: Db, url: str = os.environ["MONGODB_URL"]) -> AsyncIterator
         AsyncMongoClient[Document](url) as waiting,
     ):
         await asyncio.gather(client.admin.command("ping"), waiting.admin.command("ping"))
-        memory = Memory()
-        async with memory.following(client[db.name], waiting[db.name], LOOKED_UP_BY):
+        memory = ResponseCache()
+        async with memory.running(client[db.name], waiting[db.name], LOOKED_UP_BY):
             yield Book(memory, client, db)
 
 
