@@ -33,6 +33,7 @@ router = APIRouter(tags=["appointments"])
 IdempotencyKey = Annotated[
     str | None,
     Header(
+        alias="Idempotency-Key",
         min_length=1,
         max_length=200,
         pattern=r"^[\x21-\x7e]+$",
@@ -162,7 +163,7 @@ async def get_appointment_by_id(appointment_id: Id, caller: CurrentUser) -> Appo
 @router.patch(
     "/appointments/{appointment_id}",
     summary="Change the reason or the notes",
-    responses=responses(errors.AppointmentNotFound, errors.AppointmentChanged),
+    responses=responses(Forbidden, errors.AppointmentNotFound, errors.AppointmentChanged),
 )
 async def update_appointment(
     appointment_id: Id, body: AppointmentPatch, caller: CurrentUser
