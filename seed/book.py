@@ -8,8 +8,9 @@ from tqdm import tqdm
 
 from backend.accounts.documents import User
 from backend.appointments import transitions
-from backend.appointments.booking.book import BookingRequest, move
+from backend.appointments.booking.book import BookingRequest
 from backend.appointments.booking.book import book as book_appointment
+from backend.appointments.booking.reschedule import reschedule
 from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientDoubleBooked, SlotTaken
 from backend.appointments.permissions import SYSTEM, Actor
@@ -90,7 +91,7 @@ async def _ahead(people: People, random: Random, number: int, anchor: datetime) 
     elif stands == "rescheduled":
         slot = await _slot(random, doctor, since=until, until=until + timedelta(days=7))
         if slot is not None:
-            await move(booked, patient, to=slot.slot_id)
+            await reschedule(booked, patient, to=slot.slot_id)
 
 
 async def _book(

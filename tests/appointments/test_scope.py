@@ -105,7 +105,7 @@ def test_a_patient_does_not_do_the_staffs_part(
 
 
 @pytest.mark.parametrize(
-    ("who", "transition", "before"),
+    ("who", "step", "before"),
     [("doctor", "confirm", []), ("doctor", "reschedule", []), ("nurse", "complete", ["check-in"])],
 )
 def test_a_role_does_not_do_what_is_anothers(
