@@ -1,6 +1,7 @@
 """Every query and update of appointments. A write changes one document, and only while it is as it was read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -198,3 +199,68 @@ async def resume_auto_cancel_for(patient_id: PydanticObjectId) -> None:
         },
         {"$unset": {"confirmation_undelivered": ""}},
     )
+
+
+# What messages are about
+
+OPEN = frozenset({Status.SCHEDULED, Status.CONFIRMED})
+"""Patients may still confirm or cancel an appointment in one of these, if it hasn't begun."""
+
+
+async def find_with_pending_messages(*, fields: Collection[str], limit: int) -> Sequence[Document]:
+    """Returns stored appointments with pending messages, with these fields only."""
+    pending = {"pending_messages.pending_since": {"$gt": EPOCH}}
+    found = _appointments().find(pending, dict.fromkeys(fields, 1))
+    return await found.limit(limit).to_list()
+
+
+async def remove_pending_messages(rows: Iterable[Document]) -> None:
+    """Removes the pending messages that these appointments had when they were read."""
+    changes = alike(
+        Change(row["_id"], {}, {"$pull": {"pending_messages": {"$in": row["pending_messages"]}}})
+        for row in rows
+    )
+    if changes:
+        await _appointments().bulk_write(changes, ordered=False)
+
+
+async def find_rows_by_id(ids: Sequence[PydanticObjectId], *, fields: Collection[str]) -> Sequence[Document]:
+    """Returns stored appointments, with these fields only."""
+    return await _appointments().find({"_id": {"$in": ids}}, dict.fromkeys(fields, 1)).to_list()
+
+
+async def count_open_by_patient(patient_ids: Sequence[PydanticObjectId]) -> Counter[PydanticObjectId]:
+    """Returns how many open appointments each patient has ahead."""
+    ahead = {"patient_id": {"$in": patient_ids}, "start": {"$gt": utc_now()}, "status": {"$in": list(OPEN)}}
+    found = _appointments().find(ahead, {"_id": 0, "patient_id": 1})
+    return Counter([row["patient_id"] async for row in found])
+
+
+async def find_open_of_patient(patient_id: PydanticObjectId) -> list[Appointment]:
+    """Returns a patient's open appointments ahead, by start."""
+    ahead = {"patient_id": patient_id, "start": {"$gt": utc_now()}, "status": {"$in": list(OPEN)}}
+    return await Appointment.find(ahead).sort("start", "_id").to_list()
+
+
+async def find_of_patient_since(patient_id: PydanticObjectId, since: datetime) -> list[Appointment]:
+    """Returns a patient's appointments that start after a moment, in any status, by start."""
+    later = {"patient_id": patient_id, "start": {"$gt": since}}
+    return await Appointment.find(later).sort("start", "_id").to_list()
+
+
+async def find_last_of_patient(patient_id: PydanticObjectId) -> Appointment | None:
+    """Returns the patient's appointment with the latest start."""
+    found = await Appointment.find({"patient_id": patient_id}).sort("-start", "-_id").limit(1).to_list()
+    return found[0] if found else None
+
+
+async def find_by_ids(ids: Sequence[PydanticObjectId]) -> list[Appointment]:
+    """Returns the appointments with these ids."""
+    return await Appointment.find({"_id": {"$in": ids}}).to_list()
+
+
+async def reload(appointment: Appointment) -> Appointment:
+    """Returns an appointment as it is stored now."""
+    found = await Appointment.get(appointment.appointment_id)
+    assert found is not None  # noqa: S101 - appointments are never deleted
+    return found

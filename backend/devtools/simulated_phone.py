@@ -24,7 +24,6 @@ from backend.core.http.fields import Request as Body
 from backend.core.mongo.batching import Change
 from backend.core.settings import settings
 from backend.messaging.documents import SmsDirection, SmsLog
-from backend.messaging.inbound.questions import open_to_come
 from backend.messaging.twilio.carrier import SMS_PATH, signing_key
 
 router = APIRouter(prefix="/dev/phone", include_in_schema=False)
@@ -127,7 +126,11 @@ async def remind_now(user: User) -> bool:
 
     Returns False if there is none. It saves a demonstration from waiting until a reminder is due.
     """
-    coming = [each for each in await open_to_come(user) if each.status is Status.SCHEDULED]
+    coming = [
+        each
+        for each in await appointments.find_open_of_patient(user.user_id)
+        if each.status is Status.SCHEDULED
+    ]
     if not coming:
         return False
     appointment = coming[0]

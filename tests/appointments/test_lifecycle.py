@@ -1,4 +1,4 @@
-"""The table of the appointment's life against one written by hand: every step, status, role and edge of a window."""
+"""The table of transitions against one written by hand: every transition, status, role and edge of a window."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -64,7 +64,7 @@ MOMENTS = {
     "a year after": START + timedelta(days=365),
 }
 
-# When a step is too early (e), open (o) or too late (l): weeks before, then one ms before, at and after each
+# When a transition is too early (e), open (o) or too late (l): weeks before, then one ms before, at and after each
 # edge (confirming opens, checking in opens, start, end of the grace, end, a day after the end), a year after.
 TIMES = {
     #                    far  confirm check-in start grace  end   day  year
@@ -76,8 +76,8 @@ TIMES = {
     "WITHIN_A_DAY":     "e    eee     eee      eoo   ooo    ooo   oll  l",
 }  # fmt: skip
 
-# Who may do a step from where: "never" by role, "no" by status, or the time that decides.
-STEPS: dict[str, tuple[Transition, str]] = {
+# Who may make a transition from where: "never" by role, "no" by status, or the time that decides.
+CASES: dict[str, tuple[Transition, str]] = {
     "confirm": (TRANSITIONS[TransitionName.CONFIRM], """
                  patient           doctor            nurse             admin             system
     scheduled    WHILE_CONFIRMING  never             WHILE_CONFIRMING  WHILE_CONFIRMING  never
@@ -176,32 +176,34 @@ def expected(grid: str, status: Status, role: ActorRole, moment: str) -> str:
     return dict(zip(MOMENTS, TIMES[cell].replace(" ", ""), strict=True))[moment]
 
 
-def said(rule: Transition, visit: Visit, role: ActorRole, now: datetime, windows: Windows = USUAL) -> str:
+def said(
+    transition: Transition, visit: Visit, role: ActorRole, now: datetime, windows: Windows = USUAL
+) -> str:
     """What the code says."""
     try:
-        check(rule, visit, role=role, now=now, windows=windows)
+        check(transition, visit, role=role, now=now, windows=windows)
     except (TransitionForbidden, InvalidTransition, TooEarly, TooLate) as refusal:
         return REFUSALS[type(refusal)]
     return "o"
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_step_is_allowed_exactly_where_to_whom_and_when_the_table_says(step: str) -> None:
-    rule, grid = STEPS[step]
+@pytest.mark.parametrize("name", CASES)
+def test_a_transition_is_allowed_exactly_as_the_table_says(name: str) -> None:
+    transition, grid = CASES[name]
     wrong = [
         f"{status} by {role}, {moment}: {is_said}, should be {should}"
         for status, role, moment in product(Status, ActorRole, MOMENTS)
-        if (is_said := said(rule, Visit(status), role, MOMENTS[moment]))
+        if (is_said := said(transition, Visit(status), role, MOMENTS[moment]))
         != (should := expected(grid, status, role, moment))
     ]
     assert not wrong, "\n".join(wrong)
 
 
-def test_a_step_leads_where_the_table_says() -> None:
-    assert {step: rule.target.value for step, (rule, _) in STEPS.items()} == TARGETS
+def test_a_transition_leads_where_the_table_says() -> None:
+    assert {name: transition.target.value for name, (transition, _) in CASES.items()} == TARGETS
 
 
-def test_no_step_is_missing_from_the_table() -> None:
+def test_no_transition_is_missing_from_the_table() -> None:
     assert set(TRANSITIONS) == set(TransitionName) - {TransitionName.BOOK, TransitionName.CORRECT}
     assert set(CORRECTIONS) == {Status.CHECKED_IN, Status.COMPLETED}
 
@@ -211,12 +213,12 @@ def test_time_is_held_while_scheduled_confirmed_or_checked_in() -> None:
 
 
 def test_nothing_leads_out_of_completed_or_cancelled() -> None:
-    for rule, _ in STEPS.values():
-        assert not rule.sources & {Status.COMPLETED, Status.CANCELLED}
+    for transition, _ in CASES.values():
+        assert not transition.sources & {Status.COMPLETED, Status.CANCELLED}
 
 
 @pytest.mark.parametrize(
-    ("step", "role", "windows", "opens"),
+    ("name", "role", "windows", "opens"),
     [
         ("confirm", ActorRole.PATIENT, Windows(confirm_window_minutes=1440), START - timedelta(days=1)),
         ("confirm", ActorRole.PATIENT, Windows(confirm_window_minutes=10_080), START - timedelta(days=7)),
@@ -228,19 +230,19 @@ def test_nothing_leads_out_of_completed_or_cancelled() -> None:
     ],
 )
 def test_a_clinic_opens_its_windows_itself(
-    step: str, role: ActorRole, windows: Windows, opens: datetime
+    name: str, role: ActorRole, windows: Windows, opens: datetime
 ) -> None:
-    rule, _ = STEPS[step]
+    transition, _ = CASES[name]
     visit = Visit(Status.SCHEDULED)
-    assert said(rule, visit, role, opens - MS, windows) == "e"
-    assert said(rule, visit, role, opens, windows) == "o"
+    assert said(transition, visit, role, opens - MS, windows) == "e"
+    assert said(transition, visit, role, opens, windows) == "o"
 
 
 def test_a_window_of_no_minutes_never_opens_for_confirming() -> None:
     windows = Windows(confirm_window_minutes=0)
-    rule, _ = STEPS["confirm"]
-    assert said(rule, Visit(Status.SCHEDULED), ActorRole.PATIENT, START - MS, windows) == "e"
-    assert said(rule, Visit(Status.SCHEDULED), ActorRole.PATIENT, START, windows) == "l"
+    transition, _ = CASES["confirm"]
+    assert said(transition, Visit(Status.SCHEDULED), ActorRole.PATIENT, START - MS, windows) == "e"
+    assert said(transition, Visit(Status.SCHEDULED), ActorRole.PATIENT, START, windows) == "l"
 
 
 def test_a_no_show_is_due_when_the_grace_is_over() -> None:

@@ -94,7 +94,7 @@ def test_a_booking_stores_what_the_model_stores(book: Book, patient: Person, db:
     assert found["created_at"] == NOW
 
 
-def test_the_answer_to_a_booking_is_what_reading_it_answers_to_the_byte(
+def test_a_booking_returns_byte_for_byte_what_a_read_returns(
     book: Book, patient: Person, nurse: Person
 ) -> None:
     first, second = book.slots(2)
