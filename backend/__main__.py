@@ -1,4 +1,4 @@
-"""The command line: `python -m backend serve | worker | create-admin | openapi`.
+"""The command line: `python -m backend serve | worker | jobs | create-admin | openapi`.
 
 Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 no database.
 """
@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     worker.set_defaults(command=_work)
 
+    jobs = commands.add_parser("jobs", help="show when each timed job last succeeded; fails if one is late")
+    jobs.set_defaults(command=_jobs)
+
     admin = commands.add_parser(
         "create-admin",
         help="make an administrator",
@@ -104,6 +107,12 @@ def _work(arguments: argparse.Namespace) -> int:
     from backend.worker import work  # noqa: PLC0415
 
     return work(beside_web=arguments.beside_web)
+
+
+def _jobs(_: argparse.Namespace) -> int:
+    from backend.worker import show_jobs  # noqa: PLC0415
+
+    return show_jobs()
 
 
 def _create_admin(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from beanie import Document
 from backend.accounts.documents import LoginFailures, OneTimeCode, Session, User
 from backend.appointments.documents import Appointment
 from backend.directory.documents import Clinic, Department
+from backend.job_runs import JobRun
 from backend.messaging.documents import SmsLog
 from backend.messaging.outbox.rate_limit import SenderPace
 from backend.scheduling.documents import Leave, SeatClaim, Slot
@@ -15,6 +16,7 @@ DOCUMENTS: list[type[Document]] = [
     *(Slot, Leave, SeatClaim),
     Appointment,
     *(SmsLog, SenderPace),
+    JobRun,
 ]
 
 CACHED: dict[str, tuple[str, ...]] = {

@@ -1,5 +1,6 @@
 """Whether the process lives and can work, what it measures, and what time it has."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -8,13 +9,14 @@ from fastapi.responses import PlainTextResponse
 from pydantic import Field
 from pymongo.errors import PyMongoError
 
-from backend import jobs
+from backend import jobs as timetable
 from backend.core import metrics
 from backend.core.clock import utc_now
 from backend.core.http.errors import DomainError, ErrorBody, responses
 from backend.core.http.fields import Response
 from backend.core.mongo.client import Database
 from backend.core.settings import settings
+from backend.job_runs import list_job_runs
 from backend.worker import TimedWork
 
 router = APIRouter(tags=["operations"])
@@ -41,6 +43,14 @@ class Health(Response):
     status: Literal["ok"] = "ok"
 
 
+class JobState(Response):
+    """When a timed job last succeeded, in whatever process."""
+
+    name: str
+    last_success: datetime | None
+    is_late: bool = Field(description="It has not succeeded for five of its periods.")
+
+
 class Readiness(Response):
     """The process can work."""
 
@@ -48,6 +58,7 @@ class Readiness(Response):
     database: DatabaseState
     scheduler: SchedulerState
     carrier: CarrierState
+    jobs: list[JobState]
 
 
 class NotReadyBody(ErrorBody):
@@ -55,6 +66,7 @@ class NotReadyBody(ErrorBody):
 
     database: DatabaseState
     scheduler: SchedulerState
+    late_jobs: list[str] = Field(description="Jobs of this process that have not succeeded for five periods.")
 
 
 class NotReady(DomainError):
@@ -62,11 +74,13 @@ class NotReady(DomainError):
 
     status = 503
     code = "NOT_READY"
-    detail = "The database can't be reached, or timed work has stopped."
+    detail = "The database can't be reached, timed work has stopped, or one of its jobs keeps failing."
     body = NotReadyBody
 
-    def __init__(self, database: DatabaseState, scheduler: SchedulerState) -> None:
-        self.states = {"database": database, "scheduler": scheduler}
+    def __init__(
+        self, database: DatabaseState, scheduler: SchedulerState, late_jobs: Sequence[str] = ()
+    ) -> None:
+        self.states = {"database": database, "scheduler": scheduler, "late_jobs": list(late_jobs)}
         super().__init__(headers={"Retry-After": "5"})
 
     def content(self) -> dict[str, Any]:
@@ -76,7 +90,7 @@ class NotReady(DomainError):
     @classmethod
     def example(cls) -> dict[str, Any]:
         """With the usual cause."""
-        return {**super().example(), "database": "unreachable", "scheduler": "running"}
+        return {**super().example(), "database": "unreachable", "scheduler": "running", "late_jobs": []}
 
 
 class Now(Response):
@@ -104,7 +118,7 @@ def _scheduler_state(request: Request) -> SchedulerState:
     if not settings.SCHEDULER_ENABLED:
         return "disabled"
     timed_work: TimedWork | None = request.app.state.timed_work
-    return "running" if timed_work and jobs.running(timed_work.scheduler) else "stopped"
+    return "running" if timed_work and timetable.running(timed_work.scheduler) else "stopped"
 
 
 def _carrier_state(request: Request) -> CarrierState:
@@ -116,17 +130,34 @@ def _carrier_state(request: Request) -> CarrierState:
     return "ok" if timed_work.outbox.is_carrier_heard else "unreachable"
 
 
-@router.get("/health/ready", summary="Whether the process can work", responses=responses(NotReady))
+async def _job_states(database: Annotated[DatabaseState, Depends(_database_state)]) -> list[JobState]:
+    if database != "ok":
+        return []
+    now = utc_now()
+    return [
+        JobState(name=run.id, last_success=run.last_success, is_late=run.is_late(now))
+        for run in await list_job_runs()
+        if run.id in timetable.NAMES  # an older version may have had others
+    ]
+
+
+@router.get("/health/ready", summary="Check that the process can work", responses=responses(NotReady))
 async def get_readiness(
     database: Annotated[DatabaseState, Depends(_database_state)],
     scheduler: Annotated[SchedulerState, Depends(_scheduler_state)],
     carrier: Annotated[CarrierState, Depends(_carrier_state)],
+    jobs: Annotated[list[JobState], Depends(_job_states)],
 ) -> Readiness:
-    """For load balancers: answers 503 while the database can't be reached or timed work has stopped. A carrier that
-    doesn't answer is told too, but a process without one can still work."""
-    if database != "ok" or scheduler == "stopped":
-        raise NotReady(database, scheduler)
-    return Readiness(database=database, scheduler=scheduler, carrier=carrier)
+    """For load balancers. Returns 503 while the database can't be reached, timed work has stopped, or a job that this
+    process runs has not succeeded for five of its periods.
+
+    Where other processes do the timed work (`scheduler` is `disabled`), a late job is named and nothing more: one
+    broken worker must not take every web process out of the load balancer. A carrier that doesn't respond is named
+    too; a process without one can still work."""
+    late = [job.name for job in jobs if job.is_late] if scheduler == "running" else []
+    if database != "ok" or scheduler == "stopped" or late:
+        raise NotReady(database, scheduler, late)
+    return Readiness(database=database, scheduler=scheduler, carrier=carrier, jobs=jobs)
 
 
 @router.get("/metrics", include_in_schema=False)

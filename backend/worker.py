@@ -4,16 +4,18 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from backend import jobs
 from backend.core import metrics
+from backend.core.clock import utc_now
 from backend.core.logging import configure_logging
 from backend.core.mongo.client import connect
 from backend.core.settings import settings
 from backend.documents import DOCUMENTS
+from backend.job_runs import JobRun, list_job_runs
 from backend.messaging.outbox.sender import Outbox, open_outbox
 
 log = logging.getLogger(__name__)
@@ -68,3 +70,25 @@ async def _work(*, ends_by: tuple[signal.Signals, ...]) -> None:
     finally:
         await database.close()
         metrics.forget_process()
+
+
+def show_jobs() -> int:
+    """Prints when each job last succeeded. Returns 1 if one is late or none has ever run; for health checks.
+
+    Raises `SettingsError` and `DatabaseStartError`.
+    """
+    settings.check()
+    runs = asyncio.run(_read_job_runs())
+    now = utc_now()
+    for run in runs:
+        last = f"{run.last_success:%Y-%m-%d %H:%M:%SZ}" if run.last_success else "never"
+        print(f"{run.id:<24} {last:<22} {'LATE' if run.is_late(now) else 'ok'}")
+    return int(not runs or any(run.is_late(now) for run in runs))
+
+
+async def _read_job_runs() -> Sequence[JobRun]:
+    database = await connect(DOCUMENTS)
+    try:
+        return await list_job_runs()
+    finally:
+        await database.close()

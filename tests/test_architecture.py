@@ -18,6 +18,7 @@ LAYERS = ["core", "accounts", "directory", "scheduling", "appointments", "messag
 """The packages of `backend`. Each may import itself and those to its left."""
 
 TOP = [
+    "job_runs",
     "documents",
     "jobs",
     "worker",

@@ -14,7 +14,7 @@ import pytest
 
 from backend.appointments.booking.book import BookingRequest, book
 from backend.scheduling.documents import Slot
-from backend.scheduling.slots.full_hint import look_through
+from backend.scheduling.slots.full_hint import repair_full_hints
 from backend.scheduling.slots.slot_sync import reconcile
 from tests import factories
 from tests.factories import Person, Run
@@ -229,5 +229,5 @@ def test_the_job_clears_the_hint_of_a_dead_process(
         end.lose()
     doing.exception(30)
     assert day.offered(api) < day.freed
-    run(look_through())
+    run(repair_full_hints())
     assert day.offered(api) == day.freed

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from backend.directory.documents import Clinic, Policy
 from backend.scheduling.slots import full_hint
-from backend.scheduling.slots.full_hint import look_through
+from backend.scheduling.slots.full_hint import repair_full_hints
 from backend.scheduling.slots.search import SlotQuery, page_of_open
 from tests import factories
 from tests.appointments.commands import recorded
@@ -231,7 +231,7 @@ def test_wrong_hints_are_taken_back_by_the_job_some_at_a_time(
     assert offered(api, doctor) == offered(api, doctor, days=1) == []
     monkeypatch.setattr(full_hint, "PER_RUN", 4)
     monkeypatch.setattr(full_hint, "_AT_ONCE", 2)
-    assert [run(look_through()) for _ in range(4)] == [3, 4, 0, 0]
+    assert [run(repair_full_hints()) for _ in range(4)] == [3, 4, 0, 0]
     assert offered(api, doctor) == ["09:00", "09:30", "10:30"]
     assert offered(api, doctor, days=1) == MORNING
     assert known(db, doctor) == ["10:00"]
@@ -244,7 +244,7 @@ def test_the_job_leaves_alone_what_is_past_or_closed(run: Run[Any], clinic: Clin
     db["slots"].update_many({**mine, "start": {"$lt": at("00:00", days=1)}}, {"$set": {"state": "closed"}})
     moved = {"start": at("09:00") - timedelta(days=3)}
     db["slots"].update_many({**mine, "start": {"$gte": at("00:00", days=1)}}, {"$set": moved})
-    assert run(look_through()) == 0
+    assert run(repair_full_hints()) == 0
 
 
 def test_slots_of_an_older_version_are_offered_by_the_job(
@@ -255,9 +255,9 @@ def test_slots_of_an_older_version_are_offered_by_the_job(
     count = db["slots"].update_many(mine, {"$unset": {"known_full": ""}}).modified_count
     assert offered(api, doctor) == []
     with recorded(db) as commands:
-        assert run(look_through()) == count
+        assert run(repair_full_hints()) == count
     assert commands.documents_examined == count
     assert offered(api, doctor) == MORNING
     with recorded(db) as commands:
-        assert run(look_through()) == 0
+        assert run(repair_full_hints()) == 0
     assert commands.documents_examined == 0, "the index tells that there are none"

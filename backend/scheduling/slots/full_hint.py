@@ -12,8 +12,8 @@ hint would be wrong, for a search wouldn't show it. Two rules keep that from hap
 
 So a seat that is given back while its slot is being marked is counted as free, or takes `marking` away before the
 hint is set, or the hint after it. A `marking` that is left behind says nothing to anybody. For all others giving a
-seat back stays one write. A process that dies before it takes the hint away leaves a wrong one to `look_through`, a
-job that goes over all hints, some thousand a minute.
+seat back stays one write. A process that dies before it takes the hint away leaves a wrong one to
+`repair_full_hints`, a job that goes over all hints, some thousand a minute.
 """
 
 import logging
@@ -81,13 +81,12 @@ class _Round:
     behind: tuple[datetime, PydanticObjectId] | None = None
 
 
-async def look_through() -> int:
-    """Looks at the next hints and takes back those that are wrong; answers how many were.
+async def repair_full_hints() -> int:
+    """Checks the next hints and clears those that are wrong. Returns how many were.
 
-    First of all it offers the slots of an older version, which know nothing of hints: no search finds them.
+    A process that dies between freeing a seat and clearing the hint leaves a wrong one.
     """
-    without = {"is_active": True, "known_full": None}
-    wrong = (await _slots().update_many(without, {"$set": {"known_full": False}})).modified_count
+    wrong = 0
     for _ in range(PER_RUN // _AT_ONCE):
         position = behind(_Round.behind, "start", "_id") if _Round.behind else {}
         query = {"$and": [{**bookable(utc_now()), "known_full": True}, position]}
