@@ -1,4 +1,4 @@
-"""The command line: `python -m backend serve | create-admin | openapi`.
+"""The command line: `python -m backend serve | worker | create-admin | openapi`.
 
 Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 no database.
 """
@@ -55,7 +55,14 @@ def _parser() -> argparse.ArgumentParser:
         help="how many processes (default: %(default)s)",
     )
     serve.add_argument("--demo", action="store_true", help="fill an empty database with demo data first")
+    serve.add_argument("--reload", action="store_true", help="start again whenever the code changes")
     serve.set_defaults(command=_serve)
+
+    worker = commands.add_parser("worker", help="do the timed work, without serving")
+    worker.add_argument(
+        "--beside-web", action="store_true", help="started by serve: niced, ended by it alone"
+    )
+    worker.set_defaults(command=_work)
 
     admin = commands.add_parser(
         "create-admin",
@@ -89,7 +96,14 @@ def _serve(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         workers=arguments.workers,
         demo=arguments.demo,
+        reload=arguments.reload,
     )
+
+
+def _work(arguments: argparse.Namespace) -> int:
+    from backend.worker import work  # noqa: PLC0415
+
+    return work(beside_web=arguments.beside_web)
 
 
 def _create_admin(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from backend.accounts import routes as accounts
 from backend.accounts.documents import Role
 from backend.accounts.login import routes_codes as codes
 from backend.appointments import routes as appointments
+from backend.core.http.openapi import Access
 from backend.directory import routes_clinics, routes_departments, routes_doctors, routes_patients
 from backend.messaging import routes as messages
 from backend.messaging.twilio import routes as twilio
@@ -45,7 +46,7 @@ ROUTERS: list[APIRouter] = [
 ]
 
 PUBLIC: set[str] = {
-    # Operation ids that need no login. Everything else does, or the application doesn't start.
+    # Operation ids that need no login. All others do, or the application doesn't start.
     "register",
     "login",
     "refresh_tokens",
@@ -63,14 +64,24 @@ PUBLIC: set[str] = {
     "search_slots",
     "list_doctor_slots",
     "get_slot_by_id",
+}
+
+SIGNED: set[str] = {
+    # Operation ids that need Twilio's signature in place of a login.
     "receive_sms",
     "receive_status",
 }
 
-
 TOKEN_SUFFICES: set[str] = {
-    # Operation ids that need a valid access token, but not that its session still lives.
+    # Operation ids that need a valid access token; its session may have ended.
     "logout",
+}
+
+_PLURALS = {
+    Role.PATIENT: "patients",
+    Role.DOCTOR: "doctors",
+    Role.NURSE: "nurses",
+    Role.ADMIN: "administrators",
 }
 
 
@@ -83,8 +94,8 @@ def build_router() -> APIRouter:
 
 
 def require_login_everywhere(app: FastAPI) -> None:
-    """Raises `RuntimeError` if a route of the API asks for no login and isn't listed above, or the reverse."""
-    unlisted = PUBLIC | TOKEN_SUFFICES
+    """Raises `RuntimeError` where a route of the API and the lists above disagree about a login."""
+    unlisted = PUBLIC | SIGNED | TOKEN_SUFFICES
     known = set()
     for route in iter_route_contexts(app.routes):
         if not (route.path or "").startswith(PREFIX):
@@ -92,25 +103,35 @@ def require_login_everywhere(app: FastAPI) -> None:
         known.add(route.name)
         if (route.name in unlisted) == _asks_for_login(route.dependant):
             raise RuntimeError(
-                f"{route.name}: asks for a login, or doesn't, against the lists in backend/api.py"
+                f"{route.name}: the route and the lists in backend/api.py disagree about a login"
             )
     if missing := unlisted - known:
-        raise RuntimeError(f"listed in backend/api.py, but not there: {', '.join(sorted(missing))}")
+        raise RuntimeError(f"listed in backend/api.py, but no such operation: {', '.join(sorted(missing))}")
 
 
-def roles_by_operation(app: FastAPI) -> dict[str, Sequence[Role]]:
-    """Whom each operation admits that asks for a login, by its id."""
-    routes = [
-        route for route in iter_route_contexts(app.routes) if isinstance(route.original_route, APIRoute)
-    ]
-    return {str(route.name): roles for route in routes if (roles := _roles(route.dependant))}
+def access_by_operation(app: FastAPI) -> dict[str, Access]:
+    """Who may call each operation, by its id, for the documentation."""
+    return {
+        str(route.name): _access(str(route.name), route.dependant)
+        for route in iter_route_contexts(app.routes)
+        if isinstance(route.original_route, APIRoute)
+    }
+
+
+def _access(operation_id: str, dependant: Dependant) -> Access:
+    if operation_id in SIGNED:
+        return Access("Twilio, which signs its requests")
+    if operation_id in PUBLIC:
+        return Access("anybody, without a login")
+    roles = _roles(dependant)
+    if not roles or len(roles) == len(Role):
+        return Access("every caller who is logged in", roles=tuple(Role))
+    return Access(", ".join(_PLURALS[role] for role in roles), roles=tuple(roles), is_restricted=True)
 
 
 def _roles(dependant: Dependant) -> Sequence[Role]:
     if isinstance(dependant.call, access.Only):
         return dependant.call.roles
-    if isinstance(dependant.call, access.LoginNeeded):
-        return tuple(Role)
     return next(filter(None, map(_roles, dependant.dependencies)), ())
 
 

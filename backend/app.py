@@ -12,47 +12,44 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from backend import api, health, jobs, openapi
+from backend import __version__, api, api_description, health, pages
 from backend.core import metrics
-from backend.core.cache.response_cache import memory
-from backend.core.http import errors
+from backend.core.cache.response_cache import response_cache
+from backend.core.http import errors, openapi
 from backend.core.http.middleware import BodyLimit, PlainStartFailure, Requests
 from backend.core.http.route_index import index_routes
 from backend.core.logging import configure_logging
 from backend.core.mongo.client import connect
 from backend.core.settings import settings
-from backend.devtools import simulated_phone
-from backend.documents import DOCUMENTS, REMEMBERED
-from backend.messaging.outbox.sender import open_outbox
-
-VERSION = "1.0.0"
+from backend.documents import CACHED, DOCUMENTS
+from backend.worker import timed_work
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Connects to the database and starts timed work before the first request; lets go of both after the last.
+    """Connects to the database and starts timed work before the first request; ends both after the last.
 
     Raises `SettingsError` and `DatabaseStartError`.
     """
     settings.check()
-    app.state.database = connection = await connect(DOCUMENTS)
-    app.state.scheduler, app.state.outbox = None, None
-    try:
-        async with AsyncExitStack() as running:
-            waiting = await running.enter_async_context(connection.waiting())
-            await running.enter_async_context(memory.following(connection.handle, waiting, REMEMBERED))
-            if settings.SCHEDULER_ENABLED:
-                app.state.outbox = await running.enter_async_context(open_outbox())
-                app.state.scheduler = jobs.start(app.state.outbox)
-                running.callback(jobs.stop, app.state.scheduler)
-            # What was made so far stays. A full collection would look through all of it: a tenth of a second in which
-            # nobody is answered.
-            gc.collect()
-            gc.freeze()
-            yield
-    finally:
-        await connection.close()
-        metrics.forget_process()
+    async with AsyncExitStack() as running:
+        running.callback(metrics.forget_process)
+        if not settings.MONGODB_URL:  # never in production
+            from backend.devtools.embedded import embedded_mongodb  # noqa: PLC0415
+
+            running.enter_context(embedded_mongodb())
+        app.state.database = database = await connect(DOCUMENTS)
+        running.push_async_callback(database.close)
+        waiting = await running.enter_async_context(database.waiting())
+        await running.enter_async_context(response_cache.running(database.handle, waiting, CACHED))
+        app.state.timed_work = None
+        if settings.SCHEDULER_ENABLED:
+            app.state.timed_work = await running.enter_async_context(timed_work())
+        # What was created so far stays. A full collection would look through all of it: a tenth of a second in which
+        # nobody is answered.
+        gc.collect()
+        gc.freeze()
+        yield
 
 
 class Application(FastAPI):
@@ -61,7 +58,7 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """FastAPI's document, completed once."""
         if self.openapi_schema is None:
-            openapi.complete(super().openapi(), public=api.PUBLIC, roles=api.roles_by_operation(self))
+            openapi.complete(super().openapi(), api.access_by_operation(self))
         assert self.openapi_schema is not None  # noqa: S101 - FastAPI keeps it there
         return self.openapi_schema
 
@@ -70,12 +67,15 @@ def create_app() -> FastAPI:
     """Builds the application. Nothing is started before its lifespan begins."""
     configure_logging()
     app = Application(
-        title=openapi.TITLE,
-        version=VERSION,
-        description=openapi.DESCRIPTION,
-        openapi_tags=openapi.tags(),
+        title=api_description.TITLE,
+        version=__version__,
+        summary=api_description.SUMMARY,
+        description=api_description.DESCRIPTION,
+        openapi_tags=[{"name": name, "description": text} for name, text in api_description.TAGS.items()],
         license_info={"name": "MIT", "identifier": "MIT"},
         lifespan=lifespan,
+        docs_url=None,  # `pages` serves both without a foreign host
+        redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
         # A redirect would go where the request's Host header says, and leave TLS behind a proxy.
         redirect_slashes=False,
@@ -87,16 +87,21 @@ def create_app() -> FastAPI:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
+        # A development server may run on any port.
+        allow_origin_regex=None if settings.in_production else r"http://(localhost|127\.0\.0\.1)(:[0-9]+)?",
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-        expose_headers=["X-Request-ID", "Retry-After", "Idempotent-Replayed", "Location"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID"],
+        expose_headers=["ETag", "Idempotent-Replayed", "Location", "Retry-After", "X-Request-ID"],
         max_age=600,
     )
     app.add_middleware(CorrelationIdMiddleware, update_request_header=False)
     app.add_middleware(PlainStartFailure)
+    app.include_router(pages.router)
     app.include_router(health.router)
     app.include_router(api.build_router())
-    if simulated_phone.is_offered():
+    if settings.offers_simulated_phone:
+        from backend.devtools import simulated_phone  # noqa: PLC0415 - nothing in production imports it
+
         app.include_router(simulated_phone.router)
     api.require_login_everywhere(app)
     if settings.ROUTE_INDEX_ENABLED:

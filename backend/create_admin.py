@@ -14,6 +14,7 @@ from backend.accounts.schemas import NewUser
 from backend.core.http.errors import DomainError
 from backend.core.mongo.client import connect
 from backend.core.settings import settings
+from backend.devtools.embedded import embedded_mongodb
 from backend.documents import DOCUMENTS
 
 
@@ -39,7 +40,8 @@ def create_admin(*, name: str | None, email: str | None, phone: str | None) -> i
         print(f"There is nobody to ask: {error}", file=sys.stderr)
         return 2
     try:
-        asyncio.run(_store(body))
+        with embedded_mongodb():
+            asyncio.run(_store(body))
     except DomainError as error:
         print(error.detail, file=sys.stderr)
         return 1

@@ -17,9 +17,9 @@ DOCUMENTS: list[type[Document]] = [
     *(SmsLog, SenderPace),
 ]
 
-REMEMBERED: dict[str, tuple[str, ...]] = {
+CACHED: dict[str, tuple[str, ...]] = {
     "users": (),
     "slots": ("doctor_id",),
     "appointments": ("patient_id", "doctor_id", "clinic_id"),
 }
-"""The collections that answers kept in memory are made from, and by which fields' ids these look documents up."""
+"""The collections that cached responses are read from, and the fields by whose ids these look documents up."""

@@ -15,7 +15,7 @@ from backend.core.http.errors import DomainError, ErrorBody, responses
 from backend.core.http.fields import Response
 from backend.core.mongo.client import Database
 from backend.core.settings import settings
-from backend.messaging.outbox.sender import Outbox
+from backend.worker import TimedWork
 
 router = APIRouter(tags=["operations"])
 time_router = APIRouter(prefix="/time", tags=["operations"])
@@ -103,16 +103,17 @@ async def _database_state(request: Request) -> DatabaseState:
 def _scheduler_state(request: Request) -> SchedulerState:
     if not settings.SCHEDULER_ENABLED:
         return "disabled"
-    return "running" if jobs.running(request.app.state.scheduler) else "stopped"
+    timed_work: TimedWork | None = request.app.state.timed_work
+    return "running" if timed_work and jobs.running(timed_work.scheduler) else "stopped"
 
 
 def _carrier_state(request: Request) -> CarrierState:
-    outbox: Outbox | None = request.app.state.outbox
-    if outbox is None:
+    timed_work: TimedWork | None = request.app.state.timed_work
+    if timed_work is None:
         return "disabled"
     if not settings.has_carrier:
         return "simulated"
-    return "ok" if outbox.is_carrier_heard else "unreachable"
+    return "ok" if timed_work.outbox.is_carrier_heard else "unreachable"
 
 
 @router.get("/health/ready", summary="Whether the process can work", responses=responses(NotReady))

@@ -20,6 +20,7 @@ from backend.scheduling.slots.horizon import extend_slots
 log = logging.getLogger(__name__)
 
 Job = Callable[[], Awaitable[int]]
+Scheduler = AsyncIOScheduler
 
 TIMETABLE: tuple[tuple[str, Job], ...] = (
     ("enqueue_due_reminders", enqueue_due_reminders),

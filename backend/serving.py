@@ -6,22 +6,22 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from backend.core.logging import configure_logging
-from backend.core.mongo.client import DatabaseStartError, connect, embedded
+from backend.core.mongo.client import connect
 from backend.core.settings import SettingsError, settings
-from backend.devtools import simulated_phone
-from backend.devtools.mongod import MongodError
 from backend.documents import DOCUMENTS
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 20
 """How long requests under way may take when the server is told to stop."""
 
+_WATCH_SECONDS, _RESTART_SECONDS = 0.2, 1
+
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -41,8 +43,11 @@ class PortUnusable(Exception):
     """Somebody else listens there, or we may not."""
 
 
-def serve(*, host: str, port: int, workers: int, demo: bool) -> int:
-    """Serves until told to stop (Ctrl-C, SIGTERM). Returns the exit code; what went wrong is on stderr.
+def serve(*, host: str, port: int, workers: int, demo: bool, reload: bool = False) -> int:
+    """Serves until Ctrl-C or SIGTERM. Returns the exit code; what went wrong is on stderr.
+
+    Several workers serve requests alone; one more process does the timed work. `reload` starts the one worker again
+    whenever the code changes.
 
     Raises `SettingsError` and `DatabaseStartError`.
     """
@@ -56,13 +61,13 @@ def serve(*, host: str, port: int, workers: int, demo: bool) -> int:
         print(error, file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, _leave)
-    with listener, _shared_mongod(), _shared_metrics(workers):
+    with listener, _embedded_mongodb(), _shared_metrics(workers):
         logins = _run_until_told(_prepare(demo))
         signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it is through with it
         if demo:
             print(_where_to_look(host, port, logins), flush=True)
         log.info("serving", extra={"host": host, "port": port, "workers": workers})
-        return _run(listener, workers)
+        return _run(listener, workers, reload=reload)
 
 
 def _leave(_: int, __: FrameType | None) -> None:
@@ -86,21 +91,20 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def _shared_mongod() -> Iterator[None]:
-    """Holds the embedded MongoDB while workers come and go, and stops it after the last one."""
-    mongod = embedded()
-    if mongod is None:
+def _embedded_mongodb() -> Iterator[None]:
+    """Where MONGODB_URL is empty: this process owns the embedded MongoDB and stops it after its children."""
+    if settings.MONGODB_URL:
         yield
         return
-    try:
-        mongod.start()
-    except MongodError as error:
-        raise DatabaseStartError(str(error)) from None
-    try:
-        yield
-    finally:
-        with _undisturbed():
-            mongod.release()
+    from backend.devtools.embedded import embedded_mongodb  # noqa: PLC0415 - nothing in production imports it
+
+    with ExitStack() as stack:
+        stack.enter_context(embedded_mongodb())
+        try:
+            yield
+        finally:
+            with _undisturbed():
+                stack.close()
 
 
 @contextmanager
@@ -134,8 +138,8 @@ async def _prepare(demo: bool) -> "list[DemoLogin]":
         from seed.run import ensure_demo  # noqa: PLC0415 - the only place that knows of demo data
 
         return await ensure_demo()
-    connection = await connect(DOCUMENTS)
-    await connection.close()
+    database = await connect(DOCUMENTS)
+    await database.close()
     return []
 
 
@@ -184,27 +188,68 @@ def _where_to_look(host: str, port: int, logins: "list[DemoLogin]") -> str:
 
 
 def _phone(host: str, port: int) -> list[str]:
-    if not simulated_phone.is_offered():
+    if settings.in_production or settings.has_carrier:
         return []
     return [f"  Its SMS, and replies:      http://{host}:{port}/dev/phone", ""]
 
 
-def _run(listener: socket.socket, workers: int) -> int:
+def _run(listener: socket.socket, workers: int, *, reload: bool) -> int:
     config = uvicorn.Config(
         "backend.app:app",
         workers=workers,
+        reload=reload,
+        reload_dirs=["backend"] if reload else None,
         log_config=None,
         access_log=False,
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    if reload:
+        ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+        return 0
     if workers == 1:
         server = uvicorn.Server(config)
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
         return 0 if server.started else STARTUP_FAILURE
     supervisor = Multiprocess(config, sockets=[listener])
-    supervisor.run()
+    with _worker_process():
+        supervisor.run()
     failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
     return STARTUP_FAILURE if failed else 0
+
+
+@contextmanager
+def _worker_process() -> Iterator[None]:
+    """Leaves timed work to a process of its own until the block ends; one that dies is started again."""
+    if not settings.SCHEDULER_ENABLED:
+        yield
+        return
+    environment = dict(os.environ)
+    os.environ["SCHEDULER_ENABLED"] = "false"  # of the web processes
+    ending = threading.Event()
+    command = [sys.executable, "-m", "backend", "worker", "--beside-web"]
+
+    def keep_running() -> None:
+        while not ending.is_set():
+            worker = subprocess.Popen(command, env=environment)  # noqa: S603 - our own command
+            while worker.poll() is None and not ending.wait(_WATCH_SECONDS):
+                pass
+            if worker.poll() is not None:
+                log.error("the worker ended with code %s; it is started again", worker.returncode)
+                ending.wait(_RESTART_SECONDS)
+                continue
+            worker.terminate()
+            try:
+                worker.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+
+    thread = threading.Thread(target=keep_running, name="worker")
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()

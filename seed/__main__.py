@@ -5,6 +5,7 @@ import asyncio
 import sys
 
 from backend.core.mongo.client import DatabaseStartError, connect
+from backend.devtools.embedded import embedded_mongodb
 from backend.documents import DOCUMENTS
 from seed.bulk import fill_in_bulk
 from seed.credentials import DemoLogin
@@ -29,7 +30,8 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     try:
-        logins = asyncio.run(_seed(arguments))
+        with embedded_mongodb():
+            logins = asyncio.run(_seed(arguments))
     except SeedRefused as refusal:
         print(refusal, file=sys.stderr)
         return 2

@@ -10,8 +10,9 @@ from beanie import PydanticObjectId
 
 from backend.accounts.documents import User
 from backend.appointments import transitions
-from backend.appointments.booking.book import BookingRequest, move
+from backend.appointments.booking.book import BookingRequest
 from backend.appointments.booking.book import book as book_appointment
+from backend.appointments.booking.reschedule import reschedule
 from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientDoubleBooked, SlotTaken
 from backend.appointments.permissions import SYSTEM, Actor
@@ -156,7 +157,7 @@ async def _one_ahead(people: People, plan: _Plan, anchor: datetime) -> None:
     elif plan.outcome == "rescheduled":
         slot = await _slot(plan, since=until, until=until + timedelta(days=7))
         if slot is not None:
-            await move(booked, patient, to=slot.slot_id)
+            await reschedule(booked, patient, to=slot.slot_id)
 
 
 async def _book(people: People, plan: _Plan, *, since: datetime, until: datetime) -> Appointment | None:

@@ -14,10 +14,22 @@ from backend.core.http.errors import DomainError
 
 ROOT = Path(__file__).parents[1]
 
-LAYERS = ["core", "devtools", "accounts", "directory", "scheduling", "appointments", "messaging", "reports"]
+LAYERS = ["core", "accounts", "directory", "scheduling", "appointments", "messaging", "reports", "devtools"]
 """The packages of `backend`. Each may import itself and those to its left."""
 
-TOP = ["documents", "jobs", "openapi", "health", "api", "app", "create_admin", "serving", "__main__"]
+TOP = [
+    "documents",
+    "jobs",
+    "worker",
+    "api_description",
+    "health",
+    "pages",
+    "api",
+    "app",
+    "create_admin",
+    "serving",
+    "__main__",
+]
 """The modules beside them. Each may import all packages, and the modules to its left."""
 
 LONGEST_FILE = 350

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from backend.accounts.documents import Role, User
 from backend.accounts.login.tokens import Claims, read_access_token
-from backend.core.cache.response_cache import Cacheable, memory
+from backend.core.cache.response_cache import Cacheable, response_cache
 from backend.core.http.errors import Forbidden, Unauthorized
 from backend.core.mongo.batching import reads_by_id
 
@@ -59,7 +59,7 @@ class _Bearer(OAuth2PasswordBearer):
         claims = await self.claims(request)
         if claims is None:
             return None
-        raw = await memory.load(("user", claims.user_id), partial(_read_user, claims.user_id))
+        raw = await response_cache.load(("user", claims.user_id), partial(_read_user, claims.user_id))
         if raw is None or not raw["is_active"] or claims.session_id not in raw.get("sessions", ()):
             raise Unauthorized
         return Login(user=User.model_validate(raw), session_id=claims.session_id)

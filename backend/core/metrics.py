@@ -11,6 +11,7 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
 )
@@ -28,8 +29,33 @@ _requests = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
-_answers = Counter("answers_total", "What requests asked for, by where it came from.", ["source"])
-count_from_memory, count_from_database = (_answers.labels(source).inc for source in ("memory", "database"))
+_cache_reads = Counter(
+    "response_cache_reads_total", "Reads through the response cache, by result.", ["result"]
+)
+count_cache_hit, count_cache_miss = (_cache_reads.labels(result).inc for result in ("hit", "miss"))
+
+_cache_on = Gauge("response_cache_on", "1 where the cache is switched on.", multiprocess_mode="livemin")
+_stream_up = Gauge(
+    "change_stream_up", "1 while the cache follows the database's changes.", multiprocess_mode="livemin"
+)
+_stream_lag = Gauge(
+    "change_stream_lag_seconds", "How old the last change was when it arrived.", multiprocess_mode="livemax"
+)
+
+
+def set_cache_on(is_on: bool) -> None:
+    """Says whether this process keeps responses."""
+    _cache_on.set(is_on)
+
+
+def set_change_stream(*, up: bool) -> None:
+    """Says whether this process follows the database's changes. While nobody asks, it doesn't."""
+    _stream_up.set(up)
+
+
+def set_change_stream_lag(seconds: float) -> None:
+    """Says how late the last change arrived. MongoDB tells its time in whole seconds."""
+    _stream_lag.set(max(0.0, seconds))
 
 
 _batches = Histogram(

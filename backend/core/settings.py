@@ -92,6 +92,11 @@ class Settings(BaseSettings):
         """Whether messages go to Twilio. Without its credentials, in development, they go to a simulated phone."""
         return bool(self.TWILIO_ACCOUNT_SID and self.TWILIO_AUTH_TOKEN)
 
+    @property
+    def offers_simulated_phone(self) -> bool:
+        """Whether messages can be read and answered at `/dev/phone`: in development, without a carrier."""
+        return not self.in_production and not self.has_carrier
+
     @cached_property
     def allowed_origins(self) -> list[str]:
         """The origins CORS admits: FRONTEND_URL, several separated by commas."""

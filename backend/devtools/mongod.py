@@ -1,6 +1,6 @@
-"""The embedded MongoDB: a real `mongod` from PyPI, on loopback, shared by all processes on one data folder.
+"""The embedded MongoDB: a real `mongod` from PyPI, on loopback. For development and tests, on Linux and macOS.
 
-For development, tests and small installations, on Linux and macOS. Knows no settings; see `database.py`.
+Knows no settings; see `embedded`.
 """
 
 import fcntl
@@ -9,10 +9,9 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -38,10 +37,10 @@ class _Running:
 
 
 class Mongod:
-    """One process's share of the `mongod` on a data folder. The first share starts it, the last one stops it.
+    """The `mongod` on a data folder. The process that starts it owns it and stops it; others may use it meanwhile.
 
-    A file lock guards starting and stopping. Who uses the server holds a shared lock on a second file, which
-    the kernel takes back even from a process that was killed.
+    The owner holds a file lock, which the kernel takes back even from a process that was killed. The next owner then
+    takes over the server that was left behind.
     """
 
     def __init__(
@@ -56,12 +55,11 @@ class Mongod:
         self._cache_gb = cache_gb
         self._no_table_scan = no_table_scan
         self._timeout = start_timeout_seconds
-        self._turn = threading.Lock()
-        self._share: IO[bytes] | None = None
+        self._lock: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
-        """Takes a share, starting the server or joining the one that runs. Returns its URL.
+        """Starts the server, or finds the one that runs. Returns its URL.
 
         Blocks for up to the timeout. Raises `MongodError`.
         """
@@ -69,33 +67,44 @@ class Mongod:
             self._database_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise MongodError(
-                f"The folder {self.folder} can't be made: {error.strerror}. Set DATA_DIR to another."
+                f"The folder {self.folder} can't be created: {error.strerror}. Set DATA_DIR to another."
             ) from None
-        with self._turn, self._locked():
-            share = (self.folder / "mongod.users").open("ab")
-            try:
-                running = self._join_or_end(share) or self._launch()
-                fcntl.flock(share, fcntl.LOCK_SH)
-            except BaseException:  # Ctrl-C too
-                share.close()
-                if self._process is not None and self._process.poll() is None:
-                    self._end(_Running(pid=self._process.pid, port=self._recorded().get("port", 0)))
-                raise
-            self._share = share
+        lock = (self.folder / "owner.lock").open("ab")
+        if _try_lock(lock):
+            self._lock = lock
+            running = self._own()
+        else:
+            lock.close()
+            running = self._find_of_others()
         return f"mongodb://{LOOPBACK}:{running.port}/?replicaSet={REPLICA_SET}"
 
     def release(self) -> None:
-        """Gives the share back, if there is one. The last one stops the server.
+        """Stops the server, if this process owns it."""
+        if self._lock is None:
+            return
+        with self._lock:
+            if running := self._running():
+                self._end(running)
+        self._lock = None
 
-        Waits for a start that is under way in another thread.
-        """
-        with self._turn:
-            share, self._share = self._share, None
-            if share is None:
-                return
-            with self._locked(), share:
-                if _try_exclusive(share) and (running := self._running()):
-                    self._end(running)
+    def _own(self) -> _Running:
+        try:
+            return self._take_over() or self._launch()
+        except BaseException:  # Ctrl-C too
+            if self._process is not None and self._process.poll() is None:
+                self._end(_Running(pid=self._process.pid, port=self._recorded().get("port", 0)))
+            assert self._lock is not None  # noqa: S101 - only the owner is here
+            self._lock.close()
+            self._lock = None
+            raise
+
+    def _find_of_others(self) -> _Running:
+        deadline = time.monotonic() + self._timeout
+        while time.monotonic() < deadline:
+            if (running := self._running()) and _is_primary(running.port):
+                return running
+            time.sleep(0.05)
+        raise MongodError(f"Another process owns the MongoDB of {self.folder}, but it doesn't answer.")
 
     @property
     def pid(self) -> int | None:
@@ -115,20 +124,8 @@ class Mongod:
     def _record(self) -> Path:
         return self.folder / "mongod.json"
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        deadline = time.monotonic() + self._timeout + 30
-        with (self.folder / "mongod.lock").open("ab") as lock:
-            while not _try_exclusive(lock):
-                if time.monotonic() > deadline:
-                    raise MongodError(
-                        f"Another process has been starting the MongoDB of {self.folder} too long."
-                    )
-                time.sleep(0.05)
-            yield
-
-    def _join_or_end(self, share: IO[bytes]) -> _Running | None:
-        """The server that runs on the folder already: of another process, or left behind by one killed."""
+    def _take_over(self) -> _Running | None:
+        """The server that a killed owner left behind, if it still answers; one that doesn't is ended."""
         running = self._running()
         if running is None:
             return None
@@ -136,11 +133,6 @@ class Mongod:
             with _client(running.port) as client:
                 _make_primary(client, running.port, time.monotonic() + 15)
         except PyMongoError:
-            if not _try_exclusive(share):
-                raise MongodError(
-                    f"The MongoDB of {self.folder} (process {running.pid}) is in use by others, "
-                    "but doesn't answer."
-                ) from None
             self._end(running)
             return None
         return running
@@ -283,12 +275,20 @@ def find_binary() -> Path:
     raise MongodError(f"No embedded MongoDB is installed: run `make setup`. {_INSTEAD}")
 
 
-def _try_exclusive(file: IO[bytes]) -> bool:
+def _try_lock(file: IO[bytes]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
+
+
+def _is_primary(port: int) -> bool:
+    try:
+        with _client(port) as client:
+            return bool(client.admin.command("hello").get("isWritablePrimary"))
+    except PyMongoError:
+        return False
 
 
 def _client(port: int) -> MongoClient[dict[str, Any]]:

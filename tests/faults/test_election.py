@@ -68,7 +68,7 @@ def _without_jobs(program: Program) -> str:
 
 def from_memory(root: str) -> float:
     """How much a server has answered from memory so far."""
-    line = re.search(r'answers_total\{source="memory"\} (\S+)', httpx.get(f"{root}/metrics").text)
+    line = re.search(r'response_cache_reads_total\{result="hit"\} (\S+)', httpx.get(f"{root}/metrics").text)
     return float(line[1]) if line else 0
 
 

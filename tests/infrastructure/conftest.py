@@ -12,7 +12,7 @@ import pytest
 
 from backend.devtools.mongod import find_binary
 from backend.devtools.processes import find_free_port, listens
-from tests.infrastructure.remembered import NAME, Db
+from tests.infrastructure.cached import NAME, Db
 from tests.support.servers import ROOT, Program, launch
 
 

@@ -104,7 +104,7 @@ def test_of_those_who_want_one_seat_in_the_same_moment_one_gets_it(db: Db) -> No
         insert = inserts(lambda: collection)
         documents = [{"_id": 1000 + n, "seat": n // 3, "reason": "private"} for n in range(12)]
         return await asyncio.gather(
-            *map(insert.ask, documents), return_exceptions=True
+            *map(insert.load, documents), return_exceptions=True
         ), await collection.find({"_id": {"$gte": 1000}}).to_list()
 
     (answers, stored), commands = on_collection(db, work)
@@ -150,8 +150,8 @@ def test_what_cannot_be_written_spoils_nothing_for_the_others(db: Db) -> None:
             {"_id": 1001, "text": "\ud800"},
             {"_id": 1002, "number": 2**70},
         ]
-        stored = await asyncio.gather(*map(insert.ask, documents), return_exceptions=True)
-        found = await asyncio.gather(*map(reads.ask, (1000, 2**70, 1)), return_exceptions=True)
+        stored = await asyncio.gather(*map(insert.load, documents), return_exceptions=True)
+        found = await asyncio.gather(*map(reads.load, (1000, 2**70, 1)), return_exceptions=True)
         return stored, found
 
     (stored, found), _ = on_collection(db, work)

@@ -52,13 +52,13 @@ def test_a_second_start_finds_the_data_at_the_same_address(folder: Path) -> None
     assert notes(second) == ["kept"]
 
 
-def test_two_processes_share_one_and_the_last_one_out_stops_it(use_mongod: Use) -> None:
-    first, second = use_mongod(), use_mongod()
-    pid, url = pid_and_url(first)
-    assert pid_and_url(second) == (pid, url)
-    first.stop()
+def test_a_second_process_uses_it_and_its_owner_stops_it(use_mongod: Use) -> None:
+    owner, guest = use_mongod(), use_mongod()
+    pid, url = pid_and_url(owner)
+    assert pid_and_url(guest) == (pid, url)
+    guest.stop()
     remember(url, "still here")
-    second.stop()
+    owner.stop()
     wait_until_gone(pid)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pymongo
 import pytest
 
 from backend.devtools.mongod import Mongod
+from backend.devtools.processes import command_line_of
 from tests.support.servers import Program, free_port, launch
 
 SECRET_TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2VjcmV0"
@@ -88,6 +90,48 @@ def test_two_workers_count_together_log_in_json_and_end_together(
     assert program.wait() == 0, program.output
     assert "Traceback" not in program.output
     assert mongod_of(private_environment).pid is None
+
+
+def workers_of(program: Program) -> list[tuple[int, int]]:
+    """Process id and niceness of the processes that do its timed work."""
+    shown = subprocess.run(["ps", "-eo", "pid,ppid,ni,args"], capture_output=True, text=True, check=True)
+    rows = [line.split(maxsplit=3) for line in shown.stdout.splitlines()[1:]]
+    own = [row for row in rows if int(row[1]) == program.process.pid]
+    return [(int(pid), int(niceness)) for pid, _, niceness, command in own if " backend worker" in command]
+
+
+def test_with_several_workers_one_more_process_does_timed_work(private_environment: dict[str, str]) -> None:
+    environment = {**private_environment, "SCHEDULER_ENABLED": "true"}
+    program = start(environment, "-m", "backend", "serve", "--workers", "2")
+    try:
+        program.wait_for_line("worker running")
+        [(pid, niceness)] = workers_of(program)
+        assert niceness == 10
+        assert httpx.get(f"{program.base_url}/health/ready").json()["scheduler"] == "disabled"
+        os.kill(pid, signal.SIGKILL)
+        program.wait_for_line("it is started again")
+        wait_until(lambda: program.output.count("worker running") == 2, program.output)
+        [(second, _)] = workers_of(program)
+        assert second != pid
+        program.interrupt()
+        assert program.wait() == 0, program.output
+        assert not command_line_of(second)
+        assert "Traceback" not in program.output
+    finally:
+        program.kill()
+
+
+def test_a_worker_alone_ends_when_it_is_told_to(private_environment: dict[str, str]) -> None:
+    mongod = mongod_of(private_environment)
+    environment = {**private_environment, "MONGODB_URL": mongod.start(), "SCHEDULER_ENABLED": "true"}
+    try:
+        program = launch("-m", "backend", "worker", environment=environment)
+        program.wait_for_line("worker running")
+        program.process.terminate()
+        assert program.wait() == 0, program.output
+        assert "Traceback" not in program.output
+    finally:
+        mongod.release()
 
 
 def test_uvicorn_serves_it_with_several_workers_and_one_mongod(private_environment: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from backend.devtools.mongod import Mongod, MongodError  # knows no settings
 
 ROOT = Path(__file__).parents[2]
 
-_PREFIX = "clinic-tests-"
+_PREFIX = "clinic-test-run-"
 _ROOM = 2 * 1024**3
 
 

@@ -1,8 +1,8 @@
-"""Following what happens to collections, and knowing whether everything that has happened was told.
+"""Follows what changes in some collections, and knows whether everything that has changed was received.
 
-A change stream tells a process of every change, a moment late. How far the database has come it says itself: `hello`
-names the last entry of its log. Who has been told of everything up to there is late for nothing that was
-acknowledged to anybody, in any process, before he asked.
+A change stream delivers each change a moment late. How far the database has come, it says itself: `hello` names the
+last entry of the primary's log. A process that has received everything up to that entry misses nothing that was
+acknowledged to anybody, in any process, before it asked.
 """
 
 import asyncio
@@ -10,194 +10,197 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+import pymongo
 from bson import ObjectId, Timestamp
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
-from pymongo.topology_description import TopologyDescription
 
-from backend.core.primary import NoPrimary, Place, Primary, primary_of, process_read_by
+from backend.core import metrics
+from backend.core.clock import utc_now
+from backend.core.mongo.batching import SingleFlight
 
 log = logging.getLogger(__name__)
 
 Document = dict[str, Any]
 Ids = frozenset[Hashable]
 
-_SILENCE_MILLISECONDS, _LONG_SILENCE_MILLISECONDS = 50, 1000
-"""After so long the stream says that nothing has happened; what happens, it tells at once. The longer while nobody
-asks, for `_QUIET_SECONDS`. Of what a server writes down for itself, every ten seconds, it doesn't tell: until it says
-that nothing has happened, nobody is up to date."""
-_QUIET_SECONDS = 10
-_BREATH_SECONDS = 0.003
-"""After a change. More may be on their way; being told of each by itself would cost its write half as much again."""
+_HELLO_SECONDS = 0.5
 _CATCH_UP_SECONDS = 0.01
-"""How long to wait for being told of what has happened. A change is told some 2 to 5 ms after it is in the log."""
-_UNUSED_SECONDS = 30
-_PAUSE_SECONDS = 1
-_RUSH = 100
-"""So many changes within `_RUSH_SECONDS`: nobody is up to date for long, and following costs every write. So it
-rests."""
-_RUSH_SECONDS = 0.5
-_REST_SECONDS = 2
+"""How long a question waits for changes that are on their way. A change arrives some 2 to 5 ms after it is logged."""
+_IDLE_MILLISECONDS, _UNUSED_MILLISECONDS = 50, 1000
+"""After so long the stream says that nothing has changed; the longer while nobody asks, for `_QUIET_SECONDS`."""
+_QUIET_SECONDS, _UNUSED_SECONDS = 10, 30
+_BREATH_SECONDS = 0.003
+"""Pause after changes: more may be on their way, and delivering each alone makes its write half as dear again."""
+_RETRY_SECONDS = 1
+_RUSH, _RUSH_SECONDS, _REST_SECONDS = 100, 0.5, 2
+"""More changes than this in so long: the cache would be behind most of the time, and following slows every write. So
+it rests."""
 _BATCH = 1000
-"""Changes that the stream tells of at once. With a whole batch, more of the same moment may be to come."""
+"""Changes of one reply. After a full batch, more of the same moment may follow."""
 
 _CURSOR = "$cmd.aggregate"
 _TIMESTAMP = "82"
-_SET = "updateDescription.updatedFields.{}"
+_ONE_DOCUMENT = ("insert", "update")
 
 
 class CannotFollow(Exception):
-    """The database is none whose changes can be followed: no replica set, or one that says things differently."""
+    """There is no primary whose changes can be followed now. The message says why."""
 
 
-class Following:
-    """Follows a database's collections while that is made use of; each with the fields by which its documents are
-    looked up.
+class _Log(NamedTuple):
+    """The log of a primary. A later term may have undone what an earlier one wrote last."""
 
-    `tell` is called with the ids that a change touches: its document's, those in the fields, and the collection's
-    name. With None, anything may have changed: a document has gone or went over to another id, or the
-    stream was broken off.
+    process: ObjectId
+    term: int
+    end: Timestamp
+    settled_term: int
+    settled: Timestamp
+
+    @property
+    def writer(self) -> tuple[ObjectId, int]:
+        """Who writes this log: another server, or another term, begins another one."""
+        return self.process, self.term
+
+
+class ChangeStream:
+    """Follows a database's collections while somebody asks `is_current`.
+
+    `collections` names for each collection the fields by whose ids its documents are looked up. `invalidate` receives
+    the ids that a change touches: the document's own, those in these fields, and the collection's name; or None
+    where anything may have changed (a document was removed or looked up by another id, or the stream broke off).
     """
 
     def __init__(
         self,
         database: AsyncDatabase[Document],
         collections: Mapping[str, Sequence[str]],
-        tell: Callable[[Ids | None], None],
+        invalidate: Callable[[Ids | None], None],
     ) -> None:
-        self._database, self._collections, self._tell = database, collections, tell
-        self._primary: Primary | None = None
-        self._told_until: Place | None = None
-        self._is_wanted = asyncio.Event()
-        self._wanted_at = 0.0
+        self._database, self._collections, self._invalidate = database, collections, invalidate
+        self._hellos: SingleFlight[None, _Log] = SingleFlight()
+        self._writer: tuple[ObjectId, int] | None = None
+        self._received: Timestamp | None = None
+        self._progress = asyncio.Event()
+        self._wanted, self._wanted_at = asyncio.Event(), 0.0
         self._recent: deque[tuple[float, int]] = deque()
-        self._behind: list[tuple[Timestamp, asyncio.Future[bool]]] = []
-        self._seen: tuple[TopologyDescription | None, ObjectId | None] = (None, None)
 
     @property
     def is_on(self) -> bool:
-        """Whether changes are told from now on. Asking for it is making use of it."""
+        """Whether changes are received from now on. Asking keeps the stream open."""
         self._wanted_at = asyncio.get_running_loop().time()
-        self._is_wanted.set()
-        return self._told_until is not None
+        self._wanted.set()
+        return self._received is not None
 
-    async def is_up_to_date(self) -> bool:
-        """Whether everything was told that had happened when this was asked. One question, together with others;
-        what is just on its way is waited for, `_CATCH_UP_SECONDS` at most."""
-        primary = self._primary
-        if primary is None or (its_log := await primary.log()) is None:
-            return False
-        told = self._told_until
-        if told is None or its_log.process != self._read_from():
-            return False
-        if told.term != its_log.end.term:
-            primary.leave()
-            return False
-        return told.at >= its_log.end.at or await self._catches_up_with(its_log.end.at)
-
-    async def _catches_up_with(self, end: Timestamp) -> bool:
-        loop = asyncio.get_running_loop()
-        has_caught_up: asyncio.Future[bool] = loop.create_future()
-        self._behind.append((end, has_caught_up))
-        patience = loop.call_later(_CATCH_UP_SECONDS, _settle, has_caught_up, False)
+    async def is_current(self) -> bool:
+        """Whether every change was received that had been acknowledged when this was called."""
         try:
-            return await has_caught_up
-        finally:
-            patience.cancel()
+            its_log = await self._hellos.load(None, self._hello)
+        except (PyMongoError, CannotFollow):
+            return False
+        if its_log.writer != self._writer:
+            self._writer = None  # the stream ends, and begins anew
+            return False
+        if self._received is not None and self._received >= its_log.end:
+            return True
+        try:
+            async with asyncio.timeout(_CATCH_UP_SECONDS):
+                while self._received is not None and self._received < its_log.end:
+                    await self._progress.wait()
+        except TimeoutError:
+            return False
+        return self._received is not None
 
-    def _is_told(self, until: Place | None) -> None:
-        self._told_until = until
-        behind, self._behind = self._behind, []
-        for end, has_caught_up in behind:
-            if until is None or end <= until.at:
-                _settle(has_caught_up, until is not None)
-            elif not has_caught_up.done():
-                self._behind.append((end, has_caught_up))
-
-    def _read_from(self) -> ObjectId | None:
-        """For a while a former primary may not know that it is none any more, and reads go to another already."""
-        client = self._database.client
-        if self._seen[0] is not client.topology_description:
-            self._seen = client.topology_description, process_read_by(client)
-        return self._seen[1]
+    async def _hello(self, _: None) -> _Log:
+        return await _log_of(self._database)
 
     @asynccontextmanager
-    async def through(self, waiting: AsyncDatabase[Document]) -> AsyncIterator[None]:
-        """Follows until the block ends. `waiting` is the same database, by a client that lets an operation wait."""
-        task = asyncio.create_task(self._follow_on(waiting))
+    async def running(self, waiting: AsyncDatabase[Document]) -> AsyncIterator[None]:
+        """Follows until the block ends. `waiting` is the same database by a client whose operations may wait."""
+        task = asyncio.create_task(self._run(waiting))
         try:
             yield
         finally:
-            while not task.done():  # PyMongo may lose a cancellation: in Python 3.11 `wait_for` does
+            while not task.done():  # in Python 3.11 PyMongo's `wait_for` may lose a cancellation
                 task.cancel()
                 await asyncio.wait([task], timeout=0.1)
 
-    async def _follow_on(self, waiting: AsyncDatabase[Document]) -> None:
+    async def _run(self, waiting: AsyncDatabase[Document]) -> None:
         reason = ""
         while True:
-            await self._is_wanted.wait()
+            await self._wanted.wait()
             try:
                 await self._follow(waiting)
-            except (PyMongoError, CannotFollow, NoPrimary) as error:
-                if reason != (reason := type(error).__name__):
-                    log.info("changes are not followed: %s", reason)
-                await asyncio.sleep(_PAUSE_SECONDS)
-            except Exception:
-                log.exception("changes are not followed")
-                await asyncio.sleep(_PAUSE_SECONDS)
+                reason = ""
+            except (PyMongoError, CannotFollow) as error:
+                if reason != (
+                    reason := str(error) if isinstance(error, CannotFollow) else type(error).__name__
+                ):
+                    log.warning("response cache off, every request reads the database: %s", reason)
+                await asyncio.sleep(_RETRY_SECONDS)
+            except Exception:  # the outermost edge: without this loop the cache would stay off for ever
+                log.exception("response cache off, every request reads the database: following failed")
+                await asyncio.sleep(_RETRY_SECONDS)
             if self._is_rush():
                 await asyncio.sleep(_REST_SECONDS)
 
     async def _follow(self, waiting: AsyncDatabase[Document]) -> None:
-        async with (
-            primary_of(waiting.client) as primary,
-            waiting.client.start_session(causal_consistency=False) as session,
-        ):
-            its_log = await primary.log()
-            if (
-                its_log is None or its_log.settled.term != its_log.end.term
-            ):  # just elected: asked again in a while
-                raise NoPrimary
-            cursor = (await waiting.command(self._question(since=its_log.settled.at), session=session))[
-                "cursor"
-            ]
-            if its_log.process != process_read_by(waiting.client):
-                raise NoPrimary
-            self._begin(primary, its_log.settled)
+        its_log = await _log_of(waiting)
+        if its_log.settled_term != its_log.term or its_log.writer != (await _log_of(self._database)).writer:
+            raise CannotFollow("a primary was just elected")
+        async with waiting.client.start_session(causal_consistency=False) as session:
+            opened = await waiting.command(self._pipeline(since=its_log.settled), session=session)
+            cursor = opened["cursor"]
+            self._begin(its_log)
             try:
-                while cursor["id"] and self._is_worth_it(primary):
-                    cursor = (await waiting.command(self._next_of(cursor), session=session))["cursor"]
-                    changes = cursor["nextBatch"]
-                    for touched in map(self._touched, changes):
-                        if touched is None or touched:
-                            self._tell(touched)
-                    if len(changes) < _BATCH:
-                        self._is_told(Place(its_log.settled.term, _time_of(cursor["postBatchResumeToken"])))
-                    if changes:
-                        self._recent.append((asyncio.get_running_loop().time(), len(changes)))
-                        await asyncio.sleep(_BREATH_SECONDS)
+                while cursor["id"] and self._is_worth_it():
+                    more = await waiting.command(self._next_of(cursor), session=session)
+                    cursor = more["cursor"]
+                    await self._receive(cursor)
             finally:
-                self._primary = None
-                self._is_told(None)
-                self._tell(None)
+                self._end()
             if not cursor["id"]:
-                raise CannotFollow  # the database was dropped, for one
+                raise CannotFollow("the database was dropped, or the stream was closed")
             await waiting.command({"killCursors": _CURSOR, "cursors": [cursor["id"]]}, session=session)
 
-    def _begin(self, primary: Primary, since: Place) -> None:
-        """Whatever had happened up to there shows in what is read from now on."""
-        self._tell(None)
-        self._primary = primary
-        self._is_told(since)
+    def _begin(self, its_log: _Log) -> None:
+        self._invalidate(None)
         self._recent.clear()
+        self._writer, self._received = its_log.writer, its_log.settled
+        metrics.set_change_stream(up=True)
 
-    def _is_worth_it(self, primary: Primary) -> bool:
+    def _end(self) -> None:
+        self._writer = None
+        self._reach(None)
+        self._invalidate(None)
+        metrics.set_change_stream(up=False)
+
+    async def _receive(self, cursor: Document) -> None:
+        changes = cursor["nextBatch"]
+        for touched in map(self._touched, changes):
+            if touched is None or touched:
+                self._invalidate(touched)
+        if len(changes) < _BATCH:
+            self._reach(_time_of(cursor["postBatchResumeToken"]))
+        if changes:
+            now = asyncio.get_running_loop().time()
+            self._recent.append((now, len(changes)))
+            if self._received is not None:
+                metrics.set_change_stream_lag(utc_now().timestamp() - self._received.time)
+            await asyncio.sleep(_BREATH_SECONDS)
+
+    def _reach(self, received: Timestamp | None) -> None:
+        self._received = received
+        self._progress.set()
+        self._progress = asyncio.Event()
+
+    def _is_worth_it(self) -> bool:
         if asyncio.get_running_loop().time() - self._wanted_at > _UNUSED_SECONDS:
-            self._is_wanted.clear()
+            self._wanted.clear()
             return False
-        return not self._is_rush() and not primary.is_left
+        return self._writer is not None and not self._is_rush()
 
     def _is_rush(self) -> bool:
         since = asyncio.get_running_loop().time() - _RUSH_SECONDS
@@ -205,31 +208,31 @@ class Following:
             self._recent.popleft()
         return sum(count for _, count in self._recent) > _RUSH
 
-    def _next_of(self, cursor: Document) -> Document:
-        is_quiet = asyncio.get_running_loop().time() - self._wanted_at > _QUIET_SECONDS
-        silence = _LONG_SILENCE_MILLISECONDS if is_quiet else _SILENCE_MILLISECONDS
-        return {"getMore": cursor["id"], "collection": _CURSOR, "batchSize": _BATCH, "maxTimeMS": silence}
-
-    def _question(self, *, since: Timestamp) -> Document:
+    def _pipeline(self, *, since: Timestamp) -> Document:
+        """As a command, because only that returns the batch's resume token together with all its changes."""
         fields = {field for each in self._collections.values() for field in each}
         shown = [
-            part.format(field) for field in fields for part in (f"fullDocument.{field}", _SET.format(field))
+            *("operationType", "ns", "to", "documentKey"),
+            *(f"fullDocument.{field}" for field in fields),
+            *(f"updateDescription.updatedFields.{field}" for field in fields),
         ]
         stream = {"startAtOperationTime": since, "fullDocument": "updateLookup"}
         return {
             "aggregate": 1,
-            "pipeline": [
-                {"$changeStream": stream},
-                {"$project": dict.fromkeys(("operationType", "ns", "to", "documentKey", *shown), 1)},
-            ],
+            "pipeline": [{"$changeStream": stream}, {"$project": dict.fromkeys(shown, 1)}],
             "cursor": {"batchSize": 0},
         }
+
+    def _next_of(self, cursor: Document) -> Document:
+        is_quiet = asyncio.get_running_loop().time() - self._wanted_at > _QUIET_SECONDS
+        wait = _UNUSED_MILLISECONDS if is_quiet else _IDLE_MILLISECONDS
+        return {"getMore": cursor["id"], "collection": _CURSOR, "batchSize": _BATCH, "maxTimeMS": wait}
 
     def _touched(self, change: Document) -> Ids | None:
         names = {change[each].get("coll") for each in ("ns", "to") if each in change}
         if names.isdisjoint(self._collections):
             return frozenset()
-        if change["operationType"] not in ("insert", "update"):
+        if change["operationType"] not in _ONE_DOCUMENT:
             return None
         name, document = change["ns"]["coll"], change.get("fullDocument") or {}
         newly_set = change.get("updateDescription", {}).get("updatedFields", {})
@@ -239,17 +242,29 @@ class Following:
         return frozenset([name, change["documentKey"]["_id"], *(document[field] for field in fields)])
 
 
-def _settle(answer: asyncio.Future[bool], is_so: bool) -> None:
-    if not answer.done():  # in time, or whoever asked has gone away
-        answer.set_result(is_so)
+async def _log_of(database: AsyncDatabase[Document]) -> _Log:
+    """Asks the primary. Raises `CannotFollow` and PyMongo's errors.
+
+    Source: https://www.mongodb.com/docs/manual/reference/command/hello/
+    """
+    with pymongo.timeout(_HELLO_SECONDS):
+        return _log_in(await database.client.admin.command("hello"))
+
+
+def _log_in(hello: Document) -> _Log:
+    last, version = hello.get("lastWrite", {}), hello.get("topologyVersion")
+    if not hello.get("isWritablePrimary") or "majorityOpTime" not in last or not version:
+        raise CannotFollow("the server is no primary of a replica set")  # a `mongos` has no log of its own
+    end, settled = last["opTime"], last["majorityOpTime"]
+    return _Log(version["processId"], end["t"], end["ts"], settled["t"], settled["ts"])
 
 
 def _time_of(token: Document) -> Timestamp:
-    """When a resume token is of. Its first digits say so; MongoDB itself takes them from there (SERVER-133517)."""
+    """The time of a resume token: its first digits. MongoDB itself reads it from there (SERVER-133517)."""
     digits = str(token.get("_data"))
-    if not digits.startswith(_TIMESTAMP):
-        raise CannotFollow
     try:
-        return Timestamp(int(digits[2:10], 16), int(digits[10:18], 16))
+        if digits.startswith(_TIMESTAMP):
+            return Timestamp(int(digits[2:10], 16), int(digits[10:18], 16))
     except ValueError:
-        raise CannotFollow from None
+        pass
+    raise CannotFollow("the server's resume tokens have another form")

@@ -1,12 +1,12 @@
-"""Answers kept in memory, and given again only while the database says that nothing has happened to them since.
+"""Keeps what was read, and returns it again only while the database confirms that nothing has changed since.
 
-A process follows the changes of the collections that answers are made from, and lets go of what a change touches.
-Before it gives an answer again it makes sure that it was told of every change, and waits for what is on its way: see
-`following`. So nobody gets an older answer than by reading. Where that takes too long, as in a rush of writes, the
-database is read as ever.
+A process follows the changes of the collections that are read, and drops what a change touches. Before it returns a
+kept value it makes sure that it has received every change: see `change_stream`. So no answer is older than reading
+would give. While that can't be confirmed, as in a rush of writes, every request reads the database.
 """
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
@@ -20,37 +20,40 @@ from weakref import WeakKeyDictionary
 from pymongo.asynchronous.database import AsyncDatabase
 
 from backend.core import metrics
-from backend.core.cache.change_stream import Following, Ids
+from backend.core.cache.change_stream import ChangeStream, Ids
 from backend.core.clock import utc_now
+from backend.core.settings import settings
 
 T = TypeVar("T")
+Database = AsyncDatabase[dict[str, Any]]
+
+log = logging.getLogger(__name__)
 
 _MOST_BYTES = 32 * 1024 * 1024
 _BYTES_EACH = 4096
-"""What an answer takes besides its bytes, or if it is none."""
+"""What an entry takes besides its bytes, or if its value isn't bytes."""
 
 _BEHIND_SECONDS = 0.02
-"""For so long after a change that had happened wasn't told in time, nobody waits for it: the database is read."""
-
+"""After a change that didn't arrive in time, nobody waits for another one for so long."""
 
 _now = time.perf_counter
-"""The event loop's clock stands still for a millisecond: a question put within it would pass for an earlier one."""
+"""The event loop's clock stands still for a millisecond: a question in it would pass for an earlier one."""
 
-_put_at: ContextVar[float | None] = ContextVar("put_at", default=None)
+_asked_at: ContextVar[float | None] = ContextVar("asked_at", default=None)
 
 
 def begin_request(*, only_reads: bool) -> None:
-    """Begins a request. One that only reads is one question, in however many parts: what was up to date since it was
-    put will do for each. One that writes asks anew each time."""
-    _put_at.set(_now() if only_reads else None)
+    """Begins a request. All reads of one that only reads need to be current as of its beginning; one that writes
+    asks anew each time."""
+    _asked_at.set(_now() if only_reads else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Cacheable(Generic[T]):
-    """What was read, and what it hangs on.
+    """What was read, and what it depends on.
 
-    `depends_on`: the ids that its documents have, or were looked up by; or the name of a collection, where any of
-    its documents may matter. `until`: from when (UTC) it is wrong though nothing has changed.
+    `depends_on`: the ids of its documents, or by which they were looked up; or a collection's name, where any of its
+    documents may matter. `until` (UTC): when it becomes wrong though nothing has changed.
     """
 
     value: T
@@ -64,74 +67,73 @@ class Cacheable(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    answer: Cacheable[Any]
+class _Entry:
+    found: Cacheable[Any]
     since: datetime
 
-    def holds(self, now: datetime) -> bool:
-        """Whether the clock, which may have been set back, doesn't speak against it."""
-        return self.since <= now and (self.answer.until is None or now < self.answer.until)
+    def is_valid(self, now: datetime) -> bool:
+        """Whether the clock, which may have been set back, allows it."""
+        return self.since <= now and (self.found.until is None or now < self.found.until)
 
 
 class _Store:
-    """The answers kept by a process, those that were asked for last at the end."""
+    """The entries of one process; the least recently used first."""
 
-    def __init__(self, database: AsyncDatabase[Any], collections: Mapping[str, Sequence[str]]) -> None:
-        self.following = Following(database, collections, self._tell)
-        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+    def __init__(self, database: Database, collections: Mapping[str, Sequence[str]]) -> None:
+        self.stream = ChangeStream(database, collections, self._invalidate)
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._keys: dict[Hashable, set[Hashable]] = {}
         self._size = 0
         self._changes = 0
-        self._was_up_to_date_at = self._is_behind_until = 0.0
+        self._current_at = self._behind_until = 0.0
 
     async def load(self, key: Hashable, read: Callable[[], Awaitable[Cacheable[T]]]) -> T:
-        if self.following.is_on and (kept := self._kept.get(key)) is not None:
-            if not kept.holds(utc_now()):
+        if self.stream.is_on and (entry := self._entries.get(key)) is not None:
+            if not entry.is_valid(utc_now()):
                 self._drop(key)
-            elif await self._is_up_to_date() and self._kept.get(key) is kept:
-                self._kept.move_to_end(key)
-                metrics.count_from_memory()
-                return cast(T, kept.answer.value)
+            elif await self._is_current() and self._entries.get(key) is entry:
+                self._entries.move_to_end(key)
+                metrics.count_cache_hit()
+                return cast(T, entry.found.value)
         changes = self._changes
-        metrics.count_from_database()
-        answer = await read()
-        if self.following.is_on and changes == self._changes and key not in self._kept:
-            self._keep(key, _Kept(answer, since=utc_now()))
-        return answer.value
+        metrics.count_cache_miss()
+        found = await read()
+        if self.stream.is_on and changes == self._changes and key not in self._entries:
+            self._keep(key, _Entry(found, since=utc_now()))
+        return found.value
 
-    async def _is_up_to_date(self) -> bool:
+    async def _is_current(self) -> bool:
         now = _now()
-        if self._was_up_to_date_at >= (_put_at.get() or now):
+        if self._current_at >= (_asked_at.get() or now):
             return True
-        if now < self._is_behind_until:
+        if now < self._behind_until:
             return False
-        is_up_to_date = await self.following.is_up_to_date()
-        if is_up_to_date:
-            self._was_up_to_date_at = max(now, self._was_up_to_date_at)
-        else:
-            self._is_behind_until = _now() + _BEHIND_SECONDS
-        return is_up_to_date
+        if await self.stream.is_current():
+            self._current_at = max(now, self._current_at)
+            return True
+        self._behind_until = _now() + _BEHIND_SECONDS
+        return False
 
-    def _keep(self, key: Hashable, kept: _Kept) -> None:
-        self._kept[key] = kept
-        self._size += kept.answer.size
-        for each in kept.answer.depends_on:
+    def _keep(self, key: Hashable, entry: _Entry) -> None:
+        self._entries[key] = entry
+        self._size += entry.found.size
+        for each in entry.found.depends_on:
             self._keys.setdefault(each, set()).add(key)
         while self._size > _MOST_BYTES:
-            self._drop(next(iter(self._kept)))
+            self._drop(next(iter(self._entries)))
 
     def _drop(self, key: Hashable) -> None:
-        answer = self._kept.pop(key).answer
-        self._size -= answer.size
-        for each in answer.depends_on:
+        found = self._entries.pop(key).found
+        self._size -= found.size
+        for each in found.depends_on:
             self._keys[each].discard(key)
             if not self._keys[each]:
                 del self._keys[each]
 
-    def _tell(self, touched: Ids | None) -> None:
+    def _invalidate(self, touched: Ids | None) -> None:
         self._changes += 1
         if touched is None:
-            self._kept.clear()
+            self._entries.clear()
             self._keys.clear()
             self._size = 0
             return
@@ -140,14 +142,14 @@ class _Store:
                 self._drop(key)
 
 
-class Memory:
-    """Keeps answers while it follows the database; otherwise everything is read."""
+class ResponseCache:
+    """Keeps values while it follows the database; otherwise everything is read."""
 
     def __init__(self) -> None:
         self._stores: WeakKeyDictionary[asyncio.AbstractEventLoop, _Store] = WeakKeyDictionary()
 
     async def load(self, key: Hashable, read: Callable[[], Awaitable[Cacheable[T]]]) -> T:
-        """The answer to a question, read if need be; as new as if it were. Raises what `read` raises.
+        """The value for a key, read if it isn't kept; as new as if it were read. Raises what `read` raises.
 
         The value is shared with others: it must not be changed.
         """
@@ -155,15 +157,20 @@ class Memory:
         return (await read()).value if store is None else await store.load(key, read)
 
     @asynccontextmanager
-    async def following(
-        self,
-        database: AsyncDatabase[Any],
-        waiting: AsyncDatabase[Any],
-        collections: Mapping[str, Sequence[str]],
+    async def running(
+        self, database: Database, waiting: Database, collections: Mapping[str, Sequence[str]]
     ) -> AsyncIterator[None]:
-        """Follows these collections until the block ends; the parameters are those of `Following`."""
+        """Keeps what `load` reads from these collections until the block ends, if RESPONSE_CACHE_ENABLED.
+
+        The parameters are those of `ChangeStream`.
+        """
+        metrics.set_cache_on(settings.RESPONSE_CACHE_ENABLED)
+        if not settings.RESPONSE_CACHE_ENABLED:
+            log.info("response cache off, every request reads the database: RESPONSE_CACHE_ENABLED is false")
+            yield
+            return
         loop, store = asyncio.get_running_loop(), _Store(database, collections)
-        async with store.following.through(waiting):
+        async with store.stream.running(waiting):
             self._stores[loop] = store
             try:
                 yield
@@ -171,4 +178,4 @@ class Memory:
                 self._stores.pop(loop, None)
 
 
-memory = Memory()
+response_cache = ResponseCache()

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, Literal
 
 from asgi_correlation_id import correlation_id
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, iter_route_contexts
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from pymongo.errors import (
     ConnectionFailure,
     ExecutionTimeout,
@@ -25,22 +26,24 @@ log = logging.getLogger(__name__)
 
 
 class ErrorBody(BaseModel):
-    """What every error answers with."""
+    """The JSON body of every error. A kind of error that says more extends it."""
 
-    detail: str = Field(description="What went wrong, in a sentence that may be shown to a person.")
-    error_code: str = Field(description="What went wrong, for programs. Stable.")
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    detail: str = Field(description="What happened and what to do, in English, for developers.")
+    error_code: str = Field(description="The error's stable code, for programs.")
 
 
 class FieldFault(BaseModel):
-    """One fault of a request. The value that was sent is never repeated."""
+    """One fault of a request. It never repeats the value that was sent."""
 
     loc: list[str | int] = Field(description="Where: `body`, `query`, `path` or `header`, then the field.")
-    msg: str = Field(description="What is wrong with it, in English, for developers.")
-    type: str = Field(description="The kind of fault, for programs: one of Pydantic's.")
+    msg: str = Field(description="What is wrong, in English, for developers.")
+    type: str = Field(description="Pydantic's name of this kind of fault, for programs.")
 
 
 class ValidationErrorBody(ErrorBody):
-    """A request that is malformed, with every fault."""
+    """The JSON body of a malformed request's error."""
 
     errors: list[FieldFault]
 
@@ -66,6 +69,15 @@ class DomainError(Exception):
     def example(cls) -> dict[str, Any]:
         """The JSON body as the documentation shows it."""
         return {"detail": cls.detail, "error_code": cls.code}
+
+    @classmethod
+    @cache
+    def schema(cls) -> type[ErrorBody]:
+        """The model of the JSON body, for the documentation: `body` with this error's code and no other."""
+        code = Literal[cls.code]  # type: ignore[name-defined]  # known at run time only
+        return create_model(
+            f"{cls.__name__}Error", __base__=cls.body, __doc__=cls.__doc__, error_code=(code, ...)
+        )
 
 
 class BadRequest(DomainError):
@@ -163,20 +175,36 @@ class DatabaseUnavailable(DomainError):
 
 
 def responses(*errors: type[DomainError]) -> dict[int | str, dict[str, Any]]:
-    """The `responses=` of a route: each error's body with an example by code, gathered by status."""
-    found: dict[int | str, dict[str, Any]] = {}
+    """The `responses=` of a route: for each status, the schemas and examples of the errors that it can return."""
+    documented: dict[int | str, dict[str, Any]] = {}
     for error in errors:
-        entry = found.setdefault(
-            error.status, {"model": error.body, "content": {"application/json": {"examples": {}}}}
-        )
-        entry["model"] |= error.body
-        entry["content"]["application/json"]["examples"][error.code] = {
-            "summary": error.code,
-            "value": error.example(),
-        }
-        codes = entry["content"]["application/json"]["examples"]
-        entry["description"] = " or ".join(f"`{code}`" for code in codes)
-    return found
+        document_error(documented, error.status, error)
+    return documented
+
+
+def document_error(
+    documented: dict[Any, dict[str, Any]], status: int | str, error: type[DomainError]
+) -> None:
+    """Adds an error to what a route documents under a status; `error_code` tells it from the others there."""
+    response = documented.setdefault(status, {"content": {"application/json": {"examples": {}}}})
+    content = response["content"]["application/json"]
+    examples: dict[str, Any] = content["examples"]
+    if error.code in examples:
+        return
+    examples[error.code] = {"summary": error.code, "value": error.example()}
+    response["description"] = " or ".join(f"`{code}`" for code in examples)
+    reference = f"#/components/schemas/{error.schema().__name__}"
+    if "schema" not in content:
+        content["schema"] = {"$ref": reference}
+        return
+    references = [*(each["$ref"] for each in content["schema"].get("oneOf", [content["schema"]])), reference]
+    content["schema"] = {
+        "oneOf": [{"$ref": each} for each in references],
+        "discriminator": {
+            "propertyName": "error_code",
+            "mapping": dict(zip(examples, references, strict=True)),
+        },
+    }
 
 
 _UNREACHABLE = (

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.core import metrics
-from backend.core.cache import response_cache
+from backend.core.cache.response_cache import begin_request
 from backend.core.http.errors import TooLarge, unexpected
 from backend.core.mongo.client import DatabaseStartError
 from backend.core.settings import SettingsError
@@ -46,7 +46,7 @@ class Requests:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        response_cache.begin_request(only_reads=scope["method"] == "GET")
+        begin_request(only_reads=scope["method"] == "GET")
         status: int | None = None
 
         async def send_noted(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""The connection to MongoDB, the server of MONGODB_URL or the embedded one, and what is refused about it."""
+"""The connection to the MongoDB of MONGODB_URL, and what is refused about it."""
 
 import asyncio
 import logging
@@ -23,7 +23,6 @@ from pymongo.errors import (
 )
 
 from backend.core.settings import settings
-from backend.devtools.mongod import Mongod, MongodError
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,6 @@ class Database:
 
     client: AsyncMongoClient[dict[str, Any]]
     address: str
-    mongod: Mongod | None
     _url: str = field(repr=False)
 
     @property
@@ -72,11 +70,8 @@ class Database:
             await self.client.admin.command("ping")
 
     async def close(self) -> None:
-        """Closes the connections, and stops the embedded server if nobody else uses it."""
-        try:
-            await self.client.close()
-        finally:
-            await _release(self.mongod)
+        """Closes the connections."""
+        await self.client.close()
 
 
 async def connect(documents: Sequence[type[Document]]) -> Database:
@@ -84,30 +79,16 @@ async def connect(documents: Sequence[type[Document]]) -> Database:
 
     Safe to run in several processes at once. Raises `DatabaseStartError`.
     """
-    mongod = embedded()
-    database = None
+    url = settings.MONGODB_URL
+    database = Database(client=_open(url), address=address_of(url), _url=url)
     try:
-        url = settings.MONGODB_URL if mongod is None else await asyncio.to_thread(mongod.start)
-        database = Database(client=_open(url), address=address_of(url), mongod=mongod, _url=url)
         await _wait_until_usable(database, url)
         await _create_indexes(database, documents)
-    except MongodError as error:
-        raise DatabaseStartError(str(error)) from None
     except BaseException:  # cancelled, too
-        await (database.close() if database is not None else _release(mongod))
+        await database.close()
         raise
     log.info("database connected", extra={"address": database.address, "database": settings.DATABASE_NAME})
     return database
-
-
-def embedded() -> Mongod | None:
-    """This process's way to the embedded server, if the settings ask for it."""
-    return None if settings.MONGODB_URL else Mongod(settings.DATA_DIR / "mongodb")
-
-
-async def _release(mongod: Mongod | None) -> None:
-    if mongod is not None:
-        await asyncio.to_thread(mongod.release)
 
 
 def address_of(url: str) -> str:

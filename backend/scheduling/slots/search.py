@@ -6,7 +6,7 @@ from typing import Any
 
 from beanie import PydanticObjectId
 
-from backend.core.cache.response_cache import Cacheable, memory
+from backend.core.cache.response_cache import Cacheable, response_cache
 from backend.core.clock import utc_now
 from backend.core.http.pagination import BY_START, after, behind, encode_cursor
 from backend.core.mongo.batching import SingleFlight
@@ -93,7 +93,7 @@ async def page_of_open(wanted: SlotQuery, *, limit: int, cursor: str | None) -> 
             until=found[0].stored["start"] if found else None,
         )
 
-    return await memory.load(("open slots", wanted, limit, cursor), read)
+    return await response_cache.load(("open slots", wanted, limit, cursor), read)
 
 
 async def _find(question: _Question) -> tuple[list[OpenSlot], str | None]:

@@ -1,0 +1,32 @@
+"""Uses the embedded MongoDB where MONGODB_URL is empty."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from backend.core.mongo.client import DatabaseStartError
+from backend.core.settings import settings
+from backend.devtools.mongod import Mongod, MongodError
+
+
+@contextmanager
+def embedded_mongodb() -> Iterator[None]:
+    """Runs the embedded MongoDB until the block ends, for this process and its children. Does nothing where
+    MONGODB_URL names a server.
+
+    Blocks while it starts. Raises `DatabaseStartError`.
+    """
+    if settings.MONGODB_URL:
+        yield
+        return
+    mongod = Mongod(settings.DATA_DIR / "mongodb")
+    try:
+        settings.MONGODB_URL = os.environ["MONGODB_URL"] = mongod.start()
+    except MongodError as error:
+        raise DatabaseStartError(str(error)) from None
+    try:
+        yield
+    finally:
+        settings.MONGODB_URL = ""
+        del os.environ["MONGODB_URL"]
+        mongod.release()

@@ -1,0 +1,108 @@
+"""The pages for people: `/`, `/docs` (Swagger UI) and `/redoc`. They need no other host and no inline script."""
+
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+
+from backend import __version__, api_description
+from backend.core.http.errors import NotFound
+from backend.core.settings import settings
+
+router = APIRouter(include_in_schema=False)
+
+_OWN = Path(__file__).with_name("static")
+_PACKAGE = Path(str(files("fastapi_standalone_docs"))) / "static"
+
+_DOCS_ASSETS = {
+    path.name: path
+    for path in (
+        *(_OWN / "favicon.svg", _OWN / "pages.css", _OWN / "swagger.js"),
+        *(_PACKAGE / "swagger" / "swagger-ui.css", _PACKAGE / "swagger" / "swagger-ui-bundle.js"),
+    )
+}
+_REDOC_ASSETS = {
+    path.name: path
+    for path in (
+        _OWN / "redoc.js",
+        _PACKAGE / "redoc" / "redoc.standalone.js",
+        _PACKAGE / "redoc" / "logo-mini.svg",
+    )
+}
+_ASSET_HEADERS = {"Cache-Control": "public, max-age=3600"}
+
+_NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_HOME_POLICY = f"{_NOTHING}; style-src 'self'; img-src 'self'"
+_DOCS_POLICY = (
+    f"{_NOTHING}; script-src 'self'; style-src 'self'"
+    "; connect-src 'self'"  # reads the document, logs in, tries operations out
+    "; img-src 'self' data:"  # the icons in Swagger UI's style sheet
+)
+_REDOC_POLICY = (
+    f"{_NOTHING}; script-src 'self'"
+    # Redoc adds an empty <style> and fills it by script, which a policy allows. This is the hash of no text at all.
+    "; style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+    "; connect-src 'self'"  # reads the document
+    "; img-src 'self'"
+    "; worker-src blob:"  # the search index runs in a worker that Redoc makes of its own text
+)
+
+
+@router.get("/")
+async def show_home(request: Request) -> Response:
+    """What this is and where to go on: a page for browsers, JSON for programs."""
+    links = {"docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json", "health": "/health"}
+    if settings.offers_simulated_phone:
+        links["simulated_phone"] = "/dev/phone"
+    vary = {"Vary": "Accept"}
+    if "text/html" not in request.headers.get("accept", ""):
+        content = {"name": api_description.TITLE, "version": __version__, **links}
+        return JSONResponse(content, headers=vary)
+    page = Template((_OWN / "home.html").read_text(encoding="utf-8")).substitute(
+        name=escape(api_description.TITLE),
+        version=escape(__version__),
+        links="\n".join(f'<li><a href="{path[1:]}">{_LABELS[name]}</a></li>' for name, path in links.items()),
+    )
+    return HTMLResponse(page, headers={**vary, "Content-Security-Policy": _HOME_POLICY})
+
+
+_LABELS = {
+    "docs": "Try the API (Swagger UI)",
+    "redoc": "Read the API reference (Redoc)",
+    "openapi": "The OpenAPI document",
+    "health": "Health check",
+    "simulated_phone": "The simulated phone: read and answer SMS",
+}
+
+
+@router.get("/docs")
+async def show_docs() -> Response:
+    """Swagger UI. Its "Authorize" logs in with the password form."""
+    return FileResponse(_OWN / "swagger.html", headers={"Content-Security-Policy": _DOCS_POLICY})
+
+
+@router.get("/docs/{name}")
+async def get_docs_asset(name: str) -> Response:
+    """A script, style sheet or picture of `/docs` and `/`."""
+    return _asset(_DOCS_ASSETS.get(name))
+
+
+@router.get("/redoc")
+async def show_redoc() -> Response:
+    """Redoc."""
+    return FileResponse(_OWN / "redoc.html", headers={"Content-Security-Policy": _REDOC_POLICY})
+
+
+@router.get("/redoc/{name}")
+async def get_redoc_asset(name: str) -> Response:
+    """A script or picture of `/redoc`."""
+    return _asset(_REDOC_ASSETS.get(name))
+
+
+def _asset(path: Path | None) -> Response:
+    if path is None:
+        raise NotFound
+    return FileResponse(path, headers=_ASSET_HEADERS)

@@ -1,0 +1,70 @@
+"""Timed work: the jobs of the timetable, and sending messages. In the API's process, or in one of its own."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from backend import jobs
+from backend.core import metrics
+from backend.core.logging import configure_logging
+from backend.core.mongo.client import connect
+from backend.core.settings import settings
+from backend.documents import DOCUMENTS
+from backend.messaging.outbox.sender import Outbox, open_outbox
+
+log = logging.getLogger(__name__)
+
+NICENESS = 10
+"""Of 19: beside web processes on the same machine, requests come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWork:
+    """What does the timed work of this process."""
+
+    scheduler: jobs.Scheduler
+    outbox: Outbox
+
+
+@asynccontextmanager
+async def timed_work() -> AsyncIterator[TimedWork]:
+    """Does all timed work until the block ends. Any number of processes may: claims decide who does what."""
+    async with open_outbox() as outbox:
+        scheduler = jobs.start(outbox)
+        try:
+            yield TimedWork(scheduler, outbox)
+        finally:
+            jobs.stop(scheduler)
+
+
+def work(*, beside_web: bool) -> int:
+    """Does timed work until SIGTERM or Ctrl-C. Returns the exit code.
+
+    Beside web processes it is niced, and leaves Ctrl-C to the parent, which ends it. Raises `SettingsError` and
+    `DatabaseStartError`.
+    """
+    settings.check()
+    configure_logging()
+    if beside_web:
+        os.nice(NICENESS)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.run(_work(ends_by=(signal.SIGTERM,) if beside_web else (signal.SIGTERM, signal.SIGINT)))
+    return 0
+
+
+async def _work(*, ends_by: tuple[signal.Signals, ...]) -> None:
+    end = asyncio.Event()
+    for number in ends_by:
+        asyncio.get_running_loop().add_signal_handler(number, end.set)
+    database = await connect(DOCUMENTS)
+    try:
+        async with timed_work():
+            log.info("worker running")
+            await end.wait()
+    finally:
+        await database.close()
+        metrics.forget_process()
