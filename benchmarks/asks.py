@@ -13,7 +13,8 @@ from benchmarks import book
 from benchmarks.book import Size, Time
 from benchmarks.load import request
 
-_SAMPLE = 500
+_SAMPLE = 100
+"""How many different pages are asked for, in a small book and in a large one: the cache holds as many."""
 _FIRST_DAY_TO_BOOK = book.FULL_DAYS + 1
 """The days before are those that are looked at."""
 

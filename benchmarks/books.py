@@ -23,8 +23,8 @@ CACHE_GB = 2
 _BOOKED_SINCE = ObjectId("680000000000000000000000")
 """What was in the book from the beginning has lower ids."""
 
-_MANY = 20_000
-"""So many doctors' days are filled faster without indexes, which the application makes afterwards."""
+_MANY = 100
+"""A book of so many doctors is filled faster without indexes, which the application makes afterwards."""
 
 
 class Unfair(Exception):
@@ -121,7 +121,7 @@ def fill_all(mongod: Mongod, url: str, sizes: dict[str, Size]) -> dict[str, Book
     made: models.Models = _with_services("models", models.make_models)
     books = {}
     for name, size in sizes.items():
-        bulky = size.doctors * size.past_days >= _MANY
+        bulky = size.doctors >= _MANY
         if not bulky:
             _index(name)
         count = fill.fill(fill.Target(url, name, made), size)

@@ -27,7 +27,7 @@ def line(title: str, pair: Pair, other: str) -> str:
         f"{name} {_shown(ratio(one, two, figure), '.2f')}"
         for name, figure in (("rate", rate), ("p50", P50), ("p99", P99), ("cpu", cpu()))
     )
-    return f"{title:36}{_short(one)} | {other} {_short(two)} | ratios: {ratios}"
+    return f"{title:48}{_short(one)} | {other} {_short(two)} | ratios: {ratios}"
 
 
 def _short(row: Row) -> str:

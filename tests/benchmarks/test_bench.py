@@ -1,5 +1,6 @@
-"""The benchmark compares like with like: the floor writes what we write, and answers with the same fields."""
+"""The benchmark compares like with like: the floor writes what we write, and returns the same fields."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,10 @@ from pymongo.database import Database
 
 from backend.directory.documents import Clinic
 from backend.scheduling.slots.slot_sync import reconcile
-from benchmarks import client, floor, load, measure
+from benchmarks import books, client, floor, load
+from benchmarks.budgets import Results, verdicts
+from benchmarks.load import Found
+from benchmarks.measure import Row
 from tests.factories import Person, Run
 from tests.support.servers import ServerThread
 
@@ -46,14 +50,13 @@ def test_the_floor_writes_and_answers_as_we_do(
         db.appointments.find_one({"slot_id": PydanticObjectId(slot["id"]), "active": True})
         for slot in ours[:2]
     )
-    assert measure.shape(mine) == measure.shape(theirs)
+    assert books.shape(mine) == books.shape(theirs)
     lists = [
         patient.client.get("/appointments"),
         bare.get(f"/patients/{patient.id}/appointments"),
-        bare.get(f"/doctors/{doctor.id}/appointments", params=YEAR),
     ]
     rows = [answer.json()["items"] for answer in lists]
-    assert [[set(row) for row in found] for found in rows] == [[set(rows[0][0])] * 2] * 3
+    assert [[set(row) for row in found] for found in rows] == [[set(rows[0][0])] * 2] * 2
 
 
 def test_a_wrong_status_ends_the_run(base_url: str) -> None:
@@ -72,3 +75,18 @@ def test_every_answer_is_counted_once(base_url: str) -> None:
     assert found.statuses == {200: 50}
     assert len(found.latencies) == 50
     assert client.connections == []  # the load comes from another process
+
+
+def _row(*rates: int) -> Row:
+    """One run of a second for each rate."""
+    return Row([Found([1_000_000] * rate, Counter(), 1.0, {}) for rate in rates])
+
+
+def test_a_budget_is_judged_by_the_rounds_and_not_by_the_medians() -> None:
+    # The machine slows down from round to round; within each, ours does 1.4 times the floor's.
+    results = Results(sizes=(10, 20), floor={"booking": (_row(140, 70, 14), _row(100, 50, 10))})
+    found = {verdict.budget: verdict for verdict in verdicts(results)}
+    booking = found["booking, requests/s beside the floor's"]
+    assert (booking.figure, booking.met) == ("1.40", False)
+    assert found["booking, p99 beside the floor's"].met is True
+    assert found["own list, requests/s beside the floor's"].met is None

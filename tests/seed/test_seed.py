@@ -45,7 +45,7 @@ def seed(
 
 def finished(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
     """What it printed, once it has ended with this exit code."""
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=200)
     assert process.returncode == code, errors
     return output, errors
 
@@ -201,7 +201,7 @@ def test_a_terminal_shows_a_bar_up_to_the_end(folder: Path) -> None:
         process = seed(name, folder, stderr=its)
         os.close(its)
         shown = "".join(iter(lambda: _read(ours), ""))
-        assert process.wait(timeout=120) == 0, shown
+        assert process.wait(timeout=200) == 0, shown
         finished(process)
     os.close(ours)
     assert "Demo data: appointments ahead: 100%" in shown
