@@ -43,10 +43,12 @@ _DOCS_POLICY = (
 )
 _REDOC_POLICY = (
     f"{_NOTHING}; script-src 'self'"
-    # Redoc adds an empty <style> and fills it by script, which a policy allows. This is the hash of no text at all.
+    # Redoc adds two <style> elements: an empty one, which it fills by script, and its scroll bars'. These are their
+    # hashes. The second one may change with the package; then a test in tests/infrastructure/test_pages.py says so.
     "; style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+    " 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
     "; connect-src 'self'"  # reads the document
-    "; img-src 'self'"
+    "; img-src 'self' data:"  # the icon in Redoc's search field
     "; worker-src blob:"  # the search index runs in a worker that Redoc makes of its own text
 )
 
