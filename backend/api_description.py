@@ -8,8 +8,8 @@ DESCRIPTION = """
 The back end of a clinic's appointment book. Patients book, confirm, reschedule and cancel. Doctors and the front desk
 run the day. Administrators manage clinics, doctors and accounts.
 
-**Logging in.** `POST /api/v1/auth/login` takes an e-mail address (or phone number) and a password. It returns an access
-token that lives for minutes and a refresh token that lives for days. Send the access token as
+**Logging in.** `POST /api/v1/auth/login` takes an e-mail address (or phone number) and a password. It returns an
+access token that lives for minutes and a refresh token that lives for days. Send the access token as
 `Authorization: Bearer …`. When a request returns `401`, exchange the refresh token for a new pair at
 `POST /api/v1/auth/refresh` and repeat the request. A refresh token works once. Using it again ends that login.
 

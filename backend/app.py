@@ -104,7 +104,8 @@ def create_app() -> FastAPI:
 
         app.include_router(simulated_phone.router)
     api.require_login_everywhere(app)
-    index_routes(app)
+    if settings.ROUTE_INDEX_ENABLED:
+        index_routes(app)
     return app
 
 

@@ -12,8 +12,6 @@ from bson import ObjectId
 from benchmarks import book
 from benchmarks.book import Size, Time
 from benchmarks.load import request
-from benchmarks.models import Models
-from benchmarks.servers import Server
 
 _SAMPLE = 500
 _FIRST_DAY_TO_BOOK = book.FULL_DAYS + 1
@@ -21,14 +19,13 @@ _FIRST_DAY_TO_BOOK = book.FULL_DAYS + 1
 
 DAYS_LOOKED_AT = range(1, 20)
 ROWS_OF_A_DAY = book.SLOTS_A_DAY * 3 // 4
-"""What a doctor's day answers with: the slots that are free from the beginning."""
+"""How many rows a doctor's day has: the slots that are free from the beginning."""
 
 
 @dataclass(frozen=True)
 class Filled:
     """A book as it was filled."""
 
-    models: Models
     size: Size
     ahead: list[Time]
     past: list[Time]
@@ -54,7 +51,7 @@ def token_of(user_id: ObjectId) -> str:
     return make_access_token(PydanticObjectId(user_id), book.session_of(user_id))
 
 
-Ask = Callable[[Filled, Server], list[bytes]]
+Ask = Callable[[Filled], list[bytes]]
 
 
 def bookings(filled: Filled) -> list[tuple[ObjectId, ObjectId]]:
@@ -70,20 +67,22 @@ def bookings(filled: Filled) -> list[tuple[ObjectId, ObjectId]]:
     return found[:9000]
 
 
-def book_ours(filled: Filled, _: Server) -> list[bytes]:
+def book_ours(filled: Filled) -> list[bytes]:
     """Each booking by another patient, for another slot."""
     pairs = bookings(filled)
     tokens = {patient: token_of(patient) for patient in {patient for _, patient in pairs}}
-    return [booking(slot, tokens[patient]) for slot, patient in pairs]
+    return [
+        request(
+            "POST",
+            "/api/v1/appointments",
+            token=tokens[patient],
+            body=json.dumps({"slot_id": str(slot), "reason": "Yearly check-up"}).encode(),
+        )
+        for slot, patient in pairs
+    ]
 
 
-def booking(slot: ObjectId, token: str) -> bytes:
-    """A patient's booking."""
-    body = json.dumps({"slot_id": str(slot), "reason": "Yearly check-up"}).encode()
-    return request("POST", "/api/v1/appointments", token=token, body=body)
-
-
-def book_floor(filled: Filled, _: Server) -> list[bytes]:
+def book_floor(filled: Filled) -> list[bytes]:
     """The same, without a login."""
     return [
         request(
@@ -110,7 +109,7 @@ def _doctors_and_days(filled: Filled, days: range) -> list[tuple[int, list[Time]
     return [(random.choice(doctors), by_day[random.choice(days)]) for _ in range(_SAMPLE)]
 
 
-def slots_ours(filled: Filled, _: Server) -> list[bytes]:
+def slots_ours(filled: Filled) -> list[bytes]:
     """A doctor's open slots of one day."""
     return [
         request("GET", f"/api/v1/doctors/{book.doctor_id(doctor)}/slots?{urlencode(_range(times))}")
@@ -118,8 +117,8 @@ def slots_ours(filled: Filled, _: Server) -> list[bytes]:
     ]
 
 
-def slots_floor(filled: Filled, _: Server) -> list[bytes]:
-    """As many slots as ours answers with: the floor doesn't know which are free."""
+def slots_floor(filled: Filled) -> list[bytes]:
+    """As many slots as ours returns: the floor doesn't know which are free."""
     return [
         request(
             "GET",
@@ -134,48 +133,21 @@ def _some_patients(filled: Filled) -> list[ObjectId]:
     return [book.patient_id(n) for n in Random(3).sample(everyone, min(_SAMPLE, len(everyone)))]
 
 
-def list_ours(filled: Filled, _: Server) -> list[bytes]:
+def list_ours(filled: Filled) -> list[bytes]:
     """A patient's own appointments: the first page of many."""
     return [
         request("GET", "/api/v1/appointments", token=token_of(patient)) for patient in _some_patients(filled)
     ]
 
 
-def list_floor(filled: Filled, _: Server) -> list[bytes]:
+def list_floor(filled: Filled) -> list[bytes]:
     """The same page."""
     return [request("GET", f"/patients/{patient}/appointments") for patient in _some_patients(filled)]
-
-
-def _past_days(filled: Filled) -> list[tuple[int, list[Time]]]:
-    return _doctors_and_days(filled, range(-book.SMALL.past_days, 0))
-
-
-def view_ours(filled: Filled, _: Server) -> list[bytes]:
-    """A doctor's own day: sixteen appointments."""
-    return [
-        request(
-            "GET", f"/api/v1/appointments?{urlencode(_range(times))}", token=token_of(book.doctor_id(doctor))
-        )
-        for doctor, times in _past_days(filled)
-    ]
-
-
-def view_floor(filled: Filled, _: Server) -> list[bytes]:
-    """The same."""
-    return [
-        request("GET", f"/doctors/{book.doctor_id(doctor)}/appointments?{urlencode(_range(times))}")
-        for doctor, times in _past_days(filled)
-    ]
 
 
 def search(specialty: str) -> bytes:
     """The first free slots of a specialty in the city."""
     return request("GET", f"/api/v1/slots?{urlencode({'specialty': specialty, 'city': book.CITY})}")
-
-
-def constant() -> list[bytes]:
-    """What the floor answers without a database."""
-    return [request("GET", "/constant")]
 
 
 @dataclass(frozen=True)
@@ -193,5 +165,4 @@ ROUTES = (
     Route("booking", "booking", book_ours, book_floor, status=201),
     Route("day", "slots of a doctor's day", slots_ours, slots_floor),
     Route("list", "own appointments", list_ours, list_floor),
-    Route("view", "day view of a doctor", view_ours, view_floor),
 )

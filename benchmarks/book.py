@@ -1,11 +1,10 @@
-"""Who is in the book and when: all of it follows from numbers, so that whoever fills it and whoever asks agree.
+"""Who is in the book and when: all of it follows from numbers, so that the fill and the load agree.
 
 Doctors come in blocks of twenty, with a clinic and a hundred patients of their own. Each doctor has sixteen slots a
 day. In the past all of them were visits; ahead one in four is booked, but for the doctors of one specialty in
 one city who are full for twenty days.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -16,8 +15,6 @@ PATIENTS_A_BLOCK = 100
 SLOTS_A_DAY = 16
 SLOT_MINUTES = 30
 FIRST_MINUTE = 9 * 60
-VISITORS = 200
-"""Patients without appointments, who come for one seat."""
 
 FULL_DOCTORS = range(100, 150)
 FULL_DAYS = 20
@@ -42,8 +39,8 @@ class Size:
         return self.doctors // DOCTORS_A_BLOCK
 
 
-SMALL, MIDDLE, LARGE = Size(20, 16), Size(200, 16), Size(500, 110)
-"""Ten thousand, a hundred thousand, a million appointments."""
+SMALL, LARGE = Size(20, 16), Size(500, 110)
+"""Ten thousand appointments, and a million."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +76,6 @@ def doctor_id(doctor: int) -> ObjectId:
 def patient_id(patient: int) -> ObjectId:
     """The n-th patient."""
     return _id(3, patient)
-
-
-def visitor_id(visitor: int) -> ObjectId:
-    """The n-th patient without appointments."""
-    return _id(4, visitor)
 
 
 def slot_id(doctor: int, time: Time) -> ObjectId:
@@ -124,11 +116,3 @@ def patient_of(doctor: int, time: Time) -> int:
     block, place = divmod(doctor, DOCTORS_A_BLOCK)
     shift = 37 * (time.day * SLOTS_A_DAY + time.place)
     return block * PATIENTS_A_BLOCK + (shift + place) % PATIENTS_A_BLOCK
-
-
-def appointments_in(size: Size, times: list[Time]) -> Iterator[tuple[int, Time]]:
-    """What a book of this size holds from the beginning, of its doctors at these times."""
-    for doctor in range(size.doctors):
-        for time in times:
-            if time.day >= -size.past_days and is_booked(doctor, time):
-                yield doctor, time

@@ -127,7 +127,6 @@ async def _apply(load: Load) -> Found:
     for _ in range(load.connections):
         _, connection = await loop.create_connection(lambda: _Connection(run), HOST, load.port)
         connections.append(connection)
-        await asyncio.sleep(0.003)  # at once, one of several workers might accept nearly all of them
     gc.freeze()
     gc.disable()
     sys.stdout.buffer.write(READY)

@@ -58,15 +58,14 @@ def times_past(models: Models, days: range) -> list[Time]:
     return found
 
 
-def grow(target: Target, *, before: Size | None, after: Size) -> int:
-    """Lets a book grow from one size to another. Answers how many appointments it holds then.
+def fill(target: Target, size: Size) -> int:
+    """Fills an empty database. Returns how many appointments it holds then.
 
     One process for each collection: two in the same one get into each other's way at its unique indexes.
     """
-    kinds = (_write_people, _write_slots, _write_appointments)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(_WRITERS, spawn, initializer=_open, initargs=(target,)) as writers:
-        tasks = [writers.submit(write, before, after) for write in kinds]
+        tasks = [writers.submit(write, size) for write in (_write_people, _write_slots, _write_appointments)]
         for task in tasks:
             task.result()
     with pymongo.MongoClient[Raw](target.url) as client:
@@ -83,36 +82,28 @@ def _open(target: Target) -> None:
     _database = pymongo.MongoClient[Any](target.url, w=1, journal=False)[target.database]
 
 
-def _new_blocks(before: Size | None, after: Size) -> range:
-    return range(before.blocks if before else 0, after.blocks)
+def _times(size: Size) -> list[tuple[Time, Raw]]:
+    """The half-hours of a book's slots, each with what the slots in it have in common."""
+    days = range(1, size.past_days + 1)
+    return _slots_like(times_past(_target.models, days) + times_ahead(_target.models))
 
 
-def _doctors_and_times(before: Size | None, after: Size) -> Iterator[tuple[int, list[tuple[Time, Raw]]]]:
-    """The doctors, each with the slots that are new: all of them, or those of more days in the past."""
-    days = range(1, after.past_days + 1)
-    if before:
-        older = _slots_like(times_past(_target.models, range(before.past_days + 1, after.past_days + 1)))
-        yield from ((doctor, older) for doctor in range(before.doctors))
-    everything = _slots_like(times_past(_target.models, days) + times_ahead(_target.models))
-    yield from ((doctor, everything) for doctor in range(before.doctors if before else 0, after.doctors))
-
-
-def _write_people(before: Size | None, after: Size) -> None:
-    if before is None:
-        _write_visitors()
-    for block in _new_blocks(before, after):
+def _write_people(size: Size) -> None:
+    for block in range(size.blocks):
         _insert("clinics", [_clinic(block)])
         _insert("users", _people(block))
 
 
-def _write_slots(before: Size | None, after: Size) -> None:
-    for doctor, times in _doctors_and_times(before, after):
+def _write_slots(size: Size) -> None:
+    times = _times(size)
+    for doctor in range(size.doctors):
         shown = _shown(doctor)
         _insert("slots", ({**like, **shown, "_id": book.slot_id(doctor, time)} for time, like in times))
 
 
-def _write_appointments(before: Size | None, after: Size) -> None:
-    for doctor, times in _doctors_and_times(before, after):
+def _write_appointments(size: Size) -> None:
+    times = _times(size)
+    for doctor in range(size.doctors):
         names = {number: name_of(number) for number in _patients_of(doctor // book.DOCTORS_A_BLOCK)}
         _insert("appointments", _appointments(doctor, times, names))
 
@@ -175,7 +166,8 @@ def _clinic(block: int) -> Raw:
 def _user(like: Raw, user_id: ObjectId, name: str, *, kind: str, number: int) -> Raw:
     from backend.core.mongo.text_search import words_of
 
-    email, phone = f"{kind}{number}@example.com", f"+1555{int(str(user_id)[2:4]):01}{number:06}"
+    # Not of the fictional numbers: messages to those never reach the carrier.
+    email, phone = f"{kind}{number}@example.com", f"+1212{2 if kind == 'doctor' else 3}{number:06}"
     return {
         **like,
         "_id": user_id,
@@ -199,17 +191,6 @@ def _people(block: int) -> Iterator[Raw]:
         yield {**user, "doctor": {**profile, "license_number": f"BENCH-{doctor:06}"}}
     for number in _patients_of(block):
         yield _user(models.patient, book.patient_id(number), name_of(number), kind="patient", number=number)
-
-
-def _write_visitors() -> None:
-    like = _target.models.patient
-    _insert(
-        "users",
-        (
-            _user(like, book.visitor_id(number), name_of(number), kind="visitor", number=number)
-            for number in range(book.VISITORS)
-        ),
-    )
 
 
 def _slots_like(times: list[Time]) -> list[tuple[Time, Raw]]:

@@ -184,17 +184,10 @@ async def list_of_patient(patient_id: str, limit: int = 20) -> JSONResponse:
     return page([{"reason": None, **row} for row in rows])
 
 
-@app.get("/doctors/{doctor_id}/appointments")
-async def day_of_doctor(doctor_id: str, since: Since, until: Until, limit: int = 20) -> JSONResponse:
-    """A doctor's appointments in a range of time."""
-    rows = await read("appointments", day_query(doctor_id, since, until), ROW, limit)
-    return page([{"reason": None, **row} for row in rows])
-
-
-@app.get("/constant")
-async def constant() -> JSONResponse:
-    """No database at all."""
-    return JSONResponse({"items": [], "next_cursor": None})
+@app.get("/ready")
+async def ready() -> JSONResponse:
+    """Says that the server has started."""
+    return JSONResponse({})
 
 
 def slots_query(doctor_id: str, since: datetime, until: datetime) -> dict[str, Any]:
@@ -202,22 +195,15 @@ def slots_query(doctor_id: str, since: datetime, until: datetime) -> dict[str, A
     return {"doctor_id": ObjectId(doctor_id), **OFFERED, "start": {"$gte": since, "$lt": until}}
 
 
-def day_query(doctor_id: str, since: datetime, until: datetime) -> dict[str, Any]:
-    """What is asked of the collection of appointments."""
-    return {"doctor_id": ObjectId(doctor_id), "start": {"$gte": since, "$lt": until}}
-
-
 def main() -> None:
     """Serves, with the settings of `backend.serving`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
     uvicorn.run(
         "benchmarks.floor:app",
         host="127.0.0.1",
         port=given.port,
-        workers=given.workers,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,6 +1,5 @@
-"""Applying a load: the requests are made beforehand, and sent by processes of their own (`benchmarks.client`)."""
+"""Applying a load: the requests are made beforehand, and sent by a process of its own (`benchmarks.client`)."""
 
-import itertools
 import os
 import pickle
 import subprocess
@@ -82,52 +81,22 @@ def cpu_seconds(pids: Sequence[int]) -> float | None:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def run(load: Load, *, processes: int = 1) -> Found:
-    """Applies a load from other processes. Raises `LoadFailed` at any status that isn't expected."""
+def run(load: Load) -> Found:
+    """Applies a load from another process. Raises `LoadFailed` at any status that isn't expected."""
     command = [sys.executable, "-m", "benchmarks.client"]
-    clients = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(processes)
-    ]
-    shares = [
-        Load(
-            **{
-                **vars(load),
-                "requests": load.requests[number::processes],
-                "connections": load.connections // processes,
-                "watched": load.watched if number == 0 else {},
-            }
-        )
-        for number in range(processes)
-    ]
-    for client, share in zip(clients, shares, strict=True):
-        assert client.stdin
-        pickle.dump(share, client.stdin)
-        client.stdin.flush()
-    for client in clients:
-        assert client.stdout
-        if client.stdout.readline() != READY:
-            raise LoadFailed("a client did not get ready")
-    for client in clients:
-        assert client.stdin
-        client.stdin.write(GO)
-        client.stdin.flush()
-    answers = [client.communicate()[0] for client in clients]
-    if any(client.returncode for client in clients):
-        raise LoadFailed("a client has failed; see above")
-    return _together(load, [pickle.loads(answer) for answer in answers])
-
-
-def _together(load: Load, parts: list[Found]) -> Found:
-    cpu = dict(parts[0].cpu)
-    for part in parts[1:]:
-        cpu["client"] = (cpu["client"] or 0) + (part.cpu["client"] or 0)
-    found = Found(
-        latencies=list(itertools.chain.from_iterable(part.latencies for part in parts)),
-        statuses=sum((part.statuses for part in parts), Counter()),
-        seconds=max(part.seconds for part in parts),
-        cpu=cpu,
-        wrong=next((part.wrong for part in parts if part.wrong), ""),
-    )
+    client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert client.stdin
+    assert client.stdout
+    pickle.dump(load, client.stdin)
+    client.stdin.flush()
+    if client.stdout.readline() != READY:
+        raise LoadFailed("the client did not get ready")
+    client.stdin.write(GO)
+    client.stdin.flush()
+    answer, _ = client.communicate()
+    if client.returncode:
+        raise LoadFailed("the client has failed; see above")
+    found: Found = pickle.loads(answer)
     if found.wrong or not found.latencies:
         raise LoadFailed(f"{load.requests[0][:80]!r}: {dict(found.statuses)}; {found.wrong}")
     return found

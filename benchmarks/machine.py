@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pymongo
 
-from benchmarks.measure import Bench
+from backend.devtools.mongod import Mongod
+from benchmarks.books import CACHE_GB
 
 
-def describe(bench: Bench) -> list[tuple[str, str]]:
+def describe(mongod: Mongod, url: str) -> list[tuple[str, str]]:
     """What somebody needs to know who compares figures."""
-    with pymongo.MongoClient[dict[str, object]](bench.url) as client:
+    with pymongo.MongoClient[dict[str, object]](url) as client:
         version = client.server_info()["version"]
     return [
         ("date", f"{datetime.now(UTC):%Y-%m-%d}"),
@@ -24,7 +25,7 @@ def describe(bench: Bench) -> list[tuple[str, str]]:
         ("memory", _memory()),
         ("system", _system()),
         ("Python", platform.python_version()),
-        ("mongod", f"{version}, replica set of one, cache {bench.cache_gb:g} GB, {_disk(bench)}"),
+        ("mongod", f"{version}, replica set of one, cache {CACHE_GB} GB, {_disk(mongod.folder)}"),
         ("writes", "acknowledged by the majority and journaled"),
     ]
 
@@ -67,9 +68,9 @@ def _system() -> str:
     return platform.platform()
 
 
-def _disk(bench: Bench) -> str:
+def _disk(folder: Path) -> str:
     """The kind of file system that the data lie on."""
-    folder, found = bench.mongod.folder, ("", "its kind unknown")
+    found = ("", "its kind unknown")
     try:
         mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     except OSError:

@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from random import Random
 
+import pymongo
 from beanie import Document
 from pydantic import Field
-from tqdm import tqdm
 
 from backend.accounts.documents import User
 from backend.core import clock
@@ -15,9 +15,12 @@ from backend.core.settings import settings
 from backend.documents import DOCUMENTS
 from seed import book, staff
 from seed.credentials import DemoLogin, new_password, store, stored
+from seed.progress import Progress
 
-LOOK_BACK = timedelta(days=31)
+LOOK_BACK = timedelta(days=24)
 """How far into the past the demo's book reaches."""
+
+_PATIENCE_SECONDS = 600
 
 DEFAULT_RANDOM_SEED = 20261121
 
@@ -41,7 +44,7 @@ class SeedRun(Document):
 
 
 async def ensure_demo() -> list[DemoLogin]:
-    """Seeds the settings' database if there is nobody in it, and answers with a login of each role."""
+    """Seeds the settings' database if nobody is in it. Returns a login of each role; none for other people's data."""
     connection = await connect([*DOCUMENTS, SeedRun])
     try:
         run = await SeedRun.get("demo")
@@ -83,8 +86,8 @@ async def _seed(run: SeedRun) -> None:
     # The logins are on disk before the first of them exists, so that an interrupted run never loses them.
     logins = stored() or staff.demo_logins(new_password())
     store(logins)
-    total = staff.PEOPLE + book.APPOINTMENTS
-    with tqdm(total=total, desc="Seeding demo data", unit="record", mininterval=0.5) as progress:
+    # Many slots are written at the same time: a single write may take longer than a request's may.
+    with Progress(staff.RECORDS + book.RECORDS) as progress, pymongo.timeout(_PATIENCE_SECONDS):
         with clock.stopped(run.anchor - LOOK_BACK):
             people = await staff.make(Random(run.random_seed), password=logins[0].password, progress=progress)
         await book.fill(people, random_seed=run.random_seed, anchor=run.anchor, progress=progress)

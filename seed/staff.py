@@ -1,11 +1,11 @@
 """The demo's people and places, made through the services. What an earlier run made is found, not made again."""
 
+import asyncio
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from beanie import PydanticObjectId
-from tqdm import tqdm
 
 from backend.accounts.documents import Role, User
 from backend.accounts.login.passwords import hash_password
@@ -21,12 +21,14 @@ from backend.scheduling.hours.working_hours import set_hours
 from backend.scheduling.schemas import HoursBlockIn
 from seed import world
 from seed.credentials import DemoLogin
-from seed.people import ALLERGIES, BLOOD_GROUPS, STREETS, birthday, fictional_phone, someone
+from seed.people import ALLERGIES, BLOOD_GROUPS, STREETS, Someone, birthday, fictional_phone, someone
+from seed.progress import Progress
 
-DOCTORS = 20
+DOCTORS = 12
 PATIENTS = 100
 NURSES = 2
-PEOPLE = 1 + NURSES + DOCTORS + PATIENTS
+RECORDS = 1 + NURSES + DOCTORS + PATIENTS
+"""What `make` counts as progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +53,15 @@ def demo_logins(password: str) -> list[DemoLogin]:
     return [DemoLogin(role, f"{name}@demo.example.com", password) for role, name in people.items()]
 
 
-async def make(random: Random, *, password: str, progress: "tqdm[Any]") -> People:
+async def make(random: Random, *, password: str, progress: Progress) -> People:
     """Makes clinics, departments and people, with the doctors' weekly hours and so their first slots."""
-    password_hash = await hash_password(password)
+    progress.phase("clinics and staff")
+    password_hash = await hash_password(password)  # once: Argon2 is slow by design
     clinics = [await _clinic(dict(given)) for given in world.CLINICS]
     departments = {name: await _department(name, text) for name, text, _ in world.DEPARTMENTS}
 
-    async def user(kind: Role, number: int, phone: int, **profile: Any) -> User:
-        person = someone(random, kind=kind.value, number=number, phone=phone)
-        progress.update()
-        return await _find(person.email) or await create_user(
+    async def user(kind: Role, person: Someone, **profile: Any) -> User:
+        made = await _find(person.email) or await create_user(
             name=person.name,
             role=kind,
             email=person.email,
@@ -69,23 +70,48 @@ async def make(random: Random, *, password: str, progress: "tqdm[Any]") -> Peopl
             is_verified=True,
             **profile,
         )
+        progress.update()
+        return made
 
-    admin = await user(Role.ADMIN, 1, 100)
+    def drawn(kind: Role, number: int, phone: int) -> Someone:
+        return someone(random, kind=kind.value, number=number, phone=phone)
+
+    admin = await user(Role.ADMIN, drawn(Role.ADMIN, 1, 100))
     everywhere = NurseProfile(clinic_ids=[clinic.clinic_id for clinic in clinics])
     first_only = NurseProfile(clinic_ids=[clinics[0].clinic_id])
     nurses = [
-        await user(Role.NURSE, number, 200 + number, nurse=profile)
+        await user(Role.NURSE, drawn(Role.NURSE, number, 200 + number), nurse=profile)
         for number, profile in enumerate((everywhere, first_only), start=1)
     ]
-    doctors = []
-    for number in range(1, DOCTORS + 1):
+
+    async def doctor(number: int, person: Someone, years: int) -> User:
         clinic = clinics[number % len(clinics)]
-        doctors.append(await _doctor(random, number, clinic, departments, password_hash))
+        made = await _doctor(
+            person,
+            number=number,
+            years=years,
+            clinic=clinic,
+            departments=departments,
+            password_hash=password_hash,
+        )
         progress.update()
-    patients = [
-        await user(Role.PATIENT, number, 1000 + number, patient=_profile(random, number, doctors))
+        return made
+
+    progress.phase("doctors and their slots")
+    # Drawn one after the other and made at the same time: the same number makes the same people.
+    doctors_drawn = [
+        (number, drawn(Role.DOCTOR, number, 300 + number), random.randint(2, 35))
+        for number in range(1, DOCTORS + 1)
+    ]
+    doctors = await asyncio.gather(*(doctor(*given) for given in doctors_drawn))
+    progress.phase("patients")
+    patients_drawn = [
+        (drawn(Role.PATIENT, number, 1000 + number), _profile(random, number, doctors))
         for number in range(1, PATIENTS + 1)
     ]
+    patients = await asyncio.gather(
+        *(user(Role.PATIENT, person, patient=profile) for person, profile in patients_drawn)
+    )
     early = clinics[1].clinic_id
     return People(
         admin=admin,
@@ -117,11 +143,15 @@ async def _department(name: str, description: str) -> Department:
 
 
 async def _doctor(
-    random: Random, number: int, clinic: Clinic, departments: dict[str, Department], password_hash: str
+    person: Someone,
+    *,
+    number: int,
+    years: int,
+    clinic: Clinic,
+    departments: dict[str, Department],
+    password_hash: str,
 ) -> User:
-    person = someone(random, kind="doctor", number=number, phone=300 + number)
     specialty, department = world.specialties()[number % len(world.specialties())]
-    years = random.randint(2, 35)
     found = await _find(person.email)
     if found is not None and found.doctor is not None and found.doctor.weekly_hours:
         return found

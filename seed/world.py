@@ -5,6 +5,9 @@ from typing import Any
 
 from backend.accounts.profiles import WEEK
 
+HORIZON_DAYS = 35
+"""How far ahead the demo's clinics can be booked: less than the default, so that the first start is short."""
+
 CLINICS: tuple[dict[str, Any], ...] = (
     {
         "name": "Hudson Family Clinic",
@@ -17,6 +20,7 @@ CLINICS: tuple[dict[str, Any], ...] = (
         "location": (-74.0093, 40.7203),
         "opens": "08:00",
         "closes": "18:00",
+        "policy": {"horizon_days": HORIZON_DAYS},
     },
     {
         "name": "Thames Health Centre",
@@ -29,7 +33,7 @@ CLINICS: tuple[dict[str, Any], ...] = (
         "opens": "08:30",
         "closes": "17:30",
         # Confirmation opens two days ahead here, so that the demo has confirmed appointments to come.
-        "policy": {"confirm_window_minutes": 2880},
+        "policy": {"confirm_window_minutes": 2880, "horizon_days": HORIZON_DAYS},
     },
     {
         "name": "Park Street Polyclinic",
@@ -41,6 +45,7 @@ CLINICS: tuple[dict[str, Any], ...] = (
         "location": (88.3517, 22.5535),
         "opens": "09:00",
         "closes": "19:00",
+        "policy": {"horizon_days": HORIZON_DAYS},
     },
 )
 
@@ -67,7 +72,7 @@ class Shape:
 SHAPES: tuple[Shape, ...] = (
     Shape(blocks=(("09:00", "12:30"), ("13:30", "17:00")), slot_minutes=30),
     Shape(blocks=(("09:00", "13:00"),), slot_minutes=20),
-    Shape(blocks=(("10:00", "13:00"), ("14:00", "17:00")), slot_minutes=15, max_patients_per_day=12),
+    Shape(blocks=(("10:00", "13:00"), ("14:00", "17:00")), slot_minutes=20, max_patients_per_day=12),
     Shape(blocks=(("09:30", "12:30"), ("13:30", "16:30")), slot_minutes=60, capacity=3),
 )
 

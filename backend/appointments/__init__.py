@@ -1,1 +1,1 @@
-"""The appointment: its document, its life, booking, moving, and what falls due."""
+"""Appointments: the document, its transitions, booking, rescheduling, and timed work."""

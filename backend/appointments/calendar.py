@@ -1,4 +1,4 @@
-"""An appointment as an iCalendar file (RFC 5545), for the patient's own calendar."""
+"""An appointment as an iCalendar file (RFC 5545)."""
 
 from backend.appointments.documents import Appointment, Status
 from backend.core.clock import utc_now
@@ -10,8 +10,8 @@ _STATUS = {
 
 
 def as_calendar(appointment: Appointment) -> bytes:
-    """One event. It says who and where, never why: calendars are shared more widely than patients think."""
-    from icalendar import Calendar, Event  # noqa: PLC0415 - 70 ms of every start, and seldom asked for
+    """Returns a calendar file with one event. It contains no reason or notes: many people share their calendars."""
+    from icalendar import Calendar, Event  # noqa: PLC0415 - it takes 70 ms to import, and is seldom used
 
     event = Event()
     event.add("uid", f"{appointment.id}@appointments")

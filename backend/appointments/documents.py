@@ -1,4 +1,4 @@
-"""The appointment: one document that holds its status, how it got there, and the messages that it owes."""
+"""The appointment: one document that holds its status, its history and its pending messages."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from backend.core.clock import EPOCH, utc_now
 
 
 class Status(StrEnum):
-    """Where an appointment stands. `scheduled`, `confirmed` and `checked_in` hold their time."""
+    """The status of an appointment. `scheduled`, `confirmed` and `checked_in` hold their time."""
 
     SCHEDULED = "scheduled"
     CONFIRMED = "confirmed"
@@ -26,7 +26,7 @@ ACTIVE = frozenset({Status.SCHEDULED, Status.CONFIRMED, Status.CHECKED_IN})
 
 
 class TransitionName(StrEnum):
-    """What can happen to an appointment."""
+    """The name of a transition, as the history has it."""
 
     BOOK = "book"
     CONFIRM = "confirm"
@@ -39,7 +39,7 @@ class TransitionName(StrEnum):
 
 
 class ActorRole(StrEnum):
-    """Who does a step: a role, or the system by itself."""
+    """Who makes a transition: a role, or the system by itself."""
 
     PATIENT = Role.PATIENT.value
     DOCTOR = Role.DOCTOR.value
@@ -49,7 +49,7 @@ class ActorRole(StrEnum):
 
 
 class HistoryEntry(BaseModel):
-    """One line of the history: what happened, when (UTC), by whom, and the status it led to."""
+    """One transition in the history: when (UTC), by whom, and the status it led to."""
 
     transition: TransitionName
     status: Status
@@ -59,12 +59,12 @@ class HistoryEntry(BaseModel):
     by_role: ActorRole
     reason: str | None = None
     start: datetime | None = Field(
-        default=None, description="Of book and move: when the appointment then was."
+        default=None, description="The start it led to, for `book` and `reschedule`. UTC."
     )
 
 
 class MessageKind(StrEnum):
-    """What a message says."""
+    """What a message is about."""
 
     BOOKED = "booked"
     REMINDER = "reminder"
@@ -77,17 +77,17 @@ class MessageKind(StrEnum):
 
 
 class Recipient(StrEnum):
-    """Whom a message is for."""
+    """Who gets a message."""
 
     PATIENT = "patient"
     DOCTOR = "doctor"
 
 
 class PendingMessage(BaseModel):
-    """A message that a step owes, written in the same update; struck once messaging has taken it over.
+    """A message to send. The update that causes it adds it; messaging removes it once it is on the SMS log.
 
-    `(appointment, kind, to, occurrence)` is what makes it one message. It is about the appointment as it was after so
-    many `reschedule_count`. A reminder that `requests_confirmation` wants an answer: the last one before the start.
+    `(appointment, kind, to, occurrence)` identifies it. It is about the appointment's time after `reschedule_count`
+    reschedules. Only the last reminder before the start `requests_confirmation`.
     """
 
     kind: MessageKind
@@ -112,11 +112,14 @@ class Appointment(Document):
     slot_id: PydanticObjectId
     seat: int
     reserved_seat: int | None = Field(
-        default=None, description="The seat once more: a withdrawal moves `seat` on first, then this."
+        default=None, description="The same seat. A withdrawal moves `seat` first, then this one."
     )
-    daily_number: int | None = None
+    daily_number: int | None = Field(
+        default=None, description="A number among the doctor's patients of the day, where these are limited."
+    )
     clears_full_hint: bool | None = Field(
-        default=None, description="Searches pass its slot over as full: whoever frees it tells them."
+        default=None,
+        description="Searches may skip its slot as full. The write that frees the seat clears that hint.",
     )
     start: datetime
     end: datetime
@@ -129,28 +132,34 @@ class Appointment(Document):
     history: list[HistoryEntry] = []
     pending_messages: list[PendingMessage] = []
     remind_at: datetime | None = Field(
-        default=None, description="When reminders are next looked at; none once all were owed. UTC."
+        default=None, description="When its reminders are looked at next; absent after the last one. UTC."
     )
     reminded_until: datetime | None = Field(
-        default=None, description="Reminders up to this moment were owed, or came before the booking. UTC."
+        default=None,
+        description="Reminders due until then were added, or were due before the booking. UTC.",
     )
-    reminders: int = Field(default=0, description="How many were owed so far, for earlier times too.")
+    reminders: int = Field(
+        default=0, description="How many were added so far, those for earlier times included."
+    )
     confirmation_requested_at: datetime | None = Field(
-        default=None, description="When the reminder that asks was handed to the carrier. UTC."
+        default=None, description="When the carrier took the reminder that requests a confirmation. UTC."
     )
     auto_cancel_at: datetime | None = Field(
-        default=None, description="When silence cancels; set only once the patient was asked. UTC."
+        default=None,
+        description="When it is cancelled if nobody confirms; set only once the patient was asked. UTC.",
     )
     confirmation_undelivered: bool | None = Field(
-        default=None, description="The patient could not be asked: silence means nothing."
+        default=None, description="The patient could not be asked, so silence doesn't cancel."
     )
     reschedule_count: int = 0
     version: int = Field(
-        default=1, description="Counts the writes; a step applies to the version it has read."
+        default=1, description="Counts the writes. A transition applies only to the version that was read."
     )
     created_by: PydanticObjectId
     idempotency_key: str | None = None
-    request_hash: str | None = Field(default=None, description="Of the request that the key belongs to.")
+    request_hash: str | None = Field(
+        default=None, description="Hash of the request that `idempotency_key` belongs to."
+    )
     cancelled_at: datetime | None = None
     cancelled_by: PydanticObjectId | None = None
     cancel_reason: str | None = None
@@ -160,14 +169,14 @@ class Appointment(Document):
     class Settings:
         name = "appointments"
         keep_nulls = False
-        # The indexes that make a seat one seat are declared where seats are: scheduling.documents.SeatClaim.
+        # The unique indexes of seats are declared with scheduling.documents.SeatClaim.
         indexes = [
             IndexModel(
                 [("patient_id", ASCENDING), ("ticks", ASCENDING)],
                 unique=True,
                 partialFilterExpression={"active": True, "patient_id": {"$exists": True}},
             ),
-            # Any key is greater than an empty one. With `$type` here no search for a key would use the index.
+            # `$gt` matches every key. With `$type`, searches for a key would not use the index.
             IndexModel(
                 [("created_by", ASCENDING), ("idempotency_key", ASCENDING)],
                 unique=True,
@@ -178,18 +187,18 @@ class Appointment(Document):
             IndexModel([("clinic_id", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("status", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("start", ASCENDING), ("_id", ASCENDING)]),
-            # Timed work scans these; all three hold only what is still to be done.
+            # Timed work scans these. They hold only what is still to be done.
             *(
                 IndexModel([(field, ASCENDING)], partialFilterExpression={field: {"$gt": EPOCH}})
                 for field in ("remind_at", "auto_cancel_at", "pending_messages.pending_since")
             ),
-            # The doctors' statistics and the dashboard count from these alone.
+            # Doctor statistics and the dashboard are counted from these alone.
             IndexModel([("doctor_id", ASCENDING), ("clinic_day", ASCENDING), ("status", ASCENDING)]),
             IndexModel([("clinic_day", ASCENDING), ("time_zone", ASCENDING), ("status", ASCENDING)]),
         ]
 
     @property
     def appointment_id(self) -> PydanticObjectId:
-        """The id of a stored appointment."""
-        assert self.id is not None  # noqa: S101 - every appointment that is read has one
+        """The id. Every stored appointment has one."""
+        assert self.id is not None  # noqa: S101
         return self.id

@@ -1,4 +1,4 @@
-"""What can go wrong with booking and moving. What a status or the time forbids stands in `lifecycle`."""
+"""Errors of reading, booking and rescheduling. Those of status and time are in `lifecycle`."""
 
 from typing import Any
 
@@ -9,36 +9,36 @@ from backend.scheduling.schemas import SlotOut
 
 
 class AppointmentNotFound(NotFound):
-    """No such appointment, or not for the caller."""
+    """No such appointment, or the caller may not see it."""
 
     code = "APPOINTMENT_NOT_FOUND"
-    detail = "There is no such appointment, or not for you."
+    detail = "No such appointment, or you don't have access."
 
 
 class PatientRequired(Unprocessable):
-    """The staff book for somebody, and must say for whom."""
+    """Staff book for a patient and must name them."""
 
     code = "PATIENT_REQUIRED"
-    detail = "Say for which patient: patient_id is needed when the staff book."
+    detail = "`patient_id` is required when staff book."
 
 
 class OutsideYourScope(Forbidden):
-    """A doctor books into his own slots, a nurse into those of her clinics."""
+    """Doctors book their own slots, nurses those of their clinics."""
 
     code = "OUTSIDE_YOUR_SCOPE"
-    detail = "You may book only into your own slots, or those of your clinics."
+    detail = "Doctors can book only their own slots, nurses only slots of their clinics."
 
 
 class WithAlternatives(ErrorBody):
-    """An error that names what is still free."""
+    """The body of an error that offers other slots."""
 
     alternatives: list[SlotOut] = Field(
-        description="The doctor's next free slots, at most three, earliest first."
+        description="The doctor's next free slots, earliest first; at most three."
     )
 
 
 class SlotUnavailable(Conflict):
-    """The root of what may be answered with other slots."""
+    """The slot can't be booked. The response offers other slots."""
 
     body = WithAlternatives
 
@@ -47,7 +47,7 @@ class SlotUnavailable(Conflict):
         self.alternatives = alternatives or []
 
     def content(self) -> dict[str, Any]:
-        """The usual body and the alternatives."""
+        """Returns the usual body and the alternatives."""
         return {
             **super().content(),
             "alternatives": [slot.model_dump(mode="json") for slot in self.alternatives],
@@ -55,61 +55,61 @@ class SlotUnavailable(Conflict):
 
     @classmethod
     def example(cls) -> dict[str, Any]:
-        """Nothing else is free."""
+        """An example without alternatives."""
         return {**super().example(), "alternatives": []}
 
 
 class SlotTaken(SlotUnavailable):
-    """Every seat of the slot is held."""
+    """Every seat of the slot is taken."""
 
     code = "SLOT_TAKEN"
     detail = "The slot has just been taken."
 
 
 class SlotNotOpen(SlotUnavailable):
-    """The slot was withdrawn, or has begun."""
+    """The slot was withdrawn, or has started."""
 
     code = "SLOT_NOT_OPEN"
-    detail = "This slot can't be booked any more."
+    detail = "The slot was withdrawn or has started. Choose another one."
 
 
 class DayFull(SlotUnavailable):
-    """The doctor sees no more patients on that day."""
+    """The doctor's limit of patients per day is reached."""
 
     code = "DAY_FULL"
-    detail = "The doctor sees no more patients on this day."
+    detail = "The doctor's limit of patients for that day is reached."
 
 
 class PatientDoubleBooked(Conflict):
-    """The patient has another appointment in this time."""
+    """The patient has another appointment at that time."""
 
     code = "PATIENT_DOUBLE_BOOKED"
-    detail = "The patient already has an appointment in this time."
+    detail = "The patient already has an appointment at that time."
 
 
 class AppointmentChanged(Conflict):
-    """Somebody else changed the appointment between reading and writing."""
+    """Somebody else changed the appointment after it was read."""
 
     code = "APPOINTMENT_CHANGED"
-    detail = "The appointment was changed by somebody else meanwhile. Read it again and decide anew."
+    detail = "Somebody else has changed the appointment. Reload it and try again."
 
 
 class SameSlot(Unprocessable):
-    """A move to where the appointment already is."""
+    """The appointment is already in the slot it would be rescheduled to."""
 
     code = "SAME_SLOT"
-    detail = "The appointment already is in this slot."
+    detail = "The appointment is already in this slot."
 
 
 class NotACorrection(Unprocessable):
-    """A no-show can be corrected only to what it can have been."""
+    """A no-show can be corrected to two statuses only."""
 
     code = "NOT_A_CORRECTION"
-    detail = "A no-show can be corrected to checked_in or completed only."
+    detail = "A no-show can be corrected only to `checked_in` or `completed`."
 
 
 class IdempotencyKeyReused(Unprocessable):
-    """The key belongs to another request."""
+    """The caller used the key for another request."""
 
     code = "IDEMPOTENCY_KEY_REUSED"
-    detail = "This Idempotency-Key was used for a different request."
+    detail = "This `Idempotency-Key` was used for a different request. Use a new key."

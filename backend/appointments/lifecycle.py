@@ -1,7 +1,6 @@
-"""The life of an appointment as one pure table: which step is allowed, from where, to whom and when.
+"""The life of an appointment as one pure table: which transition is allowed, from which status, to whom and when.
 
-The API, replies by SMS and the timed jobs all ask here. A step leads from its sources to its target; what it
-may not do it says as an error that names the reason.
+The API, SMS replies and timed work all use it. A transition that isn't allowed raises an error that names the reason.
 """
 
 from collections.abc import Callable
@@ -15,26 +14,26 @@ from backend.appointments.documents import ActorRole, Status, TransitionName
 from backend.core.http.errors import Conflict, ErrorBody, Forbidden
 
 CORRECTION_HOURS = 24
-"""How long after its end a no-show may be corrected to checked in."""
+"""How long after its end a no-show may be corrected to `checked_in`."""
 
 
 class InvalidTransition(Conflict):
-    """The appointment's status doesn't allow the step."""
+    """The appointment's status doesn't allow the transition."""
 
     code = "INVALID_TRANSITION"
-    detail = "An appointment that is cancelled can't be confirmed."
+    detail = "The appointment is cancelled; this transition is allowed only from scheduled."
 
 
 class OutsideItsTimeBody(ErrorBody):
-    """An error of a step that has its time."""
+    """The body of an error about time."""
 
     at: str = Field(
-        description="The moment from which on, or until which, the step is possible: RFC 3339, UTC."
+        description="When the transition becomes available, or when it stopped being available: RFC 3339, UTC."
     )
 
 
 class _OutsideItsTime(Conflict):
-    """The step isn't possible at this moment. `at` is UTC."""
+    """The transition isn't available at this moment. `at` is UTC."""
 
     body = OutsideItsTimeBody
     says: ClassVar[str]
@@ -48,34 +47,34 @@ class _OutsideItsTime(Conflict):
 
     @classmethod
     def example(cls) -> dict[str, Any]:
-        """With a moment."""
+        """An example with a moment."""
         moment = "2027-03-14T13:30:00Z"
         return {"detail": cls.says.format(moment), "error_code": cls.code, "at": moment}
 
 
 class TooEarly(_OutsideItsTime):
-    """The step's time has not come."""
+    """The transition isn't available yet."""
 
     code = "TOO_EARLY"
-    says = "This can be done from {} on."
+    says = "Available from {}."
 
 
 class TooLate(_OutsideItsTime):
-    """The step's time has passed."""
+    """The transition is no longer available."""
 
     code = "TOO_LATE"
-    says = "This could be done until {}."
+    says = "Was available until {}."
 
 
 class TransitionForbidden(Forbidden):
-    """The caller's role may never do this step."""
+    """The caller's role may never make this transition."""
 
     code = "TRANSITION_FORBIDDEN"
-    detail = "Your role may not do this with an appointment."
+    detail = "Your role can't make this transition."
 
 
 class Windows(Protocol):
-    """The clinic's rules that open and close steps, in minutes."""
+    """The clinic's rules that open and close transitions, in minutes."""
 
     confirm_window_minutes: int
     check_in_window_minutes: int
@@ -83,7 +82,7 @@ class Windows(Protocol):
 
 
 class Timed(Protocol):
-    """When an appointment is, and where it stands. UTC."""
+    """The fields of an appointment that the table reads. UTC."""
 
     start: datetime
     end: datetime
@@ -95,10 +94,11 @@ Moment = Callable[[Timed, Windows], datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One step. `opens` and `closes` are None where time doesn't matter; it closes at, not after, its moment.
+class Transition:
+    """A transition from any of `sources` to `target`.
 
-    `opens_for_system` says when the system may do by itself what people may do from `opens` on.
+    It is available from `opens` (inclusive) until `closes` (exclusive); None means no limit. `opens_for_system`
+    replaces `opens` for what the system does by itself.
     """
 
     sources: frozenset[Status]
@@ -109,7 +109,7 @@ class Rule:
     opens_for_system: Moment | None = None
 
     def opens_for(self, role: ActorRole) -> Moment | None:
-        """When the step opens for a role."""
+        """Returns when the transition opens for a role."""
         return self.opens_for_system or self.opens if role is ActorRole.SYSTEM else self.opens
 
 
@@ -122,7 +122,7 @@ def _end(appointment: Timed, _: Windows) -> datetime:
 
 
 def confirm_opens(appointment: Timed, windows: Windows) -> datetime:
-    """Some time before the start, or earlier if the patient was asked earlier: who is asked may answer."""
+    """Returns when confirming opens: some time before the start, or when the patient was asked, if earlier."""
     window = appointment.start - timedelta(minutes=windows.confirm_window_minutes)
     return (
         min(window, appointment.confirmation_requested_at)
@@ -136,7 +136,7 @@ def _check_in_opens(appointment: Timed, windows: Windows) -> datetime:
 
 
 def no_show_due(appointment: Timed, windows: Windows) -> datetime:
-    """When the system marks an appointment as a no-show if nobody has checked in."""
+    """Returns when the system marks a no-show if the patient isn't checked in by then."""
     return appointment.start + timedelta(minutes=windows.no_show_grace_minutes)
 
 
@@ -153,40 +153,40 @@ _P, _D, _N, _A, _S = (
 )
 _AHEAD = frozenset({Status.SCHEDULED, Status.CONFIRMED})
 
-TABLE: dict[TransitionName, Rule] = {
-    TransitionName.CONFIRM: Rule(
+TRANSITIONS: dict[TransitionName, Transition] = {
+    TransitionName.CONFIRM: Transition(
         sources=frozenset({Status.SCHEDULED}),
         target=Status.CONFIRMED,
         roles=frozenset({_P, _N, _A}),
         opens=confirm_opens,
         closes=_start,
     ),
-    TransitionName.CANCEL: Rule(
+    TransitionName.CANCEL: Transition(
         sources=_AHEAD,
         target=Status.CANCELLED,
         roles=frozenset({_P, _D, _N, _A, _S}),
         closes=_start,
     ),
-    TransitionName.RESCHEDULE: Rule(
+    TransitionName.RESCHEDULE: Transition(
         sources=_AHEAD,
         target=Status.SCHEDULED,
         roles=frozenset({_P, _N, _A}),
         closes=_start,
     ),
-    TransitionName.CHECK_IN: Rule(
+    TransitionName.CHECK_IN: Transition(
         sources=_AHEAD,
         target=Status.CHECKED_IN,
         roles=frozenset({_D, _N, _A}),
         opens=_check_in_opens,
         closes=_end,
     ),
-    TransitionName.COMPLETE: Rule(
+    TransitionName.COMPLETE: Transition(
         sources=frozenset({Status.CHECKED_IN}),
         target=Status.COMPLETED,
         roles=frozenset({_D, _A}),
         opens=_start,
     ),
-    TransitionName.NO_SHOW: Rule(
+    TransitionName.NO_SHOW: Transition(
         sources=_AHEAD,
         target=Status.NO_SHOW,
         roles=frozenset({_D, _N, _A, _S}),
@@ -195,44 +195,48 @@ TABLE: dict[TransitionName, Rule] = {
     ),
 }
 
-CORRECTIONS: dict[Status, Rule] = {
-    Status.CHECKED_IN: Rule(
+CORRECTIONS: dict[Status, Transition] = {
+    Status.CHECKED_IN: Transition(
         sources=frozenset({Status.NO_SHOW}),
         target=Status.CHECKED_IN,
         roles=frozenset({_D, _N, _A}),
         opens=_start,
         closes=_correction_closes,
     ),
-    Status.COMPLETED: Rule(
+    Status.COMPLETED: Transition(
         sources=frozenset({Status.NO_SHOW}),
         target=Status.COMPLETED,
         roles=frozenset({_D, _A}),
         opens=_start,
     ),
 }
-"""Correcting a no-show is a step of its own, so that a check-in never undoes a no-show unseen."""
+"""Correcting a no-show is a transition of its own, so that a check-in never undoes a no-show by accident."""
 
 
-def check(rule: Rule, appointment: Timed, *, role: ActorRole, now: datetime, windows: Windows) -> None:
-    """Raises unless the rule allows its step now.
+def check(
+    transition: Transition, appointment: Timed, *, role: ActorRole, now: datetime, windows: Windows
+) -> None:
+    """Raises unless the transition is allowed now.
 
     `TransitionForbidden` by role, `InvalidTransition` by status, `TooEarly` and `TooLate` by time.
     """
-    if role not in rule.roles:
+    if role not in transition.roles:
         raise TransitionForbidden
-    if appointment.status not in rule.sources:
-        raise InvalidTransition(f"The appointment is {_say(appointment.status)}; {_say_sources(rule)}.")
-    opening = rule.opens_for(role)
+    if appointment.status not in transition.sources:
+        status, sources = _in_words(appointment.status), _sources_of(transition)
+        raise InvalidTransition(
+            f"The appointment is {status}; this transition is allowed only from {sources}."
+        )
+    opening = transition.opens_for(role)
     if opening is not None and now < (opens := opening(appointment, windows)):
         raise TooEarly(opens)
-    if rule.closes is not None and now >= (closes := rule.closes(appointment, windows)):
+    if transition.closes is not None and now >= (closes := transition.closes(appointment, windows)):
         raise TooLate(closes)
 
 
-def _say(status: Status) -> str:
+def _in_words(status: Status) -> str:
     return status.value.replace("_", " ")
 
 
-def _say_sources(rule: Rule) -> str:
-    names = " or ".join(_say(status) for status in Status if status in rule.sources)
-    return f"this is possible only while it is {names}"
+def _sources_of(transition: Transition) -> str:
+    return " or ".join(_in_words(status) for status in Status if status in transition.sources)

@@ -1,4 +1,4 @@
-"""Reading appointments: always inside what the caller may see."""
+"""Reading appointments, always within what the caller may see."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,21 +8,23 @@ from beanie import PydanticObjectId
 from fastapi import Response
 
 from backend.accounts.documents import Role, User
+from backend.appointments import repository
 from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
-from backend.appointments.permissions import in_sight, seen_by
+from backend.appointments.permissions import cache_scope, visible_to
 from backend.appointments.schemas import APPOINTMENT_ROWS
 from backend.core.cache.response_cache import Cacheable, response_cache
 from backend.core.http.json_rows import written
 from backend.core.http.pagination import BY_START, after, encode_cursor
 from backend.directory.errors import PatientNotFound
+from backend.directory.patients import get_patient
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """What a list is narrowed to. Times are UTC, `until` exclusive."""
+    """The filters of a list. Times are UTC; `until` is exclusive."""
 
     status: tuple[Status, ...] = ()
     since: datetime | None = None
@@ -32,7 +34,7 @@ class Filters:
     clinic_id: PydanticObjectId | None = None
 
     def query(self) -> dict[str, Any]:
-        """The filter. `start` is always part of it: what blocks a withdrawn seat has none."""
+        """Returns the MongoDB filter. It always has `start`, which blocks of withdrawn seats don't have."""
         wanted: dict[str, Any] = {"start": {"$gte": self.since or _BEGINNING}}
         if self.until is not None:
             wanted["start"]["$lt"] = self.until
@@ -47,16 +49,16 @@ class Filters:
 async def list_appointments(
     caller: User, filters: Filters, *, limit: int, cursor: str | None, newest_first: bool = False
 ) -> Response:
-    """A page of the appointments that the caller may see, by start, as `Page[AppointmentRow]`. Raises `BadCursor`.
+    """Returns a page of the appointments the caller may see, by start, as `Page[AppointmentRow]`. Raises `BadCursor`.
 
-    From memory, where nothing has happened to any of the caller's since.
+    It comes from the response cache if none of the caller's appointments has changed since.
     """
 
     async def read() -> Cacheable[bytes]:
         page = await _page(caller, filters, limit=limit, cursor=cursor, newest_first=newest_first)
         return Cacheable(page, depends_on=scope)
 
-    scope = seen_by(caller)
+    scope = cache_scope(caller)
     key = ("appointments", caller.role, scope, filters, limit, cursor, newest_first)
     return written(await response_cache.load(key, read))
 
@@ -64,10 +66,13 @@ async def list_appointments(
 async def _page(
     caller: User, filters: Filters, *, limit: int, cursor: str | None, newest_first: bool
 ) -> bytes:
-    query = {"$and": [in_sight(caller), filters.query(), after(cursor, *BY_START, descending=newest_first)]}
-    direction = -1 if newest_first else 1
-    found = Appointment.get_pymongo_collection().find(query, APPOINTMENT_ROWS.projection)
-    rows = await found.sort([("start", direction), ("_id", direction)]).limit(limit + 1).to_list()
+    position = after(cursor, *BY_START, descending=newest_first)
+    rows = await repository.find_rows(
+        {"$and": [visible_to(caller), filters.query(), position]},
+        fields=APPOINTMENT_ROWS.projection,
+        newest_first=newest_first,
+        limit=limit + 1,
+    )
     page = rows[:limit]
     next_cursor = encode_cursor(page[-1]["start"], page[-1]["_id"]) if len(rows) > limit else None
     return APPOINTMENT_ROWS.page(page, next_cursor)
@@ -82,10 +87,10 @@ async def list_of_patient(
     cursor: str | None,
     newest_first: bool,
 ) -> Response:
-    """A page of one patient's appointments that the caller may see. Raises `PatientNotFound`."""
-    is_other = caller.role is Role.PATIENT and patient_id != caller.user_id
-    if is_other or await User.find_one({"_id": patient_id, "role": Role.PATIENT}) is None:
+    """Returns a page of one patient's appointments that the caller may see. Raises `PatientNotFound`."""
+    if caller.role is Role.PATIENT and patient_id != caller.user_id:
         raise PatientNotFound
+    await get_patient(patient_id)
     filters = Filters(patient_id=patient_id, status=status)
     return await list_appointments(caller, filters, limit=limit, cursor=cursor, newest_first=newest_first)
 
@@ -93,11 +98,11 @@ async def list_of_patient(
 async def get_appointment(
     caller: User, appointment_id: PydanticObjectId, *, version: int | None = None
 ) -> Appointment:
-    """An appointment that the caller may see. Raises `AppointmentNotFound`.
+    """Returns an appointment the caller may see. Raises `AppointmentNotFound`.
 
-    With a version, raises `AppointmentChanged` unless it is the present one.
+    With `version`, raises `AppointmentChanged` unless it is the present one.
     """
-    found = await Appointment.find_one({"_id": appointment_id, **in_sight(caller)})
+    found = await repository.find(appointment_id, scope=visible_to(caller))
     if found is None:
         raise AppointmentNotFound
     if version is not None and version != found.version:

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Header, Query, Response, status
 from backend.accounts.access import CurrentStaff, CurrentUser
 from backend.accounts.documents import Role
 from backend.appointments import errors, lifecycle, transitions
-from backend.appointments.booking.book import BookingRequest, book, move
+from backend.appointments.booking.book import BookingRequest, book
+from backend.appointments.booking.reschedule import reschedule
 from backend.appointments.calendar import as_calendar
 from backend.appointments.documents import ActorRole, Appointment, Status
 from backend.appointments.permissions import Actor
@@ -37,13 +38,13 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^[\x21-\x7e]+$",
-        description="Any text of your own, the same for a repeated request: the repeat gets the first answer.",
+        description="Any text you choose. A repeated request with the same key returns the first one's appointment.",
     ),
 ]
-Statuses = Annotated[list[Status] | None, Query(description="Repeat it for several.")]
-Since = Annotated[Instant | None, Query(alias="from", description="Starting at this moment or later.")]
-Until = Annotated[Instant | None, Query(alias="to", description="Starting before this moment.")]
-Descending = Annotated[bool, Query(description="Latest start first.")]
+Statuses = Annotated[list[Status] | None, Query(description="Repeat the parameter for several statuses.")]
+Since = Annotated[Instant | None, Query(alias="from", description="Start at this moment or later.")]
+Until = Annotated[Instant | None, Query(alias="to", description="Start before this moment.")]
+Descending = Annotated[bool, Query(description="List the latest start first.")]
 
 TRANSITION_ERRORS = (
     errors.AppointmentNotFound,
@@ -63,8 +64,8 @@ SEAT_ERRORS = (
 )
 
 
-def _shown(caller: CurrentUser, appointment: Appointment) -> AppointmentOut:
-    return AppointmentOut.seen_by(ActorRole(caller.role.value), appointment)
+def _response(caller: CurrentUser, appointment: Appointment) -> AppointmentOut:
+    return AppointmentOut.for_role(ActorRole(caller.role.value), appointment)
 
 
 @router.post(
@@ -77,9 +78,9 @@ def _shown(caller: CurrentUser, appointment: Appointment) -> AppointmentOut:
 async def book_appointment(
     body: BookIn, caller: CurrentUser, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Books a seat in a slot: patients for themselves, the staff for a patient. A `409` names the doctor's next free
-    slots. With an `Idempotency-Key`, a repeated request gets the appointment that the first one made, and the
-    header `Idempotent-Replayed: true`."""
+    """Books a seat in a slot: patients for themselves, staff for a patient. A `409` about the slot offers the
+    doctor's next free slots. With an `Idempotency-Key`, a repeated request returns the appointment that the first
+    one made, with the header `Idempotent-Replayed: true`."""
     request = BookingRequest(
         slot_id=body.slot_id,
         patient_id=body.patient_id,
@@ -90,8 +91,8 @@ async def book_appointment(
     headers = {"Location": f"/api/v1/appointments/{booking.document['_id']}"}
     if booking.is_replay:
         headers["Idempotent-Replayed"] = "true"
-    shown = AppointmentOut.json_seen_by(ActorRole(caller.role.value), booking.document)
-    return Response(shown, status.HTTP_201_CREATED, headers, media_type="application/json")
+    content = AppointmentOut.json_for_role(ActorRole(caller.role.value), booking.document)
+    return Response(content, status.HTTP_201_CREATED, headers, media_type="application/json")
 
 
 @router.get(
@@ -112,8 +113,8 @@ async def list_my_appointments(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Response:
-    """By start. Patients see their own, doctors theirs, nurses those of their clinics, administrators all; filters
-    narrow that further and never widen it."""
+    """Sorted by start. Patients and doctors see their own appointments, nurses those of their clinics, administrators
+    all. Filters narrow this further."""
     filters = Filters(
         status=tuple(status or ()),
         since=since,
@@ -127,7 +128,7 @@ async def list_my_appointments(
 
 @router.get(
     "/patients/{patient_id}/appointments",
-    summary="A patient's appointments",
+    summary="List a patient's appointments",
     response_model=Page[AppointmentRow],
     responses=responses(PatientNotFound, BadCursor),
 )
@@ -139,7 +140,8 @@ async def list_patient_appointments(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Response:
-    """Those of one patient that the caller may see. A patient may ask only for his own."""
+    """Sorted by start. Patients can list only their own appointments; nurses see those at their clinics, doctors
+    those with themselves."""
     return await list_of_patient(
         caller,
         patient_id,
@@ -152,12 +154,12 @@ async def list_patient_appointments(
 
 @router.get(
     "/appointments/{appointment_id}",
-    summary="Read an appointment",
+    summary="Get an appointment",
     responses=responses(errors.AppointmentNotFound),
 )
 async def get_appointment_by_id(appointment_id: Id, caller: CurrentUser) -> AppointmentOut:
-    """With its history: every step, when and by whom."""
-    return _shown(caller, await get_appointment(caller, appointment_id))
+    """Includes its history: every transition, when it was made and by whom."""
+    return _response(caller, await get_appointment(caller, appointment_id))
 
 
 @router.patch(
@@ -168,85 +170,96 @@ async def get_appointment_by_id(appointment_id: Id, caller: CurrentUser) -> Appo
 async def update_appointment(
     appointment_id: Id, body: AppointmentPatch, caller: CurrentUser
 ) -> AppointmentOut:
-    """A field that is left out stays; null clears it. `notes` are the staff's own: 403 for patients."""
+    """A field that is left out stays as it is; null clears it. Patients can't change `notes`."""
     fields = body.model_dump(exclude_unset=True, exclude={"version"})
     if "notes" in fields and caller.role is Role.PATIENT:
-        raise Forbidden("Only the staff may write notes.")
+        raise Forbidden("Only staff can change `notes`.")
     appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return _shown(caller, await transitions.annotate(appointment, fields))
+    return _response(caller, await transitions.annotate(appointment, fields))
 
 
 @router.post(
-    "/appointments/{appointment_id}/confirm", summary="Confirm", responses=responses(*TRANSITION_ERRORS)
+    "/appointments/{appointment_id}/confirm",
+    summary="Confirm an appointment",
+    responses=responses(*TRANSITION_ERRORS),
 )
 async def confirm_appointment(
     appointment_id: Id, caller: CurrentUser, body: TransitionIn | None = None
 ) -> AppointmentOut:
-    """The patient will come. From three hours before the start (the clinic's policy) until the start; by the patient,
-    a nurse or an administrator on the patient's word, never by the doctor."""
+    """Records that the patient will come. Available from three hours before the start (the clinic's policy), or
+    from when the patient was asked, until the start. Patients, nurses and administrators can confirm; doctors
+    can't."""
     appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _shown(caller, await transitions.confirm(appointment, Actor.of(caller)))
+    return _response(caller, await transitions.confirm(appointment, Actor.of(caller)))
 
 
 @router.post(
-    "/appointments/{appointment_id}/cancel", summary="Cancel", responses=responses(*TRANSITION_ERRORS)
+    "/appointments/{appointment_id}/cancel",
+    summary="Cancel an appointment",
+    responses=responses(*TRANSITION_ERRORS),
 )
 async def cancel_appointment(
     appointment_id: Id, caller: CurrentUser, body: CancelIn | None = None
 ) -> AppointmentOut:
-    """Before the start. The time is free for others at once."""
+    """Available until the start. Others can book the time at once."""
     body = body or CancelIn()
     appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return _shown(caller, await transitions.cancel(appointment, Actor.of(caller), reason=body.reason))
+    return _response(caller, await transitions.cancel(appointment, Actor.of(caller), reason=body.reason))
 
 
 @router.post(
     "/appointments/{appointment_id}/reschedule",
-    summary="Move to another slot",
+    summary="Reschedule an appointment",
     responses=responses(*TRANSITION_ERRORS, *SEAT_ERRORS, errors.SameSlot),
 )
 async def reschedule_appointment(
     appointment_id: Id, body: RescheduleIn, caller: CurrentUser
 ) -> AppointmentOut:
-    """Before the start, by the patient, a nurse or an administrator; any doctor's open slot will do. If the new slot
-    is taken, the appointment stays where it was. It is scheduled again, and wants confirming anew."""
+    """Reschedules to any doctor's open slot. Available until the start, for patients, nurses and administrators. If
+    the new slot is taken, the appointment keeps its time. It is then `scheduled` and has to be confirmed again."""
     appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return _shown(caller, await move(appointment, caller, to=body.slot_id))
+    return _response(caller, await reschedule(appointment, caller, to=body.slot_id))
 
 
 @router.post(
-    "/appointments/{appointment_id}/check-in", summary="Check in", responses=responses(*TRANSITION_ERRORS)
+    "/appointments/{appointment_id}/check-in",
+    summary="Check a patient in",
+    responses=responses(*TRANSITION_ERRORS),
 )
 async def check_in_appointment(
     appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None
 ) -> AppointmentOut:
-    """The patient is there. From 60 minutes before the start (the clinic's policy) to the end; by the staff."""
+    """Records that the patient has arrived. Available to staff from 60 minutes before the start (the clinic's policy)
+    until the end."""
     appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _shown(caller, await transitions.check_in(appointment, Actor.of(caller)))
+    return _response(caller, await transitions.check_in(appointment, Actor.of(caller)))
 
 
 @router.post(
-    "/appointments/{appointment_id}/complete", summary="Complete", responses=responses(*TRANSITION_ERRORS)
+    "/appointments/{appointment_id}/complete",
+    summary="Complete a visit",
+    responses=responses(*TRANSITION_ERRORS),
 )
 async def complete_appointment(
     appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None
 ) -> AppointmentOut:
-    """The visit is over. After check-in, from the start on; by the doctor or an administrator."""
+    """Records that the visit is over. Available after check-in, from the start, to the doctor and administrators."""
     appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _shown(caller, await transitions.complete(appointment, Actor.of(caller)))
+    return _response(caller, await transitions.complete(appointment, Actor.of(caller)))
 
 
 @router.post(
     "/appointments/{appointment_id}/no-show",
-    summary="Mark as no-show",
+    summary="Mark a no-show",
     responses=responses(*TRANSITION_ERRORS),
 )
 async def mark_no_show(
     appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None
 ) -> AppointmentOut:
-    """Nobody came. From the start on, by the staff; by the system 15 minutes after it (the clinic's policy)."""
+    """Records that the patient didn't come. Available to staff from the start. The system does it by itself 15
+    minutes after the start (the clinic's policy)."""
     appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _shown(caller, await transitions.no_show(appointment, Actor.of(caller)))
+    return _response(caller, await transitions.no_show(appointment, Actor.of(caller)))
 
 
 @router.post(
@@ -255,15 +268,15 @@ async def mark_no_show(
     responses=responses(*TRANSITION_ERRORS, errors.PatientDoubleBooked, errors.NotACorrection),
 )
 async def correct_no_show(appointment_id: Id, body: CorrectIn, caller: CurrentStaff) -> AppointmentOut:
-    """The patient was there after all. To `checked_in` by any staff until 24 hours after the end, or to `completed`
-    by the doctor or an administrator. A check-in by itself never undoes a no-show."""
+    """Records that the patient was there after all. Staff can correct to `checked_in` until 24 hours after the end;
+    the doctor and administrators can correct to `completed` at any time."""
     appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return _shown(caller, await transitions.correct_no_show(appointment, Actor.of(caller), to=body.status))
+    return _response(caller, await transitions.correct_no_show(appointment, Actor.of(caller), to=body.status))
 
 
 @router.get(
     "/appointments/{appointment_id}/calendar.ics",
-    summary="As a calendar file",
+    summary="Get a calendar file",
     response_class=Response,
     responses={
         200: {
@@ -274,7 +287,7 @@ async def correct_no_show(appointment_id: Id, body: CorrectIn, caller: CurrentSt
     },
 )
 async def get_appointment_calendar(appointment_id: Id, caller: CurrentUser) -> Response:
-    """For the patient's own calendar. It says with whom and where, never why."""
+    """The event names the doctor and the clinic, but not the reason for the visit."""
     appointment = await get_appointment(caller, appointment_id)
     return Response(
         as_calendar(appointment),

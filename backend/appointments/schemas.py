@@ -1,4 +1,4 @@
-"""Requests and answers about appointments."""
+"""Requests and responses about appointments."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,25 +13,29 @@ from backend.core.http.json_rows import Rows
 
 _EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
 _VERSION = (
-    "The `version` that you have read. If the appointment has changed since, the step is refused with "
-    "`APPOINTMENT_CHANGED` and nothing happens. Leave it out to act on whatever the appointment now is."
+    "The `version` you have read. If the appointment has changed since, the request fails with "
+    "`APPOINTMENT_CHANGED`. Leave it out to apply the request to the present version."
 )
 
 
 class BookIn(Request):
-    """Which slot, and for whom."""
+    """The slot to book, and for whom."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"slot_id": _EXAMPLE_ID, "reason": "Yearly check-up"}]}
     )
 
     slot_id: Id
-    patient_id: Id | None = Field(default=None, description="The staff say for whom; patients leave it out.")
-    reason: Text | None = Field(default=None, description="Why the patient comes. Never part of a message.")
+    patient_id: Id | None = Field(
+        default=None, description="Required when staff book; patients may leave it out."
+    )
+    reason: Text | None = Field(
+        default=None, description="The reason for the visit. Messages never contain it."
+    )
 
 
 class AppointmentPatch(Request):
-    """What may change without a step. `notes` are the staff's own."""
+    """The fields that can change without a transition. Only staff see and change `notes`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "Follow-up"}]})
 
@@ -41,7 +45,7 @@ class AppointmentPatch(Request):
 
 
 class TransitionIn(Request):
-    """A step without more to say."""
+    """A transition."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"version": 1}]})
 
@@ -53,11 +57,11 @@ class CancelIn(TransitionIn):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "I am travelling", "version": 1}]})
 
-    reason: Text | None = Field(default=None, description="Kept in the history; never part of a message.")
+    reason: Text | None = Field(default=None, description="Kept in the history. Messages never contain it.")
 
 
 class RescheduleIn(TransitionIn):
-    """Where to."""
+    """The slot to reschedule to."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"slot_id": _EXAMPLE_ID}]})
 
@@ -65,7 +69,7 @@ class RescheduleIn(TransitionIn):
 
 
 class CorrectIn(TransitionIn):
-    """What the no-show really was."""
+    """The status a no-show is corrected to."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "checked_in"}]})
 
@@ -73,7 +77,7 @@ class CorrectIn(TransitionIn):
 
 
 class HistoryEntryOut(Response):
-    """One line of the history."""
+    """One transition in the history."""
 
     transition: TransitionName
     status: Status
@@ -111,7 +115,7 @@ APPOINTMENT_ROWS = Rows(AppointmentRow)
 class AppointmentOut(AppointmentRow):
     """An appointment with its history."""
 
-    notes: str | None = Field(description="The staff's notes; always null for patients.")
+    notes: str | None = Field(description="Notes by the staff; always null for patients.")
     history: list[HistoryEntryOut]
     cancelled_at: datetime | None
     cancelled_by: Id | None
@@ -121,21 +125,21 @@ class AppointmentOut(AppointmentRow):
     updated_at: datetime
 
     @classmethod
-    def seen_by(cls, role: ActorRole, appointment: Appointment) -> "AppointmentOut":
-        """As somebody of this role may see it."""
+    def for_role(cls, role: ActorRole, appointment: Appointment) -> "AppointmentOut":
+        """Returns the appointment as this role may see it."""
         out = cls.model_validate(appointment)
         if role is ActorRole.PATIENT:
             out.notes = None
         return out
 
     @classmethod
-    def json_seen_by(cls, role: ActorRole, document: Mapping[str, Any]) -> bytes:
-        """The same as JSON, from the stored document: making the model would take 40 µs more."""
-        shown = _APPOINTMENT.row(document)
-        shown["history"] = [_STEP.row(line) for line in document["history"]]
+    def json_for_role(cls, role: ActorRole, document: Mapping[str, Any]) -> bytes:
+        """Returns the same as JSON, from the stored document: building the model would take 40 µs more."""
+        row = _APPOINTMENT.row(document)
+        row["history"] = [_HISTORY_ENTRY.row(entry) for entry in document["history"]]
         if role is ActorRole.PATIENT:
-            shown["notes"] = None
-        return to_json(shown)
+            row["notes"] = None
+        return to_json(row)
 
 
-_APPOINTMENT, _STEP = Rows(AppointmentOut), Rows(HistoryEntryOut)
+_APPOINTMENT, _HISTORY_ENTRY = Rows(AppointmentOut), Rows(HistoryEntryOut)

@@ -1,14 +1,13 @@
-"""The steps of an appointment's life but booking and moving: each one conditional update of one document."""
+"""All transitions but booking and rescheduling: each is one conditional update of one document."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from beanie import PydanticObjectId
-from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from backend.appointments.booking.seat_allocation import refill_behind, seats_above
+from backend.appointments import repository
+from backend.appointments.booking.seat_allocation import same_seat_in_later_generations, seat_freed
 from backend.appointments.documents import (
     ACTIVE,
     ActorRole,
@@ -19,22 +18,18 @@ from backend.appointments.documents import (
     Status,
     TransitionName,
 )
-from backend.appointments.errors import (
-    AppointmentChanged,
-    AppointmentNotFound,
-    NotACorrection,
-    PatientDoubleBooked,
-)
+from backend.appointments.errors import AppointmentChanged, NotACorrection, PatientDoubleBooked
 from backend.appointments.events import messages_pending
-from backend.appointments.lifecycle import CORRECTIONS, TABLE, Rule, check
+from backend.appointments.lifecycle import CORRECTIONS, TRANSITIONS, Transition, check
 from backend.appointments.permissions import Actor
 from backend.core.clock import utc_now
-from backend.core.mongo.updates import changes
-from backend.directory.documents import Clinic, Rules
+from backend.core.mongo.updates import breaks_index_on
+from backend.directory.clinics import get_clinic
 
-Owes = tuple[tuple[MessageKind, Recipient], ...]
+Messages = tuple[tuple[MessageKind, Recipient], ...]
+"""What to send, and to whom."""
 
-_OWES: dict[TransitionName, Owes] = {
+_MESSAGES: dict[TransitionName, Messages] = {
     TransitionName.CONFIRM: ((MessageKind.CONFIRMED, Recipient.DOCTOR),),
     TransitionName.CANCEL: ((MessageKind.CANCELLED, Recipient.PATIENT),),
     TransitionName.NO_SHOW: (
@@ -43,81 +38,67 @@ _OWES: dict[TransitionName, Owes] = {
     ),
 }
 
+_AUTO_CANCEL_MESSAGES: Messages = (
+    (MessageKind.AUTO_CANCELLED, Recipient.PATIENT),
+    (MessageKind.AUTO_CANCELLED, Recipient.DOCTOR),
+)
 
-_NOTHING_MORE_TO_ASK = {"remind_at": None, "auto_cancel_at": None}
-"""After every step but booking and moving: whoever has confirmed, come or cancelled isn't asked again."""
+_NO_MORE_REMINDERS = {"remind_at": None, "auto_cancel_at": None}
+"""Set by every transition here: a patient who has confirmed, arrived or cancelled isn't asked again."""
 
-_SILENT = ((MessageKind.AUTO_CANCELLED, Recipient.PATIENT), (MessageKind.AUTO_CANCELLED, Recipient.DOCTOR))
-
-_OUT_OF_LINE = {"reserved_seat": None, "daily_number": None}
-"""A correction asks for none of what bookings compete for but the patient's time."""
-
-
-async def rules_of(clinic_id: PydanticObjectId) -> Rules:
-    """A clinic's policy in force."""
-    clinic = await Clinic.get(clinic_id)
-    if clinic is None:
-        raise AppointmentNotFound
-    return clinic.rules
+_NO_RESERVATION = {"reserved_seat": None, "daily_number": None}
+"""A correction competes with bookings for nothing but the patient's time."""
 
 
 async def confirm(appointment: Appointment, actor: Actor) -> Appointment:
-    """The patient will come, in his own words or on the front desk's. Inside the confirmation window only."""
-    return await _take(appointment, TransitionName.CONFIRM, actor)
+    """Records that the patient will come. Allowed inside the confirmation window only."""
+    return await _make(appointment, TransitionName.CONFIRM, actor)
 
 
 async def cancel(appointment: Appointment, actor: Actor, *, reason: str | None = None) -> Appointment:
-    """Frees the time in the same write."""
-    return await _write(
-        appointment, TransitionName.CANCEL, TABLE[TransitionName.CANCEL], actor, reason=reason
-    )
+    """Cancels an appointment and frees its time, in the same write."""
+    return await _make(appointment, TransitionName.CANCEL, actor, reason=reason)
 
 
-async def cancel_silent(appointment: Appointment, actor: Actor) -> Appointment:
-    """Cancels for nobody has confirmed. Both sides are told."""
-    return await _write(
-        appointment,
-        TransitionName.CANCEL,
-        TABLE[TransitionName.CANCEL],
-        actor,
-        reason="not confirmed",
-        owes=_SILENT,
+async def auto_cancel(appointment: Appointment, actor: Actor) -> Appointment:
+    """Cancels an appointment that nobody confirmed. Patient and doctor get a message."""
+    return await _make(
+        appointment, TransitionName.CANCEL, actor, reason="not confirmed", messages=_AUTO_CANCEL_MESSAGES
     )
 
 
 async def check_in(appointment: Appointment, actor: Actor) -> Appointment:
-    """The patient is there."""
-    return await _take(appointment, TransitionName.CHECK_IN, actor)
+    """Records that the patient has arrived."""
+    return await _make(appointment, TransitionName.CHECK_IN, actor)
 
 
 async def complete(appointment: Appointment, actor: Actor) -> Appointment:
-    """The visit is over."""
-    return await _take(appointment, TransitionName.COMPLETE, actor)
+    """Records that the visit is over."""
+    return await _make(appointment, TransitionName.COMPLETE, actor)
 
 
 async def no_show(appointment: Appointment, actor: Actor) -> Appointment:
-    """Nobody came."""
-    return await _take(appointment, TransitionName.NO_SHOW, actor)
+    """Records that the patient didn't come."""
+    return await _make(appointment, TransitionName.NO_SHOW, actor)
 
 
 async def correct_no_show(appointment: Appointment, actor: Actor, *, to: Status) -> Appointment:
-    """The patient was there after all: `checked_in` or `completed`; anything else raises `NotACorrection`.
+    """Corrects a no-show to `checked_in` or `completed`. Any other status raises `NotACorrection`.
 
-    Checking in takes the time up again: `PatientDoubleBooked` if the patient has since been given another appointment
-    in it. The seat and the number of the day may have gone to others; the patient was there all the same.
+    Correcting to `checked_in` takes the time again: it raises `PatientDoubleBooked` if the patient has another
+    appointment then. Seat and daily number may belong to somebody else by now; the patient was there all the same.
     """
-    rule = CORRECTIONS.get(to)
-    if rule is None:
+    transition = CORRECTIONS.get(to)
+    if transition is None:
         raise NotACorrection
-    if rule.target not in ACTIVE:
-        return await _write(appointment, TransitionName.CORRECT, rule, actor)
-    for seat in seats_above(appointment.seat):
+    if transition.target not in ACTIVE:
+        return await _write(appointment, TransitionName.CORRECT, transition, actor)
+    for seat in same_seat_in_later_generations(appointment.seat):
+        fields = {**_NO_RESERVATION, "seat": seat}
         try:
-            return await _write(
-                appointment, TransitionName.CORRECT, rule, actor, fields={**_OUT_OF_LINE, "seat": seat}
-            )
+            return await _write(appointment, TransitionName.CORRECT, transition, actor, fields=fields)
         except DuplicateKeyError as error:
-            if "ticks" in (error.details or {}).get("keyPattern", {}):
+            if breaks_index_on(error, "ticks"):
                 raise PatientDoubleBooked from None
     raise AppointmentChanged
 
@@ -125,33 +106,40 @@ async def correct_no_show(appointment: Appointment, actor: Actor, *, to: Status)
 async def annotate(appointment: Appointment, fields: Mapping[str, str | None]) -> Appointment:
     """Changes the reason or the notes. Raises `AppointmentChanged`."""
     if not fields:
-        return appointment  # a write would make others' version stale for nothing
-    return await _update(appointment, fields)
+        return appointment  # a write would outdate the version that others have read, for nothing
+    return await repository.update_unchanged(appointment, fields)
 
 
-async def _take(appointment: Appointment, name: TransitionName, actor: Actor) -> Appointment:
-    return await _write(appointment, name, TABLE[name], actor)
+async def _make(
+    appointment: Appointment,
+    name: TransitionName,
+    actor: Actor,
+    *,
+    reason: str | None = None,
+    messages: Messages | None = None,
+) -> Appointment:
+    return await _write(appointment, name, TRANSITIONS[name], actor, reason=reason, messages=messages)
 
 
 async def _write(
     appointment: Appointment,
     name: TransitionName,
-    rule: Rule,
+    transition: Transition,
     actor: Actor,
     *,
     reason: str | None = None,
     fields: Mapping[str, Any] | None = None,
-    owes: Owes | None = None,
+    messages: Messages | None = None,
 ) -> Appointment:
-    """Does a step if the table allows it and nobody was faster.
+    """Makes a transition that the table allows. `messages` replaces the usual ones.
 
-    Raises the errors of `lifecycle.check`, or `AppointmentChanged` when the document is no longer the one that
-    was read: of two steps at once exactly one is done.
+    Raises the errors of `lifecycle.check`, and `AppointmentChanged` if the document was changed since it was read: of
+    two transitions at once, one is made.
     """
-    windows, now = await rules_of(appointment.clinic_id), utc_now()
-    check(rule, appointment, role=actor.role, now=now, windows=windows)
-    line = actor.history_entry(transition=name, status=rule.target, at=now, reason=reason)
-    pending_messages = [
+    clinic, now = await get_clinic(appointment.clinic_id), utc_now()
+    check(transition, appointment, role=actor.role, now=now, windows=clinic.rules)
+    entry = actor.history_entry(transition=name, status=transition.target, at=now, reason=reason)
+    pending = [
         PendingMessage(
             kind=kind,
             to=to,
@@ -159,31 +147,31 @@ async def _write(
             reschedule_count=appointment.reschedule_count,
             pending_since=now,
         )
-        for kind, to in (_owes(name, actor) if owes is None else owes)
+        for kind, to in (_usual_messages(name, actor) if messages is None else messages)
     ]
-    done = await _update(
+    changed = await repository.update_unchanged(
         appointment,
         {
             **(fields or {}),
-            **_NOTHING_MORE_TO_ASK,
-            **_what_follows(rule.target, actor, reason=reason, now=now),
-            "status": rule.target,
-            "active": rule.target in ACTIVE,
+            **_NO_MORE_REMINDERS,
+            **_fields_of(transition.target, actor, reason=reason, now=now),
+            "status": transition.target,
+            "active": transition.target in ACTIVE,
         },
         push={
-            "history": line.model_dump(exclude_none=True),
-            "pending_messages": {"$each": [message.model_dump() for message in pending_messages]},
+            "history": entry.model_dump(exclude_none=True),
+            "pending_messages": {"$each": [message.model_dump() for message in pending]},
         },
     )
-    if not done.active:
-        await refill_behind(appointment, done)
-    if pending_messages:
+    if not changed.active:
+        await seat_freed(before=appointment, after=changed)
+    if pending:
         await messages_pending.send(None)
-    return done
+    return changed
 
 
-def _what_follows(target: Status, actor: Actor, *, reason: str | None, now: datetime) -> dict[str, Any]:
-    """What else a status sets. Who won't be seen gives the number of the day back; a visit that is over keeps it."""
+def _fields_of(target: Status, actor: Actor, *, reason: str | None, now: datetime) -> dict[str, Any]:
+    """The other fields that a status sets. Cancelled visits and no-shows free their daily number."""
     if target is Status.CANCELLED:
         return {
             "daily_number": None,
@@ -194,26 +182,10 @@ def _what_follows(target: Status, actor: Actor, *, reason: str | None, now: date
     return {"daily_number": None} if target is Status.NO_SHOW else {}
 
 
-def _owes(name: TransitionName, actor: Actor) -> Owes:
-    """The messages that a step owes: nobody is told what he has just done himself."""
+def _usual_messages(name: TransitionName, actor: Actor) -> Messages:
+    """The messages that a transition sends. Nobody gets one about what they did themselves."""
     if name is TransitionName.CANCEL and actor.role is ActorRole.PATIENT:
         return ((MessageKind.CANCELLED_BY_PATIENT, Recipient.DOCTOR),)
-    # A doctor acts on the own appointments only, and so is the doctor who would be told.
-    is_doctor = actor.role is ActorRole.DOCTOR
-    return tuple((kind, to) for kind, to in _OWES.get(name, ()) if not (is_doctor and to is Recipient.DOCTOR))
-
-
-async def _update(
-    appointment: Appointment, fields: Mapping[str, Any], *, push: Mapping[str, Any] | None = None
-) -> Appointment:
-    """One conditional write: only the version that was read is changed."""
-    update = changes({**fields, "updated_at": utc_now()})
-    raw = await Appointment.get_pymongo_collection().find_one_and_update(
-        {"_id": appointment.id, "version": appointment.version},
-        {**update, **({"$push": push} if push else {}), "$inc": {"version": 1}},
-        return_document=ReturnDocument.AFTER,
-    )
-    if raw is None:
-        raise AppointmentChanged
-    changed: Appointment = Appointment.model_validate(raw)
-    return changed
+    is_doctor = actor.role is ActorRole.DOCTOR  # doctors act on their own appointments only
+    messages = _MESSAGES.get(name, ())
+    return tuple((kind, to) for kind, to in messages if not (is_doctor and to is Recipient.DOCTOR))

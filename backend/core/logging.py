@@ -1,17 +1,15 @@
 """Logs: one JSON object a line, to stdout and perhaps a file, for the application and the server under it."""
 
-import fcntl
 import logging
-import os
 import sys
 import traceback
 from logging import LogRecord
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
 from asgi_correlation_id import correlation_id
+from concurrent_log_handler import ConcurrentRotatingFileHandler
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
@@ -82,48 +80,25 @@ class _Stdout(logging.StreamHandler[TextIO]):
         raise AttributeError("it is always stdout")
 
 
-class SharedFile(RotatingFileHandler):
-    """A rotating file that several processes write: a lock lets one of them rotate, the others reopen."""
-
-    def __init__(self, path: Path, *, largest: int = FILE_BYTES, older: int = OLDER_FILES) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(path, maxBytes=largest, backupCount=older, encoding="utf-8")
-        self._lock_file = Path(f"{path}.lock").open("ab")  # noqa: SIM115 - open as long as the handler
-
-    def emit(self, record: LogRecord) -> None:
-        """Writes one line."""
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
-            try:
-                self._reopen_if_rotated()
-                super().emit(record)
-            finally:
-                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
-        except OSError:
-            self.handleError(record)
-
-    def close(self) -> None:
-        """Closes both files."""
-        super().close()
-        self._lock_file.close()
-
-    def _reopen_if_rotated(self) -> None:
-        try:
-            current = os.stat(self.baseFilename).st_ino
-        except FileNotFoundError:
-            current = None
-        if self.stream is not None and os.fstat(self.stream.fileno()).st_ino != current:
-            self.stream.close()
-            self.stream = self._open()
+def log_file(
+    path: Path, *, largest: int = FILE_BYTES, older: int = OLDER_FILES
+) -> ConcurrentRotatingFileHandler:
+    """A rotating file that several processes may write: `largest` bytes, and so many older files beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return ConcurrentRotatingFileHandler(
+        path, maxBytes=largest, backupCount=older, encoding="utf-8", lock_file_directory=str(path.parent)
+    )
 
 
 def configure_logging() -> None:
     """Sends everything to stdout and LOG_FILE. Calling it again replaces what it set up before."""
     handlers: list[logging.Handler] = [_Stdout()]
     if settings.LOG_FILE is not None:
-        handlers.append(SharedFile(settings.LOG_FILE))
+        handlers.append(log_file(settings.LOG_FILE))
     root = logging.getLogger()
-    for old in [handler for handler in root.handlers if isinstance(handler, _Stdout | SharedFile)]:
+    for old in [
+        handler for handler in root.handlers if isinstance(handler, _Stdout | ConcurrentRotatingFileHandler)
+    ]:
         root.removeHandler(old)
         old.close()
     for handler in handlers:

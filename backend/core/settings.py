@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     # Speed. Each can be switched off; docs/performance.md has its figure.
     RESPONSE_CACHE_ENABLED: bool = True
     REQUEST_BATCHING_ENABLED: bool = True
+    ROUTE_INDEX_ENABLED: bool = True
 
     # Operations.
     SCHEDULER_ENABLED: bool = True

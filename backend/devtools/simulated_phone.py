@@ -15,16 +15,20 @@ from pydantic import Field
 from twilio.request_validator import RequestValidator
 
 from backend.accounts.documents import User
-from backend.appointments.reminders.due_reminders import remind_now
+from backend.appointments import repository as appointments
+from backend.appointments.documents import MessageKind, PendingMessage, Recipient, Status
+from backend.appointments.events import messages_pending
+from backend.core.clock import utc_now
 from backend.core.http.fields import Phone, Response
 from backend.core.http.fields import Request as Body
+from backend.core.mongo.batching import Change
 from backend.core.settings import settings
 from backend.messaging.documents import SmsDirection, SmsLog
 from backend.messaging.twilio.carrier import SMS_PATH, signing_key
 
 router = APIRouter(prefix="/dev/phone", include_in_schema=False)
 
-_PAGE = Path(__file__).with_name("dev_phone.html")
+_PAGE = Path(__file__).with_name("simulated_phone.html")
 _MOST = 100
 
 
@@ -108,7 +112,37 @@ async def remind(body: Number) -> Told:
     user = await User.find_one({"phone": body.number})
     if user is None:
         return Told(text="Nobody has this number.")
-    pending_messages = await remind_now(user.user_id)
-    return Told(
-        text="The reminder is on its way." if pending_messages else "There is nothing to be reminded of."
+    is_reminded = await remind_now(user)
+    return Told(text="The reminder is on its way." if is_reminded else "There is nothing to be reminded of.")
+
+
+async def remind_now(user: User) -> bool:
+    """Adds the reminder that requests a confirmation to the patient's next scheduled appointment, whatever the time.
+
+    Returns False if there is none. It saves a demonstration from waiting until a reminder is due.
+    """
+    coming = [
+        each
+        for each in await appointments.find_open_of_patient(user.user_id)
+        if each.status is Status.SCHEDULED
+    ]
+    if not coming:
+        return False
+    appointment = coming[0]
+    message = PendingMessage(
+        kind=MessageKind.REMINDER,
+        to=Recipient.PATIENT,
+        occurrence=appointment.reminders,
+        reschedule_count=appointment.reschedule_count,
+        pending_since=utc_now(),
+        requests_confirmation=True,
     )
+    as_read = {
+        "reschedule_count": appointment.reschedule_count,
+        "reminders": appointment.reminders,
+        "status": Status.SCHEDULED,
+    }
+    update = {"$push": {"pending_messages": message.model_dump()}, "$inc": {"reminders": 1}}
+    await appointments.apply([Change(appointment.appointment_id, as_read, update)])
+    await messages_pending.send(None)
+    return True

@@ -5,8 +5,7 @@ from datetime import timedelta
 from backend.accounts.documents import Purpose
 from backend.accounts.login.codes import IssuedCode, code_issued
 from backend.appointments.documents import Appointment
-from backend.appointments.events import messages_pending
-from backend.appointments.reminders.auto_cancel import deadline_missed
+from backend.appointments.events import deadline_missed, messages_pending
 from backend.core.clock import utc_now
 from backend.messaging.content.templates import one_time_code
 from backend.messaging.content.texts import CodeText

@@ -1,1 +1,1 @@
-"""Counting: the dashboard and the doctors' statistics."""
+"""Reports: the admin dashboard and the doctor statistics."""

@@ -1,4 +1,4 @@
-"""Routes of the dashboard and the doctors' statistics."""
+"""Routes of the admin dashboard and the doctor statistics."""
 
 from typing import Annotated
 
@@ -12,15 +12,15 @@ from backend.reports import service
 from backend.reports.schemas import Dashboard, DoctorStats
 from backend.scheduling.access import reachable_doctor
 
-_FROM = "This day included. Without it: 30 days before `to`, and without that 30 days before today."
-_TO = "This day included. Without it: 30 days after today, or after `from` if that lies ahead."
+_FROM = "The first day. Default: 30 days before `to` or, without that, before today."
+_TO = "The last day, included. Default: 30 days after today, or after `from` if that is later."
 
 router = APIRouter(tags=["reports"])
 
 
 @router.get(
     "/doctors/{doctor_id}/stats",
-    summary="A doctor's numbers",
+    summary="Doctor statistics",
     responses=responses(DoctorNotFound, service.RangeTooLong),
 )
 async def get_doctor_stats(
@@ -30,13 +30,13 @@ async def get_doctor_stats(
     first_day: Annotated[Day | None, Query(alias="from", description=_FROM)] = None,
     last_day: Annotated[Day | None, Query(alias="to", description=_TO)] = None,
 ) -> DoctorStats:
-    """Appointments by status per day or month, in the clinic's zone. Doctors see their own, nurses those of the
-    doctors of their clinics, administrators all."""
+    """Counts a doctor's appointments by status per day or month, in the clinic's zone. Doctors see their own
+    statistics, nurses those of their clinics' doctors, administrators all."""
     await reachable_doctor(caller, doctor_id)
     return await service.doctor_stats(doctor_id, group_by=group_by, first_day=first_day, last_day=last_day)
 
 
-@router.get("/admin/dashboard", summary="The business in numbers")
+@router.get("/admin/dashboard", summary="Admin dashboard")
 async def get_dashboard(caller: CurrentAdmin) -> Dashboard:
-    """Totals, appointments by status, today and the next seven days. For administrators."""
+    """Counts active people and clinics, and appointments by status: in total, today and in the next seven days."""
     return await service.dashboard()

@@ -1,4 +1,4 @@
-"""Answers about numbers of appointments."""
+"""Responses with counts of appointments."""
 
 from datetime import date, datetime
 
@@ -9,7 +9,7 @@ from backend.core.http.fields import Id, Response
 
 
 class StatusCounts(Response):
-    """How many appointments stand where."""
+    """The number of appointments by status."""
 
     scheduled: int = 0
     confirmed: int = 0
@@ -20,7 +20,7 @@ class StatusCounts(Response):
     total: int = 0
 
     def add(self, status: Status, count: int) -> None:
-        """Counts `count` more of a status."""
+        """Adds `count` appointments of a status."""
         setattr(self, status.value, getattr(self, status.value) + count)
         self.total += count
 
@@ -34,7 +34,7 @@ class PeriodCounts(StatusCounts):
 
 
 class DoctorStats(Response):
-    """A doctor's appointments by period. Periods without any are left out."""
+    """A doctor's appointments by period. Periods without appointments are left out."""
 
     doctor_id: Id
     first_day: date
@@ -43,13 +43,13 @@ class DoctorStats(Response):
 
 
 class Dashboard(Response):
-    """The whole business in numbers."""
+    """Counts of the whole system, at the moment `at`."""
 
     patients: int = Field(description="Active patients.")
     doctors: int = Field(description="Active doctors.")
     nurses: int = Field(description="Active nurses.")
     clinics: int = Field(description="Active clinics.")
     appointments: StatusCounts
-    today: StatusCounts = Field(description="Today, each clinic by its own calendar.")
-    next_7_days: StatusCounts = Field(description="The seven days after today.")
+    today: StatusCounts = Field(description="Appointments of today, by each clinic's calendar.")
+    next_7_days: StatusCounts = Field(description="Appointments of the seven days after today.")
     at: datetime

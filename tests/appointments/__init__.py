@@ -1,1 +1,1 @@
-"""Booking, moving, the steps of an appointment, and reading them."""
+"""Booking, rescheduling, the other transitions of an appointment, and reading appointments."""

@@ -14,7 +14,7 @@ from tests.factories import Person, Run
 
 @pytest.fixture(autouse=True)
 def monday() -> Iterator[None]:
-    """The clock stands at NOW. Whoever goes elsewhere logs in there anew (`support.take` does)."""
+    """The clock stands at NOW. Whoever goes elsewhere logs in there anew (`support.make_transition` does)."""
     with clock.stopped(NOW):
         yield
 

@@ -77,18 +77,18 @@ def visiting(run: Run[Any], person: Person, moment: datetime) -> Iterator[httpx.
         yield factories.log_in(run, person.user).client
 
 
-def take(
+def make_transition(
     run: Run[Any],
     person: Person,
     appointment: dict[str, Any],
-    step: str,
+    transition: str,
     *,
     at: datetime = NOW,
     **body: Any,
 ) -> httpx.Response:
-    """Asks for a step (`confirm`, `check-in`, …) of an appointment at a moment."""
+    """Requests a transition (`confirm`, `check-in`, …) of an appointment at a moment."""
     with visiting(run, person, at) as client:
-        return client.post(f"/appointments/{appointment['id']}/{step}", json=body)
+        return client.post(f"/appointments/{appointment['id']}/{transition}", json=body)
 
 
 def done(answer: httpx.Response, status: int = 200) -> dict[str, Any]:
@@ -115,12 +115,12 @@ def stored(db: Any, appointment: dict[str, Any]) -> dict[str, Any]:
 
 
 def pending_messages(db: Any, appointment: dict[str, Any]) -> list[tuple[str, str, int]]:
-    """The messages that the appointment owes: kind, to whom, occurrence."""
+    """The appointment's pending messages: kind, recipient, occurrence."""
     return [(m["kind"], m["to"], m["occurrence"]) for m in stored(db, appointment)["pending_messages"]]
 
 
-def steps_of(appointment: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The history of an answer: step, the status it led to, and the role that did it."""
+def history_of(appointment: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The history in a response: transition, the status it led to, and the role that did it."""
     return [(line["transition"], line["status"], line["by_role"]) for line in appointment["history"]]
 
 

@@ -261,7 +261,7 @@ def test_a_query_that_makes_no_sense_is_refused(admin: Person, name: str, value:
 
 
 @pytest.mark.parametrize("raw", ["%ED%A0%80", "%00", "%FF", "a%0Ab", "", "%20", "x" * 121])
-def test_a_search_for_what_nobody_is_called_finds_nothing_or_is_refused(api: httpx.Client, raw: str) -> None:
+def test_odd_search_texts_find_nothing_or_are_refused(api: httpx.Client, raw: str) -> None:
     for name in ("specialty", "city"):
         answer = api.get(f"/slots?{name}={raw}")
         if raw in ("%ED%A0%80", "%FF"):  # not UTF-8: read as unknown characters
@@ -289,8 +289,10 @@ def test_a_slot_holds_one_to_a_hundred_patients(book: Book, capacity: Any) -> No
 @pytest.mark.parametrize("version", [0, -1, 2**31 + 1, 2**63, 2**64, 10**400, 1.5, "one", [1]])
 def test_a_version_is_a_sane_number(book: Book, patient: Person, version: Any) -> None:
     appointment = booked(patient, book.slot())
-    for step in ("confirm", "cancel"):
-        answer = patient.client.post(f"/appointments/{appointment['id']}/{step}", json={"version": version})
+    for transition in ("confirm", "cancel"):
+        answer = patient.client.post(
+            f"/appointments/{appointment['id']}/{transition}", json={"version": version}
+        )
         refused(answer, 422, "VALIDATION_ERROR")
 
 

@@ -8,7 +8,7 @@ from icalendar import Calendar, Event
 from backend.accounts.users import update_user
 from backend.directory.documents import Clinic
 from tests import factories
-from tests.appointments.support import HOUR, MINUTE, TEN, Book, booked, done, take
+from tests.appointments.support import HOUR, MINUTE, TEN, Book, booked, done, make_transition
 from tests.factories import Person, Run
 
 
@@ -50,11 +50,11 @@ def test_the_event_follows_the_appointment(book: Book, patient: Person, nurse: P
     first, second = book.slots(2)
     appointment = booked(patient, first)
     seen = [event(patient, appointment)]
-    done(take(run, patient, appointment, "reschedule", slot_id=str(second.id)))
+    done(make_transition(run, patient, appointment, "reschedule", slot_id=str(second.id)))
     seen.append(event(patient, appointment))
-    done(take(run, patient, appointment, "confirm", at=TEN))
+    done(make_transition(run, patient, appointment, "confirm", at=TEN))
     seen.append(event(patient, appointment))
-    done(take(run, nurse, appointment, "cancel", at=TEN))
+    done(make_transition(run, nurse, appointment, "cancel", at=TEN))
     seen.append(event(patient, appointment))
     assert [found["status"] for found in seen] == ["TENTATIVE", "TENTATIVE", "CONFIRMED", "CANCELLED"]
     assert seen[1].decoded("dtstart") == TEN + 30 * MINUTE

@@ -21,8 +21,8 @@ from tests.appointments.support import (
     done,
     instant,
     make_patients,
+    make_transition,
     refused,
-    take,
 )
 from tests.factories import Person, Run
 
@@ -102,8 +102,8 @@ def test_filters_narrow_what_is_seen_and_never_widen_it(two: Two, admin: Person)
 
 
 def test_a_list_is_narrowed_by_status(two: Two, admin: Person, run: Run[Any]) -> None:
-    done(take(run, admin, two.made[0, 0], "cancel"))
-    done(take(run, admin, two.made[0, 1], "confirm", at=TEN))
+    done(make_transition(run, admin, two.made[0, 0], "cancel"))
+    done(make_transition(run, admin, two.made[0, 1], "confirm", at=TEN))
     assert ids(rows(admin, status="cancelled")) == two.of((0, 0))
     assert ids(rows(admin, status=["cancelled", "confirmed"])) == two.of((0, 0), (0, 1))
     assert ids(rows(admin, status="scheduled")) == two.of((1, 0), (1, 1))
@@ -143,7 +143,7 @@ def pages(person: Person, limit: int, path: str = "/appointments", **params: Any
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("limit", [1, 2, 4, 5, 8, 9, 100])
-def test_pages_hold_each_appointment_once_though_many_start_together(
+def test_pages_hold_each_appointment_once_at_equal_starts(
     book: Book, clinic: Clinic, admin: Person, run: Run[Any], limit: int, descending: bool
 ) -> None:
     early, late = book.slot(capacity=4), book.slot(TEN + HOUR)
@@ -167,7 +167,7 @@ def test_pages_are_stable_while_appointments_come_and_go(book: Book, admin: Pers
     assert ids(first_page["items"]) == ids([second, third])
     booked(people[0], slots[0])
     sixth = booked(people[5], slots[5])
-    done(take(run, people[1], second, "cancel"))
+    done(make_transition(run, people[1], second, "cancel"))
     rest = rows(admin, cursor=first_page["next_cursor"])
     assert ids(rest) == ids([fourth, fifth, sixth])
 
@@ -177,7 +177,7 @@ def test_a_cursor_shows_nobody_more_than_is_theirs(two: Two, admin: Person) -> N
     assert ids(rows(two.patients[1], cursor=cursor)) == two.of((0, 1), (1, 1))
 
 
-def test_a_patients_list_is_his_own_and_the_staffs_as_far_as_they_see(two: Two, admin: Person) -> None:
+def test_a_patients_list_shows_what_the_caller_may_see(two: Two, admin: Person) -> None:
     patient = two.patients[0]
     path = f"/patients/{patient.id}/appointments"
     assert ids(rows(patient, path)) == ids(rows(admin, path)) == two.of((0, 0), (1, 0))

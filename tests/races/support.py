@@ -219,8 +219,8 @@ def is_booking(command: Command) -> bool:
     return command.name == "insert" and any("patient_id" in document for document in command.documents)
 
 
-def is_move(command: Command) -> bool:
-    """Whether a command is the write with which an appointment is moved."""
+def is_reschedule(command: Command) -> bool:
+    """Whether a command is the write that reschedules an appointment."""
     return command.name == "findAndModify" and "slot_id" in command.body["update"].get("$set", {})
 
 

@@ -68,7 +68,7 @@ def doomed_server() -> Iterator[Doomed]:
 
 
 @pytest.mark.parametrize("change", [changes.LEAVE, changes.REMOVAL, changes.CAPACITY], ids=str)
-def test_a_change_whose_process_dies_anywhere_is_ended_by_the_next_run(
+def test_the_next_run_finishes_the_change_of_a_dead_process(
     run: Run[Any], db: Db, admin: Person, change: Change
 ) -> None:
     books: list[DoctorSchedule] = []
@@ -91,7 +91,7 @@ def test_a_change_whose_process_dies_anywhere_is_ended_by_the_next_run(
     check_book(db)
 
 
-def test_a_leave_that_another_process_ended_lets_no_late_booking_in(
+def test_a_leave_ended_elsewhere_lets_no_late_booking_in(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired
 ) -> None:
     """The process that takes leave dies anywhere in it; another brings the book in line; then comes the booking."""

@@ -38,7 +38,7 @@ SEED = int(os.environ.get("RACES_SEED", "1"))
 CHANGES = (*changes.WITHDRAWALS, *changes.RETURNS, *changes.OTHERS)
 
 
-def test_whatever_the_order_of_commands_the_book_is_right_and_withdrawals_hold(
+def test_the_schedule_is_right_in_any_order_of_commands(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired, second_wired: Wired, third_wired: Wired
 ) -> None:
     early, late = people(run, 2)

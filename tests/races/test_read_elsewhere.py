@@ -89,7 +89,7 @@ class Steps:
 
     def one(self, root: str) -> str:
         """Does one of them, and says what was answered."""
-        steps: list[Callable[[str], httpx.Response | None]] = [self._book_one, self._cancel, self._move]
+        steps: list[Callable[[str], httpx.Response | None]] = [self._book_one, self._cancel, self._reschedule]
         answer = self._chance.choice([*steps * 3, self._add_slot, self._remove_slot])(root)
         return "nothing to do" if answer is None else f"{answer.request.url.path} {answer.status_code}"
 
@@ -115,7 +115,7 @@ class Steps:
             return None
         return client_of(booked[0], root).post(f"/appointments/{booked[1]}/cancel")
 
-    def _move(self, root: str) -> httpx.Response | None:
+    def _reschedule(self, root: str) -> httpx.Response | None:
         if (booked := self._booked()) is None:
             return None
         body = {"slot_id": self._chance.choice(self._slots())}
@@ -139,7 +139,7 @@ class Steps:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_lists_and_searches_of_any_process_show_all_that_any_has_answered(
+def test_every_process_shows_what_any_process_has_answered(
     run: Run[Any], db: Db, two_servers: Servers, admin: Person, seed: int
 ) -> None:
     chance, book, patients = random.Random(seed), make_book(run, capacity=2), people(run, 3)
@@ -176,7 +176,7 @@ def test_a_process_that_is_told_late_is_not_late_itself(
         assert client_of(patient, root).get("/appointments").status_code == 401
 
 
-def test_whoever_logs_out_or_is_shut_out_anywhere_is_out_everywhere(
+def test_a_session_ended_anywhere_is_ended_everywhere(
     run: Run[Any], two_servers: Servers, admin: Person, patient: Person
 ) -> None:
     for number in range(20):

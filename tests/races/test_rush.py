@@ -32,7 +32,7 @@ def said_by_all(answers: list[httpx.Response]) -> Counter[str]:
     return Counter(said(answer) for answer in answers)
 
 
-def test_two_hundred_patients_want_one_slot_and_as_many_as_it_has_seats_get_one(
+def test_two_hundred_patients_get_as_many_seats_as_there_are(
     run: Run[Any], db: Db, two_servers: Servers
 ) -> None:
     crowd = people(run, 200)
@@ -88,7 +88,7 @@ def test_two_overlapping_slots_made_at_once_are_one(
             assert admin.client.delete(f"/slots/{made}").status_code == 200
 
 
-def test_a_doctor_who_sees_five_patients_a_day_gets_five_of_a_hundred(
+def test_of_a_hundred_patients_the_daily_limit_takes_five(
     run: Run[Any], db: Db, two_servers: Servers
 ) -> None:
     crowd = people(run, 100)
@@ -112,9 +112,7 @@ def test_a_doctor_who_sees_five_patients_a_day_gets_five_of_a_hundred(
         forget_appointments(db)
 
 
-def test_a_request_repeated_fifty_times_at_once_makes_one_appointment(
-    run: Run[Any], db: Db, two_servers: Servers
-) -> None:
+def test_fifty_repeats_at_once_make_one_appointment(run: Run[Any], db: Db, two_servers: Servers) -> None:
     for capacity in (1, 3):
         book = make_book(run, capacity=capacity)
         [person] = people(run, 1)
@@ -134,7 +132,7 @@ def test_a_request_repeated_fifty_times_at_once_makes_one_appointment(
         assert {(said(answer), answer.json()["id"]) for answer in again} == {("201", made)}
 
 
-def test_the_staff_book_one_patient_at_once_and_he_gets_one_appointment(
+def test_staff_who_book_one_patient_at_once_make_one_booking(
     run: Run[Any], db: Db, two_servers: Servers, admin: Person
 ) -> None:
     book = make_book(run, capacity=5)

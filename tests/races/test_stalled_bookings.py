@@ -19,7 +19,7 @@ from tests.races.support import (
     forget_appointments,
     in_background,
     is_booking,
-    is_move,
+    is_reschedule,
     listed,
     make_book_of_hours,
     people,
@@ -38,7 +38,7 @@ REFUSED = {"SLOT_TAKEN", "SLOT_NOT_OPEN"}
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
 @pytest.mark.parametrize("capacity", [1, 3])
 @pytest.mark.parametrize("withdrawal", changes.WITHDRAWALS, ids=str)
-def test_once_a_withdrawal_has_answered_a_booking_on_its_way_is_refused(
+def test_a_booking_under_way_is_refused_after_a_withdrawal(
     run: Run[Any],
     db: Db,
     admin: Person,
@@ -76,14 +76,14 @@ def test_once_a_withdrawal_has_answered_a_booking_on_its_way_is_refused(
 
 @pytest.mark.parametrize("capacity", [1, 3])
 @pytest.mark.parametrize("withdrawal", changes.WITHDRAWALS, ids=str)
-def test_once_a_withdrawal_has_answered_a_move_on_its_way_is_refused(
+def test_a_reschedule_under_way_is_refused_after_a_withdrawal(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired, withdrawal: Change, capacity: int
 ) -> None:
     book, elsewhere = make_book_of_hours(run, capacity=capacity), make_book_of_hours(run)
     early, late = book.patients(2)
     first, moving = booked(early.client, book.slot), booked(late.client, elsewhere.slot)
     assert early.client.post(f"/appointments/{first['id']}/cancel").is_success
-    with first_wired.wire.holding(is_move) as update:
+    with first_wired.wire.holding(is_reschedule) as update:
         path = f"/appointments/{moving['id']}/reschedule"
         call = in_background(lambda: first_wired.client(late).post(path, json={"slot_id": str(book.slot.id)}))
         assert reaches(update, call)
@@ -101,7 +101,7 @@ def test_once_a_withdrawal_has_answered_a_move_on_its_way_is_refused(
     [(changes.LEAVE, 1, 0), (changes.LEAVE, 1, 1), (changes.LEAVE, 3, 2), (changes.REMOVAL, 1, 1)],
     ids=str,
 )
-def test_a_booking_that_arrives_at_any_step_of_a_withdrawal_is_refused_or_listed(
+def test_a_booking_during_a_withdrawal_is_refused_or_listed(
     run: Run[Any],
     db: Db,
     admin: Person,
@@ -133,7 +133,7 @@ def test_a_booking_that_arrives_at_any_step_of_a_withdrawal_is_refused_or_listed
 
 
 @pytest.mark.long
-def test_two_bookings_that_arrive_at_any_step_of_a_withdrawal_dont_overfill_the_slot(
+def test_two_bookings_during_a_withdrawal_never_overfill(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired, second_wired: Wired
 ) -> None:
     """The one who was there cancels while the slot is being withdrawn, so that there is a seat to be fought for."""
@@ -163,7 +163,7 @@ def test_two_bookings_that_arrive_at_any_step_of_a_withdrawal_dont_overfill_the_
 
 @pytest.mark.long
 @pytest.mark.parametrize("withdrawal", [changes.LEAVE, changes.REMOVAL], ids=str)
-def test_a_seat_that_is_given_back_at_any_step_of_a_withdrawal_is_had_by_nobody_after_it(
+def test_a_seat_freed_during_a_withdrawal_goes_to_nobody(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired, second_wired: Wired, withdrawal: Change
 ) -> None:
     early, late = people(run, 2)
@@ -186,7 +186,7 @@ def test_a_seat_that_is_given_back_at_any_step_of_a_withdrawal_is_had_by_nobody_
         check_slots(db)
 
 
-def test_a_slot_that_opens_again_deals_no_seat_that_a_late_booking_may_still_ask_for(
+def test_a_reopened_slot_gives_no_seat_of_a_late_booking(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired
 ) -> None:
     """Withdrawn and opened again while a booking was on its way; with the seat free, and with somebody on it."""

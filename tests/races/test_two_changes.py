@@ -54,7 +54,7 @@ if os.environ.get("RACES") == "all":
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS, ids=str)
-def test_a_change_stopped_anywhere_undoes_no_other_and_lets_no_late_booking_in(
+def test_a_stalled_change_undoes_no_other_change(
     run: Run[Any],
     db: Db,
     admin: Person,
@@ -91,7 +91,7 @@ def test_a_change_stopped_anywhere_undoes_no_other_and_lets_no_late_booking_in(
     assert not faults, "\n\n".join(faults)
 
 
-def test_of_two_withdrawals_that_have_seen_one_round_of_a_slot_one_ends_it(
+def test_of_two_withdrawals_of_one_generation_one_ends_it(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired, second_wired: Wired
 ) -> None:
     """Were the round ended twice, who is booked would be left on a seat that nobody counts."""

@@ -44,7 +44,7 @@ def withdrawal(admin: Person, book: DoctorSchedule, name: str) -> Call:
 
 
 @pytest.mark.parametrize("name", ["leave", "closure", "removal", "no hours", "doctor away"])
-def test_who_comes_in_before_a_withdrawal_is_on_its_list_and_nobody_comes_after(
+def test_who_books_before_a_withdrawal_is_on_its_list(
     run: Run[Any], db: Db, admin: Person, two_servers: Servers, name: str
 ) -> None:
     chance = random.Random(name)
@@ -81,7 +81,7 @@ def test_who_comes_in_before_a_withdrawal_is_on_its_list_and_nobody_comes_after(
         forget_appointments(db)
 
 
-def test_a_book_that_many_change_at_once_comes_to_rest_as_the_facts_ask(
+def test_a_schedule_many_change_at_once_comes_out_right(
     run: Run[Any], db: Db, admin: Person, two_servers: Servers
 ) -> None:
     """Leave taken and ended, hours changed, slots made, removed and put back, all at the same moment."""

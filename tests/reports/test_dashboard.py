@@ -15,7 +15,7 @@ from backend.core import clock
 from backend.directory.documents import Clinic
 from tests import factories
 from tests.appointments.commands import recorded
-from tests.appointments.support import TEN, Book, booked, done, make_patients, refused, take
+from tests.appointments.support import TEN, Book, booked, done, make_patients, make_transition, refused
 from tests.factories import Person, Run
 
 Db = Database[dict[str, Any]]
@@ -99,13 +99,13 @@ def test_the_next_seven_days_reach_as_far_in_the_farthest_zones(
 
 def test_appointments_are_counted_by_status(open_in: OpenIn, admin: Person, run: Run[Any]) -> None:
     book = open_in("America/New_York")
-    steps = [[], [], ["confirm"], ["check-in"], ["check-in", "complete"], ["no-show"], ["cancel"]]
+    transitions = [[], [], ["confirm"], ["check-in"], ["check-in", "complete"], ["no-show"], ["cancel"]]
     slot = book.slot(capacity=7)
-    for patient, taken in zip(make_patients(run, 7), steps, strict=True):
+    for patient, taken in zip(make_patients(run, 7), transitions, strict=True):
         appointment = booked(patient, slot)
-        for step in taken:
-            moment = TEN if step in ("complete", "no-show") else TEN - timedelta(minutes=1)
-            done(take(run, admin, appointment, step, at=moment))
+        for transition in taken:
+            moment = TEN if transition in ("complete", "no-show") else TEN - timedelta(minutes=1)
+            done(make_transition(run, admin, appointment, transition, at=moment))
     expected = {
         **{"scheduled": 2, "confirmed": 1, "checked_in": 1, "completed": 1},
         **{"no_show": 1, "cancelled": 1, "total": 7},
@@ -149,7 +149,7 @@ def test_the_dashboard_is_for_administrators(
     refused(api.get("/admin/dashboard"), 401, "NOT_AUTHENTICATED")
 
 
-def test_the_dashboard_is_one_aggregation_that_reads_indexes_alone(
+def test_the_dashboard_is_one_aggregation_on_indexes(
     open_in: OpenIn, admin: Person, patient: Person, db: Db
 ) -> None:
     book = open_in("America/New_York")

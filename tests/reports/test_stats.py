@@ -1,4 +1,4 @@
-"""A doctor's numbers by day and month: in the clinic's calendar, within a range, for those who may see them."""
+"""Doctor statistics by day and month: in the clinic's calendar, within a range, for those who may see them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,8 +22,8 @@ from tests.appointments.support import (
     booked,
     done,
     make_patients,
+    make_transition,
     refused,
-    take,
 )
 from tests.factories import Person, Run
 
@@ -48,14 +48,22 @@ def totals(body: dict[str, Any]) -> dict[str, int]:
 
 def test_appointments_are_counted_by_status_and_day(open_in: OpenIn, admin: Person, run: Run[Any]) -> None:
     book = open_in("America/New_York")
-    steps = [[], ["confirm"], ["check-in"], ["check-in", "complete"], ["no-show"], ["cancel"], ["cancel"]]
+    transitions = [
+        [],
+        ["confirm"],
+        ["check-in"],
+        ["check-in", "complete"],
+        ["no-show"],
+        ["cancel"],
+        ["cancel"],
+    ]
     today, tomorrow = book.slot(capacity=7), book.slot(TEN + DAY, capacity=7)
     people = make_patients(run, 7)
-    for patient, taken in zip(people, steps, strict=True):
+    for patient, taken in zip(people, transitions, strict=True):
         appointment = booked(patient, today)
-        for step in taken:
-            moment = TEN if step in ("complete", "no-show") else TEN - timedelta(minutes=1)
-            done(take(run, admin, appointment, step, at=moment))
+        for transition in taken:
+            moment = TEN if transition in ("complete", "no-show") else TEN - timedelta(minutes=1)
+            done(make_transition(run, admin, appointment, transition, at=moment))
     for patient in people[:2]:
         booked(patient, tomorrow)
     assert stats(admin, book.doctor)["items"] == [
@@ -86,7 +94,7 @@ def test_a_day_and_a_month_end_at_midnight_where_the_clinic_is(
     assert totals(stats(admin, book.doctor, **asked, group_by="month")) == {"2037-06": 2, "2037-07": 2}
 
 
-def test_a_doctor_of_two_clinics_is_counted_in_the_calendar_of_each(
+def test_two_clinics_are_counted_each_by_its_calendar(
     open_in: OpenIn, admin: Person, patient: Person, run: Run[Any]
 ) -> None:
     here, there = open_in("Pacific/Honolulu").clinic, open_in("Pacific/Auckland").clinic
@@ -161,7 +169,7 @@ def test_the_first_and_the_last_day_of_all_are_counted(open_in: OpenIn, admin: P
         assert stats(admin, doctor, to=day)["items"] == []
 
 
-def test_the_numbers_are_for_the_doctor_his_nurses_and_administrators(
+def test_statistics_are_for_the_doctor_nurses_and_admins(
     run: Run[Any],
     api: httpx.Client,
     clinic: Clinic,
@@ -183,16 +191,16 @@ def test_the_numbers_are_for_the_doctor_his_nurses_and_administrators(
     refused(api.get(path), 401, "NOT_AUTHENTICATED")
 
 
-def test_one_doctors_numbers_hold_nobody_elses(open_in: OpenIn, admin: Person, patient: Person) -> None:
+def test_statistics_hold_one_doctors_appointments_only(
+    open_in: OpenIn, admin: Person, patient: Person
+) -> None:
     one, other = open_in("America/New_York"), open_in("America/New_York")
     booked(patient, one.slot())
     assert totals(stats(admin, one.doctor)) == {"2037-06-01": 1}
     assert totals(stats(admin, other.doctor)) == {}
 
 
-def test_the_numbers_are_one_aggregation_that_reads_the_index_alone(
-    open_in: OpenIn, patient: Person, db: Db
-) -> None:
+def test_statistics_are_one_aggregation_on_an_index(open_in: OpenIn, patient: Person, db: Db) -> None:
     book = open_in("America/New_York")
     for slot in book.slots(5):
         booked(patient, slot)

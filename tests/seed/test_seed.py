@@ -2,11 +2,14 @@
 
 import json
 import os
+import pty
 import stat
 import subprocess
 import sys
+import termios
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,14 +29,16 @@ NAMES = ("seed_test_one", "seed_test_two")
 COLLECTIONS = ("users", "clinics", "departments", "slots", "leaves", "appointments", "seed_runs")
 
 
-def seed(database: str, folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+def seed(
+    database: str, folder: Path, *arguments: str, stderr: int = subprocess.PIPE, **environment: str
+) -> subprocess.Popen[str]:
     """Starts the script on a database of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "seed", *arguments],
         cwd=ROOT,
         env={**os.environ, "DATABASE_NAME": database, "DATA_DIR": str(folder), **environment},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -43,6 +48,14 @@ def finished(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
     output, errors = process.communicate(timeout=120)
     assert process.returncode == code, errors
     return output, errors
+
+
+@contextmanager
+def dropped(name: str) -> Iterator[str]:
+    """A database's name; the database is dropped after the block."""
+    yield name
+    with pymongo.MongoClient[dict[str, Any]](os.environ["MONGODB_URL"]) as client:
+        client.drop_database(name)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +94,7 @@ def booked(db: Db) -> list[dict[str, Any]]:
 def test_it_makes_clinics_in_three_zones_and_the_people_who_work_there(demo: Db) -> None:
     assert len({clinic["time_zone"] for clinic in demo["clinics"].find()}) == 3
     roles = Counter(user["role"] for user in demo["users"].find())
-    assert roles == {"admin": 1, "nurse": 2, "doctor": 20, "patient": 100}
+    assert roles == {"admin": 1, "nurse": 2, "doctor": 12, "patient": 100}
     assert demo["departments"].count_documents({}) == 5
 
 
@@ -170,6 +183,35 @@ def test_appointments_by_the_thousand_come_with_their_slots_and_once(demo: Db, f
     assert len(rows) == before + 3000
     slots = {slot["_id"] for slot in demo["slots"].find()}
     assert all(row["slot_id"] in slots for row in rows)
+
+
+def test_without_a_terminal_each_phase_is_one_line(folder: Path) -> None:
+    with dropped("seed_test_lines") as name:
+        _, errors = finished(seed(name, folder))
+    assert [line.removeprefix("Demo data: ") for line in errors.splitlines() if "Demo data" in line] == [
+        *("clinics and staff", "doctors and their slots", "patients", "past appointments"),
+        *("slots up to the horizon", "appointments ahead"),
+    ]
+
+
+def test_a_terminal_shows_a_bar_up_to_the_end(folder: Path) -> None:
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, 100))
+    with dropped("seed_test_bar") as name:
+        process = seed(name, folder, stderr=its)
+        os.close(its)
+        shown = "".join(iter(lambda: _read(ours), ""))
+        assert process.wait(timeout=120) == 0, shown
+        finished(process)
+    os.close(ours)
+    assert "Demo data: appointments ahead: 100%" in shown
+
+
+def _read(terminal: int) -> str:
+    try:
+        return os.read(terminal, 4096).decode(errors="replace")
+    except OSError:  # Linux: the other end is closed
+        return ""
 
 
 def test_a_database_with_other_people_is_refused_unless_forced(folder: Path, db: Db) -> None:

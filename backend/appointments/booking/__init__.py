@@ -1,1 +1,1 @@
-"""Booking and rescheduling: finding a seat, and the one write that takes it."""
+"""Booking and rescheduling: choosing a seat, and the one write that takes it."""

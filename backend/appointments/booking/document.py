@@ -1,19 +1,19 @@
-"""What a booking writes: the appointment's document, built without the models, which cost more than the insert."""
+"""The document that a booking inserts. Built without the models, which would take longer than the insert itself."""
 
 from datetime import datetime
 from typing import Any
 
 from beanie import PydanticObjectId
 
-from backend.appointments.booking.seat_allocation import Seat
+from backend.appointments.booking.seat_allocation import SeatNumbers
 from backend.appointments.documents import MessageKind, Recipient, Status, TransitionName
 from backend.appointments.permissions import Actor
 from backend.scheduling.documents import Slot
 from backend.scheduling.slots.capacity import BookableSlot
 
 
-def copied(slot: Slot | BookableSlot) -> dict[str, Any]:
-    """What an appointment copies of its slot."""
+def slot_fields(slot: Slot | BookableSlot) -> dict[str, Any]:
+    """The fields that an appointment copies from its slot."""
     return {
         "doctor_id": slot.doctor_id,
         "doctor_name": slot.doctor_name,
@@ -31,7 +31,7 @@ def copied(slot: Slot | BookableSlot) -> dict[str, Any]:
 
 def new_appointment(
     slot: Slot | BookableSlot,
-    seat: Seat,
+    numbers: SeatNumbers,
     *,
     patient_id: PydanticObjectId,
     patient_name: str,
@@ -41,17 +41,17 @@ def new_appointment(
     request_hash: str | None,
     now: datetime,
 ) -> dict[str, Any]:
-    """The document of a new appointment, field for field what the model `Appointment` would write.
+    """Builds a new appointment, field for field what the model `Appointment` would write.
 
-    `actor` is somebody who is logged in; `now` is UTC.
+    `actor` is a logged-in user; `now` is UTC.
     """
     document = {
         "patient_id": patient_id,
         "patient_name": patient_name,
-        **copied(slot),
-        "seat": seat.seat,
-        "reserved_seat": seat.seat,
-        "daily_number": seat.daily_number,
+        **slot_fields(slot),
+        "seat": numbers.seat,
+        "reserved_seat": numbers.seat,
+        "daily_number": numbers.daily_number,
         "status": Status.SCHEDULED,
         "active": True,
         "reason": reason,

@@ -1,238 +1,193 @@
-"""Finding a seat in a slot. The unique indexes decide; what is read here only chooses which seat to ask for."""
+"""Allocating a seat in a slot. Reads only choose which seat to try; the unique indexes decide."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from beanie import PydanticObjectId
-from bson import encode
-from bson.raw_bson import RawBSONDocument
 from pymongo.errors import DuplicateKeyError
 
-from backend.accounts.documents import Role, User
+from backend.accounts.documents import Role
 from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientDoubleBooked, SlotTaken
-from backend.core.mongo.batching import Batcher
-from backend.scheduling.documents import SEATS_PER_GENERATION, SEEN_THAT_DAY, SeatClaim, Slot
+from backend.core.mongo.batching import Batcher, SingleFlight
+from backend.core.mongo.updates import breaks_index_on
+from backend.scheduling import repository as scheduling
+from backend.scheduling.documents import SEATS_PER_GENERATION
+from backend.scheduling.repository import Row
+from backend.scheduling.schemas import SlotOut
 from backend.scheduling.slots.capacity import BookableSlot
 from backend.scheduling.slots.full_hint import seat_given_back
 from backend.scheduling.slots.horizon import look_again
+from backend.scheduling.slots.search import next_free
 
 T = TypeVar("T")
 
-
-Row = Mapping[str, Any]
-
-_HOLDER = dict.fromkeys(
-    ("slot_id", "seat", "reserved_seat", "doctor_id", "clinic_day", "daily_number", "active"), 1
-)
+_MOST_GENERATIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    """A seat to ask for, and a number among the doctor's patients of the day where these are limited."""
+class SeatNumbers:
+    """A seat to try and, where the doctor has a limit of patients per day, a number of that day."""
 
     seat: int
     daily_number: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class SlotChoice:
-    """A slot to be seated in, and the doctor's patients of that day where there is a choice to make."""
+class SlotToBook:
+    """A slot and the claims on its seats and its day; with the patient's name if it was asked for."""
 
     slot: BookableSlot
-    holders: Sequence[Row]
+    claims: Sequence[Row]
     patient_name: str | None = None
 
 
-async def read_slot_choice(
+async def read_slot_to_book(
     slot_id: PydanticObjectId, *, patient_id: PydanticObjectId | None = None
-) -> SlotChoice | None:
-    """Reads a slot with all that booking in it needs, in one read; None where there is no such slot.
+) -> SlotToBook | None:
+    """Reads all that booking a slot needs, in one command; None if there is no such slot.
 
-    Where a slot has one seat and the doctor's day no limit, there is nothing to choose and nobody is looked up. With
-    a patient's id it brings the name, if that is an active patient.
+    With `patient_id` it includes the name of that patient, if they are active.
     """
     if patient_id is None:
-        return await _places.load(slot_id)
-    (place,) = await _read_places([slot_id], _name_of(patient_id))
-    return place
+        return await _slots.load(slot_id)
+    (slot,) = await _read_slots([slot_id], patient_id)
+    return slot
 
 
-async def _read_places(
-    slot_ids: Sequence[PydanticObjectId], *more: Mapping[str, Any]
-) -> Sequence[SlotChoice | None]:
-    pipeline = [{"$match": {"_id": {"$in": list(set(slot_ids))}}}, _SLOTS_AND_HOLDERS, *more]
-    (found,) = await (await Slot.get_pymongo_collection().aggregate(pipeline)).to_list()
-    slots = {slot["_id"]: BookableSlot.of(slot) for slot in found["slots"]}
-    holders = {choice["_id"]: choice["holders"] for choice in found["choices"]}
-    names = [
-        user["name"] for user in found.get("users", ()) if user["role"] == Role.PATIENT and user["is_active"]
-    ]
+async def _read_slots(
+    slot_ids: Sequence[PydanticObjectId], patient_id: PydanticObjectId | None = None
+) -> Sequence[SlotToBook | None]:
+    slots, claims, user = await scheduling.read_slots_with_claims(slot_ids, user_id=patient_id)
+    is_patient = user is not None and user["role"] == Role.PATIENT and user["is_active"]
     return [
-        SlotChoice(slots[slot_id], holders.get(slot_id, ()), patient_name=names[0] if names else None)
+        SlotToBook(
+            BookableSlot.of(slots[slot_id]),
+            claims.get(slot_id, ()),
+            patient_name=user["name"] if user is not None and is_patient else None,
+        )
         if slot_id in slots
         else None
         for slot_id in slot_ids
     ]
 
 
-_places: Batcher[PydanticObjectId, SlotChoice | None] = Batcher("slot", _read_places)
+_slots: Batcher[PydanticObjectId, SlotToBook | None] = Batcher("slot", _read_slots)
 
 
-_IS_A_CHOICE = {"$or": [{"capacity": {"$gt": 1}}, {"max_patients_per_day": {"$gt": 0}}]}
-
-_SAME_DAY = {"$and": [{"$eq": ["$doctor_id", "$$doctor"]}, {"$eq": ["$clinic_day", "$$day"]}]}
-
-_SLOTS_AND_HOLDERS = RawBSONDocument(
-    encode(
-        {
-            # A stage that no document of the `$facet` reaches isn't carried out: most slots are spared the lookup.
-            "$facet": {
-                "slots": [{"$match": {}}],
-                "choices": [
-                    {"$match": _IS_A_CHOICE},
-                    {
-                        "$lookup": {
-                            "from": SeatClaim.Settings.name,
-                            "let": {"doctor": "$doctor_id", "day": "$day"},
-                            "pipeline": [
-                                {"$match": {"$expr": _SAME_DAY, "status": {"$in": SEEN_THAT_DAY}}},
-                                {"$project": _HOLDER},
-                            ],
-                            "as": "holders",
-                        }
-                    },
-                    {"$project": {"holders": 1}},
-                ],
-            }
-        }
-    )
-)
-"""Encoded once: it is the larger part of what a booking asks the database."""
-
-
-def _name_of(patient_id: PydanticObjectId) -> dict[str, Any]:
-    """Brings the user by the id alone: asked for the role too, the server might try an index that is dearer."""
-    return {
-        "$lookup": {
-            "from": User.get_pymongo_collection().name,
-            "pipeline": [
-                {"$match": {"_id": patient_id}},
-                {"$project": {"name": 1, "role": 1, "is_active": 1}},
-            ],
-            "as": "users",
-        }
-    }
-
-
-async def seat_in(
-    place: SlotChoice,
+async def allocate_seat(
+    to_book: SlotToBook,
     *,
     patient_id: PydanticObjectId,
-    write: Callable[[Seat], Awaitable[T]],
-    moving: Appointment | None = None,
+    write: Callable[[SeatNumbers], Awaitable[T]],
+    rescheduled: Appointment | None = None,
 ) -> T:
-    """Writes with the first seat that the indexes grant.
+    """Calls `write` with a free seat, and with others until the indexes accept one. Returns what `write` returns.
 
-    A refusal means that somebody else got the seat or the number meanwhile, and who holds what is read again; so the
-    attempts are bounded by the seats and numbers there are. Raises `SlotTaken`, `DayFull`, `PatientDoubleBooked`.
+    A refusal means that somebody else took the seat or the daily number meanwhile, so the claims are read again.
+    There are as many attempts as seats and numbers. `rescheduled` is the appointment that the write moves here, if
+    it does. Raises `SlotTaken`, `DayFull`, `PatientDoubleBooked`.
     """
-    slot = place.slot
-    seat = _free_seat(slot, place.holders, patient_id, moving)
+    slot = to_book.slot
+    numbers = _choose(slot, to_book.claims, patient_id, rescheduled)
     for _ in range(slot.capacity + (slot.max_patients_per_day or 0) + 1):
         try:
-            return await write(seat)
+            return await write(numbers)
         except DuplicateKeyError as error:
-            broken = (error.details or {}).get("keyPattern", {})
-            is_seat = "seat" in broken or "reserved_seat" in broken
-            if is_seat and slot.capacity == 1:
+            seat_is_taken = breaks_index_on(error, "seat") or breaks_index_on(error, "reserved_seat")
+            if seat_is_taken and slot.capacity == 1:
                 raise SlotTaken from None
-            if is_seat or "daily_number" in broken:
-                seat = _free_seat(slot, await _holders(slot), patient_id, moving)
-            elif "ticks" in broken:
+            if seat_is_taken or breaks_index_on(error, "daily_number"):
+                numbers = _choose(slot, await _read_claims(slot), patient_id, rescheduled)
+            elif breaks_index_on(error, "ticks"):
                 raise PatientDoubleBooked from None
             else:
                 raise
     raise SlotTaken
 
 
-def _keeps_number(slot: BookableSlot, moving: Appointment | None) -> bool:
-    """Whether somebody moves within one of the doctor's days: he counts there already."""
-    return moving is not None and (moving.doctor_id, moving.clinic_day) == (slot.doctor_id, slot.day)
+async def _read_claims(slot: BookableSlot) -> Sequence[Row]:
+    day = None if slot.max_patients_per_day is None else (slot.doctor_id, slot.day)
+    return await scheduling.find_claims(slot.id, of_doctors_day=day)
 
 
-def _number_kept(slot: BookableSlot, moving: Appointment | None) -> int | None:
-    return moving.daily_number if moving is not None and _keeps_number(slot, moving) else None
-
-
-async def _holders(slot: BookableSlot) -> list[Row]:
-    """Who holds a seat of the slot, blocks included, or a number of the doctor's day."""
-    in_slot = {"slot_id": slot.id, "active": True}
-    on_day = {"doctor_id": slot.doctor_id, "clinic_day": slot.day, "status": {"$in": SEEN_THAT_DAY}}
-    found = SeatClaim.get_pymongo_collection().find(
-        in_slot if slot.max_patients_per_day is None else {"$or": [in_slot, on_day]}, _HOLDER
-    )
-    return await found.to_list()
-
-
-def _free_seat(
-    slot: BookableSlot, holders: Sequence[Row], patient_id: PydanticObjectId, moving: Appointment | None
-) -> Seat:
-    """Picks a seat and a number that nobody has. Raises `SlotTaken` or `DayFull`."""
-    own, place = moving.id if moving else None, _place_of(patient_id)
-    others = [row for row in holders if row["_id"] != own]
-    here = [row for row in others if row["slot_id"] == slot.id and row["active"]]
+def _choose(
+    slot: BookableSlot,
+    claims: Sequence[Row],
+    patient_id: PydanticObjectId,
+    rescheduled: Appointment | None,
+) -> SeatNumbers:
+    """Chooses a seat and a daily number that nobody has. Raises `SlotTaken` or `DayFull`."""
+    own_id = rescheduled.id if rescheduled else None
+    others = [claim for claim in claims if claim["_id"] != own_id]
+    in_slot = [claim for claim in others if claim["slot_id"] == slot.id and claim["active"]]
+    taken = {claim[field] for claim in in_slot for field in ("seat", "reserved_seat") if field in claim}
     seats = range(slot.first_seat, slot.first_seat + slot.capacity)
-    held = {row[field] for row in here for field in ("seat", "reserved_seat") if field in row}
-    seat = _one_of([seat for seat in seats if seat not in held], place)
+    seat = _pick([seat for seat in seats if seat not in taken], patient_id)
     if seat is None:
         raise SlotTaken
-    if slot.max_patients_per_day is None or _keeps_number(slot, moving):
-        return Seat(seat, _number_kept(slot, moving))
+    if rescheduled is not None and _is_same_day(rescheduled, slot):
+        return SeatNumbers(seat, rescheduled.daily_number)  # they are counted on this day already
+    if slot.max_patients_per_day is None:
+        return SeatNumbers(seat, None)
     on_day = {"doctor_id": slot.doctor_id, "clinic_day": slot.day}
-    that_day = [row for row in others if all(row.get(field) == on_day[field] for field in on_day)]
-    number = _one_of(_numbers_for(slot.max_patients_per_day, that_day), place)
+    that_day = [claim for claim in others if all(claim.get(field) == on_day[field] for field in on_day)]
+    number = _pick(_free_daily_numbers(slot.max_patients_per_day, that_day), patient_id)
     if number is None:
         raise DayFull
-    return Seat(seat, number)
+    return SeatNumbers(seat, number)
 
 
-def _numbers_for(most: int, that_day: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The numbers of the day that may be asked for.
+def _is_same_day(appointment: Appointment, slot: BookableSlot) -> bool:
+    return (appointment.doctor_id, appointment.clinic_day) == (slot.doctor_id, slot.day)
 
-    On a day there may be patients without a number, or with one that the limit doesn't reach: they were booked
-    before it was set or lowered, or a correction brought them back. For each of them the highest of the free
-    numbers stays free. Whoever takes a number leaves as many above it, so that however many ask at once, and
-    whatever they have read, the numbers run out when the day is full.
+
+def _free_daily_numbers(limit: int, that_day: Sequence[Row]) -> list[int]:
+    """Returns the numbers of the day that may be tried.
+
+    Some patients of the day may have no number, or one above the limit: they were booked before the limit was set or
+    lowered, or a correction brought them back. The highest free numbers are left free, one for each of them. Every
+    booking leaves that many, so the numbers run out when the day is full, whatever was read and however many book at
+    once.
     """
-    numbers = {row.get("daily_number") for row in that_day}
-    room = max(0, most - len(that_day))
-    return [number for number in range(most) if number not in numbers][:room]
+    numbers = {claim.get("daily_number") for claim in that_day}
+    room = max(0, limit - len(that_day))
+    return [number for number in range(limit) if number not in numbers][:room]
 
 
-def _one_of(free: Sequence[int], place: int) -> int | None:
-    """One of them, not the same for everybody: many who ask at once seldom ask for the same."""
-    return free[place % len(free)] if free else None
+def _pick(free: Sequence[int], patient_id: PydanticObjectId) -> int | None:
+    """Picks a different one for different patients, so that many who book at once seldom try the same."""
+    counter = int.from_bytes(patient_id.binary[-3:], "big")
+    return free[counter % len(free)] if free else None
 
 
-def _place_of(patient_id: PydanticObjectId) -> int:
-    """A number that differs between patients: the counter in the id's last three bytes."""
-    return int.from_bytes(patient_id.binary[-3:], "big")
+async def alternatives_to(slot_id: PydanticObjectId) -> list[SlotOut]:
+    """Returns the same doctor's next three free slots. The hundreds who lose a race for one seat share the reads."""
+    return await _alternatives.load(slot_id, _next_free_beside)
 
 
-def seats_above(seat: int) -> Iterator[int]:
-    """The same place in this round and in later ones, for a correction that comes after a withdrawal."""
-    return iter(range(seat, seat + SEATS_PER_GENERATION * 50, SEATS_PER_GENERATION))
+async def _next_free_beside(slot_id: PydanticObjectId) -> list[SlotOut]:
+    slot = await scheduling.find_slot(slot_id)
+    return [] if slot is None else [SlotOut.of(found) for found in await next_free(slot.doctor_id)]
 
 
-async def refill_behind(left: Appointment, now: Appointment) -> None:
-    """After somebody has left a slot: searches look at it again where they passed it over as full.
+_alternatives: SingleFlight[PydanticObjectId, list[SlotOut]] = SingleFlight()
 
-    And one that was withdrawn held its time only for the patients in it. `now` is what the write that left it found:
-    whether the appointment has to tell may have changed since it was read.
+
+def same_seat_in_later_generations(seat: int) -> Iterator[int]:
+    """Yields the seat and its counterparts in later generations: a withdrawal may have started a new one."""
+    return iter(range(seat, seat + SEATS_PER_GENERATION * _MOST_GENERATIONS, SEATS_PER_GENERATION))
+
+
+async def seat_freed(before: Appointment, after: Appointment) -> None:
+    """Makes a freed seat findable. Call it once an appointment has left the slot it had `before`.
+
+    It clears the hint by which searches skip full slots, if `after`, which the write returned, says that there may
+    be one. If the slot was withdrawn, it kept its time only for its patients: the doctor's slots are then brought
+    up to date.
     """
-    if now.clears_full_hint:
-        await seat_given_back(doctor_id=left.doctor_id, day=left.clinic_day, start=left.start)
-    if left.seat >= SEATS_PER_GENERATION:
-        await look_again(left.doctor_id)
+    if after.clears_full_hint:
+        await seat_given_back(doctor_id=before.doctor_id, day=before.clinic_day, start=before.start)
+    if before.seat >= SEATS_PER_GENERATION:
+        await look_again(before.doctor_id)

@@ -1,1 +1,1 @@
-"""When patients are reminded and asked to confirm, and what silence means."""
+"""When patients are reminded and asked to confirm, and when silence cancels."""

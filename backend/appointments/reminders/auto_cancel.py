@@ -1,15 +1,15 @@
-"""Cancels the appointments of those who were asked to confirm and kept silent."""
+"""Cancels appointments whose patients were asked to confirm and didn't."""
 
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from backend.appointments import transitions
+from backend.appointments import repository, transitions
 from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged
+from backend.appointments.events import deadline_missed
 from backend.appointments.permissions import SYSTEM
 from backend.appointments.reminders.timetable import silence_cancels
-from backend.core.clock import EPOCH, utc_now
-from backend.core.events import Signal
+from backend.core.clock import utc_now
 from backend.core.http.errors import Conflict
 from backend.directory.clinics import read_clinics
 from backend.scheduling.unavailability import called_off
@@ -17,22 +17,20 @@ from backend.scheduling.unavailability import called_off
 log = logging.getLogger(__name__)
 
 LATEST = timedelta(minutes=10)
-"""How long after its deadline an appointment is still cancelled. Later, nobody was there to hear an answer either."""
-
-deadline_missed: Signal[Appointment] = Signal()
-"""An appointment that nobody has confirmed and that is not cancelled, for the deadline passed unattended."""
+"""How long after its deadline an appointment may still be cancelled. Later means that the system was down, and
+couldn't have received a reply either."""
 
 _BATCH = 200
 
 
 async def cancel_unconfirmed() -> int:
-    """Cancels every appointment whose deadline has passed in silence. Answers how many.
+    """Cancels every appointment whose deadline has passed without a confirmation. Returns how many.
 
-    Any number of processes may run it at once: the step itself is granted to one. Where the clinic is closed or the
-    doctor away, silence means nothing either, nor where the clinic has come to cancel nobody.
+    Any number of processes may run it at once: only one of them can make the transition. It cancels nothing where the
+    clinic is closed, the doctor is away, or the clinic no longer cancels for silence.
     """
     cancelled = 0
-    while batch := await _due(utc_now()):
+    while batch := await repository.find_past_deadline(utc_now(), limit=_BATCH):
         clinics = await read_clinics(appointment.clinic_id for appointment in batch)
         for appointment, is_off in zip(batch, await called_off(batch, clinics), strict=True):
             counts = not is_off and silence_cancels(clinics[appointment.clinic_id].rules) > 0
@@ -40,28 +38,19 @@ async def cancel_unconfirmed() -> int:
     return cancelled
 
 
-async def _due(now: datetime) -> list[Appointment]:
-    found = Appointment.find({"auto_cancel_at": {"$gt": EPOCH, "$lte": now}})
-    return await found.sort("auto_cancel_at").limit(_BATCH).to_list()
-
-
 async def _decide(appointment: Appointment, *, silence_counts: bool) -> int:
-    assert appointment.auto_cancel_at is not None  # noqa: S101 - it was found by that
-    unattended = utc_now() - appointment.auto_cancel_at > LATEST
-    if appointment.status is Status.SCHEDULED and silence_counts and not unattended:
+    assert appointment.auto_cancel_at is not None  # noqa: S101 - the query asks for it
+    is_too_late = utc_now() - appointment.auto_cancel_at > LATEST
+    if appointment.status is Status.SCHEDULED and silence_counts and not is_too_late:
         try:
-            await transitions.cancel_silent(appointment, SYSTEM)
+            await transitions.auto_cancel(appointment, SYSTEM)
         except AppointmentChanged:
-            return 0  # by an answer or by no more than a note: as it is now it is read again
+            return 0  # by a reply, or only by a note: the next batch reads it again
         except Conflict as refusal:
             log.info("appointment %s is no longer due to be cancelled: %s", appointment.id, refusal.code)
         else:
             return 1
-    if unattended and appointment.status is Status.SCHEDULED:
+    if is_too_late and appointment.status is Status.SCHEDULED:
         await deadline_missed.send(appointment)
-    # This strikes the deadline that was read, and no other that a change has set since.
-    await Appointment.get_pymongo_collection().update_one(
-        {"_id": appointment.id, "auto_cancel_at": appointment.auto_cancel_at},
-        {"$unset": {"auto_cancel_at": ""}},
-    )
+    await repository.clear_deadline(appointment)
     return 0

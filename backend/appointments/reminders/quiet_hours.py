@@ -1,4 +1,4 @@
-"""Quiet hours: when patients are left in peace, on the clinic's wall clock. Pure."""
+"""Quiet hours: when patients get no messages, in the clinic's local time. Pure functions."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,23 +9,23 @@ from backend.core.settings import settings
 from backend.scheduling.availability import instant, local_day
 
 EVENING_MINUTES = 60
-"""How long before the evening's quiet begins a message goes out that would be due in it."""
+"""A message that would fall into quiet hours goes out this many minutes before they begin."""
 
 _DAY = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """From `begins` to `ends`, minutes since midnight, over midnight where it ends earlier than it begins.
+    """From `begins` to `ends`, in minutes since midnight. They span midnight if `ends` is the smaller number.
 
-    Where both are the same there is no quiet.
+    If both are equal, there are no quiet hours.
     """
 
     begins: int
     ends: int
 
     def holds(self, moment: datetime, zone: ZoneInfo) -> bool:
-        """Whether it is quiet at a moment."""
+        """Returns whether a moment lies in quiet hours."""
         wall = moment.astimezone(zone).time()
         minutes = wall.hour * 60 + wall.minute
         if self.begins <= self.ends:
@@ -33,14 +33,14 @@ class QuietHours:
         return minutes >= self.begins or minutes < self.ends
 
     def after(self, moment: datetime, zone: ZoneInfo) -> datetime:
-        """The moment itself, or the end of the quiet in which it falls. UTC."""
+        """Returns the moment itself or, in quiet hours, their end. UTC."""
         if not self.holds(moment, zone):
             return moment
         end = instant(local_day(moment, zone), self.ends, zone)
         return end if end > moment else instant(local_day(moment, zone) + timedelta(days=1), self.ends, zone)
 
     def before(self, moment: datetime, zone: ZoneInfo) -> datetime:
-        """The moment itself, or an hour before the quiet in which it falls began. UTC."""
+        """Returns the moment itself or, in quiet hours, an hour before they began. UTC."""
         if not self.holds(moment, zone):
             return moment
         day = local_day(moment, zone)
@@ -51,5 +51,5 @@ class QuietHours:
 
 
 def quiet_hours() -> QuietHours:
-    """Those of the settings."""
+    """The quiet hours of the settings."""
     return QuietHours(minutes_of(settings.SMS_QUIET_FROM), minutes_of(settings.SMS_QUIET_UNTIL))

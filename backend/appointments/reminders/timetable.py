@@ -1,4 +1,4 @@
-"""When a patient is reminded of an appointment, and which reminder asks for an answer. Pure."""
+"""When a patient is reminded of an appointment, and which reminder requests a confirmation. Pure functions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from backend.appointments.reminders.quiet_hours import QuietHours
 from backend.scheduling.availability import instant, local_day
 
 FAIR_HOUR = timedelta(hours=1)
-"""What a patient has at the least, between being asked and being cancelled for silence, in which to confirm."""
+"""The shortest time a patient gets to confirm before silence cancels."""
 
 _DAY = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
 class Reminder:
-    """A reminder is due at a moment, UTC. The last one asks the patient to confirm."""
+    """A reminder and when it is due, UTC. The last one before the start requests a confirmation."""
 
     at: datetime
     requests_confirmation: bool
@@ -26,10 +26,10 @@ class Reminder:
 def reminders_of(
     start: datetime, *, zone: ZoneInfo, lead_minutes: Iterable[int], quiet: QuietHours
 ) -> list[Reminder]:
-    """All reminders of an appointment that starts then, by time.
+    """Returns all reminders of an appointment that starts at `start`, by time.
 
-    Leads of whole days are days of the clinic's calendar: the same time on the wall, whatever the clocks did in
-    between. What falls into quiet hours goes out the evening before.
+    Lead times of whole days are calendar days at the clinic: the local time is the same, even across a clock change.
+    A reminder that would fall into quiet hours is sent the evening before.
     """
     moments = sorted({quiet.before(_lead(start, minutes, zone), zone) for minutes in lead_minutes})
     return [Reminder(at=moment, requests_confirmation=moment == moments[-1]) for moment in moments]
@@ -44,16 +44,16 @@ def _lead(start: datetime, minutes: int, zone: ZoneInfo) -> datetime:
 
 
 class SilenceRules(Protocol):
-    """The clinic's rules on silence, in minutes before the start."""
+    """The clinic's rules about patients who don't confirm, in minutes before the start."""
 
     auto_cancel_minutes: int
     confirm_window_minutes: int
 
 
 def silence_cancels(rules: SilenceRules) -> int:
-    """How many minutes before the start silence cancels; 0 for never.
+    """Returns how many minutes before the start an unconfirmed appointment is cancelled; 0 for never.
 
-    Never, too, where confirming opens so late that there'd be no fair hour to do it in.
+    It is also never where confirming opens so late that patients wouldn't have an hour for it.
     """
     to_confirm = timedelta(minutes=rules.confirm_window_minutes - rules.auto_cancel_minutes)
     return rules.auto_cancel_minutes if to_confirm >= FAIR_HOUR else 0
@@ -62,6 +62,9 @@ def silence_cancels(rules: SilenceRules) -> int:
 def deadline(
     start: datetime, *, confirmation_requested_at: datetime, auto_cancel_minutes: int
 ) -> datetime | None:
-    """When silence cancels; None where there was no fair hour to answer, or where the clinic doesn't (0 minutes)."""
+    """Returns when an unconfirmed appointment is cancelled. UTC.
+
+    None if `auto_cancel_minutes` is 0, or if the patient would have less than an hour to confirm.
+    """
     moment = start - timedelta(minutes=auto_cancel_minutes)
     return moment if auto_cancel_minutes and moment - confirmation_requested_at >= FAIR_HOUR else None

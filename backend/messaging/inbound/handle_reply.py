@@ -18,8 +18,8 @@ from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Role, User
 from backend.appointments.documents import Appointment, Status
-from backend.appointments.reminders.confirmation import may_ask_again, never_cancel_silent
 from backend.appointments.reminders.quiet_hours import quiet_hours
+from backend.appointments.repository import resume_auto_cancel_for, stop_auto_cancel_for
 from backend.core.clock import EPOCH, utc_now
 from backend.messaging.content.templates import answer
 from backend.messaging.content.texts import ReplyText
@@ -139,7 +139,7 @@ async def _act(user: User | None, reply: Reply, row: Row) -> Answered:
         return Answered("" if is_silent else answer(ReplyText.UNKNOWN_PHONE, "en"))
     if reply.opts_in:
         await _set_opted_out(user, False)
-        await may_ask_again(user.user_id)
+        await resume_auto_cancel_for(user.user_id)
     match reply.kind:
         case ReplyKind.HELP:
             return Answered("")  # answered by Twilio
@@ -169,7 +169,7 @@ async def _opt_out(user: User, reply: Reply, row: Row) -> Answered:
             about, call_reason = meant.appointment, CallReason.CANCELLED_AND_OPTED_OUT
         elif about := about or await _next_open(user):
             call_reason = CallReason.OPTED_OUT
-    await never_cancel_silent(user.user_id)
+    await stop_auto_cancel_for(user.user_id)
     return Answered("", appointment=about, call_reason=call_reason)
 
 

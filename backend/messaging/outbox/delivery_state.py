@@ -11,7 +11,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import User
-from backend.appointments.reminders import confirmation
+from backend.appointments import repository as appointments
 from backend.core.clock import utc_now
 from backend.core.mongo.batching import Change, update_together
 from backend.core.settings import settings
@@ -57,7 +57,7 @@ async def handed_over(log: Row, *, sid: str | None, status: SmsStatus) -> bool:
     """The carrier has it, or has delivered it. False if the carrier's id belongs to another message of ours."""
     now = utc_now()
     if log.get("requests_confirmation") and log["status"] not in _NOT_ARRIVED:
-        await confirmation.asked(
+        await appointments.mark_confirmation_requested(
             log["appointment_id"],
             reschedule_count=log["reschedule_count"],
             start=log["start"],
@@ -86,11 +86,11 @@ async def not_delivered(
             {"_id": log["user_id"]}, {"$set": {"sms_opted_out": True}}
         )
     if log.get("requests_confirmation"):
-        await confirmation.confirmation_undelivered(
+        await appointments.mark_confirmation_undelivered(
             log["appointment_id"], reschedule_count=log["reschedule_count"]
         )
     if call_reason is CallReason.OPTED_OUT and log.get("patient_id") == log["user_id"]:
-        await confirmation.never_cancel_silent(log["user_id"])
+        await appointments.stop_auto_cancel_for(log["user_id"])
     fields = {**_attention(log, call_reason), **({"twilio_sid": sid} if sid else {})}
     await _write(log, status, fields, error_code=error_code)
 

@@ -17,8 +17,8 @@ from tests.appointments.support import (
     booked,
     done,
     make_patients,
+    make_transition,
     refused,
-    take,
     try_booking,
 )
 from tests.factories import Person, Run
@@ -35,7 +35,7 @@ def is_offered(api: httpx.Client, slot: Slot) -> bool:
 
 @pytest.mark.parametrize("leaving", range(4))
 @pytest.mark.parametrize("before", [None, 5])
-def test_a_day_that_is_over_its_new_limit_takes_nobody_until_it_is_under_it(
+def test_a_day_over_a_lowered_limit_takes_nobody(
     book: Book, run: Run[Any], api: httpx.Client, admin: Person, leaving: int, before: int | None
 ) -> None:
     slots, people = book.slots(6), make_patients(run, 6)
@@ -46,16 +46,16 @@ def test_a_day_that_is_over_its_new_limit_takes_nobody_until_it_is_under_it(
     for person, appointment in ((people[leaving], appointments[leaving]), others[0]):
         refused(try_booking(people[4], slots[4]), 409, "DAY_FULL")
         assert not is_offered(api, slots[4])
-        done(take(run, person, appointment, "cancel"))
+        done(make_transition(run, person, appointment, "cancel"))
     refused(try_booking(people[4], slots[4]), 409, "DAY_FULL")
     assert not is_offered(api, slots[4])
-    done(take(run, *others[1], "cancel"))
+    done(make_transition(run, *others[1], "cancel"))
     assert is_offered(api, slots[4])
     booked(people[4], slots[4])
     refused(try_booking(people[5], slots[5]), 409, "DAY_FULL")
 
 
-def test_within_a_day_over_its_limit_patients_move_but_not_into_it(
+def test_on_a_day_over_its_limit_patients_may_still_reschedule(
     book: Book, run: Run[Any], admin: Person
 ) -> None:
     slots, people = book.slots(6), make_patients(run, 3)
@@ -76,9 +76,7 @@ def test_within_a_day_over_its_limit_patients_move_but_not_into_it(
     )
 
 
-def test_a_limit_that_was_lifted_and_set_again_counts_those_booked_between(
-    book: Book, run: Run[Any], admin: Person
-) -> None:
+def test_a_limit_set_again_counts_those_booked_without_it(book: Book, run: Run[Any], admin: Person) -> None:
     slots, people = book.slots(6), make_patients(run, 6)
     set_limit(admin, book, 2)
     first = booked(people[0], slots[0])
@@ -87,7 +85,7 @@ def test_a_limit_that_was_lifted_and_set_again_counts_those_booked_between(
         booked(person, slot)
     set_limit(admin, book, 3)
     refused(try_booking(people[3], slots[3]), 409, "DAY_FULL")
-    done(take(run, people[0], first, "cancel"))
+    done(make_transition(run, people[0], first, "cancel"))
     booked(people[3], slots[3])
     refused(try_booking(people[4], slots[4]), 409, "DAY_FULL")
 
@@ -99,13 +97,13 @@ def test_a_no_show_who_came_after_all_counts_again(
     set_limit(admin, book, 2)
     first = booked(people[0], slots[0])
     second = booked(people[1], slots[3])
-    done(take(run, nurse, first, "no-show", at=TEN))
-    done(take(run, nurse, first, "correct-no-show", at=TEN, status="checked_in"))
+    done(make_transition(run, nurse, first, "no-show", at=TEN))
+    done(make_transition(run, nurse, first, "correct-no-show", at=TEN, status="checked_in"))
     with clock.stopped(TEN):
         assert not is_offered(api, slots[2])
         late = factories.log_in(run, people[2].user)
         refused(try_booking(late, slots[2]), 409, "DAY_FULL")
-    done(take(run, people[1], second, "cancel", at=TEN))
+    done(make_transition(run, people[1], second, "cancel", at=TEN))
     with clock.stopped(TEN):
         booked(late, slots[2])
         refused(try_booking(factories.make_user(run, Role.PATIENT), slots[1]), 409, "DAY_FULL")

@@ -22,9 +22,9 @@ from tests.appointments.support import (
     booked,
     done,
     make_patients,
+    make_transition,
     pending_messages,
     stored,
-    take,
 )
 from tests.factories import Person, Run
 
@@ -78,15 +78,15 @@ def test_each_clinic_has_its_own_grace(book: Book, run: Run[Any], grace: int, db
 def test_only_who_was_expected_and_did_not_come_is_marked(
     book: Book, nurse: Person, run: Run[Any], db: Db
 ) -> None:
-    steps = [[], ["confirm"], ["check-in"], ["check-in", "complete"], ["cancel"], ["no-show"]]
-    slot = book.slot(capacity=len(steps))
+    transitions = [[], ["confirm"], ["check-in"], ["check-in", "complete"], ["cancel"], ["no-show"]]
+    slot = book.slot(capacity=len(transitions))
     made = []
-    for patient, taken in zip(make_patients(run, len(steps)), steps, strict=True):
+    for patient, taken in zip(make_patients(run, len(transitions)), transitions, strict=True):
         appointment = booked(patient, slot)
-        for step in taken:
-            who = book.doctor if step == "complete" else nurse
-            moment = TEN if step in ("complete", "no-show") else TEN - MINUTE
-            done(take(run, who, appointment, step, at=moment))
+        for transition in taken:
+            who = book.doctor if transition == "complete" else nurse
+            moment = TEN if transition in ("complete", "no-show") else TEN - MINUTE
+            done(make_transition(run, who, appointment, transition, at=moment))
         made.append(appointment)
     before = [stored(db, appointment) for appointment in made]
     assert mark(run, TEN + DAY) == 2
@@ -95,23 +95,23 @@ def test_only_who_was_expected_and_did_not_come_is_marked(
     assert after[2:] == before[2:]
 
 
-def test_what_has_not_begun_or_was_moved_away_is_not_marked(book: Book, run: Run[Any]) -> None:
+def test_future_and_rescheduled_appointments_are_not_marked(book: Book, run: Run[Any]) -> None:
     early, *later = book.slots(3)
     one, two = make_patients(run, 2)
     moved = booked(one, early)
-    done(take(run, one, moved, "reschedule", at=TEN - MS, slot_id=str(later[1].id)))
+    done(make_transition(run, one, moved, "reschedule", at=TEN - MS, slot_id=str(later[1].id)))
     booked(two, later[0])
     assert mark(run, TEN + 20 * MINUTE) == 0
     assert mark(run, TEN + 45 * MINUTE) == 1
     assert mark(run, TEN + 75 * MINUTE) == 1
 
 
-def test_a_message_of_a_no_show_belongs_to_the_move_before(
+def test_a_no_show_message_belongs_to_the_last_reschedule(
     book: Book, patient: Person, run: Run[Any], db: Db
 ) -> None:
     first, second = book.slots(2)
     appointment = booked(patient, first)
-    done(take(run, patient, appointment, "reschedule", slot_id=str(second.id)))
+    done(make_transition(run, patient, appointment, "reschedule", slot_id=str(second.id)))
     assert mark(run, TEN + HOUR) == 1
     assert pending_messages(db, appointment)[-2:] == [("no_show", "patient", 1), ("no_show", "doctor", 1)]
 
@@ -141,7 +141,7 @@ def test_more_than_a_batch_is_marked_in_one_run(book: Book, run: Run[Any], db: D
     assert mark(run, TEN + 10 * HOUR) == 0
 
 
-def test_those_in_their_grace_hide_nobody_behind_them(run: Run[Any], db: Db) -> None:
+def test_those_within_the_grace_period_hide_nobody_behind(run: Run[Any], db: Db) -> None:
     patient_clinic = factories.make_clinic(run, policy=Policy(no_show_grace_minutes=1440))
     strict_clinic = factories.make_clinic(run)
     lenient, strict = (

@@ -15,8 +15,8 @@ from tests.appointments.support import (
     booked,
     done,
     make_patients,
+    make_transition,
     refused,
-    take,
     try_booking,
     visiting,
 )
@@ -41,8 +41,8 @@ def test_a_visit_that_is_over_was_one_of_the_day(
     first, second = make_patients(run, 2)
     morning, later = one_a_day.slot(TEN), one_a_day.slot(TEN + HOUR)
     visit = booked(first, morning)
-    done(take(run, nurse, visit, "check-in", at=TEN))
-    done(take(run, one_a_day.doctor, visit, "complete", at=TEN + 20 * MINUTE))
+    done(make_transition(run, nurse, visit, "check-in", at=TEN))
+    done(make_transition(run, one_a_day.doctor, visit, "complete", at=TEN + 20 * MINUTE))
     with visiting(run, second, TEN + 30 * MINUTE) as client:
         assert offered(api, one_a_day) == 0
         refused(client.post("/appointments", json={"slot_id": str(later.id)}), 409, "DAY_FULL")
@@ -54,7 +54,7 @@ def test_who_does_not_come_or_cancels_makes_room_for_another(
     first, second, third = make_patients(run, 3)
     slots = [one_a_day.slot(TEN + number * HOUR) for number in range(3)]
     missed = booked(first, slots[0])
-    done(take(run, nurse, missed, "no-show", at=TEN))
+    done(make_transition(run, nurse, missed, "no-show", at=TEN))
     with visiting(run, second, TEN + MINUTE) as client:
         cancelled = done(client.post("/appointments", json={"slot_id": str(slots[1].id)}), 201)
         done(client.post(f"/appointments/{cancelled['id']}/cancel"))
@@ -64,7 +64,7 @@ def test_who_does_not_come_or_cancels_makes_room_for_another(
         assert offered(api, one_a_day) == 0
 
 
-def test_a_repeated_request_does_not_show_what_was_moved_out_of_sight(
+def test_a_repeat_never_shows_what_the_caller_may_no_longer_see(
     book: Book, admin: Person, run: Run[Any], clinic: Clinic, patient: Person
 ) -> None:
     colleague = factories.make_doctor(run, clinic, weekly_hours=[])

@@ -17,13 +17,13 @@ from tests.appointments.support import (
     Book,
     booked,
     done,
+    history_of,
     instant,
     make_patients,
+    make_transition,
     pending_messages,
     refused,
-    steps_of,
     stored,
-    take,
     visiting,
 )
 from tests.factories import Person, Run
@@ -36,7 +36,7 @@ LATER = TEN + 10 * MINUTE
 def missed(book: Book, patient: Person, nurse: Person, run: Run[Any]) -> dict[str, Any]:
     """The patient's appointment at ten, half an hour, marked as a no-show at ten."""
     appointment = booked(patient, book.slot())
-    return done(take(run, nurse, appointment, "no-show", at=TEN))
+    return done(make_transition(run, nurse, appointment, "no-show", at=TEN))
 
 
 @pytest.mark.parametrize("who", ["nurse", "doctor", "admin"])
@@ -50,11 +50,11 @@ def test_a_no_show_is_corrected_to_checked_in_and_completed_then(
 ) -> None:
     assert stored(db, missed)["active"] is False
     person = request.getfixturevalue(who)
-    corrected = done(take(run, person, missed, "correct-no-show", at=LATER, status="checked_in"))
+    corrected = done(make_transition(run, person, missed, "correct-no-show", at=LATER, status="checked_in"))
     assert corrected["status"] == "checked_in"
     assert stored(db, missed)["active"] is True
-    last = done(take(run, admin, missed, "complete", at=LATER))
-    assert steps_of(last) == [
+    last = done(make_transition(run, admin, missed, "complete", at=LATER))
+    assert history_of(last) == [
         ("book", "scheduled", "patient"),
         ("no_show", "no_show", "nurse"),
         ("correct", "checked_in", who),
@@ -69,19 +69,21 @@ def test_a_no_show_is_corrected_to_completed_even_weeks_later(
     request: pytest.FixtureRequest, missed: dict[str, Any], run: Run[Any], db: Db, who: str
 ) -> None:
     person = request.getfixturevalue(who)
-    body = done(take(run, person, missed, "correct-no-show", at=TEN + 30 * DAY, status="completed"))
-    assert steps_of(body)[-1] == ("correct", "completed", who)
+    body = done(
+        make_transition(run, person, missed, "correct-no-show", at=TEN + 30 * DAY, status="completed")
+    )
+    assert history_of(body)[-1] == ("correct", "completed", who)
     assert stored(db, missed)["active"] is False
 
 
 def test_a_nurse_corrects_nothing_to_completed(missed: dict[str, Any], nurse: Person, run: Run[Any]) -> None:
-    answer = take(run, nurse, missed, "correct-no-show", at=LATER, status="completed")
+    answer = make_transition(run, nurse, missed, "correct-no-show", at=LATER, status="completed")
     refused(answer, 403, "TRANSITION_FORBIDDEN")
 
 
 def test_a_patient_corrects_nothing(missed: dict[str, Any], patient: Person, run: Run[Any]) -> None:
     for status in ("checked_in", "completed"):
-        answer = take(run, patient, missed, "correct-no-show", at=LATER, status=status)
+        answer = make_transition(run, patient, missed, "correct-no-show", at=LATER, status=status)
         refused(answer, 403, "NOT_ALLOWED")
 
 
@@ -90,9 +92,9 @@ def test_checking_in_is_possible_until_a_day_after_the_end(
 ) -> None:
     limit = instant(missed["end"]) + DAY
     for moment in (limit, limit + MS, limit + 30 * DAY):
-        answer = take(run, nurse, missed, "correct-no-show", at=moment, status="checked_in")
+        answer = make_transition(run, nurse, missed, "correct-no-show", at=moment, status="checked_in")
         refused(answer, 409, "TOO_LATE")
-    done(take(run, nurse, missed, "correct-no-show", at=limit - MS, status="checked_in"))
+    done(make_transition(run, nurse, missed, "correct-no-show", at=limit - MS, status="checked_in"))
 
 
 @pytest.mark.parametrize("status", ["scheduled", "confirmed", "cancelled", "no_show"])
@@ -100,7 +102,7 @@ def test_a_no_show_is_corrected_to_nothing_else(
     missed: dict[str, Any], admin: Person, run: Run[Any], db: Db, status: str
 ) -> None:
     before = stored(db, missed)
-    answer = take(run, admin, missed, "correct-no-show", at=LATER, status=status)
+    answer = make_transition(run, admin, missed, "correct-no-show", at=LATER, status=status)
     refused(answer, 422, "NOT_A_CORRECTION")
     assert stored(db, missed) == before
 
@@ -110,50 +112,54 @@ def test_only_a_no_show_is_corrected(
     book: Book, patient: Person, admin: Person, run: Run[Any], before: list[str]
 ) -> None:
     appointment = booked(patient, book.slot())
-    for step in before:
-        done(take(run, admin, appointment, step, at=TEN - MS if step == "cancel" else TEN))
+    for transition in before:
+        done(
+            make_transition(
+                run, admin, appointment, transition, at=TEN - MS if transition == "cancel" else TEN
+            )
+        )
     for status in ("checked_in", "completed"):
-        answer = take(run, admin, appointment, "correct-no-show", at=LATER, status=status)
+        answer = make_transition(run, admin, appointment, "correct-no-show", at=LATER, status=status)
         refused(answer, 409, "INVALID_TRANSITION")
 
 
 def test_a_correction_is_made_once(missed: dict[str, Any], admin: Person, run: Run[Any]) -> None:
-    done(take(run, admin, missed, "correct-no-show", at=LATER, status="completed"))
+    done(make_transition(run, admin, missed, "correct-no-show", at=LATER, status="completed"))
     for status in ("checked_in", "completed"):
-        answer = take(run, admin, missed, "correct-no-show", at=LATER, status=status)
+        answer = make_transition(run, admin, missed, "correct-no-show", at=LATER, status=status)
         refused(answer, 409, "INVALID_TRANSITION")
 
 
 def test_a_correction_applies_to_the_version_that_was_read(
     missed: dict[str, Any], admin: Person, run: Run[Any]
 ) -> None:
-    answer = take(run, admin, missed, "correct-no-show", at=LATER, status="checked_in", version=1)
+    answer = make_transition(run, admin, missed, "correct-no-show", at=LATER, status="checked_in", version=1)
     refused(answer, 409, "APPOINTMENT_CHANGED")
-    done(take(run, admin, missed, "correct-no-show", at=LATER, status="checked_in", version=2))
+    done(make_transition(run, admin, missed, "correct-no-show", at=LATER, status="checked_in", version=2))
 
 
 def test_a_check_in_does_not_undo_a_no_show(missed: dict[str, Any], nurse: Person, run: Run[Any]) -> None:
-    refused(take(run, nurse, missed, "check-in", at=LATER), 409, "INVALID_TRANSITION")
+    refused(make_transition(run, nurse, missed, "check-in", at=LATER), 409, "INVALID_TRANSITION")
 
 
-def test_a_patient_who_has_since_been_given_another_appointment_is_busy(
+def test_a_patient_with_another_appointment_is_double_booked(
     book: Book, clinic: Clinic, patient: Person, nurse: Person, admin: Person, run: Run[Any], db: Db
 ) -> None:
     other = Book(run=run, clinic=clinic, doctor=factories.make_doctor(run, clinic, weekly_hours=[]))
     appointment = booked(patient, book.slot(TEN, minutes=60))
     slot = other.slot(TEN + 45 * MINUTE)
-    done(take(run, nurse, appointment, "no-show", at=TEN))
+    done(make_transition(run, nurse, appointment, "no-show", at=TEN))
     with visiting(run, patient, LATER) as client:
         second = done(client.post("/appointments", json={"slot_id": str(slot.id)}), 201)
     before = stored(db, appointment)
-    answer = take(run, nurse, appointment, "correct-no-show", at=LATER, status="checked_in")
+    answer = make_transition(run, nurse, appointment, "correct-no-show", at=LATER, status="checked_in")
     refused(answer, 409, "PATIENT_DOUBLE_BOOKED")
     assert stored(db, appointment) == before
-    done(take(run, patient, second, "cancel", at=LATER))
-    done(take(run, nurse, appointment, "correct-no-show", at=LATER, status="checked_in"))
+    done(make_transition(run, patient, second, "cancel", at=LATER))
+    done(make_transition(run, nurse, appointment, "correct-no-show", at=LATER, status="checked_in"))
     with visiting(run, patient, LATER) as client:
         refused(client.post("/appointments", json={"slot_id": str(slot.id)}), 409, "PATIENT_DOUBLE_BOOKED")
-    done(take(run, admin, appointment, "complete", at=LATER))
+    done(make_transition(run, admin, appointment, "complete", at=LATER))
 
 
 def test_a_busy_patients_visit_can_still_be_completed(
@@ -162,14 +168,14 @@ def test_a_busy_patients_visit_can_still_be_completed(
     other = Book(run=run, clinic=clinic, doctor=factories.make_doctor(run, clinic, weekly_hours=[]))
     appointment = booked(patient, book.slot(TEN, minutes=60))
     slot = other.slot(TEN + 30 * MINUTE)
-    done(take(run, nurse, appointment, "no-show", at=TEN))
+    done(make_transition(run, nurse, appointment, "no-show", at=TEN))
     with visiting(run, patient, LATER) as client:
         done(client.post("/appointments", json={"slot_id": str(slot.id)}), 201)
-    done(take(run, admin, appointment, "correct-no-show", at=LATER, status="completed"))
+    done(make_transition(run, admin, appointment, "correct-no-show", at=LATER, status="completed"))
 
 
 @pytest.mark.parametrize("withdrawals", [1, 2])
-def test_the_patient_is_checked_in_though_the_slot_was_withdrawn(
+def test_the_patient_is_checked_in_into_a_withdrawn_slot(
     missed: dict[str, Any], book: Book, nurse: Person, run: Run[Any], db: Db, withdrawals: int
 ) -> None:
     body = {"start": TEN.isoformat(), "end": (TEN + HOUR).isoformat()}
@@ -178,47 +184,47 @@ def test_the_patient_is_checked_in_though_the_slot_was_withdrawn(
             taken = done(client.post(f"/doctors/{book.doctor.id}/leaves", json=body), 201)
         assert taken["report"]["appointments"] == []
     assert db["appointments"].find_one({"slot_id": stored(db, missed)["slot_id"], "active": True})
-    done(take(run, nurse, missed, "correct-no-show", at=LATER, status="checked_in"))
+    done(make_transition(run, nurse, missed, "correct-no-show", at=LATER, status="checked_in"))
     again = {**body, "reason": "The whole day"}
     with visiting(run, book.doctor, LATER) as client:
         taken = done(client.post(f"/doctors/{book.doctor.id}/leaves", json=again), 201)
     assert [row["appointment_id"] for row in taken["report"]["appointments"]] == [missed["id"]]
 
 
-def test_the_patient_is_checked_in_though_the_slot_was_removed(
+def test_the_patient_is_checked_in_into_a_removed_slot(
     missed: dict[str, Any], book: Book, nurse: Person, run: Run[Any], db: Db
 ) -> None:
     slot = run(get_slot(stored(db, missed)["slot_id"]))
     run(remove_slot(slot))
-    done(take(run, nurse, missed, "correct-no-show", at=LATER, status="checked_in"))
+    done(make_transition(run, nurse, missed, "correct-no-show", at=LATER, status="checked_in"))
 
 
-def test_the_patient_is_checked_in_though_the_seat_has_gone_to_somebody_else(
+def test_the_patient_is_checked_in_though_the_seat_is_taken(
     book: Book, nurse: Person, run: Run[Any], db: Db
 ) -> None:
     slot = book.slot()
     one, two = make_patients(run, 2)
     first = booked(one, slot)
-    done(take(run, nurse, first, "no-show", at=TEN))
+    done(make_transition(run, nurse, first, "no-show", at=TEN))
     booked(two, slot)  # the clock stands at NOW again: as from a process whose clock is behind
-    corrected = done(take(run, nurse, first, "correct-no-show", at=LATER, status="checked_in"))
+    corrected = done(make_transition(run, nurse, first, "correct-no-show", at=LATER, status="checked_in"))
     assert corrected["status"] == "checked_in"
     active = list(db["appointments"].find({"slot_id": slot.id, "active": True}))
     assert len(active) == 2
     assert len({row["seat"] for row in active}) == 2
 
 
-def test_the_patient_is_checked_in_though_the_day_has_since_filled_up(
+def test_the_patient_is_checked_in_though_the_day_is_full(
     clinic: Clinic, nurse: Person, run: Run[Any], db: Db
 ) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=[], max_patients_per_day=1)
     slots = Book(run=run, clinic=clinic, doctor=doctor).slots(3)
     one, two, three = make_patients(run, 3)
     first = booked(one, slots[0])
-    done(take(run, nurse, first, "no-show", at=TEN))
+    done(make_transition(run, nurse, first, "no-show", at=TEN))
     with visiting(run, two, LATER) as client:
         done(client.post("/appointments", json={"slot_id": str(slots[1].id)}), 201)
-    done(take(run, nurse, first, "correct-no-show", at=LATER, status="checked_in"))
+    done(make_transition(run, nurse, first, "correct-no-show", at=LATER, status="checked_in"))
     assert db["appointments"].count_documents({"doctor_id": doctor.object_id, "active": True}) == 2
     with visiting(run, three, LATER) as client:
         answer = client.post("/appointments", json={"slot_id": str(slots[2].id)})

@@ -18,9 +18,9 @@ from tests.appointments.support import (
     booked,
     done,
     make_patients,
+    make_transition,
     patients_placed,
     refused,
-    take,
     try_booking,
 )
 from tests.factories import Person, Run
@@ -68,7 +68,7 @@ def test_a_cancelled_seat_is_the_next_ones(book: Book, run: Run[Any], db: Db) ->
     people = patients_placed(run, 0, 1, 2, 0, 1, 2, capacity=3)
     appointments = [booked(person, slot) for person in people[:3]]
     for person, appointment, successor in zip(people[:3], appointments, people[3:], strict=True):
-        done(take(run, person, appointment, "cancel"))
+        done(make_transition(run, person, appointment, "cancel"))
         booked(successor, slot)
         refused(try_booking(person, slot), 409, "SLOT_TAKEN")
     held = db["appointments"].find({"slot_id": slot.id, "active": True})
@@ -101,7 +101,7 @@ def test_a_cancellation_makes_room_in_a_full_day(
     people = make_patients(run, 5)
     appointments = [booked(person, slot) for person, slot in zip(people, slots[:3], strict=False)]
     refused(try_booking(people[3], slots[3]), 409, "DAY_FULL")
-    done(take(run, people[freed], appointments[freed], "cancel"))
+    done(make_transition(run, people[freed], appointments[freed], "cancel"))
     booked(people[3], slots[3])
     refused(try_booking(people[4], slots[4]), 409, "DAY_FULL")
 
@@ -142,7 +142,7 @@ def test_a_day_is_one_of_the_clinics_calendar(run: Run[Any], book: Book) -> None
     booked(three, slots[2])
 
 
-def test_a_doctors_limit_holds_over_all_his_clinics(run: Run[Any], clinic: Clinic) -> None:
+def test_a_doctors_limit_holds_across_clinics(run: Run[Any], clinic: Clinic) -> None:
     other = factories.make_clinic(run)
     doctor = factories.make_doctor(
         run, clinic, clinic_ids=[clinic.clinic_id, other.clinic_id], weekly_hours=[], max_patients_per_day=1
@@ -162,7 +162,7 @@ def leave(doctor: Person, hours: int = 1) -> str:
 
 
 @pytest.mark.parametrize("places", [(0, 1), (0, 2), (1, 2)])
-def test_a_slot_that_was_withdrawn_and_opened_again_deals_no_seat_twice(
+def test_a_reopened_slot_gives_no_seat_twice(
     book: Book, run: Run[Any], api: httpx.Client, db: Db, places: tuple[int, int]
 ) -> None:
     slot = book.slot(capacity=3)
@@ -183,9 +183,7 @@ def test_a_slot_that_was_withdrawn_and_opened_again_deals_no_seat_twice(
     assert sorted(row["seat"] for row in held) == [3000, 3001, 3002]
 
 
-def test_whoever_is_booked_stays_when_the_slot_is_withdrawn_and_may_leave(
-    book: Book, run: Run[Any], api: httpx.Client
-) -> None:
+def test_booked_patients_may_leave_a_withdrawn_slot(book: Book, run: Run[Any], api: httpx.Client) -> None:
     slot = book.slot(capacity=2)
     one, two, three = make_patients(run, 3)
     first, second = booked(one, slot), booked(two, slot)
@@ -193,7 +191,7 @@ def test_whoever_is_booked_stays_when_the_slot_is_withdrawn_and_may_leave(
     for person, appointment in ((one, first), (two, second)):
         found = done(person.client.get(f"/appointments/{appointment['id']}"))
         assert (found["status"], found["version"]) == ("scheduled", 1)
-    done(take(run, one, first, "cancel"))
+    done(make_transition(run, one, first, "cancel"))
     refused(try_booking(three, slot), 409, "SLOT_NOT_OPEN")
     done(book.doctor.client.delete(away))
     assert free(api, book) == {"2037-06-01T14:00:00Z": 1}
@@ -222,7 +220,7 @@ class Mondays:
 
 
 @pytest.mark.parametrize("places", [(0, 1), (0, 2), (1, 2)])
-def test_a_slot_that_was_made_smaller_takes_no_more_than_it_now_holds(
+def test_a_smaller_slot_takes_no_more_than_it_now_holds(
     run: Run[Any], clinic: Clinic, api: httpx.Client, places: tuple[int, int]
 ) -> None:
     mondays = Mondays(run, clinic, api)
@@ -237,7 +235,7 @@ def test_a_slot_that_was_made_smaller_takes_no_more_than_it_now_holds(
         refused(person.client.post("/appointments", json={"slot_id": slot["id"]}), 409, "SLOT_TAKEN")
 
 
-def test_a_slot_that_was_made_too_small_for_its_patients_opens_when_they_fit(
+def test_a_slot_too_small_for_its_patients_opens_when_they_fit(
     run: Run[Any], clinic: Clinic, api: httpx.Client
 ) -> None:
     mondays = Mondays(run, clinic, api)
@@ -251,17 +249,17 @@ def test_a_slot_that_was_made_too_small_for_its_patients_opens_when_they_fit(
     (late,) = make_patients(run, 1)
     for person, appointment in zip(people[:2], appointments, strict=False):
         refused(late.client.post("/appointments", json=wanted), 409, "SLOT_NOT_OPEN")
-        done(take(run, person, appointment, "cancel"))
+        done(make_transition(run, person, appointment, "cancel"))
     assert mondays.set_capacity(1) == []
     assert mondays.today() is None
     refused(late.client.post("/appointments", json=wanted), 409, "SLOT_TAKEN")
-    done(take(run, people[2], appointments[2], "cancel"))
+    done(make_transition(run, people[2], appointments[2], "cancel"))
     done(late.client.post("/appointments", json=wanted), 201)
     refused(people[0].client.post("/appointments", json=wanted), 409, "SLOT_TAKEN")
 
 
 @pytest.mark.parametrize("leaver", [0, 1])
-def test_a_slot_made_smaller_while_it_was_withdrawn_is_not_overfull(
+def test_a_slot_made_smaller_while_withdrawn_is_not_overfull(
     run: Run[Any], clinic: Clinic, api: httpx.Client, leaver: int
 ) -> None:
     mondays = Mondays(run, clinic, api)
@@ -272,7 +270,7 @@ def test_a_slot_made_smaller_while_it_was_withdrawn_is_not_overfull(
     wanted = {"slot_id": slot["id"]}
     appointments = [done(person.client.post("/appointments", json=wanted), 201) for person in people]
     away = leave(mondays.doctor)
-    done(take(run, people[leaver], appointments[leaver], "cancel"))
+    done(make_transition(run, people[leaver], appointments[leaver], "cancel"))
     mondays.set_capacity(1)
     done(mondays.doctor.client.delete(away))
     assert mondays.today() is None

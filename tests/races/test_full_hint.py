@@ -127,7 +127,7 @@ def stopped_everywhere(
     return turns
 
 
-def test_a_seat_given_back_anywhere_in_a_search_that_marks_is_found_afterwards(
+def test_a_seat_freed_during_a_marking_search_is_found(
     api: httpx.Client, db: Db, day: FullDay, first_wired: Wired, second_wired: Wired
 ) -> None:
     here, there = first_wired.client(day.patient), second_wired.client(day.patient)
@@ -147,7 +147,7 @@ def test_a_seat_given_back_anywhere_in_a_search_that_marks_is_found_afterwards(
     assert turns > 5  # the search did mark
 
 
-def test_a_seat_that_changes_hands_anywhere_in_a_search_that_marks_is_found_once_it_is_free(
+def test_a_seat_that_changes_hands_during_a_search_is_found(
     api: httpx.Client, db: Db, day: FullDay, first_wired: Wired, second_wired: Wired
 ) -> None:
     """Whoever has the seat now wasn't there when the search had the slot's patients tell."""
@@ -175,7 +175,7 @@ def test_a_seat_that_changes_hands_anywhere_in_a_search_that_marks_is_found_once
     )
 
 
-def test_a_search_that_marks_anywhere_in_a_cancellation_hides_nothing_afterwards(
+def test_a_search_during_a_cancellation_hides_nothing(
     api: httpx.Client, db: Db, day: FullDay, first_wired: Wired, second_wired: Wired
 ) -> None:
     here, there = first_wired.client(day.patient), second_wired.client(day.patient)
@@ -195,7 +195,7 @@ def test_a_search_that_marks_anywhere_in_a_cancellation_hides_nothing_afterwards
     assert turns > 4
 
 
-def test_a_seat_that_was_given_back_is_not_hidden_for_a_moment(
+def test_a_freed_seat_is_not_hidden_for_a_moment(
     api: httpx.Client, db: Db, day: FullDay, first_wired: Wired, second_wired: Wired
 ) -> None:
     """Stopped anywhere when the seat comes back, the search that marks goes on command by command: it might die after
@@ -217,7 +217,7 @@ def test_a_seat_that_was_given_back_is_not_hidden_for_a_moment(
         doing.result(30)
 
 
-def test_whoever_dies_before_taking_the_hint_back_leaves_it_to_the_job(
+def test_the_job_clears_the_hint_of_a_dead_process(
     run: Run[Any], api: httpx.Client, db: Db, day: FullDay, first_wired: Wired, second_wired: Wired
 ) -> None:
     here, there = first_wired.client(day.patient), second_wired.client(day.patient)

@@ -18,12 +18,12 @@ from tests.appointments.support import (
     at_once,
     booked,
     done,
+    history_of,
     make_patients,
+    make_transition,
     pending_messages,
     refused,
-    steps_of,
     stored,
-    take,
 )
 from tests.factories import Person, Run
 
@@ -37,7 +37,7 @@ def appointment(book: Book, patient: Person) -> dict[str, Any]:
     return booked(patient, book.slot())
 
 
-# The step, who asks, when its window opens and closes (None: never), and what was done before.
+# The transition, who asks, when its window opens and closes (None: never), and what was done before.
 WINDOWS = [
     ("confirm", "patient", TEN - 180 * MINUTE, TEN, None),
     ("confirm", "nurse", TEN - 180 * MINUTE, TEN, None),
@@ -50,12 +50,12 @@ WINDOWS = [
 ]
 
 
-@pytest.mark.parametrize(("step", "who", "opens", "closes", "before"), WINDOWS)
-def test_a_step_is_done_within_its_window_to_the_millisecond(
+@pytest.mark.parametrize(("transition", "who", "opens", "closes", "before"), WINDOWS)
+def test_a_transition_keeps_its_window_to_the_millisecond(
     request: pytest.FixtureRequest,
     book: Book,
     run: Run[Any],
-    step: str,
+    transition: str,
     who: str,
     opens: datetime | None,
     closes: datetime | None,
@@ -68,9 +68,9 @@ def test_a_step_is_done_within_its_window_to_the_millisecond(
     for patient, (moment, status) in zip(make_patients(run, len(moments)), moments, strict=True):
         appointment = booked(patient, slot)
         if before:
-            done(take(run, nurse, appointment, before, at=TEN - MS))
+            done(make_transition(run, nurse, appointment, before, at=TEN - MS))
         person = patient if who == "patient" else request.getfixturevalue(who)
-        answer = take(run, person, appointment, step, at=moment)
+        answer = make_transition(run, person, appointment, transition, at=moment)
         if status == 200:
             done(answer)
         else:
@@ -88,21 +88,23 @@ def test_a_clinic_has_windows_of_its_own(run: Run[Any]) -> None:
     nurse = factories.make_nurse(run, clinic)
     (patient,) = make_patients(run, 1)
     appointment = booked(patient, book.slot(TEN + 24 * HOUR))
-    refused(take(run, patient, appointment, "confirm", at=TEN - MS), 409, "TOO_EARLY")
-    done(take(run, patient, appointment, "confirm", at=TEN))
+    refused(make_transition(run, patient, appointment, "confirm", at=TEN - MS), 409, "TOO_EARLY")
+    done(make_transition(run, patient, appointment, "confirm", at=TEN))
     start = TEN + 24 * HOUR
-    refused(take(run, nurse, appointment, "check-in", at=start - 5 * MINUTE - MS), 409, "TOO_EARLY")
-    done(take(run, nurse, appointment, "check-in", at=start - 5 * MINUTE))
+    refused(
+        make_transition(run, nurse, appointment, "check-in", at=start - 5 * MINUTE - MS), 409, "TOO_EARLY"
+    )
+    done(make_transition(run, nurse, appointment, "check-in", at=start - 5 * MINUTE))
 
 
 def test_a_visit_from_booking_to_completion(
     appointment: dict[str, Any], patient: Person, nurse: Person, doctor: Person, run: Run[Any], db: Db
 ) -> None:
     at = {"confirm": TEN - 2 * HOUR, "check-in": TEN - 5 * MINUTE, "complete": TEN + 20 * MINUTE}
-    done(take(run, patient, appointment, "confirm", at=at["confirm"]))
-    done(take(run, nurse, appointment, "check-in", at=at["check-in"]))
-    last = done(take(run, doctor, appointment, "complete", at=at["complete"]))
-    assert steps_of(last) == [
+    done(make_transition(run, patient, appointment, "confirm", at=at["confirm"]))
+    done(make_transition(run, nurse, appointment, "check-in", at=at["check-in"]))
+    last = done(make_transition(run, doctor, appointment, "complete", at=at["complete"]))
+    assert history_of(last) == [
         ("book", "scheduled", "patient"),
         ("confirm", "confirmed", "patient"),
         ("check_in", "checked_in", "nurse"),
@@ -127,7 +129,7 @@ def test_a_visit_from_booking_to_completion(
 def test_a_cancellation_says_when_by_whom_and_why(
     appointment: dict[str, Any], patient: Person, run: Run[Any], db: Db
 ) -> None:
-    cancelled = done(take(run, patient, appointment, "cancel", at=TEN - HOUR, reason="Travelling"))
+    cancelled = done(make_transition(run, patient, appointment, "cancel", at=TEN - HOUR, reason="Travelling"))
     assert cancelled["status"] == "cancelled"
     assert cancelled["cancelled_at"] == "2037-06-01T13:00:00Z"
     assert (cancelled["cancelled_by"], cancelled["cancel_reason"]) == (patient.id, "Travelling")
@@ -151,10 +153,10 @@ def test_a_cancellation_needs_no_reason_and_no_body(appointment: dict[str, Any],
 
 
 @pytest.mark.parametrize("who", ["doctor", "nurse", "admin"])
-def test_a_patient_is_told_when_the_staff_cancel(
+def test_a_patient_gets_a_message_when_staff_cancel(
     request: pytest.FixtureRequest, appointment: dict[str, Any], run: Run[Any], db: Db, who: str
 ) -> None:
-    done(take(run, request.getfixturevalue(who), appointment, "cancel"))
+    done(make_transition(run, request.getfixturevalue(who), appointment, "cancel"))
     assert pending_messages(db, appointment)[1:] == [("cancelled", "patient", 0)]
 
 
@@ -163,32 +165,32 @@ def test_a_cancelled_time_is_free_at_once(
 ) -> None:
     (other,) = make_patients(run, 1)
     assert done(api.get("/slots", params={"doctor_id": book.doctor.id}))["items"] == []
-    done(take(run, patient, appointment, "cancel"))
+    done(make_transition(run, patient, appointment, "cancel"))
     (slot,) = done(api.get("/slots", params={"doctor_id": book.doctor.id}))["items"]
     assert (slot["id"], slot["free"]) == (appointment["slot_id"], 1)
     done(other.client.post("/appointments", json={"slot_id": slot["id"]}), 201)
 
 
-def test_a_no_show_is_told_to_the_patient_and_to_a_doctor_who_does_not_know(
+def test_a_no_show_notifies_the_patient_and_an_unaware_doctor(
     book: Book, nurse: Person, run: Run[Any], db: Db
 ) -> None:
     one, two = make_patients(run, 2)
     first, second = (booked(p, slot) for p, slot in zip((one, two), book.slots(2), strict=True))
-    done(take(run, nurse, first, "no-show", at=TEN + HOUR))
+    done(make_transition(run, nurse, first, "no-show", at=TEN + HOUR))
     assert pending_messages(db, first)[1:] == [("no_show", "patient", 0), ("no_show", "doctor", 0)]
-    done(take(run, book.doctor, second, "no-show", at=TEN + HOUR))
+    done(make_transition(run, book.doctor, second, "no-show", at=TEN + HOUR))
     assert pending_messages(db, second)[1:] == [("no_show", "patient", 0)]
 
 
-@pytest.mark.parametrize("step", ["confirm", "cancel", "check-in", "complete", "no-show"])
+@pytest.mark.parametrize("transition", ["confirm", "cancel", "check-in", "complete", "no-show"])
 @pytest.mark.parametrize("status", ["cancelled", "completed", "no_show"])
 def test_nothing_happens_to_an_appointment_that_is_over(
-    appointment: dict[str, Any], admin: Person, run: Run[Any], status: str, step: str
+    appointment: dict[str, Any], admin: Person, run: Run[Any], status: str, transition: str
 ) -> None:
     before = {"cancelled": ["cancel"], "completed": ["check-in", "complete"], "no_show": ["no-show"]}[status]
     for earlier in before:
-        done(take(run, admin, appointment, earlier, at=TEN - MS if earlier == "cancel" else TEN))
-    body = refused(take(run, admin, appointment, step, at=TEN), 409, "INVALID_TRANSITION")
+        done(make_transition(run, admin, appointment, earlier, at=TEN - MS if earlier == "cancel" else TEN))
+    body = refused(make_transition(run, admin, appointment, transition, at=TEN), 409, "INVALID_TRANSITION")
     assert status.replace("_", " ") in body["detail"]
     found = done(admin.client.get(f"/appointments/{appointment['id']}"))
     assert (found["status"], len(found["history"])) == (status, 1 + len(before))
@@ -197,31 +199,33 @@ def test_nothing_happens_to_an_appointment_that_is_over(
 def test_a_visit_that_has_not_begun_is_not_completed(
     appointment: dict[str, Any], doctor: Person, run: Run[Any]
 ) -> None:
-    refused(take(run, doctor, appointment, "complete", at=TEN - HOUR), 409, "INVALID_TRANSITION")
-    done(take(run, doctor, appointment, "check-in", at=TEN - HOUR))
-    refused(take(run, doctor, appointment, "complete", at=TEN - MS), 409, "TOO_EARLY")
+    refused(make_transition(run, doctor, appointment, "complete", at=TEN - HOUR), 409, "INVALID_TRANSITION")
+    done(make_transition(run, doctor, appointment, "check-in", at=TEN - HOUR))
+    refused(make_transition(run, doctor, appointment, "complete", at=TEN - MS), 409, "TOO_EARLY")
 
 
-@pytest.mark.parametrize("step", ["confirm", "cancel", "reschedule", "check-in", "complete", "no-show"])
-def test_a_step_applies_only_to_the_version_that_was_read(
-    appointment: dict[str, Any], book: Book, admin: Person, run: Run[Any], step: str
+@pytest.mark.parametrize("transition", ["confirm", "cancel", "reschedule", "check-in", "complete", "no-show"])
+def test_a_transition_applies_to_the_version_that_was_read(
+    appointment: dict[str, Any], book: Book, admin: Person, run: Run[Any], transition: str
 ) -> None:
-    body = {"slot_id": str(book.slot(TEN + HOUR).id)} if step == "reschedule" else {}
+    body = {"slot_id": str(book.slot(TEN + HOUR).id)} if transition == "reschedule" else {}
     done(admin.client.patch(f"/appointments/{appointment['id']}", json={"reason": "Changed"}))
-    if step == "complete":
-        done(take(run, admin, appointment, "check-in", at=TEN))
-    version = 3 if step == "complete" else 2
-    moment = TEN if step in ("complete", "no-show") else TEN - 30 * MINUTE
+    if transition == "complete":
+        done(make_transition(run, admin, appointment, "check-in", at=TEN))
+    version = 3 if transition == "complete" else 2
+    moment = TEN if transition in ("complete", "no-show") else TEN - 30 * MINUTE
     for wrong in (1, version + 1):
-        answer = take(run, admin, appointment, step, at=moment, version=wrong, **body)
+        answer = make_transition(run, admin, appointment, transition, at=moment, version=wrong, **body)
         refused(answer, 409, "APPOINTMENT_CHANGED")
     assert (
-        done(take(run, admin, appointment, step, at=moment, version=version, **body))["version"]
+        done(make_transition(run, admin, appointment, transition, at=moment, version=version, **body))[
+            "version"
+        ]
         == version + 1
     )
 
 
-def test_of_many_cancellations_at_once_one_is_done(
+def test_of_many_cancellations_at_once_one_succeeds(
     appointment: dict[str, Any], patient: Person, db: Db
 ) -> None:
     answers = at_once(*[lambda: patient.client.post(f"/appointments/{appointment['id']}/cancel")] * 8)
@@ -231,9 +235,7 @@ def test_of_many_cancellations_at_once_one_is_done(
     assert len(stored(db, appointment)["history"]) == 2
 
 
-def test_of_confirming_and_cancelling_at_once_the_state_agrees_with_the_answers(
-    book: Book, run: Run[Any], db: Db
-) -> None:
+def test_confirming_and_cancelling_at_once_match_the_state(book: Book, run: Run[Any], db: Db) -> None:
     slot = book.slot(TEN - 2 * HOUR, capacity=8)
     for patient in make_patients(run, 8):
         appointment = booked(patient, slot)
@@ -262,7 +264,7 @@ def test_reason_and_notes_change_and_are_cleared(
     changed = done(nurse.client.patch(address, json={"reason": None, "notes": None}))
     assert (changed["reason"], changed["notes"]) == (None, None)
     assert not {"reason", "notes"} & set(stored(db, appointment))
-    assert steps_of(changed) == [("book", "scheduled", "patient")]
+    assert history_of(changed) == [("book", "scheduled", "patient")]
 
 
 def test_a_change_of_nothing_changes_nothing(appointment: dict[str, Any], patient: Person, db: Db) -> None:
@@ -273,10 +275,10 @@ def test_a_change_of_nothing_changes_nothing(appointment: dict[str, Any], patien
     assert stored(db, appointment) == before
 
 
-def test_the_time_of_a_slot_stays_taken_while_the_patient_is_there(
+def test_a_slot_stays_taken_while_the_patient_is_there(
     appointment: dict[str, Any], nurse: Person, run: Run[Any]
 ) -> None:
-    done(take(run, nurse, appointment, "check-in", at=TEN - 30 * MINUTE))
+    done(make_transition(run, nurse, appointment, "check-in", at=TEN - 30 * MINUTE))
     (other,) = make_patients(run, 1)
     answer = other.client.post("/appointments", json={"slot_id": appointment["slot_id"]})
     refused(answer, 409, "SLOT_TAKEN")

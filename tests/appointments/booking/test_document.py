@@ -8,8 +8,8 @@ from beanie import PydanticObjectId
 from beanie.odm.utils.dump import get_dict
 from pymongo.database import Database
 
-from backend.appointments.booking.document import copied, new_appointment
-from backend.appointments.booking.seat_allocation import Seat
+from backend.appointments.booking.document import new_appointment, slot_fields
+from backend.appointments.booking.seat_allocation import SeatNumbers
 from backend.appointments.documents import (
     ActorRole,
     Appointment,
@@ -36,7 +36,7 @@ GIVEN = [
 
 
 def as_the_model_has_it(
-    slot: Slot, seat: Seat, actor: Actor, patient: Person, given: dict[str, Any]
+    slot: Slot, seat: SeatNumbers, actor: Actor, patient: Person, given: dict[str, Any]
 ) -> Appointment:
     """The appointment of a booking, made by the models alone."""
     line = actor.history_entry(
@@ -48,7 +48,7 @@ def as_the_model_has_it(
     return Appointment(
         patient_id=patient.object_id,
         patient_name=patient.user.name,
-        **copied(slot),
+        **slot_fields(slot),
         seat=seat.seat,
         reserved_seat=seat.seat,
         daily_number=seat.daily_number,
@@ -63,10 +63,10 @@ def as_the_model_has_it(
     )
 
 
-@pytest.mark.parametrize("seat", [Seat(0, None), Seat(1002, 0), Seat(3, 7)])
+@pytest.mark.parametrize("seat", [SeatNumbers(0, None), SeatNumbers(1002, 0), SeatNumbers(3, 7)])
 @pytest.mark.parametrize("given", GIVEN, ids=["little", "much"])
 def test_a_booking_writes_what_the_model_would_write(
-    book: Book, patient: Person, nurse: Person, seat: Seat, given: dict[str, Any]
+    book: Book, patient: Person, nurse: Person, seat: SeatNumbers, given: dict[str, Any]
 ) -> None:
     slot = book.slot()
     for person in (patient, nurse):
@@ -94,7 +94,7 @@ def test_a_booking_stores_what_the_model_stores(book: Book, patient: Person, db:
     assert found["created_at"] == NOW
 
 
-def test_the_answer_to_a_booking_is_what_reading_it_answers_to_the_byte(
+def test_a_booking_returns_byte_for_byte_what_a_read_returns(
     book: Book, patient: Person, nurse: Person
 ) -> None:
     first, second = book.slots(2)
@@ -114,7 +114,7 @@ def test_json_from_the_document_is_that_of_the_model(book: Book, patient: Person
         "_id": PydanticObjectId(),
         **new_appointment(
             book.slot(TEN),
-            Seat(0, None),
+            SeatNumbers(0, None),
             patient_id=patient.object_id,
             patient_name=patient.user.name,
             actor=Actor.of(patient.user),
@@ -137,5 +137,5 @@ def test_json_from_the_document_is_that_of_the_model(book: Book, patient: Person
         ],
     }
     for each in (document, {**document, **cancelled}):
-        model = AppointmentOut.seen_by(role, Appointment.model_validate(each))
-        assert AppointmentOut.json_seen_by(role, each).decode() == model.model_dump_json()
+        model = AppointmentOut.for_role(role, Appointment.model_validate(each))
+        assert AppointmentOut.json_for_role(role, each).decode() == model.model_dump_json()

@@ -1,4 +1,4 @@
-"""Two steps of one appointment at the same time, from two server processes: one is done, or one after the other."""
+"""Two transitions of one appointment at the same time, at two server processes: one is made, or both in turn."""
 
 import os
 from typing import Any
@@ -7,8 +7,8 @@ import pytest
 
 from tests.factories import Run
 from tests.races.rush import all_at_once, post
-from tests.races.steps import CONTESTS, Contest, Day
 from tests.races.support import Db, Wired, every_pause, in_background, reaches, said
+from tests.races.transitions import CONTESTS, Contest, Day
 from tests.support.book import check_book
 
 pytestmark = pytest.mark.races
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.races
 ROUNDS = 30
 IN_EVERY_ORDER = CONTESTS if os.environ.get("RACES") == "all" else CONTESTS[::2]
 BOTH = {
-    # Which steps may both be done, and in which order, where nobody says which version he means.
+    # Which transitions may both be done, and in which order, where nobody says which version they mean.
     ("confirm", "cancel"),
     ("confirm", "check_in"),
     ("reschedule", "cancel"),
@@ -27,15 +27,15 @@ BOTH = {
 
 
 @pytest.mark.parametrize("contest", CONTESTS, ids=str)
-def test_of_two_steps_of_the_version_that_both_have_read_one_is_done(
+def test_of_two_transitions_of_one_version_one_is_made(
     run: Run[Any], db: Db, two_servers: tuple[str, str], contest: Contest
 ) -> None:
     visits = Day(run).appointments(contest, ROUNDS)
     version = {"version": 1 + len(contest.before)}
     calls = [
-        post(visit.actor(step), visit.path(step), {**visit.day.body(step), **version})
+        post(visit.actor(transition), visit.path(transition), {**visit.day.body(transition), **version})
         for visit in visits
-        for step in (contest.one, contest.other)
+        for transition in (contest.one, contest.other)
     ]
     answers = all_at_once(two_servers, calls)
     for number, visit in enumerate(visits):
@@ -46,14 +46,14 @@ def test_of_two_steps_of_the_version_that_both_have_read_one_is_done(
 
 
 @pytest.mark.parametrize("contest", CONTESTS, ids=str)
-def test_two_steps_without_a_version_are_done_as_if_one_came_after_the_other(
+def test_two_transitions_without_version_are_made_in_turn(
     run: Run[Any], db: Db, two_servers: tuple[str, str], contest: Contest
 ) -> None:
     visits = Day(run).appointments(contest, ROUNDS)
     calls = [
-        post(visit.actor(step), visit.path(step), visit.day.body(step))
+        post(visit.actor(transition), visit.path(transition), visit.day.body(transition))
         for visit in visits
-        for step in (contest.one, contest.other)
+        for transition in (contest.one, contest.other)
     ]
     answers = all_at_once(two_servers, calls)
     for number, visit in enumerate(visits):
@@ -63,16 +63,16 @@ def test_two_steps_without_a_version_are_done_as_if_one_came_after_the_other(
 
 
 @pytest.mark.parametrize("contest", IN_EVERY_ORDER, ids=str)
-def test_a_step_stopped_before_any_of_its_commands_is_refused_when_another_was_done_meanwhile(
+def test_a_stalled_transition_is_refused_after_another(
     run: Run[Any], db: Db, first_wired: Wired, contest: Contest
 ) -> None:
     day = Day(run)
     for slow, fast in ((contest.one, contest.other), (contest.other, contest.one)):
         for pause in every_pause(first_wired.wire):
             (visit,) = day.appointments(contest, 1)
-            call = in_background(visit.take, slow, first_wired.client(visit.actor(slow)))
+            call = in_background(visit.make, slow, first_wired.client(visit.actor(slow)))
             reaches(pause, call)
-            other = visit.take(fast)
+            other = visit.make(fast)
             pause.release()
             pair = (call.result(), other) if slow is contest.one else (other, call.result())
             check_serial(visit.check(db, contest, pair), pair)

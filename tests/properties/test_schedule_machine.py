@@ -82,16 +82,16 @@ class DoctorSchedule(RuleBasedStateMachine):
             )
             assert code in allowed | {"PATIENT_DOUBLE_BOOKED"}, answer.text
 
-    @rule(number=any_one, step=st.sampled_from(sorted(STATUS_AFTER)), with_version=st.booleans())
-    def take_a_step(self, number: int, step: str, with_version: bool) -> None:
+    @rule(number=any_one, transition=st.sampled_from(sorted(STATUS_AFTER)), with_version=st.booleans())
+    def make_a_transition(self, number: int, transition: str, with_version: bool) -> None:
         row = the(self.world.appointments(), number)
         if row is None:
             return
         body = {"version": row["version"]} if with_version else {}
-        answer = self.world.admin.client.post(f"/appointments/{row['_id']}/{step}", json=body)
+        answer = self.world.admin.client.post(f"/appointments/{row['_id']}/{transition}", json=body)
         assert answer.status_code in (200, 409), answer.text
         if answer.status_code == 200:
-            assert answer.json()["status"] == STATUS_AFTER[step]
+            assert answer.json()["status"] == STATUS_AFTER[transition]
 
     @rule(number=any_one, outcome=st.sampled_from(["checked_in", "completed"]))
     def correct_a_no_show(self, number: int, outcome: str) -> None:
@@ -104,8 +104,8 @@ class DoctorSchedule(RuleBasedStateMachine):
         assert answer.status_code in (200, 409), answer.text
 
     @rule(number=any_one, to=any_one)
-    def move(self, number: int, to: int) -> None:
-        """A move that is refused leaves the appointment as it was."""
+    def reschedule(self, number: int, to: int) -> None:
+        """A refused request leaves the appointment as it was."""
         row, offered = the(self.world.appointments(), number), self.world.offered()
         if row is None or not offered:
             return

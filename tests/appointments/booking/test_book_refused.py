@@ -23,8 +23,8 @@ from tests.appointments.support import (
     booked,
     done,
     make_patients,
+    make_transition,
     refused,
-    take,
     try_booking,
     visiting,
 )
@@ -91,7 +91,7 @@ def test_a_second_patient_cannot_take_the_seat(book: Book, run: Run[Any], db: Db
     assert db["appointments"].count_documents({"slot_id": slot.id, "active": True}) == 1
 
 
-def test_the_slots_offered_instead_look_like_those_of_the_search_and_can_be_booked(
+def test_alternatives_look_like_search_results_and_are_bookable(
     book: Book, run: Run[Any], api: httpx.Client
 ) -> None:
     slot, *_ = book.slots(5)
@@ -104,9 +104,7 @@ def test_the_slots_offered_instead_look_like_those_of_the_search_and_can_be_book
         done(person.client.post("/appointments", json={"slot_id": offer}), 201)
 
 
-def test_full_past_withdrawn_and_other_doctors_slots_are_not_offered_instead(
-    book: Book, run: Run[Any], clinic: Clinic
-) -> None:
+def test_alternatives_are_free_and_of_the_same_doctor(book: Book, run: Run[Any], clinic: Clinic) -> None:
     gone, taken, full, withdrawn, free = book.slots(5)
     Book(run=run, clinic=clinic, doctor=factories.make_doctor(run, clinic, weekly_hours=[])).slots(3)
     one, two, three = make_patients(run, 3)
@@ -158,7 +156,7 @@ def test_a_cancelled_time_can_be_booked_again_by_anybody(book: Book, run: Run[An
     first, second = make_patients(run, 2)
     for person in (first, second, first):
         appointment = booked(person, slot)
-        done(take(run, person, appointment, "cancel"))
+        done(make_transition(run, person, appointment, "cancel"))
     booked(second, slot)
     refused(try_booking(first, slot), 409, "SLOT_TAKEN")
 
@@ -168,13 +166,11 @@ def test_a_cancelled_time_is_free_for_the_patient_elsewhere(
 ) -> None:
     other = Book(run=run, clinic=clinic, doctor=factories.make_doctor(run, clinic, weekly_hours=[]))
     appointment = booked(patient, book.slot())
-    done(take(run, patient, appointment, "cancel"))
+    done(make_transition(run, patient, appointment, "cancel"))
     booked(patient, other.slot())
 
 
-def test_who_is_refused_the_book_learns_nothing_of_its_seats(
-    book: Book, patient: Person, run: Run[Any]
-) -> None:
+def test_a_refusal_by_scope_reveals_nothing_about_seats(book: Book, patient: Person, run: Run[Any]) -> None:
     slot = book.slot()
     booked(patient, slot)
     stranger = factories.make_nurse(run, factories.make_clinic(run))

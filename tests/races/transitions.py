@@ -1,4 +1,4 @@
-"""Appointments at a moment of their lives, and pairs of steps that two people take with one at the same time."""
+"""Appointments at a moment of their lives, and pairs of transitions that two people make at the same time."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -22,51 +22,51 @@ ROOM = 100
 
 
 @dataclass(frozen=True)
-class Step:
-    """A step of an appointment's life: its route, who takes it, and what its body says."""
+class Transition:
+    """A transition of an appointment: its route, who makes it, and what its body says."""
 
     name: str
     by: str
     body: dict[str, str] = field(default_factory=dict)
 
     @property
-    def line(self) -> str:
-        """As the history calls it."""
+    def history_name(self) -> str:
+        """Its name in the history."""
         return {"correct-no-show": "correct"}.get(self.name, self.name.replace("-", "_"))
 
 
 @dataclass(frozen=True)
 class Contest:
-    """Two steps from one state: of an appointment that has begun or is to begin, after some steps before."""
+    """Two transitions of an appointment that has begun or lies ahead, from the status that `before` leads to."""
 
-    one: Step
-    other: Step
+    one: Transition
+    other: Transition
     has_begun: bool = False
-    before: tuple[Step, ...] = ()
+    before: tuple[Transition, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.one.name} by {self.one.by} and {self.other.name} by {self.other.by}"
 
 
-CONFIRM = Step("confirm", "patient")
-CANCEL = Step("cancel", "admin", {"reason": "by telephone"})
-CHECK_IN = Step("check-in", "nurse")
-COMPLETE = Step("complete", "doctor")
-NO_SHOW = Step("no-show", "doctor")
-MOVE = Step("reschedule", "patient")
+CONFIRM = Transition("confirm", "patient")
+CANCEL = Transition("cancel", "admin", {"reason": "by telephone"})
+CHECK_IN = Transition("check-in", "nurse")
+COMPLETE = Transition("complete", "doctor")
+NO_SHOW = Transition("no-show", "doctor")
+RESCHEDULE = Transition("reschedule", "patient")
 
 CONTESTS = (
     Contest(CONFIRM, CANCEL),
-    Contest(Step("cancel", "patient"), CANCEL),
+    Contest(Transition("cancel", "patient"), CANCEL),
     Contest(CONFIRM, CHECK_IN),
-    Contest(MOVE, CANCEL),
-    Contest(MOVE, Step("reschedule", "nurse")),
-    Contest(Step("reschedule", "nurse"), CONFIRM),
+    Contest(RESCHEDULE, CANCEL),
+    Contest(RESCHEDULE, Transition("reschedule", "nurse")),
+    Contest(Transition("reschedule", "nurse"), CONFIRM),
     Contest(CHECK_IN, NO_SHOW, has_begun=True),
     Contest(COMPLETE, COMPLETE, has_begun=True, before=(CHECK_IN,)),
     Contest(
-        Step("correct-no-show", "nurse", {"status": "checked_in"}),
-        Step("correct-no-show", "doctor", {"status": "completed"}),
+        Transition("correct-no-show", "nurse", {"status": "checked_in"}),
+        Transition("correct-no-show", "doctor", {"status": "completed"}),
         has_begun=True,
         before=(NO_SHOW,),
     ),
@@ -105,14 +105,14 @@ class Day:
             for appointment_id, patient in zip(ids, patients, strict=True)
         ]
         for visit in visits:
-            for step in contest.before:
-                assert visit.take(step).status_code == 200
+            for transition in contest.before:
+                assert visit.make(transition).status_code == 200
         return visits
 
-    def body(self, step: Step) -> dict[str, Any]:
-        """The body of a step, with a slot of his own for each who moves."""
-        target = {"slot_id": str(self._targets[step.by].id)} if step.name == "reschedule" else {}
-        return {**step.body, **target}
+    def body(self, transition: Transition) -> dict[str, Any]:
+        """The body of a transition, with a slot of their own for each who reschedules."""
+        target = {"slot_id": str(self._targets[transition.by].id)} if transition.name == "reschedule" else {}
+        return {**transition.body, **target}
 
 
 async def _book_all(patients: list[Person], slot: Slot) -> list[str]:
@@ -129,23 +129,26 @@ class Visit:
     people: dict[str, Person]
     day: Day
 
-    def actor(self, step: Step) -> Person:
-        """Who takes the step."""
-        return self.people[step.by]
+    def actor(self, transition: Transition) -> Person:
+        """Who makes the transition."""
+        return self.people[transition.by]
 
-    def take(self, step: Step, client: httpx.Client | None = None) -> Answer:
-        """Takes a step, by a client of its actor."""
-        return (client or self.actor(step).client).post(self.path(step), json=self.day.body(step))
+    def make(self, transition: Transition, client: httpx.Client | None = None) -> Answer:
+        """Makes a transition, by a client of its actor."""
+        return (client or self.actor(transition).client).post(
+            self.path(transition), json=self.day.body(transition)
+        )
 
-    def path(self, step: Step) -> str:
-        """The step's route."""
-        return f"/appointments/{self.id}/{step.name}"
+    def path(self, transition: Transition) -> str:
+        """The transition's route."""
+        return f"/appointments/{self.id}/{transition.name}"
 
     def check(self, db: Db, contest: Contest, answers: tuple[Answer, Answer]) -> list[str]:
-        """Holds the answers to both steps against the history, which must explain them; says who was granted."""
+        """Checks that the history explains the answers to both transitions. Returns the ones that were made."""
         row = stored(db, {"id": self.id})
-        steps = {
-            step.line: answer for step, answer in zip((contest.one, contest.other), answers, strict=True)
+        transitions = {
+            transition.history_name: answer
+            for transition, answer in zip((contest.one, contest.other), answers, strict=True)
         }
         before = 1 + len(contest.before)
         done = row["history"][before:]
@@ -157,7 +160,7 @@ class Visit:
             assert len(same) == 1
             assert same[0].json()["status"] == line["status"]
             assert same[0].json()["history"][-1]["transition"] == line["transition"]
-            assert line["transition"] in steps
+            assert line["transition"] in transitions
         return [line["transition"] for line in done]
 
 

@@ -9,12 +9,12 @@ from pymongo.database import Database
 from backend.accounts.documents import Role
 from backend.directory.documents import Clinic
 from tests import factories
-from tests.appointments.support import NOBODY, TEN, Book, booked, done, refused, stored, take
+from tests.appointments.support import NOBODY, TEN, Book, booked, done, make_transition, refused, stored
 from tests.factories import Person, Run
 
 Db = Database[dict[str, Any]]
 
-STEPS = ["confirm", "cancel", "reschedule", "check-in", "complete", "no-show", "correct-no-show"]
+TRANSITIONS = ["confirm", "cancel", "reschedule", "check-in", "complete", "no-show", "correct-no-show"]
 OF_THE_STAFF = {"check-in", "complete", "no-show", "correct-no-show"}
 
 
@@ -24,9 +24,9 @@ def appointment(book: Book, patient: Person) -> dict[str, Any]:
     return booked(patient, book.slot(), reason="Private")
 
 
-def body_of(step: str) -> dict[str, Any]:
-    """A body that the step's schema accepts."""
-    return {"reschedule": {"slot_id": NOBODY}, "correct-no-show": {"status": "completed"}}.get(step, {})
+def body_of(transition: str) -> dict[str, Any]:
+    """A body that the transition's schema accepts."""
+    return {"reschedule": {"slot_id": NOBODY}, "correct-no-show": {"status": "completed"}}.get(transition, {})
 
 
 @pytest.fixture
@@ -42,21 +42,21 @@ def strangers(run: Run[Any], clinic: Clinic) -> dict[str, Person]:
     }
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_nobody_takes_a_step_of_an_appointment_out_of_sight(
-    appointment: dict[str, Any], strangers: dict[str, Person], run: Run[Any], db: Db, step: str
+@pytest.mark.parametrize("transition", TRANSITIONS)
+def test_strangers_cannot_make_transitions(
+    appointment: dict[str, Any], strangers: dict[str, Person], run: Run[Any], db: Db, transition: str
 ) -> None:
     before = stored(db, appointment)
     for name, stranger in strangers.items():
-        answer = take(run, stranger, appointment, step, at=TEN, **body_of(step))
-        if name == "another patient" and step in OF_THE_STAFF:
+        answer = make_transition(run, stranger, appointment, transition, at=TEN, **body_of(transition))
+        if name == "another patient" and transition in OF_THE_STAFF:
             refused(answer, 403, "NOT_ALLOWED")
         else:
             refused(answer, 404, "APPOINTMENT_NOT_FOUND")
     assert stored(db, appointment) == before
 
 
-def test_nobody_reads_or_changes_an_appointment_out_of_sight(
+def test_strangers_cannot_read_or_change_an_appointment(
     appointment: dict[str, Any], strangers: dict[str, Person], db: Db
 ) -> None:
     before = stored(db, appointment)
@@ -69,13 +69,15 @@ def test_nobody_reads_or_changes_an_appointment_out_of_sight(
     assert stored(db, appointment) == before
 
 
-def test_what_is_out_of_sight_is_answered_like_what_is_not_there(
+def test_what_is_not_visible_looks_like_what_does_not_exist(
     appointment: dict[str, Any], strangers: dict[str, Person]
 ) -> None:
     for stranger in strangers.values():
-        for step in ("confirm", "cancel", "reschedule"):
+        for transition in ("confirm", "cancel", "reschedule"):
             answers = [
-                stranger.client.post(f"/appointments/{an_id}/{step}", json={**body_of(step), "version": 9})
+                stranger.client.post(
+                    f"/appointments/{an_id}/{transition}", json={**body_of(transition), "version": 9}
+                )
                 for an_id in (appointment["id"], NOBODY)
             ]
             assert answers[0].json() == answers[1].json()
@@ -97,42 +99,46 @@ def test_a_withdrawn_seat_is_no_appointment(
         refused(answer, 404, "APPOINTMENT_NOT_FOUND")
 
 
-@pytest.mark.parametrize("step", sorted(OF_THE_STAFF))
-def test_a_patient_does_not_do_the_staffs_part(
-    appointment: dict[str, Any], patient: Person, run: Run[Any], step: str
+@pytest.mark.parametrize("transition", sorted(OF_THE_STAFF))
+def test_patients_cannot_make_the_staffs_transitions(
+    appointment: dict[str, Any], patient: Person, run: Run[Any], transition: str
 ) -> None:
-    refused(take(run, patient, appointment, step, at=TEN, **body_of(step)), 403, "NOT_ALLOWED")
+    refused(
+        make_transition(run, patient, appointment, transition, at=TEN, **body_of(transition)),
+        403,
+        "NOT_ALLOWED",
+    )
 
 
 @pytest.mark.parametrize(
     ("who", "transition", "before"),
     [("doctor", "confirm", []), ("doctor", "reschedule", []), ("nurse", "complete", ["check-in"])],
 )
-def test_a_role_does_not_do_what_is_anothers(
+def test_a_role_cannot_make_anothers_transition(
     request: pytest.FixtureRequest,
     appointment: dict[str, Any],
     nurse: Person,
     run: Run[Any],
     who: str,
-    step: str,
+    transition: str,
     before: list[str],
 ) -> None:
     for earlier in before:
-        done(take(run, nurse, appointment, earlier, at=TEN))
+        done(make_transition(run, nurse, appointment, earlier, at=TEN))
     person = request.getfixturevalue(who)
-    answer = take(run, person, appointment, step, at=TEN, **body_of(step))
+    answer = make_transition(run, person, appointment, transition, at=TEN, **body_of(transition))
     refused(answer, 403, "TRANSITION_FORBIDDEN")
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_nobody_takes_a_step_without_logging_in(
-    appointment: dict[str, Any], api: httpx.Client, step: str
+@pytest.mark.parametrize("transition", TRANSITIONS)
+def test_nobody_makes_a_transition_without_logging_in(
+    appointment: dict[str, Any], api: httpx.Client, transition: str
 ) -> None:
-    answer = api.post(f"/appointments/{appointment['id']}/{step}", json=body_of(step))
+    answer = api.post(f"/appointments/{appointment['id']}/{transition}", json=body_of(transition))
     refused(answer, 401, "NOT_AUTHENTICATED")
 
 
-def test_a_doctor_who_has_left_the_clinic_still_has_the_own_appointments(
+def test_a_doctor_who_left_a_clinic_keeps_their_appointments(
     appointment: dict[str, Any], book: Book, admin: Person, run: Run[Any]
 ) -> None:
     elsewhere = factories.make_clinic(run)
@@ -140,7 +146,7 @@ def test_a_doctor_who_has_left_the_clinic_still_has_the_own_appointments(
     done(book.doctor.client.get(f"/appointments/{appointment['id']}"))
 
 
-def test_a_nurse_who_has_left_the_clinic_sees_its_appointments_no_more(
+def test_a_nurse_who_left_a_clinic_loses_its_appointments(
     appointment: dict[str, Any], nurse: Person, admin: Person, run: Run[Any]
 ) -> None:
     done(nurse.client.get(f"/appointments/{appointment['id']}"))
@@ -149,7 +155,7 @@ def test_a_nurse_who_has_left_the_clinic_sees_its_appointments_no_more(
     refused(nurse.client.get(f"/appointments/{appointment['id']}"), 404, "APPOINTMENT_NOT_FOUND")
 
 
-def test_notes_are_the_staffs_own(appointment: dict[str, Any], patient: Person, nurse: Person) -> None:
+def test_only_staff_see_and_change_notes(appointment: dict[str, Any], patient: Person, nurse: Person) -> None:
     address = f"/appointments/{appointment['id']}"
     done(nurse.client.patch(address, json={"notes": "Suspects the worst"}))
     for body in ({"notes": "Mine"}, {"notes": None}, {"reason": "Pain", "notes": "Mine"}):

@@ -96,13 +96,13 @@ EVENINGS = [
 
 
 @pytest.mark.parametrize(("zone", "start", "lead", "moment"), EVENINGS)
-def test_what_would_be_due_in_quiet_hours_is_due_the_evening_before(
+def test_a_reminder_in_quiet_hours_goes_out_the_evening_before(
     zone: str, start: str, lead: int, moment: str
 ) -> None:
     assert due(start, lead, zone=zone) == [(at(moment), True)]
 
 
-def test_a_time_that_the_change_skips_means_the_moment_of_the_change() -> None:
+def test_a_skipped_local_time_means_the_clock_change() -> None:
     start = "2030-03-11T02:30-04:00"
     assert due(start, DAY, quiet=NEVER_QUIET) == [(at("2030-03-10T03:00-04:00"), True)]
 
@@ -111,7 +111,7 @@ def test_a_time_that_occurs_twice_means_the_first() -> None:
     assert due("2030-11-04T01:30-05:00", DAY, quiet=NEVER_QUIET) == [(at("2030-11-03T01:30-04:00"), True)]
 
 
-def test_only_the_last_of_several_reminders_asks() -> None:
+def test_only_the_last_reminder_requests_a_confirmation() -> None:
     assert due("2030-06-04T14:00-04:00", 3 * HOUR, 2 * DAY, DAY) == [
         (at("2030-06-02T14:00-04:00"), False),
         (at("2030-06-03T14:00-04:00"), False),
@@ -119,7 +119,7 @@ def test_only_the_last_of_several_reminders_asks() -> None:
     ]
 
 
-def test_reminders_that_fall_together_are_one_and_it_asks() -> None:
+def test_reminders_at_the_same_moment_are_one() -> None:
     start = "2030-06-04T08:30-04:00"
     assert due(start, 3 * HOUR, 2 * HOUR, 9 * HOUR) == [(at("2030-06-03T20:00-04:00"), True)]
     assert due(start, 3 * HOUR, DAY) == [
@@ -176,7 +176,9 @@ ASKED = [
 
 
 @pytest.mark.parametrize(("asked", "minutes", "expected"), ASKED)
-def test_silence_cancels_only_after_a_fair_hour(asked: str, minutes: int, expected: str | None) -> None:
+def test_silence_cancels_only_after_an_hour_to_confirm(
+    asked: str, minutes: int, expected: str | None
+) -> None:
     found = deadline(
         at("2030-06-04T14:00-04:00"), confirmation_requested_at=at(asked), auto_cancel_minutes=minutes
     )
@@ -226,7 +228,7 @@ leads = st.lists(
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(place=starts(), lead_minutes=leads, quiet=quiet_hours())
 @example(place=(NEW_YORK, datetime(2030, 3, 10, 13, tzinfo=UTC)), lead_minutes=[180, 1440, 120], quiet=NIGHT)
-def test_reminders_come_in_order_before_the_start_and_never_in_quiet_hours(
+def test_reminders_are_sorted_and_never_in_quiet_hours(
     place: tuple[ZoneInfo, datetime], lead_minutes: list[int], quiet: QuietHours
 ) -> None:
     zone, start = place
@@ -243,9 +245,7 @@ def test_reminders_come_in_order_before_the_start_and_never_in_quiet_hours(
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(place=starts(), quiet=quiet_hours())
-def test_the_end_of_the_quiet_is_not_quiet_and_comes_within_a_day(
-    place: tuple[ZoneInfo, datetime], quiet: QuietHours
-) -> None:
+def test_quiet_hours_end_within_a_day(place: tuple[ZoneInfo, datetime], quiet: QuietHours) -> None:
     zone, moment = place
     after = quiet.after(moment, zone)
     assert moment <= after <= moment + timedelta(hours=26)

@@ -1,4 +1,4 @@
-"""How few commands a step costs: booking two reads and one insert, moving and every other step one write."""
+"""How many database commands it takes: two reads and one insert to book, one write for any other transition."""
 
 from typing import Any
 
@@ -74,7 +74,7 @@ def test_a_booking_under_a_day_limit_is_two_reads_and_one_insert(
         assert (commands.reads, commands.writes) == (BOOKING_READS, INSERT)
 
 
-def test_a_full_book_does_not_make_a_booking_dearer(book: Book, run: Run[Any], db: Db) -> None:
+def test_a_full_schedule_makes_a_booking_no_dearer(book: Book, run: Run[Any], db: Db) -> None:
     slots = book.slots(12)
     for person, slot in zip(make_patients(run, 11), slots, strict=False):
         booked(person, slot)
@@ -84,9 +84,7 @@ def test_a_full_book_does_not_make_a_booking_dearer(book: Book, run: Run[Any], d
     assert (commands.reads, commands.writes) == (BOOKING_READS, INSERT)
 
 
-def test_the_second_patient_of_a_slot_is_seated_without_a_second_attempt(
-    book: Book, run: Run[Any], db: Db
-) -> None:
+def test_the_second_patient_of_a_slot_needs_one_attempt(book: Book, run: Run[Any], db: Db) -> None:
     slot = book.slot(capacity=3)
     first, second = patients_placed(run, 1, 1, capacity=3)
     booked(first, slot)
@@ -105,7 +103,9 @@ def test_a_refused_booking_changes_nothing(book: Book, run: Run[Any], db: Db) ->
     assert commands.others == []
 
 
-def test_moving_is_one_write(book: Book, patient: Person, nurse: Person, clinic: Clinic, db: Db) -> None:
+def test_rescheduling_is_one_write(
+    book: Book, patient: Person, nurse: Person, clinic: Clinic, db: Db
+) -> None:
     limited = factories.make_doctor(book.run, clinic, weekly_hours=[], max_patients_per_day=3)
     others = Book(run=book.run, clinic=clinic, doctor=limited)
     first, second = book.slots(2)
@@ -129,7 +129,7 @@ def test_moving_is_one_write(book: Book, patient: Person, nurse: Person, clinic:
         assert len(commands.reads) <= 3 + (slot.doctor_id == limited.object_id)
 
 
-def test_a_refused_move_writes_nothing_but_the_refused_update(book: Book, run: Run[Any], db: Db) -> None:
+def test_a_refused_reschedule_attempts_one_write(book: Book, run: Run[Any], db: Db) -> None:
     first, second = book.slots(2)
     one, two = make_patients(run, 2)
     appointment = booked(one, first)
@@ -144,7 +144,7 @@ def test_a_refused_move_writes_nothing_but_the_refused_update(book: Book, run: R
 
 
 @pytest.mark.parametrize(
-    "steps",
+    "transitions",
     [
         ["confirm", "cancel"],
         ["check-in", "complete"],
@@ -153,13 +153,13 @@ def test_a_refused_move_writes_nothing_but_the_refused_update(book: Book, run: R
     ],
     ids=" ".join,
 )
-def test_every_step_is_one_write(
-    book: Book, patient: Person, admin: Person, db: Db, steps: list[str]
+def test_every_transition_is_one_write(
+    book: Book, patient: Person, admin: Person, db: Db, transitions: list[str]
 ) -> None:
     appointment = booked(patient, book.slot())
-    with visiting(book.run, admin, TEN - HOUR if "cancel" in steps else TEN) as client:
-        for step in steps:
-            name, _, status = step.partition(":")
+    with visiting(book.run, admin, TEN - HOUR if "cancel" in transitions else TEN) as client:
+        for transition in transitions:
+            name, _, status = transition.partition(":")
             with recorded(db) as commands:
                 body = {"status": status} if status else {}
                 done(client.post(f"/appointments/{appointment['id']}/{name}", json=body))

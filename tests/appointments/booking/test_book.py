@@ -16,10 +16,10 @@ from tests.appointments.support import (
     Book,
     booked,
     done,
+    history_of,
     instant,
     pending_messages,
     refused,
-    steps_of,
     stored,
     try_booking,
 )
@@ -80,17 +80,17 @@ def test_the_history_begins_with_the_booking(book: Book, patient: Person, nurse:
         }
     ]
     by_nurse = booked(nurse, second, patient_id=patient.id)
-    assert steps_of(by_nurse) == [("book", "scheduled", "nurse")]
+    assert history_of(by_nurse) == [("book", "scheduled", "nurse")]
     assert by_nurse["history"][0]["by"] == by_nurse["created_by"] == nurse.id
 
 
-def test_a_booking_owes_the_patient_a_message(book: Book, patient: Person, db: Db) -> None:
+def test_a_booking_adds_a_pending_message_to_the_patient(book: Book, patient: Person, db: Db) -> None:
     appointment = booked(patient, book.slot())
     assert pending_messages(db, appointment) == [("booked", "patient", 0)]
     assert stored(db, appointment)["pending_messages"][0]["pending_since"] == NOW
 
 
-def test_a_patient_may_name_himself(book: Book, patient: Person) -> None:
+def test_patients_may_name_themselves(book: Book, patient: Person) -> None:
     assert booked(patient, book.slot(), patient_id=patient.id)["patient_id"] == patient.id
 
 
@@ -140,7 +140,7 @@ def test_nobody_books_for_a_patient_who_was_deactivated(
     refused(try_booking(patient, slot), 401, "NOT_AUTHENTICATED")
 
 
-def test_a_doctor_books_only_into_the_own_book(
+def test_doctors_book_only_their_own_slots(
     book: Book, patient: Person, clinic: Clinic, run: Run[Any]
 ) -> None:
     colleague = factories.make_doctor(run, clinic, weekly_hours=[])
@@ -149,9 +149,7 @@ def test_a_doctor_books_only_into_the_own_book(
     booked(book.doctor, slot, patient_id=patient.id)
 
 
-def test_a_nurse_books_only_into_the_books_of_her_clinics(
-    book: Book, patient: Person, nurse: Person, run: Run[Any]
-) -> None:
+def test_nurses_book_only_at_their_clinics(book: Book, patient: Person, nurse: Person, run: Run[Any]) -> None:
     elsewhere = factories.make_nurse(run, factories.make_clinic(run))
     of_none = factories.make_user(run, Role.NURSE)
     slot = book.slot()
@@ -160,7 +158,7 @@ def test_a_nurse_books_only_into_the_books_of_her_clinics(
     booked(nurse, slot, patient_id=patient.id)
 
 
-def test_a_nurse_of_one_of_a_doctors_clinics_has_no_say_in_the_other(
+def test_a_nurse_cannot_book_at_the_doctors_other_clinic(
     patient: Person, nurse: Person, clinic: Clinic, run: Run[Any]
 ) -> None:
     other = factories.make_clinic(run)
@@ -176,7 +174,7 @@ def test_nobody_books_without_logging_in(book: Book, api: httpx.Client) -> None:
     refused(answer, 401, "NOT_AUTHENTICATED")
 
 
-def test_an_appointment_shows_the_patients_present_name_and_the_history_the_former(
+def test_a_renamed_patient_keeps_the_old_name_in_the_history(
     book: Book, patient: Person, run: Run[Any]
 ) -> None:
     former = patient.user.name

@@ -1,0 +1,1 @@
+"""When patients are reminded."""
