@@ -9,30 +9,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from backend import __version__, api_description
-from backend.core.http.errors import NotFound
 from backend.core.settings import settings
 
 router = APIRouter(include_in_schema=False)
 
 _OWN = Path(__file__).with_name("static")
 _PACKAGE = Path(str(files("fastapi_standalone_docs"))) / "static"
-
-_DOCS_ASSETS = {
-    path.name: path
-    for path in (
-        *(_OWN / "favicon.svg", _OWN / "pages.css", _OWN / "swagger.js"),
-        *(_PACKAGE / "swagger" / "swagger-ui.css", _PACKAGE / "swagger" / "swagger-ui-bundle.js"),
-    )
-}
-_REDOC_ASSETS = {
-    path.name: path
-    for path in (
-        _OWN / "redoc.js",
-        _PACKAGE / "redoc" / "redoc.standalone.js",
-        _PACKAGE / "redoc" / "logo-mini.svg",
-    )
-}
-_ASSET_HEADERS = {"Cache-Control": "public, max-age=3600"}
 
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _HOME_POLICY = f"{_NOTHING}; style-src 'self'; img-src 'self'"
@@ -43,12 +25,23 @@ _DOCS_POLICY = (
 )
 _REDOC_POLICY = (
     f"{_NOTHING}; script-src 'self'"
-    # Redoc adds an empty <style> and fills it by script, which a policy allows. This is the hash of no text at all.
+    # Redoc adds two <style> elements: an empty one, which it fills by script, and its scroll bars'. These are their
+    # hashes. The second one may change with the package; then a test in tests/infrastructure/test_pages.py says so.
     "; style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+    " 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
     "; connect-src 'self'"  # reads the document
-    "; img-src 'self'"
+    "; img-src 'self' data:"  # the icon in Redoc's search field
     "; worker-src blob:"  # the search index runs in a worker that Redoc makes of its own text
 )
+
+
+_LABELS = {
+    "docs": "Try the API (Swagger UI)",
+    "redoc": "Read the API reference (Redoc)",
+    "openapi": "The OpenAPI document",
+    "health": "Health check",
+    "simulated_phone": "The simulated phone: read and answer SMS",
+}
 
 
 @router.get("/")
@@ -69,25 +62,10 @@ async def show_home(request: Request) -> Response:
     return HTMLResponse(page, headers={**vary, "Content-Security-Policy": _HOME_POLICY})
 
 
-_LABELS = {
-    "docs": "Try the API (Swagger UI)",
-    "redoc": "Read the API reference (Redoc)",
-    "openapi": "The OpenAPI document",
-    "health": "Health check",
-    "simulated_phone": "The simulated phone: read and answer SMS",
-}
-
-
 @router.get("/docs")
 async def show_docs() -> Response:
     """Swagger UI. Its "Authorize" logs in with the password form."""
     return FileResponse(_OWN / "swagger.html", headers={"Content-Security-Policy": _DOCS_POLICY})
-
-
-@router.get("/docs/{name}")
-async def get_docs_asset(name: str) -> Response:
-    """A script, style sheet or picture of `/docs` and `/`."""
-    return _asset(_DOCS_ASSETS.get(name))
 
 
 @router.get("/redoc")
@@ -96,13 +74,23 @@ async def show_redoc() -> Response:
     return FileResponse(_OWN / "redoc.html", headers={"Content-Security-Policy": _REDOC_POLICY})
 
 
-@router.get("/redoc/{name}")
-async def get_redoc_asset(name: str) -> Response:
-    """A script or picture of `/redoc`."""
-    return _asset(_REDOC_ASSETS.get(name))
+def _serve(url: str, path: Path) -> None:
+    """Adds the route of a script, style sheet or picture."""
+
+    async def get_asset() -> Response:
+        return FileResponse(path, headers={"Cache-Control": "public, max-age=3600"})
+
+    router.add_api_route(url, get_asset, methods=["GET"])
 
 
-def _asset(path: Path | None) -> Response:
-    if path is None:
-        raise NotFound
-    return FileResponse(path, headers=_ASSET_HEADERS)
+for _asset in (
+    *(_OWN / "favicon.svg", _OWN / "pages.css", _OWN / "swagger.js"),
+    *(_PACKAGE / "swagger" / "swagger-ui.css", _PACKAGE / "swagger" / "swagger-ui-bundle.js"),
+):
+    _serve(f"/docs/{_asset.name}", _asset)
+
+for _asset in (
+    *(_OWN / "redoc.js", _PACKAGE / "redoc" / "redoc.standalone.js"),
+    _PACKAGE / "redoc" / "logo-mini.svg",  # the bundle looks for it beside the page
+):
+    _serve(f"/redoc/{_asset.name}", _asset)
