@@ -112,7 +112,7 @@ def _carrier_state(request: Request) -> CarrierState:
         return "disabled"
     if not settings.has_carrier:
         return "simulated"
-    return "ok" if outbox.is_carrier_heard else "unreachable"
+    return "ok" if outbox.is_carrier_reachable else "unreachable"
 
 
 @router.get("/health/ready", summary="Whether the process can work", responses=responses(NotReady))

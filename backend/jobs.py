@@ -37,7 +37,7 @@ def start(outbox: Outbox) -> AsyncIOScheduler:
         timezone="UTC",
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    for name, job in (*TIMETABLE, ("settle_messages", outbox.settle)):
+    for name, job in (*TIMETABLE, ("reconcile_messages", outbox.reconcile)):
         each_minute = IntervalTrigger(minutes=1, jitter=5)
         scheduler.add_job(_run, each_minute, args=[name, job], id=name, next_run_time=utc_now())
     scheduler.start()

@@ -24,7 +24,7 @@ from backend.messaging.twilio.carrier import SMS_PATH, signing_key
 
 router = APIRouter(prefix="/dev/phone", include_in_schema=False)
 
-_PAGE = Path(__file__).with_name("dev_phone.html")
+_PAGE = Path(__file__).with_name("simulated_phone.html")
 _MOST = 100
 
 
