@@ -6,8 +6,7 @@ from backend.accounts.documents import LoginFailures, OneTimeCode, Session, User
 from backend.appointments.documents import Appointment
 from backend.directory.documents import Clinic, Department
 from backend.job_runs import JobRun
-from backend.messaging.documents import SmsLog
-from backend.messaging.outbox.rate_limit import SenderPace
+from backend.messaging.documents import SenderPace, SmsLog
 from backend.scheduling.documents import Leave, SeatClaim, Slot
 
 DOCUMENTS: list[type[Document]] = [

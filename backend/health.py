@@ -127,7 +127,7 @@ def _carrier_state(request: Request) -> CarrierState:
         return "disabled"
     if not settings.has_carrier:
         return "simulated"
-    return "ok" if timed_work.outbox.is_carrier_heard else "unreachable"
+    return "ok" if timed_work.outbox.is_carrier_reachable else "unreachable"
 
 
 async def _job_states(database: Annotated[DatabaseState, Depends(_database_state)]) -> list[JobState]:

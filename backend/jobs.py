@@ -60,7 +60,7 @@ def start(outbox: Outbox) -> Scheduler:
         timezone="UTC",
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    for job in (*TIMETABLE, Job(RECONCILE_MESSAGES, outbox.settle)):
+    for job in (*TIMETABLE, Job(RECONCILE_MESSAGES, outbox.reconcile)):
         trigger = IntervalTrigger(seconds=job.period_seconds, jitter=_JITTER_SECONDS)
         scheduler.add_job(_run, trigger, args=[job], id=job.name, next_run_time=utc_now())
     scheduler.start()

@@ -84,21 +84,20 @@ async def make_models() -> Models:
 
 async def _appointments(doctor: Any, patient: Any, slots: list[Raw]) -> tuple[Raw, Raw]:
     """One that is booked and one that went its way to the end, with nothing owed any more."""
-    from backend.appointments import transitions
+    from backend.appointments import repository, transitions
     from backend.appointments.booking.book import BookingRequest, book
     from backend.appointments.documents import Appointment
     from backend.appointments.permissions import Actor
     from backend.appointments.reminders.due_reminders import enqueue_due_reminders
     from backend.core import clock
-    from backend.messaging.outbox import enqueue
     from backend.messaging.outbox.claim import claim_pending
 
     rows = Appointment.get_pymongo_collection()
     reason = "Yearly check-up"
 
     async def queue() -> None:
-        pending_messages = await claim_pending(0, is_real=False)
-        await enqueue.strike(pending_messages.appointments)
+        claimed = await claim_pending(0, is_real=False)
+        await repository.remove_pending_messages(claimed.appointments)
 
     async def booked_into(slot: Raw) -> Any:
         booking = await book(patient, BookingRequest(slot_id=slot["_id"], reason=reason))

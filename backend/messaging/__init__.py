@@ -1,1 +1,1 @@
-"""What the clinic says by SMS: the log that is the outbox, the carrier, replies and reports of delivery."""
+"""Messages: the SMS log and its outbox, their texts, patients' replies, and the carrier."""

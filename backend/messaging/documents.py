@@ -1,6 +1,6 @@
-"""The SMS log. It is the outbox too: what is queued there is sent, and what became of it stays."""
+"""The SMS log: one document per message, sent or received. It is also the outbox: messages wait in it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -13,14 +13,14 @@ from backend.core.clock import EPOCH, utc_now
 
 
 class SmsDirection(StrEnum):
-    """Which way a message went."""
+    """Whether we sent a message or received it."""
 
     OUTBOUND = "outbound"
     INBOUND = "inbound"
 
 
 class SmsKind(StrEnum):
-    """What a message is: those that appointments owe, codes, and what came in and was answered later."""
+    """What a message is: about an appointment, a one-time code, a patient's reply, or a late answer to one."""
 
     BOOKED = "booked"
     REMINDER = "reminder"
@@ -36,11 +36,18 @@ class SmsKind(StrEnum):
     ANSWER = "answer"
 
 
+ONE_TIME_CODES = frozenset({SmsKind.VERIFICATION_CODE, SmsKind.PASSWORD_CODE})
+"""The user waits for these: they ignore quiet hours. Their text is deleted once the carrier has it."""
+
+CODE_HEAD_START = timedelta(days=1)
+"""The queue is sorted by `not_before`. Codes get an earlier one, so that none waits behind ten thousand reminders."""
+
+
 class SmsStatus(StrEnum):
     """Where a message stands.
 
-    Ours: queued → sending → sent, or unknown (posted, perhaps), skipped (never posted, for a reason), failed (refused
-    by the carrier). The carrier's: sent → delivered or undelivered. Inbound: received.
+    We set: queued → sending → sent; unknown (the carrier may have it), skipped (not sent, `skip_reason` says why),
+    failed (the carrier refused it). The carrier reports: sent → delivered or undelivered. Inbound: received.
     """
 
     QUEUED = "queued"
@@ -55,7 +62,7 @@ class SmsStatus(StrEnum):
 
 
 class CallReason(StrEnum):
-    """Why a person should call the patient."""
+    """Why the staff should call the patient."""
 
     UNDELIVERED = "undelivered"
     REFUSED = "refused"
@@ -68,18 +75,18 @@ class CallReason(StrEnum):
 
 
 class CallListEntry(BaseModel):
-    """An entry of the staff's list, until a person resolves it."""
+    """An entry of the staff's call list. It is open until somebody marks the call as made."""
 
-    call_reason: CallReason
+    reason: CallReason
     since: datetime
     is_open: bool = True
     resolved_at: datetime | None = None
     resolved_by: PydanticObjectId | None = None
 
 
-def call_list_entry(call_reason: CallReason | None, now: datetime) -> dict[str, Any]:
-    """The fields that put a message on the staff's list, if there is trouble."""
-    return {"call_list": {"reason": call_reason, "since": now, "is_open": True}} if call_reason else {}
+def call_list_entry(reason: CallReason | None, now: datetime) -> dict[str, Any]:
+    """Returns the fields that put a message on the call list; none without a reason."""
+    return {"call_list": {"reason": reason, "since": now, "is_open": True}} if reason else {}
 
 
 class SmsLog(Document):
@@ -94,30 +101,32 @@ class SmsLog(Document):
     body: str | None = None
     segments: int | None = None
     language: str | None = None
-    skipped_because: str | None = None
+    skip_reason: str | None = None
 
     appointment_id: PydanticObjectId | None = None
     patient_id: PydanticObjectId | None = None
     patient_name: str | None = None
     doctor_id: PydanticObjectId | None = None
     clinic_id: PydanticObjectId | None = None
-    user_id: PydanticObjectId | None = Field(default=None, description="Whose phone it is.")
-    start: datetime | None = Field(default=None, description="When the appointment is that it speaks of.")
+    user_id: PydanticObjectId | None = Field(default=None, description="The user who has the phone.")
+    start: datetime | None = Field(
+        default=None, description="The start of the appointment, when it was written."
+    )
     reschedule_count: int | None = None
     requests_confirmation: bool = False
     auto_cancel_minutes: int | None = Field(default=None, description="The clinic's, when it was sent.")
 
-    not_before: datetime | None = Field(default=None, description="While queued: when it may go out.")
+    not_before: datetime | None = Field(default=None, description="While queued: when it may be sent.")
     expires_at: datetime | None = None
     claimed_until: datetime | None = None
     attempt_id: str | None = None
     attempts: int = 0
     reconcile_at: datetime | None = Field(
-        default=None, description="While unknown: when the carrier is asked."
+        default=None, description="While unknown: when the carrier is asked for it."
     )
     twilio_sid: str | None = None
     error_code: int | None = None
-    answer: str | None = Field(default=None, description="Of an inbound message: what was answered.")
+    answer: str | None = Field(default=None, description="Of a reply: what we answered.")
     call_list: CallListEntry | None = None
 
     created_at: datetime = Field(default_factory=utc_now)
@@ -130,7 +139,7 @@ class SmsLog(Document):
         name = "sms_logs"
         keep_nulls = False
         indexes = [
-            # A message is owed at most once.
+            # A pending message is logged at most once.
             IndexModel(
                 [(field, ASCENDING) for field in ("appointment_id", "kind", "recipient", "occurrence")],
                 unique=True,
@@ -140,7 +149,7 @@ class SmsLog(Document):
                 IndexModel([(field, ASCENDING)], unique=True, partialFilterExpression={field: {"$gt": ""}})
                 for field in ("twilio_sid", "attempt_id")
             ),
-            # The dispatcher's work: each holds only what is still to be done.
+            # What is due. Each of these holds only messages that are still to be processed.
             *(
                 IndexModel([(field, ASCENDING)], partialFilterExpression={field: {"$gt": EPOCH}})
                 for field in ("not_before", "claimed_until", "reconcile_at")
@@ -162,8 +171,13 @@ class SmsLog(Document):
             ),
         ]
 
-    @property
-    def log_id(self) -> PydanticObjectId:
-        """The id of a stored message."""
-        assert self.id is not None  # noqa: S101 - every message that is read has one
-        return self.id
+
+class SenderPace(Document):
+    """How many messages a sender has used of a second."""
+
+    id: str  # type: ignore[assignment]  # Beanie's way to declare another type of id
+    second: int
+    used: int
+
+    class Settings:
+        name = "sender_paces"

@@ -1,18 +1,15 @@
-"""What lower packages tell messaging of, by their signals."""
-
-from datetime import timedelta
+"""What messaging does when a lower package sends a signal."""
 
 from backend.accounts.documents import Purpose
 from backend.accounts.login.codes import IssuedCode, code_issued
 from backend.appointments.documents import Appointment
 from backend.appointments.events import deadline_missed, messages_pending
 from backend.core.clock import utc_now
-from backend.messaging.content.templates import one_time_code
+from backend.messaging import repository
+from backend.messaging.content.templates import render_code
 from backend.messaging.content.texts import CodeText
-from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus, call_list_entry
-
-AHEAD_OF_OTHERS = timedelta(days=1)
-"""The queue goes by `not_before`. Whoever waits for a code doesn't wait behind ten thousand reminders."""
+from backend.messaging.documents import CODE_HEAD_START, SmsDirection, SmsKind, SmsStatus
+from backend.messaging.outbox import repository as outbox
 
 _CODES = {
     Purpose.VERIFY_PHONE: (SmsKind.VERIFICATION_CODE, CodeText.VERIFICATION_CODE),
@@ -21,32 +18,26 @@ _CODES = {
 
 
 @deadline_missed.connect
-async def call_instead(appointment: Appointment) -> None:
-    """Nobody was there to hear the patient's answer: a person asks."""
-    asked = {
-        "appointment_id": appointment.id,
-        "kind": SmsKind.REMINDER,
-        "reschedule_count": appointment.reschedule_count,
-        "requests_confirmation": True,
-    }
-    await SmsLog.get_pymongo_collection().update_one(
-        asked, {"$set": call_list_entry(CallReason.DEADLINE_MISSED, utc_now())}
+async def request_call(appointment: Appointment) -> None:
+    """Puts the patient on the call list: no process was running that could have received their reply."""
+    await repository.add_missed_deadline_to_call_list(
+        appointment.appointment_id, reschedule_count=appointment.reschedule_count
     )
 
 
 @code_issued.connect
-async def send_code(issued: IssuedCode) -> None:
-    """Queues the text that brings a one-time code, in the language of its reader."""
+async def enqueue_code(issued: IssuedCode) -> None:
+    """Queues the message with a one-time code, in the user's language."""
     now, user = utc_now(), issued.user
     kind, text = _CODES[issued.purpose]
-    await SmsLog.get_pymongo_collection().insert_one(
+    await outbox.insert(
         {
             "direction": SmsDirection.OUTBOUND,
             "kind": kind,
             "status": SmsStatus.QUEUED,
             "user_id": user.user_id,
-            "body": one_time_code(text, user.language or "en", issued.code),
-            "not_before": now - AHEAD_OF_OTHERS,
+            "body": render_code(text, user.language or "en", issued.code),
+            "not_before": now - CODE_HEAD_START,
             "expires_at": issued.expires_at,
             "attempts": 0,
             "created_at": now,

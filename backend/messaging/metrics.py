@@ -1,17 +1,25 @@
-"""What is measured of messages, for Prometheus."""
+"""What Prometheus measures of messages."""
+
+from datetime import timedelta
 
 from prometheus_client import Counter, Gauge
 
-_outcomes = Counter("sms_messages_total", "Messages by what became of them.", ["outcome", "kind"])
-_replies = Counter("sms_replies_total", "Replies by what was read in them.", ["kind"])
-_waiting = Gauge("sms_waiting", "Messages that wait, by status.", ["status"], multiprocess_mode="mostrecent")
+from backend.core.clock import utc_now
+from backend.messaging.documents import CODE_HEAD_START
+from backend.messaging.outbox import repository
+
+_outcomes = Counter("sms_messages_total", "Messages by outcome.", ["outcome", "kind"])
+_replies = Counter("sms_replies_total", "Replies by what they asked for.", ["kind"])
+_waiting = Gauge("sms_waiting", "Waiting messages by status.", ["status"], multiprocess_mode="mostrecent")
 _oldest = Gauge(
-    "sms_oldest_queued_seconds", "Age of the oldest message that is due.", multiprocess_mode="mostrecent"
+    "sms_oldest_queued_seconds",
+    "For how long the longest waiting message has been due.",
+    multiprocess_mode="mostrecent",
 )
 
 
-def count(outcome: str, kind: str) -> None:
-    """Counts a message that was sent, refused, skipped or left unknown."""
+def count_outcome(outcome: str, kind: str) -> None:
+    """Counts a message that was sent, delivered, refused, skipped or left unknown."""
     _outcomes.labels(outcome, str(kind)).inc()
 
 
@@ -20,8 +28,12 @@ def count_reply(kind: str) -> None:
     _replies.labels(kind).inc()
 
 
-def show_queue(*, queued: int, unknown: int, oldest_seconds: float) -> None:
-    """Sets the gauges of the queue. Counted by the job that dispatches."""
+async def measure_queue() -> None:
+    """Counts the waiting messages and sets the gauges."""
+    now = utc_now()
+    # One-time codes have an earlier date than they were queued at; they never wait for long.
+    oldest = await repository.find_oldest_due(now, since=now - CODE_HEAD_START + timedelta(hours=1))
+    queued, unknown = await repository.count_waiting(now)
     _waiting.labels("queued").set(queued)
     _waiting.labels("unknown").set(unknown)
-    _oldest.set(oldest_seconds)
+    _oldest.set((now - oldest).total_seconds() if oldest else 0)

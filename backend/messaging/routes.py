@@ -1,4 +1,4 @@
-"""Routes of messages: the log, and those whom a person should call."""
+"""Routes of messages: the log, and the staff's call list."""
 
 from typing import Annotated
 
@@ -12,47 +12,52 @@ from backend.core.http.fields import Id, Instant
 from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
 from backend.messaging import message_lists
 from backend.messaging.documents import SmsKind, SmsStatus
+from backend.messaging.errors import CallNotFound
 from backend.messaging.schemas import CallListEntryOut, SmsLogOut
 
 router = APIRouter(tags=["messages"])
 
-Since = Annotated[Instant | None, Query(alias="from", description="Written at this moment or later.")]
-Until = Annotated[Instant | None, Query(alias="to", description="Written before this moment.")]
+Since = Annotated[
+    Instant | None, Query(alias="from", description="Only messages created at this moment or later.")
+]
+Until = Annotated[Instant | None, Query(alias="to", description="Only messages created before this moment.")]
 
 
-@router.get("/call-list", summary="Whom to call", responses=responses(BadCursor))
+@router.get("/call-list", summary="List patients to call", responses=responses(BadCursor))
 async def list_calls(
     caller: CurrentStaff, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[CallListEntryOut]:
-    """Patients who could not be told something that they have to know, newest first: undelivered, opted out, no
-    phone, unknown outcome. Doctors see their own patients, nurses those of their clinics, administrators all."""
+    """Lists patients whom an important message didn't reach, newest entry first. `reason` says why.
+
+    Doctors see their own patients, nurses those of their clinics, administrators all.
+    """
     found, next_cursor = await message_lists.list_calls(caller, limit=limit, cursor=cursor)
     return Page(items=[CallListEntryOut.of(log) for log in found], next_cursor=next_cursor)
 
 
 @router.post(
     "/call-list/{entry_id}/resolve",
-    summary="Take somebody off the list",
-    responses=responses(message_lists.CallNotFound),
+    summary="Mark a call as made",
+    responses=responses(CallNotFound),
 )
 async def resolve_call(entry_id: Id, caller: CurrentStaff) -> CallListEntryOut:
-    """The patient was called, or it has settled itself."""
-    return CallListEntryOut.of(await message_lists.resolve(caller, entry_id))
+    """Takes the patient off the call list: somebody has called them, or a call is no longer needed."""
+    return CallListEntryOut.of(await message_lists.resolve_call(caller, entry_id))
 
 
-@router.get("/sms-logs", summary="All messages", responses=responses(BadCursor))
+@router.get("/sms-logs", summary="List messages", responses=responses(BadCursor))
 async def list_sms_logs(
     caller: CurrentAdmin,
     patient_id: Annotated[Id | None, Query()] = None,
     appointment_id: Annotated[Id | None, Query()] = None,
-    kind: Annotated[SmsKind | None, Query(description="What the messages are about.")] = None,
-    status: Annotated[SmsStatus | None, Query(description="Where they stand now.")] = None,
+    kind: Annotated[SmsKind | None, Query(description="Only messages of this kind.")] = None,
+    status: Annotated[SmsStatus | None, Query(description="Only messages with this status.")] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[SmsLogOut]:
-    """Sent and received, newest first. For administrators."""
+    """Lists messages that were sent or received, newest first. For administrators."""
     filters = message_lists.LogFilters(
         patient_id=patient_id,
         appointment_id=appointment_id,
@@ -67,13 +72,13 @@ async def list_sms_logs(
 
 @router.get(
     "/appointments/{appointment_id}/messages",
-    summary="An appointment's messages",
+    summary="List an appointment's messages",
     responses=responses(AppointmentNotFound, BadCursor),
 )
 async def list_appointment_messages(
     appointment_id: Id, caller: CurrentStaff, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[SmsLogOut]:
-    """What was sent and replied about one appointment, newest first. For its staff."""
+    """Lists the messages and replies about one appointment, newest first. For its staff."""
     appointment = await get_appointment(caller, appointment_id)
     filters = message_lists.LogFilters(appointment_id=appointment.appointment_id)
     found, next_cursor = await message_lists.list_logs(filters, limit=limit, cursor=cursor)

@@ -1,4 +1,4 @@
-"""Answers about messages."""
+"""Responses about messages."""
 
 from datetime import datetime
 from typing import Any
@@ -7,31 +7,37 @@ from pydantic import Field
 
 from backend.appointments.documents import Recipient
 from backend.core.http.fields import Id, Response
-from backend.messaging.content.content import CODES
-from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus
+from backend.messaging.documents import (
+    ONE_TIME_CODES,
+    CallReason,
+    SmsDirection,
+    SmsKind,
+    SmsLog,
+    SmsStatus,
+)
 
 
 class CallListEntryOut(Response):
-    """Somebody who could not be reached, and should be called."""
+    """A patient the staff should call, because a message didn't reach them."""
 
     id: Id
-    call_reason: CallReason
-    since: datetime
-    kind: SmsKind = Field(description="What could not be said.")
+    reason: CallReason = Field(description="Why somebody should call.")
+    since: datetime = Field(description="When the entry was made. UTC.")
+    kind: SmsKind = Field(description="What the message was about.")
     patient_id: Id | None
     patient_name: str | None
-    phone: str | None = Field(description="The number that it was meant for, if there was one.")
+    phone: str | None = Field(description="The number the message was meant for, if there was one. E.164.")
     appointment_id: Id | None
     doctor_id: Id | None
     clinic_id: Id | None
-    start: datetime | None = Field(description="When the appointment is. UTC.")
-    error_code: int | None = Field(description="The carrier's, of a failure.")
-    resolved_at: datetime | None
+    start: datetime | None = Field(description="The start of the appointment. UTC.")
+    error_code: int | None = Field(description="Twilio's error code, if the message failed.")
+    resolved_at: datetime | None = Field(description="When the call was marked as made. UTC.")
 
     @classmethod
     def of(cls, log: SmsLog) -> "CallListEntryOut":
-        """From a message with an entry on the list."""
-        assert log.call_list is not None  # noqa: S101 - it was found by that
+        """Returns the entry of a message that is on the call list."""
+        assert log.call_list is not None  # noqa: S101 - only messages with an entry are listed
         return cls.model_validate({**log.model_dump(), **log.call_list.model_dump()})
 
 
@@ -43,23 +49,23 @@ class SmsLogOut(Response):
     kind: SmsKind
     recipient: Recipient | None
     status: SmsStatus
-    phone: str | None
-    body: str | None = Field(description="The text; never that of a one-time code.")
-    segments: int | None
+    phone: str | None = Field(description="The other side's number. E.164.")
+    body: str | None = Field(description="The text. Always null for one-time codes.")
+    segments: int | None = Field(description="How many SMS segments the text takes.")
     language: str | None
-    skipped_because: str | None
-    error_code: int | None
-    attempts: int
+    skip_reason: str | None = Field(description="Why the message wasn't sent, if `status` is `skipped`.")
+    error_code: int | None = Field(description="Twilio's error code, if the message failed.")
+    attempts: int = Field(description="How often we tried to send it.")
     twilio_sid: str | None
     appointment_id: Id | None
     patient_id: Id | None
-    answer: str | None = Field(description="Of a reply: what it was answered with.")
+    answer: str | None = Field(description="For a reply: what we answered.")
     created_at: datetime
     sent_at: datetime | None
     updated_at: datetime
 
     @classmethod
     def of(cls, log: SmsLog) -> "SmsLogOut":
-        """A message as it may be shown."""
+        """Returns a message without the text of a one-time code."""
         found: dict[str, Any] = log.model_dump()
-        return cls.model_validate({**found, "body": None if log.kind in CODES else log.body})
+        return cls.model_validate({**found, "body": None if log.kind in ONE_TIME_CODES else log.body})

@@ -10,9 +10,8 @@ import pytest
 
 from backend.appointments.reminders.due_reminders import enqueue_due_reminders
 from backend.core.settings import settings
-from backend.messaging.outbox.dispatch import Dispatcher
-from backend.messaging.outbox.reconcile import Settler
-from backend.messaging.outbox.sender import Outbox, open_outbox
+from backend.messaging.outbox.reconcile import Reconciler
+from backend.messaging.outbox.sender import Dispatcher, Outbox, open_outbox
 from backend.messaging.twilio.carrier import Twilio
 from tests.emulator.client import Carrier, running_carrier
 from tests.emulator.fixtures import clean_carrier
@@ -42,7 +41,7 @@ def _settings(carrier: Carrier) -> dict[str, Any]:
         "TWILIO_PHONE_NUMBER": carrier.sender,
         "TWILIO_API_URL": carrier.base_url,
         "SMS_TIMEOUT_SECONDS": SIZE.timeout,
-        "SMS_RECONCILE_AFTER_MINUTES": SIZE.settle / 60,
+        "SMS_RECONCILE_AFTER_MINUTES": SIZE.reconcile_after / 60,
     }
 
 
@@ -72,15 +71,15 @@ class Hand:
 
     run: Run[Any]
     dispatcher: Dispatcher
-    settler: Settler
+    reconciler: Reconciler
 
     def dispatch(self) -> int:
         """Sends what is due."""
         return int(self.run(self.dispatcher.dispatch()))
 
-    def settle(self) -> int:
+    def reconcile(self) -> int:
         """Settles what is due."""
-        return int(self.run(self.settler.settle()))
+        return int(self.run(self.reconciler.reconcile()))
 
     def end_all(self, db: Db, seconds: float = 60) -> None:
         """Owes, sends and settles until every reminder and message has come to its end."""
@@ -88,7 +87,7 @@ class Hand:
         while left := undecided(db):
             assert time.monotonic() < deadline, f"{left} messages come to no end"
             self.run(enqueue_due_reminders())
-            self.settle()
+            self.reconcile()
             self.dispatch()
             time.sleep(0.1)
 
@@ -108,7 +107,7 @@ def new_hand(run: Run[Any], here: None) -> Iterator[Callable[[], Hand]]:
 
     async def make() -> Hand:
         made.append(Twilio())
-        return Hand(run, Dispatcher(made[-1]), Settler(made[-1]))
+        return Hand(run, Dispatcher(made[-1]), Reconciler(made[-1]))
 
     yield lambda: run(make())
     for twilio in made:

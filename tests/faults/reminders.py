@@ -144,7 +144,7 @@ def _check_opted_out(db: Db, patient: Patient, log: dict[str, Any], row: dict[st
         assert log["error_code"] == 21610
         assert row["confirmation_undelivered"]
     else:  # a process heard the refusal, noted it of the patient, and died before it noted it of the message
-        assert (log["status"], log["skipped_because"]) == ("skipped", "opted out")
+        assert (log["status"], log["skip_reason"]) == ("skipped", "opted out")
     assert log["call_list"]["reason"] == "opted_out"
     assert log["call_list"]["is_open"]
     assert "auto_cancel_at" not in row

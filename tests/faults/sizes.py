@@ -11,7 +11,7 @@ class Size:
     reminders: int
     kills: int
     timeout: float
-    settle: float
+    reconcile_after: float
     per_second: int
     away: float
 
@@ -19,10 +19,10 @@ class Size:
 IS_FULL = os.environ.get("FAULTS") == "full"
 
 SIZE = (
-    Size(reminders=500, kills=60, timeout=2, settle=5, per_second=6, away=20)
+    Size(reminders=500, kills=60, timeout=2, reconcile_after=5, per_second=6, away=20)
     if IS_FULL
-    else Size(reminders=60, kills=5, timeout=0.8, settle=1.5, per_second=10, away=1)
+    else Size(reminders=60, kills=5, timeout=0.8, reconcile_after=1.5, per_second=10, away=1)
 )
 
-LISTING_LAG = SIZE.settle / 4
+LISTING_LAG = SIZE.reconcile_after / 4
 """The carrier lists a message later than it takes it, but sooner than it is asked."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from backend.appointments import repository
 from backend.appointments.reminders.due_reminders import enqueue_due_reminders
 from backend.core import clock
 from backend.core.settings import settings
-from backend.messaging.outbox import enqueue
 from backend.messaging.outbox.claim import claim_pending
 from tests.emulator.client import Carrier
 from tests.emulator.faults import Mode
@@ -60,7 +60,7 @@ def test_what_may_have_been_sent_is_looked_for_before_it_is_sent_again(
     hand.dispatch()
     assert statuses(db, failing) == list(FAILURES.values())
     asked_for = clean_carrier.counts()["requests"]["create"]
-    hand.settle()
+    hand.reconcile()
     hand.dispatch()
     assert clean_carrier.counts()["requests"]["create"] == asked_for, "nothing is repeated blindly"
     hand.end_all(db)
@@ -99,7 +99,7 @@ def test_by_a_clock_that_jumps_no_time_has_passed(
     dispatching = in_background(new_hand().dispatch)
     wait_until(lambda: clean_carrier.counts()["accepted"] == len(patients))
     with clock.shifted(HOUR):
-        assert hand.settle() == 0
+        assert hand.reconcile() == 0
         assert hand.dispatch() == 0
         assert statuses(db, slow) == ["unknown"] * 4, "by this clock their leases have lapsed"
         dispatching.result()
@@ -123,7 +123,7 @@ def test_a_carrier_that_is_away_gets_everything_once_when_it_is_back(
     run(enqueue_due_reminders())
     hand.dispatch()
     assert set(statuses(db, late)) == {"queued"}, "nobody was there, so nothing was sent"
-    assert hand.settle() == 0
+    assert hand.reconcile() == 0
     time.sleep(away)
     hand.end_all(db)
     clean_carrier.wait_until_quiet()
@@ -148,7 +148,7 @@ def test_who_has_opted_out_is_called_and_gets_nothing_more(
     assert clean_carrier.counts()["requests"]["create"] == asked_for
     kept = db["sms_logs"].find_one({"patient_id": patients[0].id, "kind": "cancelled"})
     assert kept
-    assert (kept["status"], kept["skipped_because"]) == ("skipped", "opted out")
+    assert (kept["status"], kept["skip_reason"]) == ("skipped", "opted out")
 
 
 @pytest.mark.parametrize("code", [20429, 21611])
@@ -201,8 +201,8 @@ def test_however_often_a_message_was_put_back_the_pause_is_minutes(
 
 async def _queue() -> None:
     """Takes over what is owed, and claims none of it."""
-    pending_messages = await claim_pending(0, is_real=True)
-    await enqueue.strike(pending_messages.appointments)
+    claimed = await claim_pending(0, is_real=True)
+    await repository.remove_pending_messages(claimed.appointments)
 
 
 def test_a_message_that_can_not_be_made_holds_up_no_other(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backend.core.settings import settings
-from backend.messaging.outbox.dispatch import Dispatcher
+from backend.messaging.outbox.sender import Dispatcher
 from backend.messaging.twilio.carrier import Twilio
 from tests.emulator.client import Carrier
 from tests.factories import Run

@@ -1,1 +1,1 @@
-"""What messages say."""
+"""What messages say, and whether they are still worth sending."""

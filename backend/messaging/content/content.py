@@ -1,7 +1,6 @@
-"""What becomes of a queued message: its text, for a number, now; or why it is not sent."""
+"""Decides what to do with a queued message: send it now, and with which text; skip it; or wait."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,33 +12,28 @@ import phonenumbers
 from beanie import PydanticObjectId
 from phonenumbers.timezone import time_zones_for_geographical_number
 
-from backend.accounts.documents import Language, User
-from backend.appointments.documents import ACTIVE, Appointment, MessageKind, Recipient, Status
+from backend.accounts import repository as accounts
+from backend.accounts.documents import Language
+from backend.appointments import repository as appointments
+from backend.appointments.documents import ACTIVE, MessageKind, Recipient, Status
 from backend.appointments.reminders.quiet_hours import quiet_hours
 from backend.appointments.reminders.timetable import deadline, silence_cancels
-from backend.core.clock import utc_now
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
-from backend.messaging.content.templates import MessageDetails, render
-from backend.messaging.documents import CallReason, SmsKind
+from backend.messaging.content.templates import AppointmentDetails, render_message
+from backend.messaging.documents import ONE_TIME_CODES, CallReason, SmsKind
 from backend.messaging.inbound.parse_reply import code_of
 
 FICTIONAL = "+1555"
-"""Numbers that nobody has, as the seed script makes them."""
+"""The beginning of fictional numbers, as the seed script makes them. They never reach the carrier."""
 
 _ZONE_DIGITS = 10
-"""How much of a number, its plus included, tells the zone: the longest of the prefixes that are known."""
-
-CODES = frozenset({SmsKind.VERIFICATION_CODE, SmsKind.PASSWORD_CODE})
-"""Asked for at this moment by their reader: quiet hours don't hold them back, and their text isn't kept."""
+"""How many characters of a number determine its time zone: the length of the longest known prefix, with the plus."""
 
 NEEDS_A_CALL = frozenset({SmsKind.REMINDER, SmsKind.RESCHEDULED, SmsKind.CANCELLED, SmsKind.AUTO_CANCELLED})
-"""What a patient has to know: if it can't be sent, a person should call."""
+"""Messages a patient must get: if one can't be sent, the staff should call."""
 
-OPEN = frozenset({Status.SCHEDULED, Status.CONFIRMED})
-"""What a patient may still confirm or cancel, if it lies ahead."""
-
-_STILL_TRUE: Mapping[SmsKind, frozenset[Status]] = {
+_VALID_FOR: Mapping[SmsKind, frozenset[Status]] = {
     SmsKind.BOOKED: ACTIVE,
     SmsKind.RESCHEDULED: ACTIVE,
     SmsKind.REMINDER: frozenset({Status.SCHEDULED}),
@@ -49,18 +43,18 @@ _STILL_TRUE: Mapping[SmsKind, frozenset[Status]] = {
     SmsKind.NO_SHOW: frozenset({Status.NO_SHOW}),
     SmsKind.CONFIRMED: ACTIVE,
 }
-"""Where an appointment must stand for a message about it to be worth sending."""
+"""The statuses of an appointment for which a message about it is still true."""
 
-ABOUT_AN_APPOINTMENT = (
+APPOINTMENT_FIELDS = (
     *("doctor_name", "clinic_name", "patient_name", "time_zone", "start"),
     *("status", "reschedule_count", "clinic_id", "confirmation_undelivered", "_id"),
 )
-"""What must be known of it to write about it."""
+"""The fields of an appointment that its messages depend on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A message as it is to be posted."""
+class Send:
+    """Send this text to this number now."""
 
     phone: str
     body: str
@@ -69,159 +63,146 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Not to be sent, for a reason, and whether a person should call instead."""
+    """Don't send the message. With a `call_reason`, the staff should call instead."""
 
-    because: str
+    reason: str
     call_reason: CallReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Not now."""
+    """Don't send the message before this moment."""
 
     until: datetime
 
 
-Decision = Text | Skip | Wait
+Decision = Send | Skip | Wait
 Row = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
 class MessageContext:
-    """What a batch of messages speaks of: four reads for all of them."""
+    """What a batch of messages depends on: users, appointments and clinics by id."""
 
-    def __init__(
-        self,
-        users: Mapping[PydanticObjectId, Row],
-        appointments: Mapping[PydanticObjectId, Row],
-        clinics: Mapping[PydanticObjectId, Clinic],
-        with_several: Collection[PydanticObjectId],
-    ) -> None:
-        self.users, self.appointments, self.clinics = users, appointments, clinics
-        self.with_several = with_several
+    users: Mapping[PydanticObjectId, Row]
+    appointments: Mapping[PydanticObjectId, Row]
+    clinics: Mapping[PydanticObjectId, Clinic]
+    patients_with_several: Collection[PydanticObjectId]
+    """Patients with more than one open appointment ahead. Messages to them name each by its code."""
 
     @classmethod
-    async def of(cls, logs: Sequence[Row], appointments: Sequence[Row] | None = None) -> "MessageContext":
-        """Reads it as it is now, but for appointments that were just read, `ABOUT_AN_APPOINTMENT` at the least."""
-        fields = ("phone", "language", "sms_opted_out", "is_active")
-        users = User.get_pymongo_collection().find(
-            {"_id": {"$in": _ids(logs, "user_id")}}, dict.fromkeys(fields, 1)
-        )
-        found_users, found_appointments, clinics, with_several = await asyncio.gather(
-            users.to_list(),
-            _appointments(logs) if appointments is None else _known(appointments),
-            read_clinics(_ids(logs, "clinic_id")),
-            _with_several_open(_ids(logs, "patient_id")),
+    async def load(cls, messages: Sequence[Row], known: Sequence[Row] | None = None) -> "MessageContext":
+        """Reads it with four queries, or three if the appointments are `known`, with `APPOINTMENT_FIELDS`."""
+        users, rows, clinics, open_counts = await asyncio.gather(
+            accounts.find_contacts(_ids(messages, "user_id")),
+            _read_appointments(messages) if known is None else _return(known),
+            read_clinics(_ids(messages, "clinic_id")),
+            appointments.count_open_by_patient(_ids(messages, "patient_id")),
         )
         return cls(
-            {row["_id"]: row for row in found_users},
-            {row["_id"]: row for row in found_appointments},
+            {row["_id"]: row for row in users},
+            {row["_id"]: row for row in rows},
             clinics,
-            with_several,
+            {patient_id for patient_id, count in open_counts.items() if count > 1},
         )
 
 
-async def _appointments(logs: Sequence[Row]) -> Sequence[Row]:
-    where = {"_id": {"$in": _ids(logs, "appointment_id")}}
-    found = Appointment.get_pymongo_collection().find(where, dict.fromkeys(ABOUT_AN_APPOINTMENT, 1))
-    return cast(Sequence[Row], await found.to_list())
+async def _read_appointments(messages: Sequence[Row]) -> Sequence[Row]:
+    ids = _ids(messages, "appointment_id")
+    return await appointments.find_rows_by_id(ids, fields=APPOINTMENT_FIELDS)
 
 
-async def _known(appointments: Sequence[Row]) -> Sequence[Row]:
-    return appointments
+async def _return(known: Sequence[Row]) -> Sequence[Row]:
+    return known
 
 
-async def _with_several_open(patient_ids: list[PydanticObjectId]) -> set[PydanticObjectId]:
-    """The patients who have more than one appointment to come: theirs are told apart by codes."""
-    coming = {"patient_id": {"$in": patient_ids}, "start": {"$gt": utc_now()}, "status": {"$in": list(OPEN)}}
-    found = Appointment.get_pymongo_collection().find(coming, {"_id": 0, "patient_id": 1})
-    counted = Counter([row["patient_id"] async for row in found])
-    return {patient_id for patient_id, number in counted.items() if number > 1}
+def _ids(messages: Sequence[Row], field: str) -> list[PydanticObjectId]:
+    return list({message[field] for message in messages if message.get(field) is not None})
 
 
-def _ids(logs: Sequence[Row], field: str) -> list[PydanticObjectId]:
-    return list({log[field] for log in logs if log.get(field) is not None})
-
-
-def decide(log: Row, around: MessageContext, *, now: datetime, is_real: bool) -> Decision:
-    """What to do with a queued message now. `is_real`: whether it would go to real people's phones."""
-    kind = SmsKind(log["kind"])
-    if obstacle := _obstacle(log, kind, around, now=now, is_real=is_real):
-        return obstacle
-    user = around.users[log["user_id"]]
-    if kind in CODES or kind is SmsKind.ANSWER:
-        return Text(user["phone"], log["body"], language_of(user, None))
-    clinic = around.clinics[log["clinic_id"]]
-    if log["recipient"] == Recipient.PATIENT:
+def decide(message: Row, context: MessageContext, *, now: datetime, is_real: bool) -> Decision:
+    """Decides what to do with a message now. `is_real`: whether the carrier reaches real phones."""
+    kind = SmsKind(message["kind"])
+    if skip := _skip(message, kind, context, now=now, is_real=is_real):
+        return skip
+    user = context.users[message["user_id"]]
+    if kind in ONE_TIME_CODES or kind is SmsKind.ANSWER:
+        return Send(user["phone"], message["body"], language_of(user, None))
+    clinic = context.clinics[message["clinic_id"]]
+    if message["recipient"] == Recipient.PATIENT:
         allowed = quiet_hours().after(now, clinic.zone)
-        if allowed >= log["expires_at"]:
-            return Skip("quiet hours until it is too late", if_needed(log, kind, CallReason.TOO_LATE))
+        if allowed >= message["expires_at"]:
+            call_reason = call_reason_if_needed(message, kind, CallReason.TOO_LATE)
+            return Skip("quiet hours until it is too late", call_reason)
         if allowed > now:
             return Wait(allowed)
     language = language_of(user, clinic)
-    appointment = around.appointments[log["appointment_id"]]
-    facts = message_details(
+    appointment = context.appointments[message["appointment_id"]]
+    details = appointment_details(
         appointment,
         clinic,
         user["phone"],
-        requests_confirmation=log["requests_confirmation"],
-        silence_cancels=_silence_cancels(appointment, clinic, now),
-        has_others=log["patient_id"] in around.with_several,
+        requests_confirmation=message["requests_confirmation"],
+        silence_cancels=_would_auto_cancel(appointment, clinic, now),
+        has_others=message["patient_id"] in context.patients_with_several,
     )
-    body = render(MessageKind(kind.value), Recipient(log["recipient"]), language, facts)
-    return Text(user["phone"], body, language)
+    body = render_message(MessageKind(kind.value), Recipient(message["recipient"]), language, details)
+    return Send(user["phone"], body, language)
 
 
-def _silence_cancels(appointment: Row, clinic: Clinic, now: datetime) -> bool:
-    """Whether the appointment is cancelled if it is asked about now and nobody answers."""
-    minutes = silence_cancels(clinic.rules)
+def _would_auto_cancel(appointment: Row, clinic: Clinic, now: datetime) -> bool:
+    """Returns whether the appointment is cancelled if the patient is asked to confirm now and doesn't reply."""
     auto_cancel_at = deadline(
-        appointment["start"], confirmation_requested_at=now, auto_cancel_minutes=minutes
+        appointment["start"],
+        confirmation_requested_at=now,
+        auto_cancel_minutes=silence_cancels(clinic.rules),
     )
     return auto_cancel_at is not None and not appointment.get("confirmation_undelivered")
 
 
-def _obstacle(
-    log: Row, kind: SmsKind, around: MessageContext, *, now: datetime, is_real: bool
+def _skip(
+    message: Row, kind: SmsKind, context: MessageContext, *, now: datetime, is_real: bool
 ) -> Skip | None:
-    """Why a message is not to be sent at all, if so."""
-    user = around.users.get(log["user_id"])
-    because, call_reason = None, None
-    if superseded := _superseded(log, kind, around):
-        because = superseded  # first of all: what is no longer true is nothing to call about
-    elif log["expires_at"] <= now:
-        because, call_reason = "too late", CallReason.TOO_LATE
+    """Returns why a message must not be sent at all, or None."""
+    user = context.users.get(message["user_id"])
+    reason, call_reason = None, None
+    if outdated := _outdated(message, kind, context):
+        reason = outdated  # checked first: nobody needs a call about what is no longer true
+    elif message["expires_at"] <= now:
+        reason, call_reason = "too late", CallReason.TOO_LATE
     elif user is None or not user.get("phone"):
-        because, call_reason = "no phone", CallReason.NO_PHONE
+        reason, call_reason = "no phone", CallReason.NO_PHONE
     elif user.get("sms_opted_out"):
-        because, call_reason = "opted out", CallReason.OPTED_OUT
+        reason, call_reason = "opted out", CallReason.OPTED_OUT
     elif is_real and user["phone"].startswith(FICTIONAL):
-        because = "fictional number"
-    return Skip(because, if_needed(log, kind, call_reason)) if because else None
+        reason = "fictional number"
+    return Skip(reason, call_reason_if_needed(message, kind, call_reason)) if reason else None
 
 
-def if_needed(log: Row, kind: SmsKind, call_reason: CallReason | None) -> CallReason | None:
-    """The trouble, if somebody should call about it."""
-    return call_reason if kind in NEEDS_A_CALL and log.get("recipient") == Recipient.PATIENT else None
+def call_reason_if_needed(message: Row, kind: SmsKind, call_reason: CallReason | None) -> CallReason | None:
+    """Returns the reason if the staff should call the patient about such a message, else None."""
+    is_for_patient = message.get("recipient") == Recipient.PATIENT
+    return call_reason if kind in NEEDS_A_CALL and is_for_patient else None
 
 
-def _superseded(log: Row, kind: SmsKind, around: MessageContext) -> str | None:
-    """Why a message about an appointment is no longer true, if so."""
-    if kind not in _STILL_TRUE:
+def _outdated(message: Row, kind: SmsKind, context: MessageContext) -> str | None:
+    """Returns why a message about an appointment is no longer true, or None."""
+    if kind not in _VALID_FOR:
         return None
-    appointment = around.appointments.get(log["appointment_id"])
-    if appointment is None or appointment["status"] not in _STILL_TRUE[kind]:
+    appointment = context.appointments.get(message["appointment_id"])
+    if appointment is None or appointment["status"] not in _VALID_FOR[kind]:
         return "the appointment's status has changed"
-    if appointment["reschedule_count"] != log["reschedule_count"]:
-        return "the appointment was moved"
+    if appointment["reschedule_count"] != message["reschedule_count"]:
+        return "the appointment was rescheduled"
     return None
 
 
 def language_of(user: Row, clinic: Clinic | None) -> Language:
-    """The person's language, else the clinic's."""
+    """Returns the user's language, else the clinic's, else English."""
     return cast(Language, user.get("language") or (clinic.language if clinic else "en"))
 
 
-def message_details(
+def appointment_details(
     appointment: Row,
     clinic: Clinic,
     phone: str,
@@ -230,10 +211,13 @@ def message_details(
     silence_cancels: bool = False,
     has_others: bool = False,
     opens: datetime | None = None,
-) -> MessageDetails:
-    """What a text about an appointment may say: nothing of why the patient comes. Its code only among others."""
+) -> AppointmentDetails:
+    """Returns what a text may say about an appointment: never the reason for the visit.
+
+    The code is included only if the patient has other open appointments.
+    """
     start: datetime = appointment["start"]
-    return MessageDetails(
+    return AppointmentDetails(
         doctor_name=appointment["doctor_name"],
         clinic_name=appointment["clinic_name"],
         patient_name=appointment["patient_name"],
@@ -241,15 +225,15 @@ def message_details(
         time_zone=appointment["time_zone"],
         code=code_of(appointment["_id"]) if has_others else None,
         clinic_phone=clinic.phone,
-        zone_matters=_is_elsewhere(phone, appointment["time_zone"], start),
+        names_zone=_is_in_another_zone(phone, appointment["time_zone"], start),
         requests_confirmation=requests_confirmation,
         silence_cancels=silence_cancels,
         opens=opens,
     )
 
 
-def _is_elsewhere(phone: str, time_zone: str, moment: datetime) -> bool:
-    """Whether a phone is registered where clocks show another time than at the clinic."""
+def _is_in_another_zone(phone: str, time_zone: str, moment: datetime) -> bool:
+    """Returns whether a phone is registered where the local time differs from the clinic's."""
     here = moment.astimezone(ZoneInfo(time_zone)).utcoffset()
     zones = _zones_of(phone[:_ZONE_DIGITS])
     return bool(zones) and all(moment.astimezone(ZoneInfo(zone)).utcoffset() != here for zone in zones)
@@ -257,7 +241,7 @@ def _is_elsewhere(phone: str, time_zone: str, moment: datetime) -> bool:
 
 @lru_cache(maxsize=4096)
 def _zones_of(beginning: str) -> tuple[str, ...]:
-    """The zones of the numbers that begin like this, as far as they are known."""
+    """Returns the time zones of numbers that begin like this, if they are known."""
     try:
         zones = time_zones_for_geographical_number(phonenumbers.parse(beginning))
     except phonenumbers.NumberParseException:

@@ -1,11 +1,11 @@
-"""The alphabet of SMS (GSM-7, 3GPP TS 23.038): how long a text is in it, and what becomes of what it can't carry."""
+"""The SMS alphabet (GSM-7, 3GPP TS 23.038): the length of a text, and how to write a text in it."""
 
 import unicodedata
 
 from anyascii import anyascii
 
 SEGMENT_SEPTETS = 160
-"""What one message carries when it is not split."""
+"""The length of a message of one segment."""
 
 _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -14,24 +14,24 @@ _BASIC = frozenset(
 _ESCAPED = frozenset("\f^{}\\[~]|€")
 _CARRIED = _BASIC | _ESCAPED
 
-# GSM-7 has Greek capitals only, for their shapes are not in Latin: kept, "Σοφία" would become "Σofia".
+# GSM-7 has some Greek capitals only. If they were kept, "Σοφία" would become "Σofia".
 _KEPT = frozenset(c for c in _CARRIED if c.isprintable() and not "Ͱ" <= c <= "Ͽ")
 
 _PICTURES = range(0x1F000, 0x1FC00)
 
 
 def septets(text: str) -> int | None:
-    """The length in GSM-7, escaped characters counting two. None if it is not all GSM-7."""
+    """Returns the length in GSM-7, where escaped characters count two; None if a character isn't in GSM-7."""
     if not _CARRIED.issuperset(text):
         return None
     return len(text) + sum(c in _ESCAPED for c in text)
 
 
 def segments(text: str) -> int:
-    """How many segments a carrier makes of a text, and bills.
+    """Returns how many segments a carrier sends, and bills, for a text.
 
-    One of 160 septets, or parts of 153; for what GSM-7 can't carry, one of 70 UTF-16 units, or parts of 67. An
-    escape and its character, or the two halves of a surrogate pair, stay in one part. An empty text has none.
+    One of 160 septets, or parts of 153; for a text that isn't GSM-7, one of 70 UTF-16 units, or parts of 67. An
+    escape and its character, or the two halves of a surrogate pair, stay in one part. An empty text has no segment.
     """
     if septets(text) is None:
         widths, single, part = [2 if ord(c) > 0xFFFF else 1 for c in text], 70, 67
@@ -48,10 +48,11 @@ def segments(text: str) -> int:
 
 
 def plain(text: str) -> str:
-    """One line of GSM-7 that says the same: the one place that decides on a message's encoding.
+    """Returns the text as one line of GSM-7. Only this function decides on a message's encoding.
 
-    Accents that GSM-7 has stay (é ñ ü à, but not á í ó ú); other letters are transliterated; what has no letters,
-    such as emoji, is dropped. Control characters and line breaks become spaces, runs of spaces one.
+    Letters that GSM-7 has stay (é ñ ü à, but not á í ó ú); other letters are transliterated; characters without
+    letters, such as emoji, are dropped. Control characters and line breaks become spaces, and runs of spaces one
+    space.
     """
     composed = unicodedata.normalize("NFC", text)
     return " ".join("".join(map(_carried, composed)).split())

@@ -1,37 +1,43 @@
-"""What messages say: the texts filled in with an appointment's facts, in GSM-7 and within one segment.
+"""Fills in the texts, each in one GSM-7 segment (160 septets).
 
-Names that are too long for one segment (160 septets) are shortened, the longest first. Only the answer that lists
-several appointments may take more.
+Names that don't fit are shortened, the longest first. Only the answer that lists several appointments may take more
+segments. Dates and times are the clinic's local time, written as usual in the language and the clinic's country.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, lru_cache
 from string import Formatter
+from zoneinfo import ZoneInfo
+
+from babel import Locale, UnknownLocaleError
+from babel.core import get_global
+from babel.dates import format_datetime, format_skeleton, format_time
 
 from backend.accounts.documents import Language
 from backend.appointments.documents import MessageKind, Recipient
 from backend.messaging.content import texts
-from backend.messaging.content.dates import clock_time, day_and_time, same_day
 from backend.messaging.content.gsm import SEGMENT_SEPTETS, plain, septets
-from backend.messaging.content.texts import CodeText, ReplyText
+from backend.messaging.content.texts import AnswerText, CodeText
 
-MOST_LISTED = 5
-"""Appointments in one answer; it stays within four segments."""
+MAX_LISTED = 5
+"""How many appointments one answer lists: it stays within four segments."""
 
 _LISTED_NAME_SEPTETS = 28
 _NAMES = ("doctor", "clinic", "patient")
+_OTHER_COUNTRIES = {"en": "en_001", "es": "es"}
 
 
 @dataclass(frozen=True, slots=True)
-class MessageDetails:
-    """What a message about an appointment may tell. `start` and `opens` are UTC, `time_zone` is an IANA name.
+class AppointmentDetails:
+    """What a text may say about an appointment. `start` and `opens` are UTC, `time_zone` is an IANA name.
 
-    `code` (see `replies.code_of`) is given where the patient has several open appointments; `zone_matters` where
-    the reader may be in another zone than the clinic. `requests_confirmation` is true of the last reminder;
-    `silence_cancels` where no answer then ends the appointment. `opens` is the time from which it can be
-    confirmed. Of the patient's name, in texts to the doctor, only the first name and an initial are told.
+    `code` (see `parse_reply.code_of`) is set if the patient has several open appointments, `names_zone` if the
+    reader may be in another time zone than the clinic. `requests_confirmation` is true for the last reminder,
+    `silence_cancels` if the appointment is cancelled without a reply. `opens` is when it can first be confirmed.
+    Texts to the doctor give only the patient's first name and an initial.
     """
 
     doctor_name: str
@@ -40,76 +46,81 @@ class MessageDetails:
     time_zone: str
     code: str | None = None
     clinic_phone: str | None = None
-    zone_matters: bool = False
+    names_zone: bool = False
     requests_confirmation: bool = False
     silence_cancels: bool = False
     patient_name: str = ""
     opens: datetime | None = None
 
 
-def render(kind: MessageKind, to: Recipient, language: Language, facts: MessageDetails) -> str:
-    """The text of a message that an appointment owes: one GSM-7 segment. KeyError if nobody owes such a one."""
+def render_message(kind: MessageKind, to: Recipient, language: Language, details: AppointmentDetails) -> str:
+    """Returns the text of a message about an appointment. KeyError if the recipient gets no message of this kind."""
     if (kind, to) == (MessageKind.REMINDER, Recipient.PATIENT):
-        reminder = texts.LAST_REMINDER if facts.requests_confirmation else texts.EARLIER_REMINDER
+        reminder = texts.LAST_REMINDER if details.requests_confirmation else texts.EARLIER_REMINDER
         warning = (
-            texts.SILENCE_CANCELS[language] if facts.requests_confirmation and facts.silence_cancels else ""
+            texts.SILENCE_CANCELS[language]
+            if details.requests_confirmation and details.silence_cancels
+            else ""
         )
-        return _about(reminder[language] + warning, language, facts)
-    return _about(texts.MESSAGES[language][kind, to], language, facts)
+        return _about(reminder[language] + warning, language, details)
+    return _about(texts.MESSAGES[language][kind, to], language, details)
 
 
-def answer(
-    what: ReplyText, language: Language, facts: MessageDetails | None = None, *, phone: str | None = None
+def render_answer(
+    answer: AnswerText,
+    language: Language,
+    details: AppointmentDetails | None = None,
+    *,
+    phone: str | None = None,
 ) -> str:
-    """The text that answers a reply: one GSM-7 segment.
+    """Returns the text that answers a reply.
 
-    Without `facts` where no appointment is meant (nothing open, no such code, not understood, try again, opted in,
-    unknown phone); `phone` is then the clinic's, if one is known. KeyError if the answer tells of an appointment,
-    or of `facts.opens` (too early), that is not given.
+    Answers that aren't about an appointment need no `details`; `phone` is then the clinic's, if it is known. KeyError
+    if the text needs details, or `details.opens`, and they are missing.
     """
-    text = texts.ANSWERS[language][what]
-    if facts is None:
+    text = texts.ANSWERS[language][answer]
+    if details is None:
         return _filled(text, _sentences(language, phone) | {"confirm": "1", "cancel": "2"}, {})
-    return _about(text, language, facts)
+    return _about(text, language, details)
 
 
-def several_open(language: Language, appointments: Sequence[MessageDetails]) -> str:
-    """The answer that lists the open appointments by their codes, the first `MOST_LISTED` of them, each on a line.
+def render_choices(language: Language, appointments: Sequence[AppointmentDetails]) -> str:
+    """Returns the answer that lists the first `MAX_LISTED` appointments by their codes, each on a line.
 
-    Every one of them has a code. GSM-7, at most four segments.
+    All of them must have a code. It takes at most four segments.
     """
-    lines = [plain(texts.SEVERAL_OPEN[language])]
-    for facts in appointments[:MOST_LISTED]:
-        doctor = _cut(_names(language, facts)["doctor"], _LISTED_NAME_SEPTETS)
-        lines.append(plain(f"{facts.code}: {_when(language, facts)}, {doctor}"))
+    lines = [plain(texts.CHOICES[language])]
+    for details in appointments[:MAX_LISTED]:
+        doctor = _cut(_names(language, details)["doctor"], _LISTED_NAME_SEPTETS)
+        lines.append(plain(f"{details.code}: {_when(language, details)}, {doctor}"))
     return "\n".join(lines)
 
 
-def one_time_code(what: CodeText, language: Language, code: str) -> str:
-    """The text that brings a one-time code, valid for 10 minutes: one GSM-7 segment."""
-    return _filled(texts.CODES[language][what], {"code": code}, {})
+def render_code(text: CodeText, language: Language, code: str) -> str:
+    """Returns the text with a one-time code. It says that the code is valid for 10 minutes."""
+    return _filled(texts.CODES[language][text], {"code": code}, {})
 
 
-def _about(text: str, language: Language, facts: MessageDetails) -> str:
-    """A text about one appointment."""
+def _about(text: str, language: Language, details: AppointmentDetails) -> str:
+    """Fills in a text about one appointment."""
     known = {
-        "when": _when(language, facts),
-        "confirm": f"1 {facts.code}" if facts.code else "1",
-        "cancel": f"2 {facts.code}" if facts.code else "2",
-    } | _sentences(language, facts.clinic_phone)
-    if facts.opens:
-        known["opens"] = _opens(language, facts, facts.opens)
-    return _filled(text, known, _names(language, facts))
+        "when": _when(language, details),
+        "confirm": f"1 {details.code}" if details.code else "1",
+        "cancel": f"2 {details.code}" if details.code else "2",
+    } | _sentences(language, details.clinic_phone)
+    if details.opens:
+        known["opens"] = _opens(language, details, details.opens)
+    return _filled(text, known, _names(language, details))
 
 
-def _when(language: Language, facts: MessageDetails) -> str:
-    return day_and_time(facts.start, facts.time_zone, language, with_zone=facts.zone_matters)
+def _when(language: Language, details: AppointmentDetails) -> str:
+    return day_and_time(details.start, details.time_zone, language, with_zone=details.names_zone)
 
 
-def _opens(language: Language, facts: MessageDetails, opens: datetime) -> str:
-    if same_day(opens, facts.start, facts.time_zone):
-        return texts.SAME_DAY[language].format(time=clock_time(opens, facts.time_zone, language))
-    return texts.OTHER_DAY[language].format(time=day_and_time(opens, facts.time_zone, language))
+def _opens(language: Language, details: AppointmentDetails, opens: datetime) -> str:
+    if is_same_day(opens, details.start, details.time_zone):
+        return texts.SAME_DAY[language].format(time=clock_time(opens, details.time_zone, language))
+    return texts.OTHER_DAY[language].format(time=day_and_time(opens, details.time_zone, language))
 
 
 def _sentences(language: Language, phone: str | None) -> dict[str, str]:
@@ -120,11 +131,11 @@ def _sentences(language: Language, phone: str | None) -> dict[str, str]:
     }
 
 
-def _names(language: Language, facts: MessageDetails) -> dict[str, str]:
+def _names(language: Language, details: AppointmentDetails) -> dict[str, str]:
     names = {
-        "doctor": plain(facts.doctor_name),
-        "clinic": plain(facts.clinic_name),
-        "patient": _first_name_and_initial(plain(facts.patient_name)),
+        "doctor": plain(details.doctor_name),
+        "clinic": plain(details.clinic_name),
+        "patient": _first_name_and_initial(plain(details.patient_name)),
     }
     nameless = texts.NAMELESS[language]
     return {who: name if any(map(str.isalnum, name)) else plain(nameless[who]) for who, name in names.items()}
@@ -137,7 +148,7 @@ def _first_name_and_initial(name: str) -> str:
 
 
 def _filled(text: str, known: Mapping[str, str], names: Mapping[str, str]) -> str:
-    """The text with everything in its place, the names cut to what one segment leaves for them."""
+    """Fills in a text. Names are cut to the room that the rest leaves in one segment."""
     text = plain(text)
     fields = {field for _, field, _, _ in Formatter().parse(text) if field}
     rest = _put(text, {**known, **dict.fromkeys(_NAMES, "")})
@@ -146,30 +157,74 @@ def _filled(text: str, known: Mapping[str, str], names: Mapping[str, str]) -> st
 
 
 def _put(text: str, values: Mapping[str, str]) -> str:
-    """Never two full stops in a row: names and times of day may end in one, too."""
+    """Inserts the values. Names and times may end in a full stop: two in a row become one."""
     return re.sub(r"\.{2,}", ".", plain(text.format(**values)))
 
 
 def _fitting(names: dict[str, str], room: int) -> dict[str, str]:
-    """The names in no more septets than `room` altogether: the longest are cut until they fit."""
+    """Cuts the longest names until all of them fit into `room` septets."""
     widths = [_width(name) for name in names.values()]
-    most = max(widths, default=0)
-    while most > 0 and sum(min(width, most) for width in widths) > room:
-        most -= 1
-    return {who: _cut(name, most) for who, name in names.items()}
+    limit = max(widths, default=0)
+    while limit > 0 and sum(min(width, limit) for width in widths) > room:
+        limit -= 1
+    return {who: _cut(name, limit) for who, name in names.items()}
 
 
-def _cut(name: str, most: int) -> str:
-    """A name in at most so many septets, ending in a full stop if something is missing."""
-    if _width(name) <= most:
+def _cut(name: str, limit: int) -> str:
+    """Cuts a name to at most so many septets. A name that was cut ends in a full stop."""
+    if _width(name) <= limit:
         return name
-    name = name[:most]
-    while name and _width(name) >= most:
+    name = name[:limit]
+    while name and _width(name) >= limit:
         name = name[:-1]
     return name.rstrip(" .,-") + "."
 
 
 def _width(text: str) -> int:
     width = septets(text)
-    assert width is not None  # noqa: S101 - only plain texts are measured
+    assert width is not None  # noqa: S101 - all texts are GSM-7 here
     return width
+
+
+@lru_cache(maxsize=4096)
+def day_and_time(at: datetime, time_zone: str, language: Language, *, with_zone: bool = False) -> str:
+    """Returns a date such as "Tue, Mar 10, 2:05 PM" or "mar 10 de marzo, 14:05". `at` is aware, `time_zone` IANA.
+
+    It has no year: nothing is booked so far ahead. It may have characters that GSM-7 lacks.
+    """
+    return f"{_day(at, time_zone, language)}, {clock_time(at, time_zone, language, with_zone=with_zone)}"
+
+
+def clock_time(at: datetime, time_zone: str, language: Language, *, with_zone: bool = False) -> str:
+    """Returns a time such as "2:05 PM" or "14:05 GMT-03:00"."""
+    zone = ZoneInfo(time_zone)
+    written = format_time(at, "short", tzinfo=zone, locale=_locale(language, time_zone))
+    if not with_zone:
+        return written
+    # CLDR abbreviates only the zones of the language's own country; the zone database has the local abbreviations.
+    short = at.astimezone(zone).tzname() or ""
+    return f"{written} {short if short.isalpha() else format_datetime(at, 'OOOO', tzinfo=zone, locale='en')}"
+
+
+def is_same_day(one: datetime, other: datetime, time_zone: str) -> bool:
+    """Returns whether two moments are on the same calendar day at the clinic."""
+    zone = ZoneInfo(time_zone)
+    return one.astimezone(zone).date() == other.astimezone(zone).date()
+
+
+def _day(at: datetime, time_zone: str, language: Language) -> str:
+    zone, locale = ZoneInfo(time_zone), _locale(language, time_zone)
+    if language == "es":  # if both were abbreviated, a Tuesday in March would be "mar, 10 mar"
+        return format_datetime(at, "EEE d 'de' MMMM", tzinfo=zone, locale=locale)
+    return format_skeleton("MMMEd", at, tzinfo=zone, locale=locale)
+
+
+@cache
+def _locale(language: Language, time_zone: str) -> Locale:
+    """Returns the locale of the language in the zone's country: 12 or 24 hours, month before or after the day."""
+    name = get_global("zone_aliases").get(time_zone, time_zone)
+    country = get_global("zone_territories").get(name, "")
+    try:
+        return Locale.parse(f"{language}_{country}")
+    except (UnknownLocaleError, ValueError):
+        return Locale.parse(_OTHER_COUNTRIES[language])

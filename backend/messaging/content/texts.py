@@ -1,10 +1,10 @@
-"""The wording of every message, in each language. Nothing here is worked out; `templates` fills it in.
+"""The texts of all messages, in each language. `templates` fills them in.
 
-What may stand in braces: {when} {doctor} {clinic} {patient} of an appointment; {opens}, the time from which it can be
-confirmed; {confirm} and {cancel}, what to reply; {call} and {again}, whole sentences with the clinic's phone.
+Fields: {when} {doctor} {clinic} {patient} of an appointment; {opens}, when it can first be confirmed; {confirm} and
+{cancel}, what to reply; {call} and {again}, whole sentences with the clinic's phone.
 
-No text says CANCEL or STOP as a word to send: Twilio takes either for the wish never to hear from us again. None says
-why somebody comes: phones lie about.
+No text suggests CANCEL or STOP as a reply: to Twilio both mean that the patient opts out. None says why the patient
+comes: others may see the phone.
 """
 
 from enum import StrEnum
@@ -13,8 +13,8 @@ from backend.accounts.documents import Language
 from backend.appointments.documents import MessageKind, Recipient
 
 
-class ReplyText(StrEnum):
-    """What a reply by SMS is answered with, if not with the list of what is open."""
+class AnswerText(StrEnum):
+    """The texts that answer a reply, except the list of appointments to choose from."""
 
     CONFIRMED = "confirmed"
     CANCELLED = "cancelled"
@@ -32,7 +32,7 @@ class ReplyText(StrEnum):
 
 
 class CodeText(StrEnum):
-    """What a one-time code is for."""
+    """The texts with a one-time code, by its purpose."""
 
     VERIFICATION_CODE = "verification_code"
     PASSWORD_CODE = "password_code"  # noqa: S105 - a name
@@ -85,7 +85,7 @@ MESSAGES: dict[Language, dict[tuple[MessageKind, Recipient], str]] = {
         (MessageKind.NO_SHOW, Recipient.DOCTOR): "No se presentó: {patient}, {when}, {clinic}.",
     },
 }
-"""All but the reminder, which comes in two forms."""
+"""All messages but the reminder, which has two texts."""
 
 LAST_REMINDER: dict[Language, str] = {
     "en": "Reminder: {when}, {doctor}, {clinic}. Reply {confirm} to confirm, {cancel} to cancel.",
@@ -95,7 +95,7 @@ SILENCE_CANCELS: dict[Language, str] = {
     "en": " Unanswered, it is cancelled.",
     "es": " Sin respuesta, se cancela.",
 }
-"""Said at the end of the last reminder, where it is so: nobody should lose an appointment without a warning."""
+"""Added to the last reminder if it is so: nobody should lose an appointment without a warning."""
 EARLIER_REMINDER: dict[Language, str] = {
     "en": "Reminder: {when}, {doctor}, {clinic}. Reply {cancel} to cancel.",
     "es": "Recordatorio: {when}, {doctor}, {clinic}. Responda {cancel} para cancelar.",
@@ -106,50 +106,50 @@ _UNKNOWN_PHONE = (
     "No hay citas con este número. Llame a su clínica."
 )
 
-ANSWERS: dict[Language, dict[ReplyText, str]] = {
+ANSWERS: dict[Language, dict[AnswerText, str]] = {
     "en": {
-        ReplyText.CONFIRMED: "Thank you, confirmed: {when}, {doctor}, {clinic}.",
-        ReplyText.CANCELLED: "Cancelled as you asked: {when}, {doctor}, {clinic}.",
-        ReplyText.TOO_EARLY: "Too early to confirm: {when}, {doctor}. Please reply {confirm} from {opens} on.",
-        ReplyText.TOO_LATE: "Too late, it has begun: {when}, {doctor}. {call}",
-        ReplyText.ALREADY_CONFIRMED: "Already confirmed: {when}, {doctor}, {clinic}. Reply {cancel} to cancel.",
-        ReplyText.ALREADY_CANCELLED: "Already cancelled: {when}, {doctor}, {clinic}. {again}",
-        ReplyText.ALREADY_HERE: "You are checked in: {when}, {doctor}, {clinic}. Please ask at the front desk.",
-        ReplyText.NOTHING_OPEN: "You have no appointment to confirm or cancel. {call}",
-        ReplyText.NO_SUCH_CODE: "None of your appointments has that code. {call}",
-        ReplyText.NOT_UNDERSTOOD: (
+        AnswerText.CONFIRMED: "Thank you, confirmed: {when}, {doctor}, {clinic}.",
+        AnswerText.CANCELLED: "Cancelled as you asked: {when}, {doctor}, {clinic}.",
+        AnswerText.TOO_EARLY: "Too early to confirm: {when}, {doctor}. Please reply {confirm} from {opens} on.",
+        AnswerText.TOO_LATE: "Too late, it has begun: {when}, {doctor}. {call}",
+        AnswerText.ALREADY_CONFIRMED: "Already confirmed: {when}, {doctor}, {clinic}. Reply {cancel} to cancel.",
+        AnswerText.ALREADY_CANCELLED: "Already cancelled: {when}, {doctor}, {clinic}. {again}",
+        AnswerText.ALREADY_HERE: "You are checked in: {when}, {doctor}, {clinic}. Please ask at the front desk.",
+        AnswerText.NOTHING_OPEN: "You have no appointment to confirm or cancel. {call}",
+        AnswerText.NO_SUCH_CODE: "None of your appointments has that code. {call}",
+        AnswerText.NOT_UNDERSTOOD: (
             "Sorry, we did not understand. Reply {confirm} to confirm, {cancel} to cancel. {call}"
         ),
-        ReplyText.TRY_AGAIN: "Sorry, that did not work. Please send it again in a few minutes. {call}",
-        ReplyText.OPTED_IN: "You will get messages about your appointments again.",
-        ReplyText.UNKNOWN_PHONE: _UNKNOWN_PHONE,
+        AnswerText.TRY_AGAIN: "Sorry, that did not work. Please send it again in a few minutes. {call}",
+        AnswerText.OPTED_IN: "You will get messages about your appointments again.",
+        AnswerText.UNKNOWN_PHONE: _UNKNOWN_PHONE,
     },
     "es": {
-        ReplyText.CONFIRMED: "Gracias, confirmada: {when}, {doctor}, {clinic}.",
-        ReplyText.CANCELLED: "Cancelada a petición suya: {when}, {doctor}, {clinic}.",
-        ReplyText.TOO_EARLY: "Aún no se puede confirmar: {when}, {doctor}. Responda {confirm} desde {opens}.",
-        ReplyText.TOO_LATE: "Tarde, ya ha empezado: {when}, {doctor}. {call}",
-        ReplyText.ALREADY_CONFIRMED: (
+        AnswerText.CONFIRMED: "Gracias, confirmada: {when}, {doctor}, {clinic}.",
+        AnswerText.CANCELLED: "Cancelada a petición suya: {when}, {doctor}, {clinic}.",
+        AnswerText.TOO_EARLY: "Aún no se puede confirmar: {when}, {doctor}. Responda {confirm} desde {opens}.",
+        AnswerText.TOO_LATE: "Tarde, ya ha empezado: {when}, {doctor}. {call}",
+        AnswerText.ALREADY_CONFIRMED: (
             "Ya está confirmada: {when}, {doctor}, {clinic}. Responda {cancel} para cancelar."
         ),
-        ReplyText.ALREADY_CANCELLED: "Ya está cancelada: {when}, {doctor}, {clinic}. {again}",
-        ReplyText.ALREADY_HERE: "Ya consta su llegada: {when}, {doctor}, {clinic}. Pregunte en recepción.",
-        ReplyText.NOTHING_OPEN: "No tiene citas por confirmar ni cancelar. {call}",
-        ReplyText.NO_SUCH_CODE: "Ninguna de sus citas tiene ese código. {call}",
-        ReplyText.NOT_UNDERSTOOD: (
+        AnswerText.ALREADY_CANCELLED: "Ya está cancelada: {when}, {doctor}, {clinic}. {again}",
+        AnswerText.ALREADY_HERE: "Ya consta su llegada: {when}, {doctor}, {clinic}. Pregunte en recepción.",
+        AnswerText.NOTHING_OPEN: "No tiene citas por confirmar ni cancelar. {call}",
+        AnswerText.NO_SUCH_CODE: "Ninguna de sus citas tiene ese código. {call}",
+        AnswerText.NOT_UNDERSTOOD: (
             "Perdone, no se entendió. Responda {confirm} para confirmar, {cancel} para cancelar. {call}"
         ),
-        ReplyText.TRY_AGAIN: "Perdone, no ha sido posible. Envíelo otra vez en unos minutos. {call}",
-        ReplyText.OPTED_IN: "Volverá a recibir mensajes sobre sus citas.",
-        ReplyText.UNKNOWN_PHONE: _UNKNOWN_PHONE,
+        AnswerText.TRY_AGAIN: "Perdone, no ha sido posible. Envíelo otra vez en unos minutos. {call}",
+        AnswerText.OPTED_IN: "Volverá a recibir mensajes sobre sus citas.",
+        AnswerText.UNKNOWN_PHONE: _UNKNOWN_PHONE,
     },
 }
 
-SEVERAL_OPEN: dict[Language, str] = {
+CHOICES: dict[Language, str] = {
     "en": "Which one? Reply 1 and its code to confirm, 2 and its code to cancel:",
     "es": "¿Cuál? Responda 1 y su código para confirmar, 2 y su código para cancelar:",
 }
-"""Above the list."""
+"""The line above the list of appointments."""
 
 CODES: dict[Language, dict[CodeText, str]] = {
     "en": {
@@ -170,13 +170,13 @@ CALL: dict[Language, tuple[str, str]] = {
     "en": ("Questions? Call {phone}.", "Questions? Call the clinic."),
     "es": ("¿Dudas? Llame al {phone}.", "¿Dudas? Llame a la clínica."),
 }
-"""With the clinic's phone, and without."""
+"""With the clinic's phone, and without it."""
 
 AGAIN: dict[Language, tuple[str, str]] = {
     "en": ("To book again, call {phone}.", ""),
     "es": ("Para otra cita, llame al {phone}.", ""),
 }
-"""With the clinic's phone, and without."""
+"""With the clinic's phone, and without it."""
 
 SAME_DAY: dict[Language, str] = {"en": "{time} that day", "es": "las {time} de ese día"}
 OTHER_DAY: dict[Language, str] = {"en": "{time}", "es": "el {time}"}
@@ -185,4 +185,4 @@ NAMELESS: dict[Language, dict[str, str]] = {
     "en": {"doctor": "your doctor", "clinic": "the clinic", "patient": "a patient"},
     "es": {"doctor": "su médico", "clinic": "la clínica", "patient": "un paciente"},
 }
-"""For a name of which nothing can be written, one of emoji only."""
+"""For a name that has no letters, such as one of emoji only."""

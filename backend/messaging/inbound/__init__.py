@@ -1,1 +1,1 @@
-"""Replies: reading them, and what they do."""
+"""Inbound messages: what patients reply, and what it does."""

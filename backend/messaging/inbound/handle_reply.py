@@ -1,212 +1,198 @@
-"""What patients reply, and what it does: once each, however often the carrier repeats it.
+"""Handles patients' replies: each is acted on once, however often the carrier repeats it.
 
-A reply is written down before it is acted on, under the carrier's id. Whoever finds it unhandled after a while, its
-process dead, acts on it and sends the answer as a message.
+A reply is logged under the carrier's id before it is acted on. If the process dies over it, `recover_replies` acts
+on it later and sends the answer as a message.
 """
 
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from bson import ObjectId
-from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from backend.accounts import repository as accounts
 from backend.accounts.documents import Role, User
-from backend.appointments.documents import Appointment, Status
+from backend.appointments import repository as appointments
+from backend.appointments.documents import Status
 from backend.appointments.reminders.quiet_hours import quiet_hours
-from backend.appointments.repository import resume_auto_cancel_for, stop_auto_cancel_for
-from backend.core.clock import EPOCH, utc_now
-from backend.messaging.content.templates import answer
-from backend.messaging.content.texts import ReplyText
-from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus, call_list_entry
+from backend.core.clock import utc_now
+from backend.messaging.content.templates import render_answer
+from backend.messaging.content.texts import AnswerText
+from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsStatus, call_list_entry
+from backend.messaging.inbound import repository
 from backend.messaging.inbound.parse_reply import Reply, ReplyKind, parse
-from backend.messaging.inbound.questions import open_to_come, waiting_for_answer
-from backend.messaging.inbound.reply_actions import Answered, act, opted_in
+from backend.messaging.inbound.reply_actions import (
+    ReplyResult,
+    act_on_reply,
+    answer_opt_in,
+    find_unanswered,
+)
 from backend.messaging.metrics import count_reply
+from backend.messaging.outbox import repository as outbox
 
-_CLAIM = timedelta(seconds=20)
-_LONGEST_KEPT = 1600
-_PATIENCE_SECONDS = 5
+_LEASE = timedelta(seconds=20)
+_MAX_LENGTH = 1600
+_REPEAT_WAIT_SECONDS = 5
 
-_CHATTER = 10
-"""Messages of a number within the hour from which on what can't be made out is not answered any more: two machines
-that answer each other would never end."""
+_MAX_UNKNOWN_PER_HOUR = 10
+"""After so many messages from a number within an hour, those we don't understand get no answer. Otherwise two
+machines could answer each other forever."""
 
-_PROMPT = timedelta(minutes=10)
-"""How long after a reply its answer may still disturb: who has just written is awake."""
+_STILL_AWAKE = timedelta(minutes=10)
+"""For so long after a reply its answer ignores quiet hours: the patient has just written."""
 
-_ANSWER_OF_USE = timedelta(hours=1)
+_ANSWER_LIFETIME = timedelta(hours=1)
 
 Row = dict[str, Any]
 
 
-async def take_reply(*, sid: str, phone: str, body: str) -> str:
-    """Acts on an inbound message and answers with the text to reply, "" for none.
+async def handle_reply(*, sid: str, phone: str, body: str) -> str:
+    """Acts on an inbound message and returns the answer, or "" for none. `phone` is E.164.
 
-    A repeated one gets the same answer and does nothing. `phone` is E.164.
+    A repeated message gets the same answer and changes nothing.
     """
     now = utc_now()
-    row: Row = {
+    reply: Row = {
         "direction": SmsDirection.INBOUND,
         "kind": SmsKind.REPLY,
         "status": SmsStatus.RECEIVED,
         "phone": phone,
-        "body": body[:_LONGEST_KEPT],
+        "body": body[:_MAX_LENGTH],
         "twilio_sid": sid,
-        "claimed_until": now + _CLAIM,
+        "claimed_until": now + _LEASE,
         "created_at": now,
         "updated_at": now,
     }
     try:
-        await _logs().insert_one(row)
+        await repository.insert(reply)
     except DuplicateKeyError:
-        return await _answer_again(sid)
-    return await _handle(row)
+        return await _answer_repeated(sid)
+    return await _handle(reply)
 
 
-async def _answer_again(sid: str) -> str:
-    """The answer that was given before; waits for it a moment if it is being worked out just now."""
-    for _ in range(_PATIENCE_SECONDS * 10):
-        row = await _logs().find_one({"twilio_sid": sid})
-        if row is None or row.get("handled_at"):
-            return str(row.get("answer", "")) if row else ""
-        if (claimed := await _claim({"_id": row["_id"]})) is not None:
+async def _answer_repeated(sid: str) -> str:
+    """Returns the answer given before. If the message is being handled just now, waits for it a moment."""
+    for _ in range(_REPEAT_WAIT_SECONDS * 10):
+        reply = await repository.find_by_sid(sid)
+        if reply is None or reply.get("handled_at"):
+            return str(reply.get("answer", "")) if reply else ""
+        if (claimed := await _claim(reply["_id"])) is not None:
             return await _handle(claimed)
         await asyncio.sleep(0.1)
     return ""
 
 
 async def recover_replies() -> int:
-    """Acts on replies whose process has died over them, and owes the answers as messages. Answers how many."""
-    handled = 0
-    while (row := await _claim({})) is not None:
-        await _handle(row, owes_answer=True)
-        handled += 1
-    return handled
+    """A job: acts on replies whose process died over them, and queues the answers. Returns how many."""
+    recovered = 0
+    while (reply := await _claim()) is not None:
+        await _handle(reply, sends_answer=True)
+        recovered += 1
+    return recovered
 
 
-async def _claim(query: dict[str, Any]) -> Row | None:
-    """An unhandled reply whose claim has lapsed."""
+async def _claim(reply_id: ObjectId | None = None) -> Row | None:
+    return await repository.claim_lapsed(until=utc_now() + _LEASE, reply_id=reply_id)
+
+
+async def _handle(reply: Row, *, sends_answer: bool = False) -> str:
+    """Acts on a reply and records the answer. Returns "" if another process has claimed the reply meanwhile."""
+    parsed = parse(reply["body"])
+    user = await accounts.find_active_by_phone(reply["phone"])
+    result = await _act(user, parsed, reply)
+    if result.text and sends_answer and user is not None:
+        await _enqueue_answer(reply, user, result)
     now = utc_now()
-    lapsed = {"claimed_until": {"$gt": EPOCH, "$lte": now}, "status": SmsStatus.RECEIVED}
-    found: Row | None = await _logs().find_one_and_update(
-        {**query, **lapsed},
-        {"$set": {"claimed_until": now + _CLAIM}},
-        return_document=ReturnDocument.AFTER,
-    )
-    return found
-
-
-async def _handle(row: Row, *, owes_answer: bool = False) -> str:
-    """Does what the reply asks for, and writes down what was answered. "" if another process has taken it over."""
-    reply = parse(row["body"])
-    user = await User.find_one({"phone": row["phone"], "is_active": True})
-    done = await _act(user, reply, row)
-    if done.text and owes_answer and user is not None:
-        await _owe_answer(row, user, done)
-    now = utc_now()
-    result = await _logs().update_one(
-        {"_id": row["_id"], "claimed_until": row["claimed_until"]},
-        {
-            "$set": {
-                "handled_at": now,
-                "updated_at": now,
-                "answer": done.text,
-                **({"user_id": user.user_id} if user else {}),
-                **done.about(user),
-                **call_list_entry(done.call_reason, now),
-            },
-            "$unset": {"claimed_until": ""},
-        },
-    )
-    if result.modified_count == 0:
+    fields = {
+        "answer": result.text,
+        **({"user_id": user.user_id} if user else {}),
+        **result.log_fields(user),
+        **call_list_entry(result.call_reason, now),
+    }
+    if not await repository.mark_handled(reply, fields, now=now):
         return ""
-    count_reply(reply.kind.value)
-    return done.text
+    count_reply(parsed.kind.value)
+    return result.text
 
 
-async def _act(user: User | None, reply: Reply, row: Row) -> Answered:
+async def _act(user: User | None, parsed: Reply, reply: Row) -> ReplyResult:
+    received_at = reply["created_at"]
+    is_opt_out = parsed.kind is ReplyKind.OPT_OUT
     if user is None or user.role is not Role.PATIENT:
-        # Neither a stranger nor a colleague confirms a patient's appointment. Opt-out words are Twilio's to answer.
-        if user is not None and (reply.kind is ReplyKind.OPT_OUT or reply.opts_in):
-            await _set_opted_out(user, reply.kind is ReplyKind.OPT_OUT)
-        is_silent = reply.kind in (ReplyKind.OPT_OUT, ReplyKind.HELP) or await _is_chatter(row)
-        return Answered("" if is_silent else answer(ReplyText.UNKNOWN_PHONE, "en"))
-    if reply.opts_in:
-        await _set_opted_out(user, False)
-        await resume_auto_cancel_for(user.user_id)
-    match reply.kind:
+        # Neither strangers nor staff confirm a patient's appointment. Twilio itself answers opt-out words.
+        if user is not None and (is_opt_out or parsed.opts_in):
+            await accounts.set_sms_opted_out(user.user_id, is_opt_out)
+        is_silent = parsed.kind in (ReplyKind.OPT_OUT, ReplyKind.HELP) or await _is_flood(reply)
+        return ReplyResult("" if is_silent else render_answer(AnswerText.UNKNOWN_PHONE, "en"))
+    if parsed.opts_in:
+        await accounts.set_sms_opted_out(user.user_id, False)
+        await appointments.resume_auto_cancel_for(user.user_id)
+    match parsed.kind:
         case ReplyKind.HELP:
-            return Answered("")  # answered by Twilio
+            return ReplyResult("")  # Twilio answers it
         case ReplyKind.OPT_IN:
-            return await opted_in(user)
+            return await answer_opt_in(user)
         case ReplyKind.OPT_OUT:
-            return await _opt_out(user, reply, row)
-        case ReplyKind.UNKNOWN if await _is_chatter(row):
-            return Answered("")
-    done = await act(user, reply, at=row["created_at"])
-    # Who has opted out is not written to, and no answer would be delivered.
-    return replace(done, text="") if user.sms_opted_out and not reply.opts_in else done
+            return await _opt_out(user, parsed, received_at=received_at)
+        case ReplyKind.UNKNOWN if await _is_flood(reply):
+            return ReplyResult("")
+    result = await act_on_reply(user, parsed, received_at=received_at)
+    # Patients who opted out get no answer; the carrier wouldn't deliver it.
+    return replace(result, text="") if user.sms_opted_out and not parsed.opts_in else result
 
 
-async def _opt_out(user: User, reply: Reply, row: Row) -> Answered:
-    """No more messages. An answer could not be delivered either; who was being asked something is called.
+async def _opt_out(user: User, parsed: Reply, *, received_at: datetime) -> ReplyResult:
+    """Opts the patient out. They get no answer, and a call if they had been asked to confirm.
 
-    CANCEL is one of Twilio's words for it, but a patient who was asked about an appointment means that: it is
-    cancelled.
+    CANCEL is one of Twilio's opt-out words. A patient who was asked about an appointment means the appointment: it is
+    cancelled too.
     """
-    await _set_opted_out(user, True)
-    about = await waiting_for_answer(user, at=row["created_at"])
-    call_reason = CallReason.OPTED_OUT if about else None
-    if reply.word == "CANCEL":
-        meant = await act(user, Reply(ReplyKind.CANCEL, reply.word), at=row["created_at"])
-        if meant.is_done or (meant.appointment and meant.appointment.status is Status.CANCELLED):
-            about, call_reason = meant.appointment, CallReason.CANCELLED_AND_OPTED_OUT
-        elif about := about or await _next_open(user):
+    await accounts.set_sms_opted_out(user.user_id, True)
+    appointment = await find_unanswered(user, received_at=received_at)
+    call_reason = CallReason.OPTED_OUT if appointment else None
+    if parsed.word == "CANCEL":
+        result = await act_on_reply(user, Reply(ReplyKind.CANCEL, parsed.word), received_at=received_at)
+        is_cancelled = result.appointment and result.appointment.status is Status.CANCELLED
+        if result.is_changed or is_cancelled:
+            appointment, call_reason = result.appointment, CallReason.CANCELLED_AND_OPTED_OUT
+        elif appointment := appointment or next(
+            iter(await appointments.find_open_of_patient(user.user_id)), None
+        ):
             call_reason = CallReason.OPTED_OUT
-    await stop_auto_cancel_for(user.user_id)
-    return Answered("", appointment=about, call_reason=call_reason)
+    await appointments.stop_auto_cancel_for(user.user_id)
+    return ReplyResult("", appointment=appointment, call_reason=call_reason)
 
 
-async def _next_open(user: User) -> Appointment | None:
-    return next(iter(await open_to_come(user)), None)
+async def _is_flood(reply: Row) -> bool:
+    """Returns whether the number sent too many messages within the last hour."""
+    limit = _MAX_UNKNOWN_PER_HOUR
+    since = reply["created_at"] - timedelta(hours=1)
+    return await repository.count_from(reply["phone"], since=since, limit=limit + 1) > limit
 
 
-async def _is_chatter(row: Row) -> bool:
-    within = {"phone": row["phone"], "created_at": {"$gt": row["created_at"] - timedelta(hours=1)}}
-    inbound = {**within, "direction": SmsDirection.INBOUND}
-    return bool(await _logs().count_documents(inbound, limit=_CHATTER + 1) > _CHATTER)
-
-
-async def _set_opted_out(user: User, opted_out: bool) -> None:
-    await User.get_pymongo_collection().update_one(
-        {"_id": user.user_id}, {"$set": {"sms_opted_out": opted_out, "updated_at": utc_now()}}
-    )
-
-
-async def _owe_answer(row: Row, user: User, done: Answered) -> None:
-    """Queues the answer as a message of its own; once, for whoever does it may die before it is noted as done."""
+async def _enqueue_answer(reply: Row, user: User, result: ReplyResult) -> None:
+    """Queues the answer as a message. Safe to repeat: its id is derived from the reply's."""
     now = utc_now()
     not_before = now
-    if done.appointment and now - row["created_at"] > _PROMPT:
-        not_before = quiet_hours().after(now, ZoneInfo(done.appointment.time_zone))
+    if result.appointment and now - reply["created_at"] > _STILL_AWAKE:
+        not_before = quiet_hours().after(now, ZoneInfo(result.appointment.time_zone))
     with suppress(DuplicateKeyError):
-        await _logs().insert_one(
+        await outbox.insert(
             {
-                "_id": _answer_id(row["_id"]),
+                "_id": _answer_id(reply["_id"]),
                 "direction": SmsDirection.OUTBOUND,
                 "kind": SmsKind.ANSWER,
                 "status": SmsStatus.QUEUED,
                 "user_id": user.user_id,
-                **done.about(user),
-                "body": done.text,
+                **result.log_fields(user),
+                "body": result.text,
                 "not_before": not_before,
-                "expires_at": not_before + _ANSWER_OF_USE,
+                "expires_at": not_before + _ANSWER_LIFETIME,
                 "attempts": 0,
                 "created_at": now,
                 "updated_at": now,
@@ -216,7 +202,3 @@ async def _owe_answer(row: Row, user: User, done: Answered) -> None:
 
 def _answer_id(reply_id: ObjectId) -> ObjectId:
     return ObjectId(sha256(reply_id.binary).digest()[:12])
-
-
-def _logs() -> Any:
-    return SmsLog.get_pymongo_collection()

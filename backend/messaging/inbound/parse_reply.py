@@ -1,4 +1,4 @@
-"""How a patient's reply reads. Pure: the body of an SMS in, what it asks for out."""
+"""Reads a patient's reply: the text of an SMS in, what it asks for out. Pure functions."""
 
 import re
 import unicodedata
@@ -12,16 +12,16 @@ from beanie import PydanticObjectId
 _CONFIRM = frozenset({"1", "C", "CONFIRM", "YES", "SI"})
 _CANCEL = frozenset({"2", "X", "NO"})
 
-# Twilio acts on these by itself, if they are the whole body. See "Opt-out keywords" in its documentation.
+# Twilio acts on these itself if they are the whole text. See "Opt-out keywords" in its documentation.
 _OPT_OUT = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
 _OPT_IN = frozenset({"START", "UNSTOP"})
 _HELP = frozenset({"HELP", "INFO"})
 
-_LONGEST = 1600
-"""Characters that Twilio hands on of a message; nothing as long is one of our words."""
+_MAX_LENGTH = 1600
+"""Twilio passes on so many characters of a message. No text as long is one of our words."""
 
-# Without vowels and always with a digit, a code is no word; without 0 1 2 5 8 and B G L Q S Y Z, no digit in it is
-# taken for a letter, and "1" and "2" are never part of one.
+# A code has no vowels and at least one digit, so it is no word. It has none of 0 1 2 5 8 and B G L Q S Y Z, so nobody
+# takes a digit for a letter, and "1" and "2" are never part of a code.
 _DIGITS = "34679"
 _LETTERS = "CDFHJKMNPRTVWX"
 _CODES = [
@@ -30,7 +30,7 @@ _CODES = [
     if any(c in _DIGITS for c in code) and any(c in _LETTERS for c in code)
 ]
 _IS_CODE = frozenset(_CODES)
-_RUN_TOGETHER = re.compile(r"([12])(\w{3})")
+_WITHOUT_SPACE = re.compile(r"([12])(\w{3})")
 
 
 class ReplyKind(StrEnum):
@@ -46,10 +46,10 @@ class ReplyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply as it was understood.
+    """What a reply asks for.
 
-    `word` is its first word in capitals without accents, "" if there is none; of an unknown reply these are the
-    patient's own words, and not for logs. `code` names the appointment that is meant.
+    `word` is its first word in capitals, without accents, or "". In an unknown reply it is the patient's own word and
+    must not be logged. `code` names the appointment the patient means.
     """
 
     kind: ReplyKind
@@ -58,7 +58,7 @@ class Reply:
 
     @property
     def opts_in(self) -> bool:
-        """Whether Twilio takes it for the wish to get messages again. A YES confirms too."""
+        """Whether Twilio takes the reply as opting in again. YES does that and also confirms."""
         return self.kind is ReplyKind.OPT_IN or self == _YES
 
 
@@ -66,10 +66,10 @@ _YES = Reply(ReplyKind.CONFIRM, "YES")
 
 
 def parse(body: str) -> Reply:
-    """Reads the whole body: case, accents, and punctuation, emoji or spaces around words don't matter.
+    """Reads the whole text. Case, accents, and punctuation, emoji or spaces around the words don't matter.
 
-    Any text is read, never an error. What is not exactly one of the words, or a word and a code, is unknown: it is
-    better to ask again than to cancel what "no, I'll come" is about.
+    Every text can be read. A text that isn't exactly one of the words, or a word and a code, is unknown: asking
+    again is better than cancelling because of "no, I'll come".
     """
     words = _words(body)
     if not words:
@@ -96,19 +96,19 @@ def _one_word(word: str) -> Reply:
     for kind, words in kinds.items():
         if word in words:
             return Reply(kind, word)
-    together = _RUN_TOGETHER.fullmatch(word)  # "1K7M"
-    if together and together[2] in _IS_CODE:
-        return Reply(ReplyKind.CONFIRM if together[1] == "1" else ReplyKind.CANCEL, together[1], together[2])
+    match = _WITHOUT_SPACE.fullmatch(word)  # "1K7M"
+    if match and match[2] in _IS_CODE:
+        return Reply(ReplyKind.CONFIRM if match[1] == "1" else ReplyKind.CANCEL, match[1], match[2])
     return Reply(ReplyKind.UNKNOWN, word)
 
 
 def _words(body: str) -> list[str]:
-    """Runs of letters and digits, in capitals; "１", "①" and the keycap are 1.
+    """Returns the runs of letters and digits, in capitals. "１", "①" and the keycap emoji are 1.
 
-    Accents go because phones that write GSM-7, which has no Í, send "SÌ" or "SI" for "SÍ".
+    Accents are removed: phones that write GSM-7, which has no Í, send "SÌ" or "SI" for "SÍ".
     """
     body = body.strip()
-    if len(body) > _LONGEST:
+    if len(body) > _MAX_LENGTH:
         return []
     decomposed = unicodedata.normalize("NFKD", body).upper()
     letters = (c for c in decomposed if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
@@ -116,10 +116,9 @@ def _words(body: str) -> list[str]:
 
 
 def code_of(appointment_id: PydanticObjectId) -> str:
-    """A short name for an appointment: three characters, at least one letter and one digit; the same every time.
+    """Returns an appointment's code: always the same three characters, at least one letter and one digit.
 
-    There are some 4,000 of them, as if drawn at random: among a patient's few open appointments two alike are rare,
-    but possible.
+    There are some 4,000 codes. A patient's few open appointments rarely share one, but they may.
     """
     drawn = int.from_bytes(sha256(appointment_id.binary).digest()[:8])
     return _CODES[drawn % len(_CODES)]

@@ -1,1 +1,1 @@
-"""Sending: from a pending message to its delivery report."""
+"""Outbound messages: enqueueing, claiming, sending, and recording what became of them."""

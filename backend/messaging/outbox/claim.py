@@ -1,170 +1,211 @@
-"""What this process may post: each message is claimed by one conditional write, however many processes try.
+"""Decides which messages this process sends now. Each is claimed by one conditional write, so one process gets it.
 
-A queued message is claimed by an update. What an appointment owes becomes a document of the log, made one by a unique
-index, and claimed from the first if it can go out at once. The exact text, an attempt id and the time are written
-with the claim, before the post. So whoever finds the message later, its process dead, can look for it at the carrier.
+Queued messages are claimed by an update. An appointment's pending messages are first copied to the log, where a
+unique index makes each of them one; those that may go out at once are claimed by the same insert. A claim stores
+the exact text, an attempt id and the time before the message is posted. If the process dies, they tell what to look
+for at the carrier.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
-from pymongo import UpdateOne
+from bson import ObjectId
 
+from backend.appointments import repository as appointments
+from backend.appointments.documents import MessageKind, Recipient
+from backend.appointments.reminders.quiet_hours import quiet_hours
 from backend.appointments.reminders.timetable import silence_cancels
-from backend.core.clock import EPOCH, utc_now
+from backend.core.clock import utc_now
 from backend.core.settings import settings
-from backend.messaging.content.content import CODES, Decision, MessageContext, Skip, Text, Wait, decide
+from backend.messaging.content.content import (
+    APPOINTMENT_FIELDS,
+    Decision,
+    MessageContext,
+    Send,
+    Skip,
+    Wait,
+    decide,
+)
 from backend.messaging.content.gsm import segments
-from backend.messaging.documents import SmsLog, SmsStatus, call_list_entry
-from backend.messaging.metrics import count
-from backend.messaging.outbox import enqueue, rate_limit
+from backend.messaging.documents import SmsDirection, SmsStatus, call_list_entry
+from backend.messaging.metrics import count_outcome
+from backend.messaging.outbox import rate_limit, repository
 
 log = logging.getLogger(__name__)
 
-_CROWD = 2
-"""How many times what one process can claim is read, to draw from."""
+_MAX_APPOINTMENTS = 50
+"""Appointments whose pending messages are enqueued at a time: what is enqueued is sent before more is."""
 
-_FAULTY = timedelta(minutes=5)
-"""When a message that could not be made is looked at again."""
+_SAMPLE_FACTOR = 2
+"""How many times more messages than this process can claim are read, to choose from."""
+
+_RETRY_RENDERING = timedelta(minutes=5)
+"""When a message is tried again whose text could not be made, because of a fault of ours."""
+
+_NEWS_LIFETIME = timedelta(days=1)
+"""For how long a message about the past is worth sending."""
+
+_ABOUT_THE_PAST = {MessageKind.NO_SHOW}
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Messages that this process is to post now. `claimed` is added to each: the loop's time, in seconds."""
+    """Messages this process must post now. Each has the event loop's time of its claim as `claimed`, in seconds."""
 
     to_post: Sequence[Row] = ()
-    looked_at: int = 0
-    is_paced: bool = False
-    """Whether more are due, but not in this second."""
-
-
-async def claim_queued(most: int, *, is_real: bool) -> Claimed:
-    """Claims up to so many queued messages that are due. Those not to be sent are skipped with the reason."""
-    # No more than there is to send: what is taken of a second's pace and not used delays the next message.
-    due = await _count_due(most)
-    granted = await rate_limit.take(due) if due else 0
-    if granted == 0:
-        return Claimed(is_paced=due > 0)
-    # Before the reads, which may take long too: the lease runs from here.
-    started, now = asyncio.get_running_loop().time(), utc_now()
-    logs = SmsLog.get_pymongo_collection()
-    found = await logs.find(_due(now), sort=[("not_before", 1)], limit=granted * _CROWD).to_list()
-    rows = _draw(found, granted)
-    around = await MessageContext.of(rows)
-    writes, to_post = [], []
-    for row in rows:
-        as_read = {"_id": row["_id"], "status": SmsStatus.QUEUED, "not_before": row["not_before"]}
-        match _decide(row, around, now=now, is_real=is_real):
-            case Text() as text:
-                fields = _claimed_fields(row, text, around, now)
-                writes.append(
-                    UpdateOne(
-                        as_read, {"$set": fields, "$inc": {"attempts": 1}, "$unset": {"not_before": ""}}
-                    )
-                )
-                to_post.append({**row, **fields, "attempts": row["attempts"] + 1, "claimed": started})
-            case Skip() as skip:
-                writes.append(UpdateOne(as_read, _skipped(row, skip, now)))
-                count("skipped", row["kind"])
-            case Wait() as wait:
-                writes.append(UpdateOne(as_read, {"$set": {"not_before": wait.until}}))
-    if not writes:
-        return Claimed()
-    result = await logs.bulk_write(writes, ordered=False)
-    if result.matched_count < len(writes):
-        to_post = await _won(to_post)
-    return Claimed(to_post, looked_at=len(rows), is_paced=granted < due)
+    examined: int = 0
+    is_rate_limited: bool = False
+    """Whether more messages are due than may be sent in this second."""
 
 
 @dataclass(frozen=True, slots=True)
-class TakenOver(Claimed):
-    """Of these appointments, what they owed is on the log now: it is still to be struck there."""
+class ClaimedPending(Claimed):
+    """Also the appointments whose pending messages are on the log now, and must be removed from the appointments."""
 
     appointments: Sequence[Row] = ()
 
 
-async def claim_pending(most: int, *, is_real: bool) -> TakenOver:
-    """Takes some of what is owed over into the log, and claims up to so many at once. The others are queued."""
+async def claim_queued(limit: int, *, is_real: bool) -> Claimed:
+    """Claims up to `limit` queued messages that are due. Messages that must not be sent are skipped.
+
+    If nothing is due, this is one count on an index.
+    """
+    # Take no more of the rate limit than there is to send: what is taken and not used delays the next message.
+    due = await repository.count_due(utc_now(), limit=limit)
+    granted = await rate_limit.take(due) if due else 0
+    if granted == 0:
+        return Claimed(is_rate_limited=due > 0)
+    # The lease begins before the reads, which may take long.
     started, now = asyncio.get_running_loop().time(), utc_now()
-    appointments = await enqueue.owing(most)
-    logs = [
-        enqueue.log_of(row, pending_messages, now)
-        for row in appointments
-        for pending_messages in row["pending_messages"]
-    ]
-    if not logs:
-        return TakenOver()
-    ready = [row for row in logs if row["not_before"] <= now]
-    wanted = min(most, len(ready))
+    found = await repository.find_due(now, limit=granted * _SAMPLE_FACTOR)
+    rows = _sample(found, granted)
+    context = await MessageContext.load(rows)
+    updates, to_post = [], []
+    for row in rows:
+        match _decide(row, context, now=now, is_real=is_real):
+            case Send() as message:
+                fields = _claim_fields(row, message, context, now)
+                updates.append(repository.claim(row, fields))
+                to_post.append({**row, **fields, "attempts": row["attempts"] + 1, "claimed": started})
+            case Skip() as skip:
+                updates.append(repository.skip(row, _skip_fields(skip, now)))
+                count_outcome("skipped", row["kind"])
+            case Wait() as wait:
+                updates.append(repository.postpone(row, wait.until))
+        await asyncio.sleep(0)  # requests of this process are answered between two messages
+    if not updates:
+        return Claimed()
+    if not await repository.update_queued(updates):
+        won = await repository.find_claimed([row["attempt_id"] for row in to_post])
+        to_post = [row for row in to_post if row["attempt_id"] in won]
+    return Claimed(to_post, examined=len(rows), is_rate_limited=granted < due)
+
+
+async def claim_pending(limit: int, *, is_real: bool) -> ClaimedPending:
+    """Copies pending messages of some appointments to the log and claims up to `limit` of them. The rest is queued.
+
+    If nothing is pending, this is one query on an index.
+    """
+    started, now = asyncio.get_running_loop().time(), utc_now()
+    rows = await appointments.find_with_pending_messages(
+        fields={*APPOINTMENT_FIELDS, "patient_id", "doctor_id", "pending_messages"},
+        limit=min(limit, _MAX_APPOINTMENTS) or _MAX_APPOINTMENTS,
+    )
+    messages = [new_message(row, pending, now) for row in rows for pending in row["pending_messages"]]
+    if not messages:
+        return ClaimedPending()
+    ready = [message for message in messages if message["not_before"] <= now]
+    wanted = min(limit, len(ready))
     granted = await rate_limit.take(wanted) if wanted else 0
     if granted:
-        around = await MessageContext.of(ready, appointments)
-        for row in ready[:granted]:
-            _decide_at_once(row, around, now=now, is_real=is_real)
-    known = await enqueue.write_down(logs)
-    ours = [row for row in logs if row["_id"] not in known]
-    for row in ours:
-        if row["status"] is SmsStatus.SKIPPED:
-            count("skipped", row["kind"])
-    to_post = [{**row, "claimed": started} for row in ours if row["status"] is SmsStatus.SENDING]
-    return TakenOver(to_post, looked_at=len(logs), appointments=appointments)
+        context = await MessageContext.load(ready, rows)
+        for message in ready[:granted]:
+            _claim_new(message, context, now=now, is_real=is_real)
+            await asyncio.sleep(0)
+    known = await repository.insert_all(messages)
+    ours = [message for message in messages if message["_id"] not in known]
+    for message in ours:
+        if message["status"] is SmsStatus.SKIPPED:
+            count_outcome("skipped", message["kind"])
+    to_post = [{**message, "claimed": started} for message in ours if message["status"] is SmsStatus.SENDING]
+    return ClaimedPending(to_post, examined=len(messages), appointments=rows)
 
 
-def _decide_at_once(row: Row, around: MessageContext, *, now: datetime, is_real: bool) -> None:
-    """Makes a document that was to be queued one that is claimed, or skipped."""
-    match _decide(row, around, now=now, is_real=is_real):
-        case Text() as text:
-            row |= {**_claimed_fields(row, text, around, now), "attempts": 1}
+def new_message(row: Mapping[str, Any], pending: Mapping[str, Any], now: datetime) -> Row:
+    """Returns the queued message for an appointment's pending message. It isn't on the log yet."""
+    kind, recipient = MessageKind(pending["kind"]), Recipient(pending["to"])
+    is_for_patient = recipient is Recipient.PATIENT
+    ends_at_start = is_for_patient and kind not in _ABOUT_THE_PAST
+    return {
+        "_id": ObjectId(),
+        "direction": SmsDirection.OUTBOUND,
+        "kind": kind.value,
+        "recipient": recipient.value,
+        "occurrence": pending["occurrence"],
+        "status": SmsStatus.QUEUED,
+        "appointment_id": row["_id"],
+        "patient_id": row["patient_id"],
+        "patient_name": row["patient_name"],
+        "doctor_id": row["doctor_id"],
+        "clinic_id": row["clinic_id"],
+        "user_id": row["patient_id"] if is_for_patient else row["doctor_id"],
+        "start": row["start"],
+        "reschedule_count": pending["reschedule_count"],
+        "requests_confirmation": pending["requests_confirmation"],
+        "not_before": quiet_hours().after(now, ZoneInfo(row["time_zone"])) if is_for_patient else now,
+        "expires_at": row["start"] if ends_at_start else pending["pending_since"] + _NEWS_LIFETIME,
+        "attempts": 0,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _claim_new(message: Row, context: MessageContext, *, now: datetime, is_real: bool) -> None:
+    """Changes a queued message, not yet on the log, into one that is claimed, skipped or waits."""
+    match _decide(message, context, now=now, is_real=is_real):
+        case Send() as text:
+            message |= {**_claim_fields(message, text, context, now), "attempts": 1}
         case Skip() as skip:
-            row |= _skipped(row, skip, now)["$set"]
+            message |= _skip_fields(skip, now)
         case Wait() as wait:
-            row["not_before"] = wait.until
+            message["not_before"] = wait.until
             return
-    del row["not_before"]
+    del message["not_before"]
 
 
-def _due(now: datetime) -> Row:
-    return {"not_before": {"$gt": EPOCH, "$lte": now}}
-
-
-async def _count_due(most: int) -> int:
-    """How many messages are due, as far as to so many."""
-    found: int = await SmsLog.get_pymongo_collection().count_documents(_due(utc_now()), limit=most)
-    return found
-
-
-def _decide(row: Row, around: MessageContext, *, now: datetime, is_real: bool) -> Decision:
-    """What to do with a message; what can't be said of it for a fault of ours holds up no other message."""
+def _decide(row: Row, context: MessageContext, *, now: datetime, is_real: bool) -> Decision:
+    """Decides what to do with a message. A fault of ours delays this message only."""
     try:
-        return decide(row, around, now=now, is_real=is_real)
+        return decide(row, context, now=now, is_real=is_real)
     except Exception:
-        log.exception("message %s can't be made", row["_id"])
-        return Wait(now + _FAULTY)
+        log.exception("the text of message %s could not be made", row["_id"])
+        return Wait(now + _RETRY_RENDERING)
 
 
-def _draw(found: list[Row], most: int) -> list[Row]:
-    """The first ones, which are urgent, and some of the others: so that not all processes try to claim the same."""
-    first = max(1, most // 5)
+def _sample(found: list[Row], limit: int) -> list[Row]:
+    """Returns the first messages, which are urgent, and some of the rest: processes should try different ones."""
+    first = max(1, limit // 5)
     rest = found[first:]
-    return found[:first] + random.sample(rest, min(most - first, len(rest)))
+    return found[:first] + random.sample(rest, min(limit - first, len(rest)))
 
 
-def _claimed_fields(row: Row, text: Text, around: MessageContext, now: datetime) -> Row:
-    clinic = around.clinics.get(row.get("clinic_id"))  # type: ignore[arg-type]
+def _claim_fields(row: Row, message: Send, context: MessageContext, now: datetime) -> Row:
+    clinic = context.clinics.get(row.get("clinic_id"))  # type: ignore[arg-type]
     return {
         "status": SmsStatus.SENDING,
-        "phone": text.phone,
-        "body": text.body,
-        "segments": segments(text.body),
-        "language": text.language,
+        "phone": message.phone,
+        "body": message.body,
+        "segments": segments(message.body),
+        "language": message.language,
         "attempt_id": uuid4().hex,
         "sending_at": now,
         "claimed_until": now + timedelta(seconds=3 * settings.SMS_TIMEOUT_SECONDS),
@@ -177,21 +218,10 @@ def _claimed_fields(row: Row, text: Text, around: MessageContext, now: datetime)
     }
 
 
-def _skipped(row: Row, skip: Skip, now: datetime) -> Row:
+def _skip_fields(skip: Skip, now: datetime) -> Row:
     return {
-        "$set": {
-            "status": SmsStatus.SKIPPED,
-            "skipped_because": skip.because,
-            "updated_at": now,
-            **call_list_entry(skip.call_reason, now),
-        },
-        "$unset": {"not_before": "", **({"body": ""} if row["kind"] in CODES else {})},
+        "status": SmsStatus.SKIPPED,
+        "skip_reason": skip.reason,
+        "updated_at": now,
+        **call_list_entry(skip.call_reason, now),
     }
-
-
-async def _won(rows: Sequence[Row]) -> list[Row]:
-    """Of the messages that this process tried to claim, those that no other was faster to claim."""
-    attempts = [row["attempt_id"] for row in rows]
-    found = SmsLog.get_pymongo_collection().find({"attempt_id": {"$in": attempts}}, {"attempt_id": 1})
-    ours = {row["attempt_id"] async for row in found}
-    return [row for row in rows if row["attempt_id"] in ours]

@@ -1,177 +1,160 @@
-"""Records what became of a message, and what follows from it for patient and appointment.
+"""Records what became of a message, and what that means for the patient and the appointment.
 
-What follows is written first: whoever dies in between leaves a message whose outcome is unknown, and its settling
-does the same again. All of it may be repeated. A status never moves backwards, and the first error code stays.
+The consequences are written before the message's own status. If the process dies in between, the message stays
+unknown and reconciliation does the same again: everything here is safe to repeat. A status never moves backwards,
+and the first error code stays.
 """
 
+import logging
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from backend.accounts.documents import User
+from backend.accounts import repository as accounts
 from backend.appointments import repository as appointments
 from backend.core.clock import utc_now
-from backend.core.mongo.batching import Change, update_together
 from backend.core.settings import settings
-from backend.messaging.content.content import CODES, if_needed
-from backend.messaging.documents import CallReason, SmsKind, SmsLog, SmsStatus, call_list_entry
-from backend.messaging.metrics import count
-from backend.messaging.twilio.carrier import OPTED_OUT, Posted, PostResult
+from backend.messaging.content.content import call_reason_if_needed
+from backend.messaging.documents import ONE_TIME_CODES, CallReason, SmsKind, SmsStatus, call_list_entry
+from backend.messaging.metrics import count_outcome
+from backend.messaging.outbox import repository
+from backend.messaging.twilio.carrier import OPTED_OUT, SendResult, SendStatus
+
+log = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
 
-_BEFORE: Mapping[SmsStatus, tuple[SmsStatus, ...]] = {
+TWILIO_STATUSES = {
+    **dict.fromkeys(("accepted", "scheduled", "queued", "sending", "sent"), SmsStatus.SENT),
+    **dict.fromkeys(("delivered", "read", "partially_delivered"), SmsStatus.DELIVERED),
+    **dict.fromkeys(("undelivered", "failed", "canceled"), SmsStatus.UNDELIVERED),
+}
+"""Our status for each of Twilio's statuses of an outbound message.
+Source: https://www.twilio.com/docs/messaging/api/message-resource#message-status-values"""
+
+_ALLOWED_FROM: Mapping[SmsStatus, tuple[SmsStatus, ...]] = {
     SmsStatus.SENT: (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN),
     SmsStatus.DELIVERED: (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN, SmsStatus.SENT),
     SmsStatus.UNDELIVERED: (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN, SmsStatus.SENT),
     SmsStatus.FAILED: (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN),
 }
-"""What each outcome may follow on."""
+"""The statuses that each outcome may follow."""
 
 _NOT_ARRIVED = (SmsStatus.UNDELIVERED, SmsStatus.FAILED)
 
-_NO_LONGER_DUE = dict.fromkeys(("not_before", "claimed_until", "reconcile_at"), "")
-
-_LONGEST_WAIT = timedelta(minutes=5)
-_DOUBLINGS = 9
-"""As many as reach the longest wait. Unbounded, a carrier that is away for hours would overflow a timedelta."""
+_MAX_BACKOFF = timedelta(minutes=5)
+_MAX_DOUBLINGS = 9
+"""Enough to reach the longest pause. More would overflow a timedelta if the carrier is away for hours."""
 
 
-async def record(log: Row, posted: Posted) -> None:
-    """Records the outcome of a post. `log` is the message as it was claimed."""
-    match posted.outcome:
-        case PostResult.ACCEPTED:
-            status = SmsStatus.DELIVERED if posted.is_delivered else SmsStatus.SENT
-            await handed_over(log, sid=posted.sid, status=status)
-        case PostResult.REFUSED:
-            await not_delivered(log, status=SmsStatus.FAILED, error_code=posted.error_code)
-        case PostResult.LATER:
-            await put_back(log, at=utc_now() + _pause(log["attempts"]), error_code=posted.error_code)
-        case PostResult.UNKNOWN:
-            await left_unknown(log)
+async def record(message: Row, result: SendResult) -> None:
+    """Records the result of a post. `message` is the message as it was claimed."""
+    match result.status:
+        case SendStatus.ACCEPTED:
+            status = SmsStatus.DELIVERED if result.is_delivered else SmsStatus.SENT
+            await mark_sent(message, sid=result.sid, status=status)
+        case SendStatus.REJECTED:
+            await mark_undelivered(message, status=SmsStatus.FAILED, error_code=result.error_code)
+        case SendStatus.RETRY_LATER:
+            at = utc_now() + _backoff(message["attempts"])
+            await repository.requeue(message, at=at, error_code=result.error_code)
+        case SendStatus.UNKNOWN:
+            await mark_unknown(message)
 
 
-async def handed_over(log: Row, *, sid: str | None, status: SmsStatus) -> bool:
-    """The carrier has it, or has delivered it. False if the carrier's id belongs to another message of ours."""
+async def apply_report(*, attempt_id: str, sid: str, twilio_status: str, error_code: int | None) -> None:
+    """Applies a delivery report. Reports may be late, repeated, out of order, or faster than our record of the id.
+
+    The message is found by the attempt the report names, or else by Twilio's id.
+    """
+    message = await repository.find_by_attempt(attempt_id) if attempt_id else None
+    message = message or await repository.find_sent(sid)
+    status = TWILIO_STATUSES.get(twilio_status)
+    if message is None or status is None or message.get("twilio_sid", sid) != sid:
+        log.info("ignored a delivery report: its message or its status isn't known")
+        return
+    if status is SmsStatus.UNDELIVERED:
+        await mark_undelivered(message, status=status, error_code=error_code, sid=sid)
+    else:
+        await mark_sent(message, sid=sid, status=status)
+
+
+async def mark_sent(message: Row, *, sid: str | None, status: SmsStatus) -> bool:
+    """Records that the carrier accepted or delivered a message. Returns False if another message has this id."""
     now = utc_now()
-    if log.get("requests_confirmation") and log["status"] not in _NOT_ARRIVED:
+    if message.get("requests_confirmation") and message["status"] not in _NOT_ARRIVED:
         await appointments.mark_confirmation_requested(
-            log["appointment_id"],
-            reschedule_count=log["reschedule_count"],
-            start=log["start"],
-            auto_cancel_minutes=log["auto_cancel_minutes"],
+            message["appointment_id"],
+            reschedule_count=message["reschedule_count"],
+            start=message["start"],
+            auto_cancel_minutes=message["auto_cancel_minutes"],
         )
+    fields = {**({"twilio_sid": sid} if sid else {}), "sent_at": now}
     try:
-        done = await _write(log, status, {"twilio_sid": sid} if sid else {}, sent_at=now)
-        if not done and sid:
-            # Its report of delivery was faster than our own note of its id.
-            await _logs().update_one({"_id": log["_id"], "twilio_sid": None}, {"$set": {"twilio_sid": sid}})
+        is_set = await _set_status(message, status, fields)
+        if not is_set and sid:
+            # The delivery report was faster than our own record of the id.
+            await repository.add_sid(message["_id"], sid)
     except DuplicateKeyError:
         return False
     return True
 
 
-async def not_delivered(
-    log: Row, *, status: SmsStatus, error_code: int | None, sid: str | None = None
+async def mark_undelivered(
+    message: Row, *, status: SmsStatus, error_code: int | None, sid: str | None = None
 ) -> None:
-    """The carrier has refused it, or could not deliver it. The patient was not asked anything."""
-    if log["status"] == SmsStatus.DELIVERED:
-        return  # a status never moves backwards, nor does what follows from it
+    """Records that the carrier refused a message (`failed`) or could not deliver it (`undelivered`).
+
+    If the message requested a confirmation, the patient wasn't asked: their appointment isn't auto-cancelled.
+    """
+    if message["status"] == SmsStatus.DELIVERED:
+        return  # a status never moves backwards, and neither do its consequences
     call_reason = CallReason.REFUSED if status is SmsStatus.FAILED else CallReason.UNDELIVERED
     if error_code == OPTED_OUT:
         call_reason = CallReason.OPTED_OUT
-        await User.get_pymongo_collection().update_one(
-            {"_id": log["user_id"]}, {"$set": {"sms_opted_out": True}}
-        )
-    if log.get("requests_confirmation"):
+        await accounts.mark_opted_out_at_carrier(message["user_id"])
+    if message.get("requests_confirmation"):
         await appointments.mark_confirmation_undelivered(
-            log["appointment_id"], reschedule_count=log["reschedule_count"]
+            message["appointment_id"], reschedule_count=message["reschedule_count"]
         )
-    if call_reason is CallReason.OPTED_OUT and log.get("patient_id") == log["user_id"]:
-        await appointments.stop_auto_cancel_for(log["user_id"])
-    fields = {**_attention(log, call_reason), **({"twilio_sid": sid} if sid else {})}
-    await _write(log, status, fields, error_code=error_code)
+    if call_reason is CallReason.OPTED_OUT and message.get("patient_id") == message["user_id"]:
+        await appointments.stop_auto_cancel_for(message["user_id"])
+    needed = call_reason_if_needed(message, SmsKind(message["kind"]), call_reason)
+    fields = {
+        **call_list_entry(needed, utc_now()),
+        **({"twilio_sid": sid} if sid else {}),
+        **({"error_code": error_code} if error_code is not None else {}),
+    }
+    await _set_status(message, status, fields)
 
 
-async def left_unknown(log: Row) -> None:
-    """It may have been sent or not. It waits to be settled; a code is too old by then."""
-    now = utc_now()
-    reconcile_at = (
-        None if log["kind"] in CODES else now + timedelta(minutes=settings.SMS_RECONCILE_AFTER_MINUTES)
+async def mark_unknown(message: Row) -> None:
+    """Records that a message may or may not have been sent. It waits for reconciliation.
+
+    One-time codes don't wait: by then they would have expired.
+    """
+    delay = timedelta(minutes=settings.SMS_RECONCILE_AFTER_MINUTES)
+    reconcile_at = None if message["kind"] in ONE_TIME_CODES else utc_now() + delay
+    if await repository.set_unknown(message, reconcile_at=reconcile_at):
+        count_outcome("unknown", message["kind"])
+
+
+async def _set_status(message: Row, status: SmsStatus, fields: Row) -> bool:
+    removed = ["not_before", "claimed_until", "reconcile_at"]
+    if message["kind"] in ONE_TIME_CODES and settings.has_carrier:
+        removed.append("body")  # on the simulated phone a code must remain readable
+    if status not in _NOT_ARRIVED:
+        removed.append("error_code")  # that of an earlier attempt
+    is_set = await repository.set_status(
+        message["_id"], status, only_from=_ALLOWED_FROM[status], fields=fields, removed=removed
     )
-    result = await _logs().update_one(
-        {"_id": log["_id"], "attempt_id": log["attempt_id"], "status": SmsStatus.SENDING},
-        {
-            "$set": {
-                "status": SmsStatus.UNKNOWN,
-                "updated_at": now,
-                **({"reconcile_at": reconcile_at} if reconcile_at else {}),
-            },
-            "$unset": {"claimed_until": ""},
-        },
-    )
-    if result.modified_count:
-        count("unknown", log["kind"])
+    if is_set:
+        count_outcome(status.value, message["kind"])
+    return is_set
 
 
-async def put_back(log: Row, *, at: datetime, error_code: int | None = None) -> None:
-    """It was certainly not sent: it goes back into the queue."""
-    where = {"_id": log["_id"], "attempt_id": log["attempt_id"]}
-    await _logs().update_one(
-        {**where, "status": {"$in": [SmsStatus.SENDING, SmsStatus.UNKNOWN]}},
-        {
-            "$set": {
-                "status": SmsStatus.QUEUED,
-                "not_before": at,
-                "updated_at": utc_now(),
-                **({"error_code": error_code} if error_code else {}),
-            },
-            "$unset": {"claimed_until": "", "reconcile_at": ""},
-        },
-    )
-
-
-async def _write(
-    log: Row,
-    status: SmsStatus,
-    fields: Mapping[str, Any],
-    *,
-    error_code: int | None = None,
-    sent_at: datetime | None = None,
-) -> bool:
-    """Sets a status that may follow on the present one; whether it did."""
-    # On the simulated phone a code must still be read.
-    forgets_text = log["kind"] in CODES and settings.has_carrier
-    unset = {**_NO_LONGER_DUE, **({"body": ""} if forgets_text else {})}
-    changed = {"status": status, "updated_at": utc_now(), **fields}
-    if sent_at is not None:
-        changed["sent_at"] = sent_at
-    if error_code is not None:
-        changed["error_code"] = error_code
-    elif status not in _NOT_ARRIVED:
-        unset["error_code"] = ""  # that of an earlier attempt
-    where = {"status": {"$in": list(_BEFORE[status])}}
-    update = {"$set": changed, "$unset": unset}
-    done = await update_together(_logs(), Change(log["_id"], where, update))
-    if not done:
-        result = await _logs().update_one({"_id": log["_id"], **where}, update)
-        now_so = {"_id": log["_id"], "status": status, "updated_at": changed["updated_at"]}
-        done = bool(result.modified_count) or await _logs().find_one(now_so, {"_id": 1}) is not None
-    if done:
-        count(status.value, log["kind"])
-    return done
-
-
-def _attention(log: Row, call_reason: CallReason) -> dict[str, Any]:
-    return call_list_entry(if_needed(log, SmsKind(log["kind"]), call_reason), utc_now())
-
-
-def _pause(attempts: int) -> timedelta:
-    """How long to wait before the next attempt: twice as long each time."""
-    return min(timedelta(seconds=2 ** min(attempts, _DOUBLINGS)), _LONGEST_WAIT)
-
-
-def _logs() -> Any:
-    return SmsLog.get_pymongo_collection()
+def _backoff(attempts: int) -> timedelta:
+    """Returns the pause before the next attempt. It doubles with every attempt."""
+    return min(timedelta(seconds=2 ** min(attempts, _MAX_DOUBLINGS)), _MAX_BACKOFF)

@@ -1,8 +1,8 @@
-"""Settles what became of messages of unknown outcome: posted, perhaps, by a process that died or waited in vain.
+"""Finds out what became of unknown messages: those posted, perhaps, by a process that died or got no response.
 
-After a while, in which a status callback may tell, the carrier's list of messages is asked. What it lists with our
-text was sent; what it doesn't list is sent again, if it is still of use. That is honest as long as the carrier lists
-a message within SMS_RECONCILE_AFTER_MINUTES of taking it.
+For SMS_RECONCILE_AFTER_MINUTES a delivery report may tell. Then the carrier is asked for its list of sent messages.
+If our text is on it, the message was sent. If not, it is sent again, unless it has expired. This is right as long
+as the carrier lists a message within SMS_RECONCILE_AFTER_MINUTES of accepting it.
 """
 
 import asyncio
@@ -13,112 +13,100 @@ from typing import Any
 
 from backend.core.clock import EPOCH, utc_now
 from backend.core.settings import settings
-from backend.messaging.content.content import if_needed
-from backend.messaging.documents import CallReason, SmsKind, SmsLog, SmsStatus, call_list_entry
-from backend.messaging.outbox import delivery_state
-from backend.messaging.outbox.delivery_reports import SAYS
-from backend.messaging.twilio.carrier import Carrier, CarrierAway, Listed
+from backend.messaging.content.content import call_reason_if_needed
+from backend.messaging.documents import CallReason, SmsKind, SmsStatus
+from backend.messaging.outbox import delivery_state, repository
+from backend.messaging.outbox.delivery_state import TWILIO_STATUSES
+from backend.messaging.twilio.carrier import Carrier, CarrierUnreachable, ListedMessage
 
 log = logging.getLogger(__name__)
 
-_BATCH = 50
-_SKEW = timedelta(minutes=2)
-"""By how much the carrier's clock may be behind ours."""
+_CLOCK_SKEW = timedelta(minutes=2)
+"""How far the carrier's clock may be behind ours."""
 
-_JUMP = timedelta(seconds=30)
+_CLOCK_JUMP = timedelta(seconds=30)
+"""A larger difference means that the clock was set."""
 
 Row = Mapping[str, Any]
 
 
-class Settler:
-    """Settles through a carrier. It waits anew when the clock was set: by a wrong clock no time has passed."""
+class Reconciler:
+    """Reconciles unknown messages with a carrier.
+
+    When the system clock is set, it waits anew: a clock that jumps doesn't make time pass.
+    """
 
     def __init__(self, carrier: Carrier) -> None:
         self._carrier = carrier
-        self._offset = self._measure()
+        self._offset = self._clock_offset()
         self._not_before = 0.0
 
-    async def settle(self) -> int:
-        """Settles what is due. Answers how many messages. Any number of processes may run it at once."""
-        await _give_up_lapsed()
-        if self._clock_was_set():
+    async def reconcile(self) -> int:
+        """Reconciles the messages that are due; returns how many. Any number of processes may do so at once."""
+        async for lapsed in repository.find_lapsed(utc_now()):
+            await delivery_state.mark_unknown(lapsed)
+        if self._must_wait():
             return 0
-        settled = 0
-        while (row := await _claim()) is not None:
+        reconciled = 0
+        while (message := await _claim()) is not None:
             try:
-                listed = await self._carrier.sent_to(row["phone"])
-            except CarrierAway:
+                listed = await self._carrier.list_sent_to(message["phone"])
+            except CarrierUnreachable:
                 log.warning("the carrier can't be asked what it has sent; unknown messages wait")
                 break
-            await _settle(row, listed)
-            settled += 1
-        return settled
+            await _reconcile(message, listed)
+            reconciled += 1
+        return reconciled
 
-    def _clock_was_set(self) -> bool:
-        loop, offset = asyncio.get_running_loop(), self._measure()
-        if abs(offset - self._offset) > _JUMP:
+    def _must_wait(self) -> bool:
+        """Whether the clock was set less than SMS_RECONCILE_AFTER_MINUTES ago."""
+        loop, offset = asyncio.get_running_loop(), self._clock_offset()
+        if abs(offset - self._offset) > _CLOCK_JUMP:
             self._offset = offset
             self._not_before = loop.time() + settings.SMS_RECONCILE_AFTER_MINUTES * 60
-            log.warning("the clock was set; unknown messages are settled later")
+            log.warning("the clock was set; unknown messages are reconciled later")
         return loop.time() < self._not_before
 
     @staticmethod
-    def _measure() -> timedelta:
-        """The wall clock against one that nobody sets."""
+    def _clock_offset() -> timedelta:
+        """Returns the system clock's distance from a clock that nobody can set."""
         return (utc_now() - EPOCH) - timedelta(seconds=asyncio.get_running_loop().time())
 
 
-async def _give_up_lapsed() -> None:
-    """What was claimed to be sent by a process that has not been heard of since is of unknown outcome."""
-    lapsed = {"claimed_until": {"$gt": EPOCH, "$lte": utc_now()}, "status": SmsStatus.SENDING}
-    async for row in SmsLog.get_pymongo_collection().find(lapsed):
-        await delivery_state.left_unknown(row)
-
-
 async def _claim() -> Row | None:
-    """A message whose time to be settled has come; others leave it alone for a while."""
+    """Claims a message that is due, for long enough to ask the carrier."""
     now = utc_now()
-    found: Row | None = await SmsLog.get_pymongo_collection().find_one_and_update(
-        {"reconcile_at": {"$gt": EPOCH, "$lte": now}, "status": SmsStatus.UNKNOWN},
-        {"$set": {"reconcile_at": now + timedelta(seconds=6 * settings.SMS_TIMEOUT_SECONDS)}},
-        sort=[("reconcile_at", 1)],
+    return await repository.claim_unknown(
+        now, until=now + timedelta(seconds=6 * settings.SMS_TIMEOUT_SECONDS)
     )
-    return found
 
 
-async def _settle(row: Row, listed: list[Listed]) -> None:
-    earliest = row["sending_at"] - _SKEW
+async def _reconcile(message: Row, listed: list[ListedMessage]) -> None:
+    earliest = message["sending_at"] - _CLOCK_SKEW
     for each in listed:
-        is_ours = each.body == row["body"] and (each.created_at is None or each.created_at >= earliest)
-        if is_ours and await _adopt(row, each):
-            log.info("message %s had been sent", row["_id"])
+        may_be_ours = each.body == message["body"] and (
+            each.created_at is None or each.created_at >= earliest
+        )
+        if may_be_ours and await _adopt(message, each):
+            log.info("message %s had been sent", message["_id"])
             return
-    if row["expires_at"] > utc_now():
-        log.info("message %s had not been sent", row["_id"])
-        await delivery_state.put_back(row, at=utc_now())
-    else:
-        await _leave_to_staff(row)
+    if message["expires_at"] > utc_now():
+        log.info("message %s had not been sent", message["_id"])
+        await repository.requeue(message, at=utc_now())
+        return
+    # It is too late to send it again, and nobody knows whether it was sent: a person decides.
+    call_reason = call_reason_if_needed(message, SmsKind(message["kind"]), CallReason.UNKNOWN_OUTCOME)
+    await repository.end_reconciliation(message["_id"], call_reason)
 
 
-async def _adopt(row: Row, each: Listed) -> bool:
-    """Takes a listed message for ours; False if it is another of ours with the same text."""
-    status = SAYS.get(each.status, SmsStatus.SENT)
-    taken = await SmsLog.get_pymongo_collection().find_one(
-        {"twilio_sid": each.sid, "_id": {"$ne": row["_id"]}}, {"_id": 1}
-    )
-    if taken is not None:
+async def _adopt(message: Row, listed: ListedMessage) -> bool:
+    """Records a listed message as ours. Returns False if it is another message of ours with the same text."""
+    status = TWILIO_STATUSES.get(listed.status, SmsStatus.SENT)
+    if await repository.is_sid_of_another(listed.sid, than=message["_id"]):
         return False
     if status is SmsStatus.UNDELIVERED:
-        await delivery_state.not_delivered(row, status=status, error_code=each.error_code, sid=each.sid)
+        await delivery_state.mark_undelivered(
+            message, status=status, error_code=listed.error_code, sid=listed.sid
+        )
         return True
-    return await delivery_state.handed_over(row, sid=each.sid, status=status)
-
-
-async def _leave_to_staff(row: Row) -> None:
-    """Too late to send it again, and nobody knows whether it was sent: a person decides."""
-    now = utc_now()
-    call_reason = if_needed(row, SmsKind(row["kind"]), CallReason.UNKNOWN_OUTCOME)
-    await SmsLog.get_pymongo_collection().update_one(
-        {"_id": row["_id"], "status": SmsStatus.UNKNOWN},
-        {"$set": {"updated_at": now, **call_list_entry(call_reason, now)}, "$unset": {"reconcile_at": ""}},
-    )
+    return await delivery_state.mark_sent(message, sid=listed.sid, status=status)

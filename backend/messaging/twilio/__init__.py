@@ -1,1 +1,1 @@
-"""The carrier: its client, its webhooks."""
+"""The carrier: its client and its webhooks."""

@@ -1,4 +1,4 @@
-"""The carrier: Twilio, or without its credentials (in development) a simulated phone. Only here is its SDK known."""
+"""The carrier: Twilio or, in development without its credentials, a simulated phone. Nothing else uses the SDK."""
 
 import asyncio
 import contextlib
@@ -23,52 +23,53 @@ log = logging.getLogger(__name__)
 
 STATUS_PATH = "/api/v1/twilio/status"
 SMS_PATH = "/api/v1/twilio/sms"
-"""Where Twilio calls us. Part of what it signs."""
+"""The paths of the webhooks. Twilio signs them."""
 
-IN_FLIGHT = 30
-"""Posts at a time, of one process. More is hardly faster, and holds requests up (benchmarks/drain.py)."""
+MAX_CONCURRENT_POSTS = 30
+"""Posts of one process at a time. More is hardly faster, and delays requests (benchmarks/drain.py)."""
 
 OPTED_OUT = 21610
-"""Twilio's code for a recipient who has sent an opt-out word to this sender.
+"""Twilio's error code for a recipient who sent an opt-out word to this sender.
 Source: https://www.twilio.com/docs/api/errors/21610"""
 
-_NOT_ABOUT_THE_MESSAGE = (401, 429)
-"""Wrong credentials, too many requests: not taken, and the same message may be tried again."""
+_RETRY_STATUSES = (401, 429)
+"""Wrong credentials, too many requests: the message wasn't accepted and may be tried again."""
 
-_NOT_NOW = (20429, 21611)
-"""Too many requests, the sender's queue is full. Source: https://www.twilio.com/docs/api/errors"""
+_RETRY_CODES = (20429, 21611)
+"""Too many requests, or the sender's queue is full. Source: https://www.twilio.com/docs/api/errors"""
 
-_NO_ANSWER_OF_ITS_OWN = (ValueError, KeyError, TypeError, AttributeError)
-"""What the SDK raises on an answer that isn't Twilio's: a proxy's page, JSON of another form."""
+_MALFORMED_RESPONSE = (ValueError, KeyError, TypeError, AttributeError)
+"""What the SDK raises on a response that isn't Twilio's, such as a proxy's error page."""
 
 
-class PostResult(Enum):
-    """What became of a post."""
+class SendStatus(Enum):
+    """What became of an attempt to send a message."""
 
     ACCEPTED = "accepted"
-    REFUSED = "refused"  # for good: the same again would be refused again
-    LATER = "later"  # not taken, and may be tried again
-    UNKNOWN = "unknown"  # perhaps taken, perhaps not: never blindly repeated
+    REJECTED = "rejected"  # for good: the same message would be rejected again
+    RETRY_LATER = "retry_later"  # not accepted, and may be tried again
+    UNKNOWN = "unknown"  # perhaps accepted, perhaps not: never blindly repeated
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
-    """The outcome, with the carrier's id or its error code where it gave one."""
+class SendResult:
+    """The result of an attempt, with the carrier's id or its error code if it gave one."""
 
-    outcome: PostResult
+    status: SendStatus
     sid: str | None = None
     error_code: int | None = None
     is_delivered: bool = False
 
     @property
-    def is_unheard(self) -> bool:
-        """Whether there was no connection: to be tried later, without a code that says why."""
-        return self.outcome is PostResult.LATER and self.error_code is None
+    def has_response(self) -> bool:
+        """Whether the carrier responded at all."""
+        is_not_connected = self.status is SendStatus.RETRY_LATER and self.error_code is None
+        return self.status is not SendStatus.UNKNOWN and not is_not_connected
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A message as the carrier lists it."""
+class ListedMessage:
+    """A message in the carrier's list of sent messages."""
 
     sid: str
     body: str
@@ -77,41 +78,41 @@ class Listed:
     created_at: datetime | None
 
 
-class CarrierAway(Exception):
-    """The carrier can't be asked at the moment."""
+class CarrierUnreachable(Exception):
+    """The carrier can't be reached at the moment."""
 
 
 class Carrier(Protocol):
-    """Whoever carries messages."""
+    """Sends messages."""
 
     is_real: bool
 
-    async def post(self, *, to: str, body: str, attempt_id: str) -> Posted:
-        """Hands one message over. Doesn't raise: what went wrong is part of the outcome."""
+    async def send(self, *, to: str, body: str, attempt_id: str) -> SendResult:
+        """Posts one message, once. Never raises: the result says what went wrong."""
 
-    async def sent_to(self, to: str) -> list[Listed]:
-        """What was sent to a number of late, newest first. Raises `CarrierAway`."""
+    async def list_sent_to(self, to: str) -> list[ListedMessage]:
+        """Returns what was lately sent to a number, newest first. Raises `CarrierUnreachable`."""
 
     async def close(self) -> None:
-        """Lets go of connections."""
+        """Closes all connections."""
 
 
 class SimulatedPhone:
-    """Takes everything. What a number received is read from the SMS log: see `dev_phone`."""
+    """Accepts everything. Its page shows the SMS log: see `devtools.simulated_phone`."""
 
     is_real = False
 
-    async def post(self, *, to: str, body: str, attempt_id: str) -> Posted:
-        """Delivered at once."""
+    async def send(self, *, to: str, body: str, attempt_id: str) -> SendResult:
+        """Returns that the message is delivered."""
         digest = hashlib.md5(attempt_id.encode(), usedforsecurity=False).hexdigest()
-        return Posted(PostResult.ACCEPTED, sid=f"SM{digest}", is_delivered=True)
+        return SendResult(SendStatus.ACCEPTED, sid=f"SM{digest}", is_delivered=True)
 
-    async def sent_to(self, to: str) -> list[Listed]:
-        """Nothing: no post to it is ever in doubt for longer than a restart."""
+    async def list_sent_to(self, to: str) -> list[ListedMessage]:
+        """Returns nothing: an attempt to send is never in doubt here."""
         return []
 
     async def close(self) -> None:
-        """Holds nothing."""
+        """There is nothing to close."""
 
 
 class Twilio:
@@ -120,14 +121,14 @@ class Twilio:
     is_real = True
 
     def __init__(self) -> None:
-        # Its own timeout argument is ignored, max_retries repeats posts that may have been taken, and a client
-        # without a pool mixes up answers: hence asyncio.timeout, neither of the others, and the pool.
+        # The client ignores its timeout argument, so asyncio.timeout is used. max_retries would repeat posts that
+        # may have been accepted, and without a connection pool the client mixes up responses.
         self._http = AsyncTwilioHttpClient()
         self._client = Client(settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN, http_client=self._http)
         self._client.api.base_url = settings.TWILIO_API_URL.rstrip("/")
 
-    async def post(self, *, to: str, body: str, attempt_id: str) -> Posted:
-        """Posts once."""
+    async def send(self, *, to: str, body: str, attempt_id: str) -> SendResult:
+        """Posts the message once, within SMS_TIMEOUT_SECONDS."""
         callback = f"{settings.PUBLIC_BASE_URL.rstrip('/')}{STATUS_PATH}?{urlencode({'attempt': attempt_id})}"
         try:
             async with asyncio.timeout(settings.SMS_TIMEOUT_SECONDS):
@@ -135,27 +136,27 @@ class Twilio:
                     to=to, body=body, status_callback=callback, **_sender()
                 )
         except (TwilioRestException, TwilioServiceException) as error:
-            return _refused(error)
+            return _failed(error)
         except aiohttp.ClientConnectorError:
-            return Posted(PostResult.LATER)  # there was no connection, so nothing was sent
-        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, *_NO_ANSWER_OF_ITS_OWN):
-            return Posted(PostResult.UNKNOWN)
+            return SendResult(SendStatus.RETRY_LATER)  # without a connection nothing was sent
+        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, *_MALFORMED_RESPONSE):
+            return SendResult(SendStatus.UNKNOWN)
         if not created.sid:
-            return Posted(PostResult.UNKNOWN)
-        return Posted(PostResult.ACCEPTED, sid=created.sid)
+            return SendResult(SendStatus.UNKNOWN)
+        return SendResult(SendStatus.ACCEPTED, sid=created.sid)
 
-    async def sent_to(self, to: str) -> list[Listed]:
-        """The newest hundred messages to a number.
+    async def list_sent_to(self, to: str) -> list[ListedMessage]:
+        """Returns the newest hundred messages to a number.
 
-        Not narrowed by `DateSent`: a message that is still queued at Twilio has none.
+        It doesn't filter by `DateSent`: messages that are still queued at Twilio have none.
         """
         try:
             async with asyncio.timeout(settings.SMS_TIMEOUT_SECONDS * 2):
                 found = await self._client.messages.list_async(to=to, limit=100, page_size=100)
-        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, *_NO_ANSWER_OF_ITS_OWN) as error:
-            raise CarrierAway from error
+        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, *_MALFORMED_RESPONSE) as error:
+            raise CarrierUnreachable from error
         return [
-            Listed(
+            ListedMessage(
                 sid=each.sid,
                 body=each.body or "",
                 status=str(each.status),
@@ -167,7 +168,7 @@ class Twilio:
         ]
 
     async def close(self) -> None:
-        """Closes the pool."""
+        """Closes the connection pool."""
         await self._http.close()
 
 
@@ -177,19 +178,19 @@ def _sender() -> dict[str, str]:
     return {"from_": settings.TWILIO_PHONE_NUMBER}
 
 
-def _refused(error: TwilioRestException | TwilioServiceException) -> Posted:
-    """What an answer of an error means. The SDK has a class for each of Twilio's two forms of it."""
+def _failed(error: TwilioRestException | TwilioServiceException) -> SendResult:
+    """Returns what an error response means. The SDK has a class for each of Twilio's two formats."""
     code = int(error.code) if str(error.code).isdecimal() else None
-    if error.status in _NOT_ABOUT_THE_MESSAGE or code in _NOT_NOW:
-        log.warning("the carrier takes nothing for now: status %s, code %s", error.status, code)
-        return Posted(PostResult.LATER, error_code=code)
+    if error.status in _RETRY_STATUSES or code in _RETRY_CODES:
+        log.warning("the carrier accepts no messages for now: status %s, code %s", error.status, code)
+        return SendResult(SendStatus.RETRY_LATER, error_code=code)
     if 400 <= error.status < 500:
-        return Posted(PostResult.REFUSED, error_code=code)
-    return Posted(PostResult.UNKNOWN, error_code=code)
+        return SendResult(SendStatus.REJECTED, error_code=code)
+    return SendResult(SendStatus.UNKNOWN, error_code=code)
 
 
 def signing_key() -> str:
-    """What webhooks are signed with: Twilio's token, or for the simulated phone one derived from our secret."""
+    """Returns the key that signs webhooks: Twilio's token or, without a carrier, one derived from SECRET_KEY."""
     if settings.has_carrier:
         return settings.TWILIO_AUTH_TOKEN
     return hmac.new(settings.SECRET_KEY.encode(), b"simulated phone", hashlib.sha256).hexdigest()
@@ -197,7 +198,7 @@ def signing_key() -> str:
 
 @contextlib.asynccontextmanager
 async def open_carrier() -> AsyncIterator[Carrier]:
-    """The carrier that the settings ask for."""
+    """Opens the carrier that the settings choose, and closes it at the end."""
     carrier: Carrier = Twilio() if settings.has_carrier else SimulatedPhone()
     try:
         yield carrier

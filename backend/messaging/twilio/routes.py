@@ -1,31 +1,70 @@
-"""Webhooks: where Twilio tells us what patients reply and what became of messages."""
+"""Twilio's webhooks: patients' replies and delivery reports. Every request must carry Twilio's signature.
+
+Source: https://www.twilio.com/docs/usage/webhooks/webhooks-security
+"""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Query, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
+from starlette.datastructures import ImmutableMultiDict
+from twilio.request_validator import RequestValidator
 from twilio.twiml.messaging_response import MessagingResponse
 
 from backend.core.http.errors import responses
-from backend.messaging.inbound.handle_reply import take_reply
-from backend.messaging.outbox.delivery_reports import take_report
-from backend.messaging.twilio.webhooks import Form, InvalidSignature, SignedForm, WebhookIncomplete
+from backend.core.settings import settings
+from backend.messaging.errors import InvalidSignature, WebhookIncomplete
+from backend.messaging.inbound.handle_reply import handle_reply
+from backend.messaging.outbox.delivery_state import apply_report
+from backend.messaging.twilio.carrier import signing_key
 
 router = APIRouter(prefix="/twilio", tags=["twilio"])
 
-_SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
-_LONGEST_PHONE = 64
-_LONGEST_CODE = 8
+Form = Mapping[str, str]
 
+_MAX_FIELDS = 200
+_SIGNATURE = "X-Twilio-Signature"
+_SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
+_MAX_PHONE = 64
+_MAX_CODE_DIGITS = 8
+
+
+async def signed_form(request: Request) -> Form:
+    """Returns the fields of a webhook, blank ones too, if its signature is right. Raises `InvalidSignature`.
+
+    Twilio signs the address it was given. A proxy may change the Host header, so PUBLIC_BASE_URL is used instead.
+    """
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    address = settings.PUBLIC_BASE_URL.rstrip("/") + path
+    signature = request.headers.get(_SIGNATURE)
+    try:
+        text = (await request.body()).decode()
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
+    except ValueError:  # not UTF-8, or too many fields
+        raise InvalidSignature from None
+    # The validator fails on a missing header, and on one that isn't ASCII.
+    if not signature or not signature.isascii():
+        raise InvalidSignature
+    if not RequestValidator(signing_key()).validate(address, ImmutableMultiDict(pairs), signature):
+        raise InvalidSignature
+    form = dict(pairs)
+    if settings.has_carrier and form.get("AccountSid") != settings.TWILIO_ACCOUNT_SID:
+        raise InvalidSignature
+    return form
+
+
+SignedForm = Annotated[Form, Depends(signed_form)]
 Attempt = Annotated[
-    str, Query(max_length=64, description="Which post it reports on: ours, as we asked for it.")
+    str, Query(max_length=64, description="The attempt the report is about: we put it into the address.")
 ]
 
 _TEXT = {"type": "string"}
 
 
 def _form(example: dict[str, str]) -> dict[str, Any]:
-    """The fields that matter; Twilio sends more."""
+    """The request body for OpenAPI: the fields we need. Twilio sends more."""
     schema = {
         "type": "object",
         "properties": dict.fromkeys(example, _TEXT),
@@ -55,26 +94,26 @@ _REPORT = {
 
 @router.post(
     "/sms",
-    summary="A patient's reply (for Twilio)",
+    summary="Receive a patient's reply (for Twilio)",
     response_class=Response,
     responses={
         **responses(InvalidSignature, WebhookIncomplete),
         200: {
-            "description": "TwiML: the answer to the patient, or none.",
+            "description": "TwiML with the answer to the patient, or without one.",
             "content": {"application/xml": {"schema": _TEXT}},
         },
     },
     openapi_extra=_form(_REPLY),
 )
 async def receive_sms(form: SignedForm) -> Response:
-    """Acts on the reply once, however often it is posted. Needs Twilio's signature in `X-Twilio-Signature`.
+    """Acts on a reply once, however often Twilio posts it. Needs Twilio's signature in `X-Twilio-Signature`.
 
-    See docs/messaging.md for the words.
+    The words patients may reply with are in docs/messaging.md.
     """
     phone = form.get("From", "").strip()
-    if not phone or len(phone) > _LONGEST_PHONE:
+    if not phone or len(phone) > _MAX_PHONE:
         raise WebhookIncomplete
-    text = await take_reply(sid=_sid(form), phone=phone, body=_given(form, "Body"))
+    text = await handle_reply(sid=_sid(form), phone=phone, body=_required(form, "Body"))
     twiml = MessagingResponse()
     if text:
         twiml.message(text)
@@ -83,19 +122,20 @@ async def receive_sms(form: SignedForm) -> Response:
 
 @router.post(
     "/status",
-    summary="A report of delivery (for Twilio)",
+    summary="Receive a delivery report (for Twilio)",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(InvalidSignature, WebhookIncomplete),
     openapi_extra=_form(_REPORT),
 )
 async def receive_status(form: SignedForm, attempt: Attempt = "") -> None:
-    """Takes reports in any order, repeated and early. Needs Twilio's signature in `X-Twilio-Signature`."""
+    """Takes reports in any order, repeated or early. Needs Twilio's signature in `X-Twilio-Signature`."""
     code = form.get("ErrorCode", "").strip()
-    await take_report(
+    is_code = code.isascii() and code.isdigit() and len(code) <= _MAX_CODE_DIGITS
+    await apply_report(
         attempt_id=attempt,
         sid=_sid(form),
-        says=_given(form, "MessageStatus"),
-        error_code=int(code) if code.isascii() and code.isdigit() and len(code) <= _LONGEST_CODE else None,
+        twilio_status=_required(form, "MessageStatus"),
+        error_code=int(code) if is_code else None,
     )
 
 
@@ -106,8 +146,8 @@ def _sid(form: Form) -> str:
     return sid
 
 
-def _given(form: Form, field: str) -> str:
-    """A field that may be blank but not missing."""
+def _required(form: Form, field: str) -> str:
+    """Returns a field that may be blank but not missing."""
     if field not in form:
         raise WebhookIncomplete
     return form[field]

@@ -266,7 +266,7 @@ def faults(case: Case, scene: Scene, desk: Desk, base_url: str) -> list[str]:
         "answer": (told, expected_text),
         "status": (statuses, case.status.split()),
         "opted out": (opts_out, case.opts_out),
-        "list": (call_reason, [case.reason] if case.reason else []),
+        "list": (call_reason, [case.call_reason] if case.call_reason else []),
     }
     return [f"{case}: {what} is {is_}, not {not_}" for what, (is_, not_) in compared.items() if is_ != not_]
 

@@ -8,7 +8,7 @@ import pytest
 
 from backend.accounts.documents import Role
 from backend.directory.documents import Clinic
-from backend.messaging.outbox.dispatch import Dispatcher
+from backend.messaging.outbox.sender import Dispatcher
 from backend.messaging.twilio.carrier import SimulatedPhone
 from tests import factories
 from tests.factories import Run

@@ -141,7 +141,7 @@ def test_fictional_numbers_never_reach_the_carrier(
     )
     until(lambda: phones.messages(to=real.user.phone))
     until(lambda: office.logs(skipped) and office.log(skipped, "booked")["status"] == "skipped")
-    assert office.log(skipped, "booked")["skipped_because"] == "fictional number"
+    assert office.log(skipped, "booked")["skip_reason"] == "fictional number"
     assert not phones.messages(to=fictional.user.phone)
     until(
         lambda: office.log(sent, "booked").get("twilio_sid")

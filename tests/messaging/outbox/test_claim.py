@@ -12,8 +12,8 @@ from backend.accounts.login.codes import IssuedCode, code_issued
 from backend.core import clock
 from backend.directory.documents import Policy
 from backend.messaging.inbound.parse_reply import code_of
-from backend.messaging.outbox.dispatch import Dispatcher
-from backend.messaging.twilio.carrier import IN_FLIGHT, SimulatedPhone
+from backend.messaging.outbox.sender import Dispatcher
+from backend.messaging.twilio.carrier import MAX_CONCURRENT_POSTS, SimulatedPhone
 from tests import factories
 from tests.factories import Person, Run
 from tests.messaging.conftest import NOON
@@ -34,7 +34,7 @@ def phone_of(person: Person) -> str:
 
 def outcome(log: Row) -> tuple[str, str | None, str | None]:
     """What became of a message: its status, why it was skipped, and why a person should call."""
-    return log["status"], log.get("skipped_because"), log.get("call_list", {}).get("reason")
+    return log["status"], log.get("skip_reason"), log.get("call_list", {}).get("reason")
 
 
 def test_each_step_tells_those_who_did_not_take_it(office: Office, nurse: Person) -> None:
@@ -100,7 +100,7 @@ def test_what_a_later_step_has_overtaken_is_not_sent(office: Office) -> None:
     office.do(patient, confirmed, "confirm", at)
     office.send(at)
     changed = ("skipped", "the appointment's status has changed", None)
-    gone = ("skipped", "the appointment was moved", None)
+    gone = ("skipped", "the appointment was rescheduled", None)
     assert [outcome(office.log(moved, kind)) for kind in ("booked", "reminder")] == [gone, gone]
     assert [outcome(office.log(cancelled, kind)) for kind in ("booked", "reminder")] == [changed, changed]
     assert outcome(office.log(confirmed, "reminder")) == changed
@@ -206,7 +206,7 @@ UNREACHABLE = [
 ]
 
 
-@pytest.mark.parametrize(("about", "why", "reason"), UNREACHABLE)
+@pytest.mark.parametrize(("about", "why", "call_reason"), UNREACHABLE)
 def test_who_cant_be_reached_is_skipped_and_called_for_what_matters(
     office: Office, about: dict[str, Any], why: str, call_reason: str | None
 ) -> None:
@@ -391,5 +391,5 @@ def test_a_code_goes_before_what_waits_already(
     numbers = [to for to, _ in network.taken]
     assert len(numbers) == 151
     assert (
-        numbers.index(hurried) < IN_FLIGHT
+        numbers.index(hurried) < MAX_CONCURRENT_POSTS
     )  # among the first that are claimed, which are posted side by side

@@ -14,14 +14,14 @@ from backend.accounts.documents import Language
 from backend.appointments.documents import MessageKind, Recipient
 from backend.messaging.content.gsm import segments, septets
 from backend.messaging.content.templates import (
-    MOST_LISTED,
-    MessageDetails,
-    answer,
-    one_time_code,
-    render,
-    several_open,
+    MAX_LISTED,
+    AppointmentDetails,
+    render_answer,
+    render_choices,
+    render_code,
+    render_message,
 )
-from backend.messaging.content.texts import MESSAGES, CodeText, ReplyText
+from backend.messaging.content.texts import MESSAGES, AnswerText, CodeText
 
 LANGUAGES: tuple[Language, ...] = ("en", "es")
 PATIENT, DOCTOR = Recipient.PATIENT, Recipient.DOCTOR
@@ -43,15 +43,15 @@ TO_DOCTOR = {
 OWED = [*product(TO_PATIENT, [PATIENT]), *product(TO_DOCTOR, [DOCTOR])]
 
 WITHOUT_APPOINTMENT = {
-    ReplyText.NOTHING_OPEN,
-    ReplyText.NO_SUCH_CODE,
-    ReplyText.NOT_UNDERSTOOD,
-    ReplyText.TRY_AGAIN,
-    ReplyText.OPTED_IN,
-    ReplyText.UNKNOWN_PHONE,
+    AnswerText.NOTHING_OPEN,
+    AnswerText.NO_SUCH_CODE,
+    AnswerText.NOT_UNDERSTOOD,
+    AnswerText.TRY_AGAIN,
+    AnswerText.OPTED_IN,
+    AnswerText.UNKNOWN_PHONE,
 }
 
-VISIT = MessageDetails(
+VISIT = AppointmentDetails(
     doctor_name="Dr. Elizabeth Blackwell",
     clinic_name="Harbor Street Clinic",
     start=datetime(2026, 3, 10, 18, 5, tzinfo=UTC),
@@ -65,7 +65,7 @@ LONGEST_WHEN = replace(
     start=datetime(2026, 9, 23, 16, 35, tzinfo=UTC),
     opens=datetime(2026, 9, 22, 16, 35, tzinfo=UTC),
     time_zone="Australia/Lord_Howe",
-    zone_matters=True,
+    names_zone=True,
     code="K7M",
     requests_confirmation=True,
 )
@@ -148,17 +148,17 @@ SANTIAGO = replace(LONGEST_WHEN, time_zone="America/Santiago")
 def test_a_message_says_what_when_with_whom_and_where(
     kind: MessageKind, to: Recipient, english: str, spanish: str
 ) -> None:
-    assert render(kind, to, "en", VISIT) == english
-    assert render(kind, to, "es", VISIT) == spanish
+    assert render_message(kind, to, "en", VISIT) == english
+    assert render_message(kind, to, "es", VISIT) == spanish
 
 
 def test_only_the_last_reminder_asks_to_confirm() -> None:
     asking = replace(VISIT, requests_confirmation=True)
-    assert render(MessageKind.REMINDER, PATIENT, "en", asking) == (
+    assert render_message(MessageKind.REMINDER, PATIENT, "en", asking) == (
         "Reminder: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic. "
         "Reply 1 to confirm, 2 to cancel."
     )
-    assert render(MessageKind.REMINDER, PATIENT, "es", asking) == (
+    assert render_message(MessageKind.REMINDER, PATIENT, "es", asking) == (
         "Recordatorio: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, Harbor Street Clinic. "
         "Responda 1 para confirmar, 2 para cancelar."
     )
@@ -166,70 +166,70 @@ def test_only_the_last_reminder_asks_to_confirm() -> None:
 
 def test_the_last_reminder_says_that_silence_cancels_where_it_does() -> None:
     warning = replace(VISIT, requests_confirmation=True, silence_cancels=True)
-    assert render(MessageKind.REMINDER, PATIENT, "en", warning).endswith(
+    assert render_message(MessageKind.REMINDER, PATIENT, "en", warning).endswith(
         "Reply 1 to confirm, 2 to cancel. Unanswered, it is cancelled."
     )
-    assert render(MessageKind.REMINDER, PATIENT, "es", warning).endswith(
+    assert render_message(MessageKind.REMINDER, PATIENT, "es", warning).endswith(
         "Responda 1 para confirmar, 2 para cancelar. Sin respuesta, se cancela."
     )
     earlier = replace(warning, requests_confirmation=False)
-    assert render(MessageKind.REMINDER, PATIENT, "en", earlier).endswith("Reply 2 to cancel.")
+    assert render_message(MessageKind.REMINDER, PATIENT, "en", earlier).endswith("Reply 2 to cancel.")
 
 
 def test_who_has_several_appointments_is_told_the_code() -> None:
     asking = replace(VISIT, requests_confirmation=True, code="K7M")
-    assert render(MessageKind.REMINDER, PATIENT, "en", asking).endswith(
+    assert render_message(MessageKind.REMINDER, PATIENT, "en", asking).endswith(
         "Reply 1 K7M to confirm, 2 K7M to cancel."
     )
-    assert render(MessageKind.REMINDER, PATIENT, "es", replace(asking, requests_confirmation=False)).endswith(
-        "Responda 2 K7M para cancelar."
-    )
+    assert render_message(
+        MessageKind.REMINDER, PATIENT, "es", replace(asking, requests_confirmation=False)
+    ).endswith("Responda 2 K7M para cancelar.")
 
 
 @pytest.mark.parametrize(
     ("what", "english", "spanish"),
     [
         (
-            ReplyText.CONFIRMED,
+            AnswerText.CONFIRMED,
             "Thank you, confirmed: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic.",
             "Gracias, confirmada: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, Harbor Street Clinic.",
         ),
         (
-            ReplyText.CANCELLED,
+            AnswerText.CANCELLED,
             "Cancelled as you asked: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic.",
             "Cancelada a peticion suya: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, "
             "Harbor Street Clinic.",
         ),
         (
-            ReplyText.TOO_EARLY,
+            AnswerText.TOO_EARLY,
             "Too early to confirm: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell. "
             "Please reply 1 from 11:05 AM that day on.",
             "Aun no se puede confirmar: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell. "
             "Responda 1 desde las 11:05 a.m. de ese dia.",
         ),
         (
-            ReplyText.TOO_LATE,
+            AnswerText.TOO_LATE,
             "Too late, it has begun: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell. "
             "Questions? Call +15550100001.",
             "Tarde, ya ha empezado: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell. "
             "¿Dudas? Llame al +15550100001.",
         ),
         (
-            ReplyText.ALREADY_CONFIRMED,
+            AnswerText.ALREADY_CONFIRMED,
             "Already confirmed: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic. "
             "Reply 2 to cancel.",
             "Ya esta confirmada: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, Harbor Street Clinic. "
             "Responda 2 para cancelar.",
         ),
         (
-            ReplyText.ALREADY_CANCELLED,
+            AnswerText.ALREADY_CANCELLED,
             "Already cancelled: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic. "
             "To book again, call +15550100001.",
             "Ya esta cancelada: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, Harbor Street Clinic. "
             "Para otra cita, llame al +15550100001.",
         ),
         (
-            ReplyText.ALREADY_HERE,
+            AnswerText.ALREADY_HERE,
             "You are checked in: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic. "
             "Please ask at the front desk.",
             "Ya consta su llegada: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, Harbor Street Clinic. "
@@ -237,48 +237,48 @@ def test_who_has_several_appointments_is_told_the_code() -> None:
         ),
     ],
 )
-def test_an_answer_tells_what_became_of_the_appointment(what: ReplyText, english: str, spanish: str) -> None:
-    assert answer(what, "en", VISIT) == english
-    assert answer(what, "es", VISIT) == spanish
+def test_an_answer_tells_what_became_of_the_appointment(what: AnswerText, english: str, spanish: str) -> None:
+    assert render_answer(what, "en", VISIT) == english
+    assert render_answer(what, "es", VISIT) == spanish
 
 
 @pytest.mark.parametrize(
     ("what", "english", "spanish"),
     [
         (
-            ReplyText.NOTHING_OPEN,
+            AnswerText.NOTHING_OPEN,
             "You have no appointment to confirm or cancel. Questions? Call the clinic.",
             "No tiene citas por confirmar ni cancelar. ¿Dudas? Llame a la clinica.",
         ),
         (
-            ReplyText.NO_SUCH_CODE,
+            AnswerText.NO_SUCH_CODE,
             "None of your appointments has that code. Questions? Call the clinic.",
             "Ninguna de sus citas tiene ese codigo. ¿Dudas? Llame a la clinica.",
         ),
         (
-            ReplyText.NOT_UNDERSTOOD,
+            AnswerText.NOT_UNDERSTOOD,
             "Sorry, we did not understand. Reply 1 to confirm, 2 to cancel. Questions? Call the clinic.",
             "Perdone, no se entendio. Responda 1 para confirmar, 2 para cancelar. "
             "¿Dudas? Llame a la clinica.",
         ),
         (
-            ReplyText.TRY_AGAIN,
+            AnswerText.TRY_AGAIN,
             "Sorry, that did not work. Please send it again in a few minutes. Questions? Call the clinic.",
             "Perdone, no ha sido posible. Envielo otra vez en unos minutos. ¿Dudas? Llame a la clinica.",
         ),
         (
-            ReplyText.OPTED_IN,
+            AnswerText.OPTED_IN,
             "You will get messages about your appointments again.",
             "Volvera a recibir mensajes sobre sus citas.",
         ),
     ],
 )
 def test_an_answer_without_an_appointment_says_whom_to_call(
-    what: ReplyText, english: str, spanish: str
+    what: AnswerText, english: str, spanish: str
 ) -> None:
-    assert answer(what, "en") == english
-    assert answer(what, "es") == spanish
-    assert answer(what, "en", phone="+15550100001") == english.replace("the clinic.", "+15550100001.")
+    assert render_answer(what, "en") == english
+    assert render_answer(what, "es") == spanish
+    assert render_answer(what, "en", phone="+15550100001") == english.replace("the clinic.", "+15550100001.")
 
 
 def test_an_unknown_phone_gets_one_neutral_answer_in_both_languages() -> None:
@@ -286,7 +286,7 @@ def test_an_unknown_phone_gets_one_neutral_answer_in_both_languages() -> None:
         "We can't match this number to an appointment. Please call your clinic. / "
         "No hay citas con este numero. Llame a su clinica."
     )
-    assert {answer(ReplyText.UNKNOWN_PHONE, language) for language in LANGUAGES} == {text}
+    assert {render_answer(AnswerText.UNKNOWN_PHONE, language) for language in LANGUAGES} == {text}
 
 
 @pytest.mark.parametrize(
@@ -306,18 +306,18 @@ def test_an_unknown_phone_gets_one_neutral_answer_in_both_languages() -> None:
     ],
 )
 def test_a_one_time_code_stands_first(what: CodeText, english: str, spanish: str) -> None:
-    assert one_time_code(what, "en", "012345") == english
-    assert one_time_code(what, "es", "012345") == spanish
+    assert render_code(what, "en", "012345") == english
+    assert render_code(what, "es", "012345") == spanish
 
 
 def test_several_open_appointments_are_listed_by_their_codes() -> None:
     later = replace(VISIT, start=datetime(2026, 3, 12, 13, 0, tzinfo=UTC), code="3RD", doctor_name="Dr. Li")
-    assert several_open("en", [replace(VISIT, code="K7M"), later]) == (
+    assert render_choices("en", [replace(VISIT, code="K7M"), later]) == (
         "Which one? Reply 1 and its code to confirm, 2 and its code to cancel:\n"
         "K7M: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell\n"
         "3RD: Thu, Mar 12, 9:00 AM, Dr. Li"
     )
-    assert several_open("es", [later]) == (
+    assert render_choices("es", [later]) == (
         "¿Cual? Responda 1 y su codigo para confirmar, 2 y su codigo para cancelar:\n"
         "3RD: jue 12 de marzo, 9:00 a.m., Dr. Li"
     )
@@ -326,14 +326,14 @@ def test_several_open_appointments_are_listed_by_their_codes() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_longest_list_stays_within_four_segments(language: Language) -> None:
     visit = replace(SANTIAGO, doctor_name="Dr. " + "Wolfeschlegelstein" * 6)
-    text = several_open(language, [visit] * (MOST_LISTED + 1))
-    assert len(text.splitlines()) == 1 + MOST_LISTED
+    text = render_choices(language, [visit] * (MAX_LISTED + 1))
+    assert len(text.splitlines()) == 1 + MAX_LISTED
     assert septets(text) is not None
     assert segments(text) <= 4
 
 
 @pytest.mark.parametrize(
-    ("time_zone", "zone_matters", "language", "when"),
+    ("time_zone", "names_zone", "language", "when"),
     [
         ("America/New_York", False, "en", "Tue, Mar 10, 2:05 PM"),
         ("America/New_York", True, "en", "Tue, Mar 10, 2:05 PM EDT"),
@@ -354,33 +354,37 @@ def test_the_longest_list_stays_within_four_segments(language: Language) -> None
     ],
 )
 def test_times_are_the_clinics_and_written_as_people_there_do(
-    time_zone: str, zone_matters: bool, language: Language, when: str
+    time_zone: str, names_zone: bool, language: Language, when: str
 ) -> None:
-    visit = replace(VISIT, time_zone=time_zone, zone_matters=zone_matters)
-    text = render(MessageKind.BOOKED, PATIENT, language, visit)
+    visit = replace(VISIT, time_zone=time_zone, names_zone=names_zone)
+    text = render_message(MessageKind.BOOKED, PATIENT, language, visit)
     assert text.split(": ", 1)[1].startswith(f"{when}, Dr. ")
 
 
 def test_every_zone_there_is_has_times_in_words() -> None:
     for time_zone, language in product(sorted(available_timezones()), LANGUAGES):
         visit = replace(SANTIAGO, time_zone=time_zone)
-        text = render(MessageKind.AUTO_CANCELLED, PATIENT, language, visit)
+        text = render_message(MessageKind.AUTO_CANCELLED, PATIENT, language, visit)
         assert segments(text) == 1, text
         assert "Dr. Eliza" in text, text
 
 
 def test_the_hour_that_comes_twice_is_told_apart_by_the_zone() -> None:
-    visit = replace(VISIT, zone_matters=True)
+    visit = replace(VISIT, names_zone=True)
     first = replace(visit, start=datetime(2026, 11, 1, 5, 30, tzinfo=UTC))
     second = replace(visit, start=datetime(2026, 11, 1, 6, 30, tzinfo=UTC))
-    assert "Sun, Nov 1, 1:30 AM EDT" in render(MessageKind.BOOKED, PATIENT, "en", first)
-    assert "Sun, Nov 1, 1:30 AM EST" in render(MessageKind.BOOKED, PATIENT, "en", second)
+    assert "Sun, Nov 1, 1:30 AM EDT" in render_message(MessageKind.BOOKED, PATIENT, "en", first)
+    assert "Sun, Nov 1, 1:30 AM EST" in render_message(MessageKind.BOOKED, PATIENT, "en", second)
 
 
 def test_a_confirmation_that_opens_the_day_before_names_the_day() -> None:
     visit = replace(VISIT, opens=datetime(2026, 3, 9, 14, 0, tzinfo=UTC))
-    assert answer(ReplyText.TOO_EARLY, "en", visit).endswith("Please reply 1 from Mon, Mar 9, 10:00 AM on.")
-    assert answer(ReplyText.TOO_EARLY, "es", visit).endswith("Responda 1 desde el lun 9 de marzo, 10:00 a.m.")
+    assert render_answer(AnswerText.TOO_EARLY, "en", visit).endswith(
+        "Please reply 1 from Mon, Mar 9, 10:00 AM on."
+    )
+    assert render_answer(AnswerText.TOO_EARLY, "es", visit).endswith(
+        "Responda 1 desde el lun 9 de marzo, 10:00 a.m."
+    )
 
 
 NAMES = [
@@ -403,13 +407,13 @@ NAMES = [
 VISITS = [VISIT, LONGEST_WHEN, SANTIAGO, replace(VISIT, clinic_phone=None, requests_confirmation=True)]
 
 
-def every_text(language: Language, facts: MessageDetails) -> list[str]:
+def every_text(language: Language, details: AppointmentDetails) -> list[str]:
     """All that may be sent about an appointment, and at all; without the list of several."""
     return [
-        *(render(kind, to, language, facts) for kind, to in OWED),
-        *(answer(what, language, facts) for what in ReplyText),
-        *(answer(what, language, phone=facts.clinic_phone) for what in WITHOUT_APPOINTMENT),
-        *(one_time_code(what, language, "012345") for what in CodeText),
+        *(render_message(kind, to, language, details) for kind, to in OWED),
+        *(render_answer(what, language, details) for what in AnswerText),
+        *(render_answer(what, language, phone=details.clinic_phone) for what in WITHOUT_APPOINTMENT),
+        *(render_code(what, language, "012345") for what in CodeText),
     ]
 
 
@@ -417,11 +421,11 @@ def every_text(language: Language, facts: MessageDetails) -> list[str]:
 @pytest.mark.parametrize("visit", VISITS, ids=["ordinary", "lord-howe", "santiago", "no-phone"])
 @pytest.mark.parametrize(("doctor", "clinic"), NAMES, ids=range(len(NAMES)))
 def test_every_message_is_one_segment_whatever_the_names(
-    doctor: str, clinic: str, visit: MessageDetails, language: Language
+    doctor: str, clinic: str, visit: AppointmentDetails, language: Language
 ) -> None:
-    facts = replace(visit, doctor_name=doctor, clinic_name=clinic, patient_name=doctor)
-    warning = replace(facts, requests_confirmation=True, silence_cancels=True)
-    for text in [*every_text(language, facts), *every_text(language, warning)]:
+    details = replace(visit, doctor_name=doctor, clinic_name=clinic, patient_name=doctor)
+    warning = replace(details, requests_confirmation=True, silence_cancels=True)
+    for text in [*every_text(language, details), *every_text(language, warning)]:
         assert septets(text) is not None, text
         assert segments(text) == 1, text
         assert text.isprintable(), text
@@ -433,11 +437,11 @@ def test_every_message_is_one_segment_whatever_the_names(
 @settings(max_examples=60, deadline=None)
 def test_no_name_breaks_a_message(doctor: str, clinic: str, language: Language) -> None:
     for visit in (VISIT, SANTIAGO):
-        facts = replace(visit, doctor_name=doctor, clinic_name=clinic, patient_name=clinic)
-        for text in every_text(language, facts):
+        details = replace(visit, doctor_name=doctor, clinic_name=clinic, patient_name=clinic)
+        for text in every_text(language, details):
             assert segments(text) == 1
             assert septets(text) is not None
-        assert septets(several_open(language, [facts] * 3)) is not None
+        assert septets(render_choices(language, [details] * 3)) is not None
 
 
 def test_ordinary_names_are_never_shortened() -> None:
@@ -449,13 +453,13 @@ def test_ordinary_names_are_never_shortened() -> None:
 
 def test_the_longest_name_is_shortened_first_and_ends_in_a_full_stop() -> None:
     visit = replace(VISIT, requests_confirmation=True, clinic_name="Saint Bartholomew " * 5)
-    assert render(MessageKind.REMINDER, PATIENT, "en", visit) == (
+    assert render_message(MessageKind.REMINDER, PATIENT, "en", visit) == (
         "Reminder: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, "
         "Saint Bartholomew Saint Bartholomew Saint Bartholomew Saint Bartholo. "
         "Reply 1 to confirm, 2 to cancel."
     )
     both = replace(visit, doctor_name="Dr. " + "Maximiliana " * 5)
-    assert render(MessageKind.REMINDER, PATIENT, "en", both) == (
+    assert render_message(MessageKind.REMINDER, PATIENT, "en", both) == (
         "Reminder: Tue, Mar 10, 2:05 PM, Dr. Maximiliana Maximiliana Maximiliana Maxim., "
         "Saint Bartholomew Saint Bartholomew Saint Bar. "
         "Reply 1 to confirm, 2 to cancel."
@@ -464,8 +468,8 @@ def test_the_longest_name_is_shortened_first_and_ends_in_a_full_stop() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_where_everything_is_long_a_dozen_letters_of_each_name_remain(language: Language) -> None:
-    facts = replace(SANTIAGO, doctor_name="D" * 120, clinic_name="C" * 120, patient_name="P" * 120)
-    for text in every_text(language, facts):
+    details = replace(SANTIAGO, doctor_name="D" * 120, clinic_name="C" * 120, patient_name="P" * 120)
+    for text in every_text(language, details):
         if "DDD" in text:
             assert "D" * 11 in text, text
         if "CCC" in text:
@@ -475,16 +479,16 @@ def test_where_everything_is_long_a_dozen_letters_of_each_name_remain(language: 
 def test_a_phone_that_is_too_long_makes_the_message_longer() -> None:
     """It is the one thing that helps; stored phones are E.164, so there is none."""
     phone = "+1" + "0" * 200
-    assert answer(ReplyText.NOTHING_OPEN, "en", phone=phone).endswith(f"Call {phone}.")
-    assert phone in answer(ReplyText.TOO_LATE, "en", replace(VISIT, clinic_phone=phone))
+    assert render_answer(AnswerText.NOTHING_OPEN, "en", phone=phone).endswith(f"Call {phone}.")
+    assert phone in render_answer(AnswerText.TOO_LATE, "en", replace(VISIT, clinic_phone=phone))
 
 
 def test_a_name_that_cannot_be_written_is_replaced_by_what_it_stands_for() -> None:
     visit = replace(VISIT, doctor_name="👍", clinic_name="🏥", patient_name="❤️")
-    assert render(MessageKind.BOOKED, PATIENT, "en", visit) == (
+    assert render_message(MessageKind.BOOKED, PATIENT, "en", visit) == (
         "Your appointment: Tue, Mar 10, 2:05 PM, your doctor, the clinic."
     )
-    assert render(MessageKind.CONFIRMED, DOCTOR, "es", visit) == (
+    assert render_message(MessageKind.CONFIRMED, DOCTOR, "es", visit) == (
         "Confirmada: un paciente, mar 10 de marzo, 2:05 p.m., la clinica."
     )
 
@@ -503,13 +507,15 @@ def test_a_name_that_cannot_be_written_is_replaced_by_what_it_stands_for() -> No
     ],
 )
 def test_the_doctor_reads_a_first_name_and_an_initial(name: str, told: str) -> None:
-    text = render(MessageKind.CONFIRMED, DOCTOR, "en", replace(VISIT, patient_name=name))
+    text = render_message(MessageKind.CONFIRMED, DOCTOR, "en", replace(VISIT, patient_name=name))
     assert text == f"Confirmed: {told}, Tue, Mar 10, 2:05 PM, Harbor Street Clinic."
 
 
 def test_patients_never_read_a_patients_name() -> None:
-    facts = replace(VISIT, patient_name="Zebulon Quux")
-    texts = [render(kind, PATIENT, language, facts) for kind in TO_PATIENT for language in LANGUAGES]
+    details = replace(VISIT, patient_name="Zebulon Quux")
+    texts = [
+        render_message(kind, PATIENT, language, details) for kind in TO_PATIENT for language in LANGUAGES
+    ]
     assert not [text for text in texts if "Zebulon" in text or "Quux" in text]
 
 
@@ -523,7 +529,7 @@ def test_no_text_suggests_a_word_that_ends_all_messages() -> None:
         text
         for language in LANGUAGES
         for visit in VISITS
-        for text in [*every_text(language, visit), several_open(language, [SANTIAGO])]
+        for text in [*every_text(language, visit), render_choices(language, [SANTIAGO])]
         if forbidden.search(text)
     ]
     assert not found
@@ -537,8 +543,8 @@ def test_there_is_a_text_for_everything_that_is_owed_in_each_language() -> None:
 
 def test_what_nobody_owes_cannot_be_said() -> None:
     with pytest.raises(KeyError):
-        render(MessageKind.REMINDER, DOCTOR, "en", VISIT)
+        render_message(MessageKind.REMINDER, DOCTOR, "en", VISIT)
     with pytest.raises(KeyError):
-        answer(ReplyText.CONFIRMED, "en")
+        render_answer(AnswerText.CONFIRMED, "en")
     with pytest.raises(KeyError):
-        answer(ReplyText.TOO_EARLY, "en", replace(VISIT, opens=None))
+        render_answer(AnswerText.TOO_EARLY, "en", replace(VISIT, opens=None))
