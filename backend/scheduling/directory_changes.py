@@ -17,12 +17,12 @@ from backend.directory import clinics, doctors
 from backend.directory.documents import Clinic, Closure
 from backend.scheduling.availability_inputs import shown_names
 from backend.scheduling.documents import SeatClaim, Slot, SlotState
-from backend.scheduling.errors import InThePast
+from backend.scheduling.errors import InThePast, ScheduleBusy
 from backend.scheduling.hours.working_hours import left_over
 from backend.scheduling.outcome import SyncResult
 from backend.scheduling.slots import seats
 from backend.scheduling.slots.horizon import look_again
-from backend.scheduling.slots.slot_sync import HINDSIGHT, ScheduleBusy, reconcile
+from backend.scheduling.slots.slot_sync import HINDSIGHT, reconcile
 
 log = logging.getLogger(__name__)
 

@@ -94,3 +94,10 @@ class TooManySlots(Unprocessable):
 
     code = "TOO_MANY_SLOTS"
     detail = "This would make more than 5,000 slots. Ask for a shorter range."
+
+
+class ScheduleBusy(Conflict):
+    """The doctor's hours, leave or clinics changed again and again while slots were brought in line."""
+
+    code = "SCHEDULE_BUSY"
+    detail = "This doctor's hours are being changed by others at this moment. Try again."

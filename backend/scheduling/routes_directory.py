@@ -23,9 +23,8 @@ from backend.directory.responses_places import ClinicOut
 from backend.directory.schemas import ClinicPatch, DoctorPatch
 from backend.scheduling import directory_changes
 from backend.scheduling.access import reachable_clinic
-from backend.scheduling.errors import InThePast
+from backend.scheduling.errors import InThePast, ScheduleBusy
 from backend.scheduling.schemas import ClosureMade, ClosureOut, SpanIn, WithdrawalReport, report
-from backend.scheduling.slots.slot_sync import ScheduleBusy
 
 clinics_router = APIRouter(prefix="/clinics/{clinic_id}", tags=["clinics"])
 doctors_router = APIRouter(prefix="/doctors/{doctor_id}", tags=["doctors"])

@@ -9,6 +9,7 @@ from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
 from backend.scheduling.access import only_clinics_of, reachable_doctor, visible_doctor
+from backend.scheduling.errors import ScheduleBusy
 from backend.scheduling.hours import working_hours
 from backend.scheduling.schemas import (
     HoursBlockOut,
@@ -21,7 +22,6 @@ from backend.scheduling.schemas import (
     WorkingHoursOut,
     report,
 )
-from backend.scheduling.slots.slot_sync import ScheduleBusy
 
 router = APIRouter(prefix="/doctors/{doctor_id}", tags=["schedule"])
 

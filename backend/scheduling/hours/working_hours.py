@@ -21,13 +21,14 @@ from backend.scheduling.errors import (
     NotTheDoctorsClinic,
     OtherClinicHours,
     OutsideOpeningHours,
+    ScheduleBusy,
     WeekTooFull,
 )
 from backend.scheduling.outcome import SyncResult
 from backend.scheduling.schemas import HoursBlockIn, overlap
 from backend.scheduling.slots import seats
 from backend.scheduling.slots.horizon import look_again
-from backend.scheduling.slots.slot_sync import ScheduleBusy, reconcile
+from backend.scheduling.slots.slot_sync import reconcile
 
 _MOST_ATTEMPTS = 20
 

@@ -9,7 +9,8 @@ from backend.accounts.documents import Role, User
 from backend.core.clock import utc_now
 from backend.directory.documents import Clinic
 from backend.scheduling import availability
-from backend.scheduling.slots.slot_sync import ScheduleBusy, reconcile
+from backend.scheduling.errors import ScheduleBusy
+from backend.scheduling.slots.slot_sync import reconcile
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
 from backend.scheduling.access import reachable_doctor_at
 from backend.scheduling.documents import SlotState
+from backend.scheduling.errors import ScheduleBusy
 from backend.scheduling.outcome import SyncResult
 from backend.scheduling.schemas import (
     Generated,
@@ -30,7 +31,6 @@ from backend.scheduling.slots.manual_slots import (
     remove_slot,
 )
 from backend.scheduling.slots.search import SlotQuery, page_of_open
-from backend.scheduling.slots.slot_sync import ScheduleBusy
 
 router = APIRouter(tags=["slots"])
 

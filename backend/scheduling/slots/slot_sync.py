@@ -19,11 +19,11 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from backend.core.clock import utc_now
-from backend.core.http.errors import Conflict
 from backend.core.mongo.updates import changes
 from backend.scheduling import availability
 from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, shown_names, slot_for
 from backend.scheduling.documents import SEATS_PER_GENERATION, Slot, SlotSource, SlotState
+from backend.scheduling.errors import ScheduleBusy
 from backend.scheduling.outcome import SyncResult
 from backend.scheduling.slots import seats
 
@@ -39,13 +39,6 @@ _DUPLICATE_KEY = 11000
 
 Offers = dict[datetime, availability.Offer]
 """By start."""
-
-
-class ScheduleBusy(Conflict):
-    """The doctor's hours, leave or clinics changed again and again while slots were brought in line."""
-
-    code = "SCHEDULE_BUSY"
-    detail = "This doctor's hours are being changed by others at this moment. Try again."
 
 
 async def reconcile(doctor_id: PydanticObjectId) -> SyncResult:

@@ -2,10 +2,12 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from bson import ObjectId
+from prometheus_client import REGISTRY
 
 from backend.accounts.documents import Purpose
 from backend.accounts.login.codes import IssuedCode, code_issued
@@ -316,6 +318,31 @@ def test_dispatchers_at_once_post_each_message_once(office: Office) -> None:
 
     assert office.run(together()) == 60
     assert sorted(number for number, _ in office.network.taken) == sorted(map(phone_of, people))
+
+
+def test_requests_get_a_turn_between_two_claimed_messages(office: Office) -> None:
+    """Skipped messages are counted as they are decided on, so their count shows how many are made in one turn."""
+    labels = {"outcome": "skipped", "kind": "booked"}
+    for number in range(20):
+        patient = office.patient(phone=f"+155555501{number:02}")
+        office.book(patient, TWO + number * 30 * MINUTE, at=NINE_IN_THE_EVENING)
+    office.send(NINE_IN_THE_EVENING)
+
+    def skipped() -> float:
+        return REGISTRY.get_sample_value("sms_messages_total", labels) or 0
+
+    async def dispatch_and_watch() -> list[float]:
+        counts = [skipped()]
+        dispatching = asyncio.create_task(office.network.dispatcher().dispatch())
+        while not dispatching.done():
+            await asyncio.sleep(0)
+            counts.append(skipped())
+        return [after - before for before, after in pairwise(counts)]
+
+    with clock.stopped(EIGHT_IN_THE_MORNING):
+        steps = office.run(dispatch_and_watch())
+    assert sum(steps) == 20
+    assert max(steps) == 1
 
 
 @pytest.mark.parametrize("purpose", Purpose)
