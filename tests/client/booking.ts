@@ -16,7 +16,7 @@ type Query = NonNullable<paths["/api/v1/slots"]["get"]["parameters"]["query"]>;
 async function call<Body>(url: string, init: RequestInit): Promise<Body> {
   const response = await fetch(url, init);
   if (!response.ok) {
-    const error: components["schemas"]["ErrorBody"] = await response.json();
+    const error: { detail: string; error_code: string } = await response.json();
     throw new Error(`${error.error_code}: ${error.detail}`);
   }
   return response.json();
