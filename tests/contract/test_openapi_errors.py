@@ -2,12 +2,13 @@
 
 from backend.accounts import errors as accounts
 from backend.app import app
-from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
+from backend.appointments.errors import AppointmentChanged
 from backend.appointments.lifecycle import TransitionForbidden
 from backend.core.http.errors import (
     BadRequest,
     DatabaseUnavailable,
     DomainError,
+    EditConflict,
     Forbidden,
     Malformed,
     TooLarge,
@@ -46,7 +47,7 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
     *(
         (error, "deactivating changes none of the fields that can collide", {"deactivate_doctor"})
         for error in (
-            accounts.EditConflict,
+            EditConflict,
             accounts.EmailTaken,
             accounts.PhoneTaken,
             accounts.LicenseTaken,
@@ -57,7 +58,7 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
         "the name stays",
         {"deactivate_clinic", "close_clinic", "delete_closure"},
     ),
-    (directory.EditConflict, "the name stays", {"deactivate_clinic"}),
+    (EditConflict, "the name stays", {"deactivate_clinic"}),
     (directory.DepartmentTaken, "the name stays", {"deactivate_department"}),
     (BadCursor, "the alternatives are a first page", {"book_appointment", "reschedule_appointment"}),
     (AppointmentChanged, "whoever holds the key is found, and is the answer", {"book_appointment"}),
@@ -66,7 +67,14 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
         "no version is asked for",
         {"get_appointment_by_id", "get_appointment_calendar", "list_appointment_messages"},
     ),
-    (AppointmentNotFound, "the appointment was found, and its clinic is never deleted", {"receive_sms"}),
+    (
+        directory.ClinicNotFound,
+        "an appointment's clinic is never deleted",
+        {
+            *("cancel_appointment", "check_in_appointment", "complete_appointment", "confirm_appointment"),
+            *("correct_no_show", "mark_no_show", "reschedule_appointment", "receive_sms"),
+        },
+    ),
     (TransitionForbidden, "a reply is its patient's", {"receive_sms"}),
 ]
 

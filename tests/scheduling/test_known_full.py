@@ -245,19 +245,3 @@ def test_the_job_leaves_alone_what_is_past_or_closed(run: Run[Any], clinic: Clin
     moved = {"start": at("09:00") - timedelta(days=3)}
     db["slots"].update_many({**mine, "start": {"$gte": at("00:00", days=1)}}, {"$set": moved})
     assert run(repair_full_hints()) == 0
-
-
-def test_slots_of_an_older_version_are_offered_by_the_job(
-    run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db
-) -> None:
-    doctor = morning(run, clinic)
-    mine = {"doctor_id": doctor.object_id, "is_active": True}
-    count = db["slots"].update_many(mine, {"$unset": {"known_full": ""}}).modified_count
-    assert offered(api, doctor) == []
-    with recorded(db) as commands:
-        assert run(repair_full_hints()) == count
-    assert commands.documents_examined == count
-    assert offered(api, doctor) == MORNING
-    with recorded(db) as commands:
-        assert run(repair_full_hints()) == 0
-    assert commands.documents_examined == 0, "the index tells that there are none"
