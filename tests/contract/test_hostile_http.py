@@ -164,7 +164,6 @@ def test_a_slash_too_many_is_not_redirected_to_wherever_the_host_header_says(
         "https://evil.example",
         "null",
         "http://localhost:3000.evil.example",
-        "http://localhost",
         "http://[::1]:3000",
     ],
 )

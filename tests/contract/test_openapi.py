@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
 
-from backend import api, openapi
+from backend import api, api_description
 from backend.app import app
 from backend.core.http.errors import DomainError
 from tests.contract.document import DOCUMENT, OPERATIONS, Operation, validator
@@ -98,7 +98,7 @@ def test_an_operation_tells_what_it_does(operation: Operation) -> None:
     assert text.rstrip().endswith((".", "…", ")"))
     assert text != summary
     assert len(operation.node["tags"]) == 1
-    assert operation.node["tags"][0] in openapi.TAGS
+    assert operation.node["tags"][0] in api_description.TAGS
 
 
 FORMS = {"login", "receive_sms", "receive_status"}

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from backend import api as assembled
-from backend import openapi
+from backend import api_description
 from backend.app import create_app
 from tests.support.servers import launch
 
@@ -43,7 +43,7 @@ def test_every_operation_says_what_it_is(operations: list[Operation]) -> None:
         assert operation.get("summary"), name
         assert operation.get("description"), name
         assert len(operation["tags"]) == 1, name
-        assert operation["tags"][0] in openapi.TAGS, name
+        assert operation["tags"][0] in api_description.TAGS, name
 
 
 def test_operation_ids_are_unique(operations: list[Operation]) -> None:

@@ -10,7 +10,7 @@ from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role, User
 from backend.appointments import transitions
-from backend.appointments.booking import book
+from backend.appointments.booking import book, reschedule
 from backend.appointments.booking.book import BookingRequest
 from backend.appointments.documents import Appointment
 from backend.appointments.permissions import Actor
@@ -114,7 +114,7 @@ class Desk:
     def move(self, appointment: Appointment, to: datetime, at: datetime = NOON + MINUTE) -> None:
         """The nurse moves it."""
         with clock.stopped(at):
-            self._do(book.move(self.again(appointment), self.nurse.user, to=self.slot(to)))
+            self._do(reschedule.reschedule(self.again(appointment), self.nurse.user, to=self.slot(to)))
 
     def again(self, appointment: Appointment) -> Appointment:
         """As stored now."""
