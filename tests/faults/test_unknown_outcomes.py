@@ -213,7 +213,7 @@ def test_a_message_that_can_not_be_made_holds_up_no_other(
     run(enqueue_due_reminders())
     hand.dispatch()
     assert statuses(db, patients) == ["queued", "sent", "sent"]
-    assert all("can't be made" in line for line in expected_errors())
+    assert all("could not be made" in line for line in expected_errors())
     db["appointments"].update_one({"patient_id": patients[0].id}, {"$set": {"doctor_name": "Doctor"}})
     with clock.shifted(LONGEST_PAUSE):
         hand.dispatch()
