@@ -1,7 +1,5 @@
-"""A person with a browser: books, reads the SMS on the simulated phone, replies, and is confirmed."""
+"""A patient books in a browser, reads the SMS on the simulated phone, replies, and is confirmed."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,7 +7,6 @@ from typing import Any
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -18,20 +15,10 @@ from backend.directory.documents import Clinic
 from backend.scheduling.slots.manual_slots import create_slot
 from tests import factories
 from tests.factories import Person, Run
+from tests.support.browser import chromium, needs_browser
 from tests.support.servers import Program, serving
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER),
-    reason="there is no Chromium here (Debian: apt install chromium chromium-driver)",
-)
-
-QUIET = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"),
-)
+pytestmark = needs_browser
 
 ASK = """
 const [path, token, body, done] = arguments;
@@ -51,16 +38,9 @@ def site(run: Run[Any]) -> Iterator[Program]:
 
 @pytest.fixture
 def browser() -> Iterator[webdriver.Chrome]:
-    """Headless Chromium with an empty profile."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        for argument in (*QUIET, f"--user-data-dir={profile}"):
-            options.add_argument(argument)
-        driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-        driver.set_script_timeout(15)
+    """Headless Chromium."""
+    with chromium() as driver:
         yield driver
-        driver.quit()
 
 
 def bubbles(browser: webdriver.Chrome) -> list[str]:
@@ -74,7 +54,7 @@ def seen(browser: webdriver.Chrome, words: str) -> bool:
     return bool(waiting.until(lambda driver: any(words in text for text in bubbles(driver))))
 
 
-def test_booking_a_text_message_a_reply_and_a_confirmed_appointment(
+def test_a_patient_books_replies_by_sms_and_is_confirmed(
     run: Run[Any], clinic: Clinic, patient: Person, site: Program, browser: webdriver.Chrome
 ) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=[])

@@ -1,0 +1,1 @@
+"""TypeScript clients, generated from the OpenAPI document and compiled: `make client-check`."""
