@@ -6,21 +6,25 @@ WORKERS ?= 1
 JOBS ?= 3
 BIN := .venv/bin
 
+FAST := tests/test_architecture.py $(addprefix tests/,accounts appointments directory messaging reports scheduling)
+
 export PORT
 
-.PHONY: help setup run seed test test-long faults bench check client-check
+.PHONY: help setup run dev seed test-fast test test-long faults bench check client-check
 
 help:
-	@echo "make run     set up, start MongoDB and the API with demo data, and say where to look (PORT=8000)"
-	@echo "make setup   make the virtual environment .venv and install what is pinned (PYTHON=python3)"
-	@echo "make seed    fill the database with demo data (ARGS=--help tells more)"
-	@echo "make test    set up and run the tests (JOBS=3 files at a time)"
-	@echo "make faults  kill server processes by the dozen while messages go out (some minutes; prints figures)"
-	@echo "make test-long   the deeper ones beside them: what CI runs too (three minutes)"
-	@echo "make bench   measure speed beside a bare floor, and write benchmarks/RESULTS.md (under ten minutes;"
-	@echo "             ARGS=--quick for about a minute, ARGS='--only booking,day' for some parts: these only print)"
-	@echo "make check   format, lint, types, architecture"
-	@echo "make client-check   generate a TypeScript client from the OpenAPI document and compile it (needs Node)"
+	@echo "make run          set up, start MongoDB and the API with demo data, and print where to look (PORT=8000)"
+	@echo "make dev          the same, and start the API again whenever a file in backend/ changes"
+	@echo "make setup        create the virtual environment .venv and install the pinned packages (PYTHON=python3)"
+	@echo "make seed         fill the database with demo data (ARGS=--help lists its options)"
+	@echo "make test-fast    the inner loop: pure tests and one file of server tests per package, under a minute"
+	@echo "make test         all tests but the long ones, under five minutes (JOBS=3 files at a time)"
+	@echo "make test-long    the long ones: races, interrupted work, the carrier's contract (some minutes)"
+	@echo "make faults       kill server processes while messages go out, and print the counts (some minutes)"
+	@echo "make check        formatting, lint, types, architecture"
+	@echo "make client-check generate TypeScript clients from the OpenAPI document and compile them (needs Node)"
+	@echo "make bench        measure speed beside a bare floor and write benchmarks/RESULTS.md (under ten minutes;"
+	@echo "                  ARGS=--quick or ARGS='--only booking,growth' prints and writes nothing)"
 
 setup: .venv/installed
 
@@ -33,14 +37,21 @@ setup: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-# The demo's patients are not asleep: whoever tries it at night sees messages at once.
-run: export SMS_QUIET_FROM ?= 00:00
-run: export SMS_QUIET_UNTIL ?= 00:00
+# No quiet hours in the demo: messages go out at once, at night too.
+run dev: export SMS_QUIET_FROM ?= 00:00
+run dev: export SMS_QUIET_UNTIL ?= 00:00
 run: setup
 	@exec $(BIN)/python -m backend serve --demo --workers $(WORKERS)
 
+dev: setup
+	@exec $(BIN)/python -m backend serve --demo --reload
+
 seed: setup
 	@$(BIN)/python -m seed $(ARGS)
+
+# Only the folders that hold fast tests: collecting the others takes as long as running these.
+test-fast: setup
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m fast $(FAST) $(ARGS)
 
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -51,12 +62,7 @@ faults: setup
 test-long: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m long $(ARGS)
 
-# What draws the plot. Without it there are figures all the same.
-.venv/plots: benchmarks/requirements.txt .venv/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt \
-		&& touch $@ || echo "bench: matplotlib could not be installed; there will be no plot"
-
-bench: setup .venv/plots
+bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
 check: setup

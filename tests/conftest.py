@@ -6,6 +6,7 @@ ENVIRONMENT = environment.begin()
 
 import logging  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 import httpx  # noqa: E402
@@ -27,18 +28,53 @@ def pytest_unconfigure() -> None:
     ENVIRONMENT.end()
 
 
-_LONGEST_FIRST = ("seed/", "properties/", "infrastructure/", "races/", "test_readme", "contract/")
+TESTS = Path(__file__).parent
+
+LONGEST_FIRST = ("seed/", "properties/", "infrastructure/", "races/", "test_readme", "contract/")
+
+SMOKE = (
+    "accounts/test_registering.py",
+    "appointments/booking/test_book.py",
+    "directory/test_departments.py",
+    "messaging/test_dispatch.py",
+    "reports/test_dashboard.py",
+    "scheduling/test_slots.py",
+)
+"""One file for each package that needs the server: the one that touches most of it for the least time."""
+
+EXHAUSTIVE = (
+    "test_every_character_there_is_becomes_gsm_7",
+    "test_every_zone_there_is_has_times_in_words",
+    "test_no_name_breaks_a_message",
+)
+"""Tests without a server that try everything there is, for seconds: not for the inner loop."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with the files that take longest, so that none of them is begun when the others are through."""
+    """Marks the tests of the inner loop, and begins with the files that take longest, so that none is last."""
+    missing = [name for name in SMOKE if not (TESTS / name).exists()]
+    if missing:
+        raise pytest.UsageError(f"tests/conftest.py names files that are gone: {', '.join(missing)}")
+    for item in items:
+        if _is_fast(item):
+            item.add_marker(pytest.mark.fast)
 
     def place(item: pytest.Item) -> int:
         path = item.nodeid.removeprefix("tests/")
-        found = (number for number, name in enumerate(_LONGEST_FIRST) if path.startswith(name))
-        return next(found, len(_LONGEST_FIRST))
+        found = (number for number, name in enumerate(LONGEST_FIRST) if path.startswith(name))
+        return next(found, len(LONGEST_FIRST))
 
     items.sort(key=place)
+
+
+def _is_fast(item: pytest.Item) -> bool:
+    """Whether `make test-fast` runs a test: it needs no server and tries no multitude, or it is a smoke test."""
+    if item.get_closest_marker("long") is not None:
+        return False
+    if str(item.path.relative_to(TESTS)) in SMOKE:
+        return True
+    needs_server = "server" in getattr(item, "fixturenames", ())
+    return not needs_server and getattr(item, "originalname", item.name) not in EXHAUSTIVE
 
 
 @pytest.fixture(scope="session")
