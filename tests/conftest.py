@@ -36,7 +36,7 @@ SMOKE = (
     "accounts/test_registering.py",
     "appointments/booking/test_book.py",
     "directory/test_departments.py",
-    "messaging/test_dispatch.py",
+    "messaging/outbox/test_claim.py",
     "reports/test_dashboard.py",
     "scheduling/test_slots.py",
 )
