@@ -11,8 +11,7 @@ from pymongo.database import Database
 
 from backend.accounts.profiles import WEEK, HoursBlock, Weekday
 from backend.directory.documents import Clinic
-from backend.scheduling.outcome import SyncResult
-from backend.scheduling.slots.slot_sync import reconcile
+from backend.scheduling.slots.slot_sync import SyncResult, reconcile
 from tests.factories import Person, Run
 
 Db = Database[dict[str, Any]]

@@ -15,7 +15,7 @@ from backend.scheduling.availability import (
     local_day,
     offers,
 )
-from tests.scheduling.facts import (
+from tests.scheduling.inputs import (
     HERE,
     THERE,
     ZoneInfo,

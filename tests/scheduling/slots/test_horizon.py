@@ -10,7 +10,8 @@ from beanie import PydanticObjectId
 
 from backend.core import clock
 from backend.directory.documents import Clinic, Policy
-from backend.scheduling.slots.horizon import CLAIM, extend_slots
+from backend.scheduling.hours.repository import CLAIM
+from backend.scheduling.slots.horizon import extend_slots
 from tests import factories
 from tests.factories import Person, Run
 from tests.scheduling.support import (

@@ -15,7 +15,8 @@ from backend.appointments.schemas import APPOINTMENT_ROWS, AppointmentRow
 from backend.core.http.json_rows import Rows
 from backend.core.http.pagination import Page
 from backend.scheduling.schemas import SLOT_ROWS, SlotOut
-from backend.scheduling.slots.capacity import READ, OpenSlot
+from backend.scheduling.slots.capacity import OpenSlot
+from backend.scheduling.slots.search_repository import SLOT_FIELDS
 
 START = datetime(2027, 3, 1, 14, 5, tzinfo=UTC)
 TEXT = 'Zoë "Ø" \\ \u2028 </script> \x7f 北京 😀'
@@ -86,8 +87,8 @@ def test_no_rows_are_an_empty_page() -> None:
 
 
 def test_a_search_reads_all_that_is_shown_of_a_slot() -> None:
-    assert set(SlotOut.model_fields) - {"id", "free"} <= set(READ)
-    read = {name: value for name, value in as_stored(SLOT).items() if name in {"_id", *READ}}
+    assert set(SlotOut.model_fields) - {"id", "free"} <= set(SLOT_FIELDS)
+    read = {name: value for name, value in as_stored(SLOT).items() if name in {"_id", *SLOT_FIELDS}}
     assert SlotOut.of(OpenSlot(read, 2)).model_dump(exclude={"id"}) == {
         "department_id": None,
         **{name: PydanticObjectId(v) if isinstance(v, ObjectId) else v for name, v in SLOT.items()},

@@ -23,7 +23,7 @@ from backend.scheduling.availability import (
     on_grid,
     ticks,
 )
-from tests.scheduling.facts import HERE, THERE, is_skipped, transitions
+from tests.scheduling.inputs import HERE, THERE, is_skipped, transitions
 
 ZONES = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})
 FAVOURITES = (
@@ -79,7 +79,7 @@ def test_the_slots_of_a_block_are_whole_on_the_grid_apart_and_inside_it(
     block = Span(instant(day, wall.start, zone), instant(day, wall.end, zone))
     for span in spans:
         assert span.end - span.start == timedelta(minutes=length)
-        assert block.holds(span)
+        assert block.contains(span)
         assert on_grid(span.start)
         assert len(ticks(span)) == length // 5
         shown = span.start.astimezone(zone)

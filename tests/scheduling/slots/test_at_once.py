@@ -12,7 +12,8 @@ from backend.accounts.users import update_user
 from backend.directory.documents import Clinic
 from backend.scheduling.documents import Leave, Slot
 from backend.scheduling.slots.manual_slots import get_slot, remove_slot
-from backend.scheduling.slots.slot_sync import let_go, reconcile, withdraw
+from backend.scheduling.slots.slot_sync import reconcile
+from backend.scheduling.slots.withdrawal import withdraw, withdraw_removed_too
 from tests import factories
 from tests.factories import Person, Run
 from tests.scheduling.support import (
@@ -115,7 +116,7 @@ def test_two_who_take_a_booked_slot_out_at_once_leave_its_patients_their_seats(
 
     run(all_at_once())
     assert offered(api, doctor) == []
-    run(let_go([slot.slot_id]))
+    run(withdraw_removed_too([slot.slot_id]))
     opened(run, doctor)
     assert slot_at(api, doctor, "09:00")["free"] == 1
 

@@ -5,7 +5,7 @@ from datetime import timedelta, timezone
 import pytest
 
 from backend.scheduling.availability import Span, on_grid, ticks
-from tests.scheduling.facts import utc
+from tests.scheduling.inputs import utc
 
 NINE = utc("2026-06-01T09:00:00-04:00")
 
@@ -67,5 +67,5 @@ def test_stretches_that_only_touch_don_t_overlap_and_by_a_microsecond_more_they_
     a_moment_early = Span(ten - timedelta(microseconds=1), ten + timedelta(hours=1))
     assert morning.overlaps(a_moment_early)
     assert a_moment_early.overlaps(morning)
-    assert morning.holds(morning)
-    assert not morning.holds(Span(NINE, ten + timedelta(microseconds=1)))
+    assert morning.contains(morning)
+    assert not morning.contains(Span(NINE, ten + timedelta(microseconds=1)))

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from backend.scheduling.availability import bookable_until, instant, is_open, offers
-from tests.scheduling.facts import (
+from tests.scheduling.inputs import (
     HERE,
     WallBlock,
     clinic_inputs,
