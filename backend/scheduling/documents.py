@@ -75,7 +75,7 @@ class Slot(Document):
         description="A search is about to set `known_full`. Whatever frees a seat removes it.",
     )
     is_removed: bool = Field(
-        default=False, description="Staff removed it: whoever finishes its withdrawal leaves it removed."
+        default=False, description="Staff removed it: finishing its withdrawal leaves it removed."
     )
     first_seat: int = Field(default=0, description="The first seat number of the present generation.")
     revision: int = Field(

@@ -1,4 +1,4 @@
-"""AvailabilityInputs for tests of the pure rules, and times as a wall clock shows them."""
+"""Inputs for tests of the slot arithmetic, and times as a wall clock shows them."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -34,7 +34,7 @@ def utc(text: str) -> datetime:
 
 
 def span(start: str, end: str) -> Span:
-    """A stretch between two moments written with their offsets."""
+    """A span between two moments written with their offsets."""
     return Span(utc(start), utc(end))
 
 
@@ -74,14 +74,14 @@ def every_day(
     )
 
 
-def facts(
+def availability_inputs(
     blocks: tuple[WorkingBlock, ...],
     *,
     leaves: tuple[Span, ...] = (),
     is_active: bool = True,
     clinics: dict[PydanticObjectId, ClinicInputs] | None = None,
 ) -> AvailabilityInputs:
-    """An active doctor with these hours at one clinic in New York, unless told otherwise."""
+    """An active doctor with these hours at one clinic in New York, by default."""
     return AvailabilityInputs(
         is_active=is_active, blocks=blocks, leaves=leaves, clinics=clinics or {HERE: clinic_inputs()}
     )

@@ -1,4 +1,4 @@
-"""Who may see and change whose book: doctors their own, nurses their clinics', administrators all, patients none."""
+"""Who may see and change whose schedule: doctors their own, nurses their clinics', administrators all."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ from tests.scheduling.support import (
 
 Cast = dict[str, Person]
 Ask = Callable[[Person, Person, Clinic, str], httpx.Response]
-"""A request about a doctor's book at a clinic; the last is the id of one of his open slots."""
+"""A request about a doctor's schedule at a clinic; the last argument is the id of one of their open slots."""
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ CHANGES: tuple[tuple[Ask, str], ...] = (
 
 @pytest.mark.parametrize("ask", [ask for ask, _ in CHANGES])
 @pytest.mark.parametrize("who", ["doctor", "nurse", "admin"])
-def test_the_doctor_the_clinic_s_nurse_and_administrators_keep_the_book(
+def test_doctor_nurse_and_administrators_change_the_schedule(
     api: httpx.Client, clinic: Clinic, cast: Cast, who: str, ask: Ask
 ) -> None:
     slot = slot_at(api, cast["doctor"], "10:30")
@@ -101,7 +101,7 @@ def test_the_doctor_the_clinic_s_nurse_and_administrators_keep_the_book(
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("who", ["colleague", "stranger", "nurse elsewhere", "nurse nowhere"])
-def test_to_others_of_the_staff_the_doctor_isn_t_there(
+def test_other_staff_get_404(
     api: httpx.Client, clinic: Clinic, cast: Cast, who: str, change: tuple[Ask, str]
 ) -> None:
     ask, code = change
@@ -112,7 +112,7 @@ def test_to_others_of_the_staff_the_doctor_isn_t_there(
 
 
 @pytest.mark.parametrize(("ask", "code"), CHANGES)
-def test_patients_may_not_and_nobody_is_asked_who_he_is(
+def test_patients_get_403_and_strangers_401(
     api: httpx.Client, clinic: Clinic, cast: Cast, ask: Ask, code: str
 ) -> None:
     slot = slot_at(api, cast["doctor"], "10:30")
@@ -122,13 +122,13 @@ def test_patients_may_not_and_nobody_is_asked_who_he_is(
 
 
 @pytest.mark.parametrize(("ask", "code"), CHANGES)
-def test_a_doctor_that_doesn_t_exist_or_is_a_nurse_has_no_book(
+def test_an_unknown_doctor_or_a_nurse_is_404(
     run: Run[Any], clinic: Clinic, cast: Cast, ask: Ask, code: str
 ) -> None:
     refused(ask(cast["admin"], cast["nurse"], clinic, NOBODY), 404, code)
 
 
-def test_a_nurse_of_one_clinic_doesn_t_touch_the_doctor_s_slots_at_another(
+def test_a_nurse_can_t_change_slots_at_another_clinic(
     run: Run[Any], api: httpx.Client, clinic: Clinic, elsewhere: Clinic, nurse: Person
 ) -> None:
     doctor = factories.make_doctor(
@@ -146,7 +146,7 @@ def test_a_nurse_of_one_clinic_doesn_t_touch_the_doctor_s_slots_at_another(
     done(_add_slot(nurse, doctor, clinic, ""), 201)
 
 
-def test_everybody_who_is_logged_in_may_read_the_hours_of_an_active_doctor(cast: Cast) -> None:
+def test_every_user_may_read_an_active_doctor_s_hours(cast: Cast) -> None:
     doctor = cast["doctor"]
     for person in cast.values():
         assert len(done(person.client.get(f"/doctors/{doctor.id}/working-hours"))["hours"]) == 7

@@ -9,9 +9,9 @@ from backend.scheduling.availability import bookable_until, instant, is_open, of
 from tests.scheduling.inputs import (
     HERE,
     WallBlock,
+    availability_inputs,
     clinic_inputs,
     every_day,
-    facts,
     is_skipped,
     shown,
     slots_on,
@@ -36,9 +36,11 @@ from tests.scheduling.inputs import (
     ],
 )
 def test_nine_o_clock_stays_nine_o_clock_across_the_change(zone: str, before: str, after: str) -> None:
-    book = facts(every_day("09:00", "10:00", length=60), clinics={HERE: clinic_inputs(zone, horizon_days=1)})
+    inputs = availability_inputs(
+        every_day("09:00", "10:00", length=60), clinics={HERE: clinic_inputs(zone, horizon_days=1)}
+    )
     now = utc(before)
-    offered = offers(book, since=now, now=now)
+    offered = offers(inputs, since=now, now=now)
     assert [s.split("/", maxsplit=1)[0] for s in shown([o.span for o in offered], zone)] == [before, after]
     assert [o.span.start for o in offered] == [utc(before), utc(after)]
 
@@ -178,7 +180,7 @@ def test_a_slot_that_the_change_would_shorten_is_left_out(
     assert slots_on("2026-03-08", start, end, length, "America/New_York") == expected
 
 
-def test_a_change_of_two_hours_and_one_late_in_the_evening() -> None:
+def test_a_change_of_two_hours_and_one_in_the_late_evening() -> None:
     assert slots_on("2026-03-29", "00:00", "05:00", 60, "Antarctica/Troll") == [
         "2026-03-29T00:00:00+00:00/2026-03-29T03:00:00+02:00",
         "2026-03-29T03:00:00+02:00/2026-03-29T04:00:00+02:00",
@@ -204,13 +206,13 @@ def test_a_repeated_time_means_its_first_occurrence() -> None:
     assert not is_skipped(date(2026, 11, 1), 90, ZoneInfo("America/New_York"))
 
 
-def test_opening_hours_that_begin_in_a_skipped_hour_begin_with_the_change() -> None:
+def test_opening_in_a_skipped_hour_starts_with_the_change() -> None:
     clinic = clinic_inputs(opening_hours=(WallBlock(6, 150, 300),))
     assert is_open(clinic, span("2026-03-08T03:00:00-04:00", "2026-03-08T03:30:00-04:00"))
     assert not is_open(clinic, span("2026-03-08T01:30:00-05:00", "2026-03-08T03:00:00-04:00"))
 
 
-def test_opening_hours_that_end_in_a_skipped_hour_end_with_the_change() -> None:
+def test_closing_in_a_skipped_hour_ends_with_the_change() -> None:
     clinic = clinic_inputs(opening_hours=(WallBlock(6, 0, 150),))
     assert is_open(clinic, span("2026-03-08T01:30:00-05:00", "2026-03-08T03:00:00-04:00"))
     assert not is_open(clinic, span("2026-03-08T03:00:00-04:00", "2026-03-08T03:30:00-04:00"))
@@ -227,7 +229,5 @@ def test_opening_hours_that_end_in_a_skipped_hour_end_with_the_change() -> None:
         ("Australia/Lord_Howe", "2026-04-04T00:00:00+11:00", "2026-04-06T00:00:00+10:30"),
     ],
 )
-def test_the_horizon_ends_at_midnight_of_the_clinic_even_where_there_is_none(
-    zone: str, now: str, until: str
-) -> None:
+def test_the_horizon_ends_at_a_midnight_that_is_skipped(zone: str, now: str, until: str) -> None:
     assert bookable_until(clinic_inputs(zone, horizon_days=1), utc(now)) == utc(until)

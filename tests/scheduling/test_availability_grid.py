@@ -1,4 +1,4 @@
-"""The grid of five minutes: what lies on it, and by how little a start may miss it."""
+"""The grid of five minutes: which starts are aligned, to the microsecond."""
 
 from datetime import timedelta, timezone
 
@@ -29,9 +29,7 @@ def test_whole_multiples_of_five_minutes_are_on_the_grid(minutes: int) -> None:
 @pytest.mark.parametrize(
     "start", ["2026-06-01T13:00Z", "1970-01-01T00:00Z", "1900-01-01T00:00Z", "2199-12-31T23:55Z"]
 )
-def test_a_start_that_misses_the_grid_by_however_little_is_off_it(
-    start: str, off: timedelta, sign: int
-) -> None:
+def test_a_start_off_by_a_microsecond_is_not_aligned(start: str, off: timedelta, sign: int) -> None:
     assert on_grid(utc(start))
     assert not on_grid(utc(start) + sign * off)
 
@@ -39,7 +37,7 @@ def test_a_start_that_misses_the_grid_by_however_little_is_off_it(
 @pytest.mark.parametrize(
     "offset", [timedelta(hours=5, minutes=45), timedelta(hours=14), -timedelta(hours=12)]
 )
-def test_the_grid_is_the_same_whatever_the_offset_a_time_is_written_with(offset: timedelta) -> None:
+def test_the_grid_doesn_t_depend_on_the_offset(offset: timedelta) -> None:
     assert on_grid(NINE.astimezone(timezone(offset)))
     # An offset of seconds is possible in Python and ISO 8601: the moment counts, not how it is written.
     odd = timezone(timedelta(hours=1, seconds=1))
@@ -47,7 +45,7 @@ def test_the_grid_is_the_same_whatever_the_offset_a_time_is_written_with(offset:
     assert not on_grid(NINE.replace(tzinfo=odd))
 
 
-def test_ticks_cover_a_stretch_and_share_none_with_its_neighbour() -> None:
+def test_adjacent_spans_share_no_ticks() -> None:
     half_past, ten = NINE + timedelta(minutes=30), NINE + timedelta(hours=1)
     first, second = ticks(Span(NINE, half_past)), ticks(Span(half_past, ten))
     assert (len(first), len(second)) == (6, 6)
@@ -59,7 +57,7 @@ def test_ticks_count_on_across_the_epoch() -> None:
     assert ticks(Span(utc("1969-12-31T23:55:00Z"), utc("1970-01-01T00:05:00Z"))) == [-1, 0]
 
 
-def test_stretches_that_only_touch_don_t_overlap_and_by_a_microsecond_more_they_do() -> None:
+def test_spans_that_only_touch_don_t_overlap() -> None:
     ten = NINE + timedelta(hours=1)
     morning = Span(NINE, ten)
     assert not morning.overlaps(Span(ten, ten + timedelta(hours=1)))

@@ -1,4 +1,4 @@
-"""Which slots the facts offer: opening hours, leave, closures, horizon, and clinics that collide."""
+"""Which slots the inputs offer: opening hours, leave, closures, horizon, and clinics that overlap."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,9 +19,9 @@ from tests.scheduling.inputs import (
     HERE,
     THERE,
     ZoneInfo,
+    availability_inputs,
     clinic_inputs,
     every_day,
-    facts,
     span,
     starts,
     utc,
@@ -31,8 +31,8 @@ MIDNIGHT = utc("2026-06-01T00:00:00-04:00")
 """The first moment of a Monday in New York, far from any change of clocks."""
 
 
-def offered_on_monday(book: AvailabilityInputs, *, since: datetime = MIDNIGHT) -> list[str]:
-    found = offers(book, since=since, now=MIDNIGHT)
+def offered_on_monday(inputs: AvailabilityInputs, *, since: datetime = MIDNIGHT) -> list[str]:
+    found = offers(inputs, since=since, now=MIDNIGHT)
     return [start[11:] for start in starts(found) if start.startswith("2026-06-01")]
 
 
@@ -50,36 +50,36 @@ def offered_on_monday(book: AvailabilityInputs, *, since: datetime = MIDNIGHT) -
         (MOST_SLOT_MINUTES, []),
     ],
 )
-def test_a_block_holds_as_many_slots_as_fit_wholly(length: int, expected: list[str]) -> None:
-    assert offered_on_monday(facts(every_day("09:00", "09:50", length=length))) == expected
+def test_a_block_has_as_many_slots_as_fit(length: int, expected: list[str]) -> None:
+    assert offered_on_monday(availability_inputs(every_day("09:00", "09:50", length=length))) == expected
 
 
 def test_a_slot_that_would_end_after_closing_is_not_offered() -> None:
     closes_at_ten = clinic_inputs(opening_hours=tuple(WallBlock(day, 540, 600) for day in range(7)))
-    book = facts(every_day("08:30", "10:30", length=40), clinics={HERE: closes_at_ten})
-    assert offered_on_monday(book) == ["09:10"]
+    inputs = availability_inputs(every_day("08:30", "10:30", length=40), clinics={HERE: closes_at_ten})
+    assert offered_on_monday(inputs) == ["09:10"]
 
 
 def test_hours_may_end_at_midnight_and_begin_there() -> None:
-    book = facts((*every_day("23:00", "24:00"), *every_day("00:00", "00:30")))
-    assert offered_on_monday(book) == ["00:00", "23:00", "23:30"]
-    late = [o for o in offers(book, since=MIDNIGHT, now=MIDNIGHT) if starts([o])[0].endswith("T23:30")]
+    inputs = availability_inputs((*every_day("23:00", "24:00"), *every_day("00:00", "00:30")))
+    assert offered_on_monday(inputs) == ["00:00", "23:00", "23:30"]
+    late = [o for o in offers(inputs, since=MIDNIGHT, now=MIDNIGHT) if starts([o])[0].endswith("T23:30")]
     assert late[0].span.end == utc("2026-06-02T00:00:00-04:00")
 
 
-def test_an_opening_until_midnight_doesn_t_reach_into_the_next_day() -> None:
+def test_opening_until_midnight_ends_with_the_day() -> None:
     until_midnight = clinic_inputs(opening_hours=(WallBlock(0, 0, 1440),))
     over_midnight = span("2026-06-01T23:45:00-04:00", "2026-06-02T00:15:00-04:00")
     to_midnight = span("2026-06-01T23:30:00-04:00", "2026-06-02T00:00:00-04:00")
-    book = facts((), clinics={HERE: until_midnight})
-    assert not is_possible(book, HERE, over_midnight, MIDNIGHT)
-    assert is_possible(book, HERE, to_midnight, MIDNIGHT)
+    inputs = availability_inputs((), clinics={HERE: until_midnight})
+    assert not is_possible(inputs, HERE, over_midnight, MIDNIGHT)
+    assert is_possible(inputs, HERE, to_midnight, MIDNIGHT)
 
 
 def test_a_slot_may_not_bridge_a_lunch_break_or_two_days() -> None:
     with_break = clinic_inputs(opening_hours=(WallBlock(0, 480, 720), WallBlock(0, 780, 1020)))
-    book = facts(every_day("08:00", "17:00", length=60), clinics={HERE: with_break})
-    assert offered_on_monday(book) == [
+    inputs = availability_inputs(every_day("08:00", "17:00", length=60), clinics={HERE: with_break})
+    assert offered_on_monday(inputs) == [
         *("08:00", "09:00", "10:00", "11:00"),
         *("13:00", "14:00", "15:00", "16:00"),
     ]
@@ -87,9 +87,9 @@ def test_a_slot_may_not_bridge_a_lunch_break_or_two_days() -> None:
 
 def test_a_day_without_opening_hours_has_no_slots() -> None:
     closed_on_monday = clinic_inputs(opening_hours=tuple(WallBlock(day, 0, 1440) for day in range(1, 7)))
-    book = facts(every_day("09:00", "10:00"), clinics={HERE: closed_on_monday})
-    assert offered_on_monday(book) == []
-    assert starts(offers(book, since=MIDNIGHT, now=MIDNIGHT))[0] == "2026-06-02T09:00"
+    inputs = availability_inputs(every_day("09:00", "10:00"), clinics={HERE: closed_on_monday})
+    assert offered_on_monday(inputs) == []
+    assert starts(offers(inputs, since=MIDNIGHT, now=MIDNIGHT))[0] == "2026-06-02T09:00"
 
 
 @pytest.mark.parametrize(
@@ -110,31 +110,35 @@ def test_a_day_without_opening_hours_has_no_slots() -> None:
     ],
 )
 @pytest.mark.parametrize("what", ["leave", "closure"])
-def test_leave_and_closures_take_what_they_touch(start: str, end: str, left: list[str], what: str) -> None:
+def test_leave_and_closures_remove_the_slots_they_overlap(
+    start: str, end: str, left: list[str], what: str
+) -> None:
     away = (span(f"2026-06-01T{start}-04:00", f"2026-06-01T{end}-04:00"),)
-    book = facts(
+    inputs = availability_inputs(
         every_day("09:30", "11:00"),
         leaves=away if what == "leave" else (),
         clinics={HERE: clinic_inputs(closures=away if what == "closure" else ())},
     )
-    assert offered_on_monday(book) == left
+    assert offered_on_monday(inputs) == left
 
 
 @pytest.mark.parametrize(("days", "last"), [(1, "2026-06-02"), (7, "2026-06-08")])
-def test_the_last_day_of_the_horizon_is_offered_whole_and_the_next_not_at_all(days: int, last: str) -> None:
-    book = facts(every_day("00:00", "24:00", length=60), clinics={HERE: clinic_inputs(horizon_days=days)})
+def test_the_last_day_of_the_horizon_is_offered_whole(days: int, last: str) -> None:
+    inputs = availability_inputs(
+        every_day("00:00", "24:00", length=60), clinics={HERE: clinic_inputs(horizon_days=days)}
+    )
     for now in (MIDNIGHT, MIDNIGHT + timedelta(hours=23, minutes=59, seconds=59)):
-        found = starts(offers(book, since=now, now=now))
+        found = starts(offers(inputs, since=now, now=now))
         assert found[-1] == f"{last}T23:00"
-    assert len(starts(offers(book, since=MIDNIGHT, now=MIDNIGHT))) == 24 * (days + 1)
+    assert len(starts(offers(inputs, since=MIDNIGHT, now=MIDNIGHT))) == 24 * (days + 1)
 
 
-def test_nothing_is_possible_from_the_end_of_the_horizon_on() -> None:
-    book = facts((), clinics={HERE: clinic_inputs(horizon_days=0)})
+def test_nothing_is_possible_after_the_horizon() -> None:
+    inputs = availability_inputs((), clinics={HERE: clinic_inputs(horizon_days=0)})
     last = span("2026-06-01T23:30:00-04:00", "2026-06-02T00:00:00-04:00")
     first_beyond = span("2026-06-02T00:00:00-04:00", "2026-06-02T00:30:00-04:00")
-    assert is_possible(book, HERE, last, MIDNIGHT)
-    assert not is_possible(book, HERE, first_beyond, MIDNIGHT)
+    assert is_possible(inputs, HERE, last, MIDNIGHT)
+    assert not is_possible(inputs, HERE, first_beyond, MIDNIGHT)
 
 
 def test_the_horizon_counts_the_days_of_each_clinic() -> None:
@@ -144,33 +148,33 @@ def test_the_horizon_counts_the_days_of_each_clinic() -> None:
         HERE: clinic_inputs(horizon_days=1),
         THERE: clinic_inputs("Pacific/Auckland", horizon_days=1),
     }
-    book = facts(
+    inputs = availability_inputs(
         (*every_day("09:00", "09:30"), *every_day("09:00", "09:30", at=THERE)),
         clinics=clinics,
     )
-    found = offers(book, since=now, now=now)
+    found = offers(inputs, since=now, now=now)
     assert [o.span.start for o in found if o.clinic_id == THERE] == [utc("2026-06-03T09:00:00+12:00")]
     assert [o.span.start for o in found if o.clinic_id == HERE] == [utc("2026-06-02T09:00:00-04:00")]
 
 
-def test_slots_before_the_given_moment_are_left_out_to_the_millisecond() -> None:
-    book = facts(every_day("09:00", "10:00"))
+def test_slots_before_the_given_moment_are_left_out() -> None:
+    inputs = availability_inputs(every_day("09:00", "10:00"))
     nine = utc("2026-06-01T09:00:00-04:00")
-    assert offered_on_monday(book, since=nine) == ["09:00", "09:30"]
-    assert offered_on_monday(book, since=nine + timedelta(milliseconds=1)) == ["09:30"]
+    assert offered_on_monday(inputs, since=nine) == ["09:00", "09:30"]
+    assert offered_on_monday(inputs, since=nine + timedelta(milliseconds=1)) == ["09:30"]
 
 
 def test_year_and_leap_day_boundaries() -> None:
     clinic = {HERE: clinic_inputs(horizon_days=2)}
-    book = facts(every_day("23:30", "24:00"), clinics=clinic)
+    inputs = availability_inputs(every_day("23:30", "24:00"), clinics=clinic)
     new_year = utc("2027-12-31T12:00:00-05:00")
-    assert starts(offers(book, since=new_year, now=new_year)) == [
+    assert starts(offers(inputs, since=new_year, now=new_year)) == [
         "2027-12-31T23:30",
         "2028-01-01T23:30",
         "2028-01-02T23:30",
     ]
     leap = utc("2028-02-28T12:00:00-05:00")
-    assert starts(offers(book, since=leap, now=leap)) == [
+    assert starts(offers(inputs, since=leap, now=leap)) == [
         "2028-02-28T23:30",
         "2028-02-29T23:30",
         "2028-03-01T23:30",
@@ -185,8 +189,12 @@ def test_the_day_of_a_slot_is_the_clinic_s_not_utc_s() -> None:
 
 
 def test_each_block_has_its_own_length_and_capacity() -> None:
-    book = facts((*every_day("09:00", "10:00", length=20, capacity=3), *every_day("13:00", "14:00")))
-    found = [o for o in offers(book, since=MIDNIGHT, now=MIDNIGHT) if starts([o])[0].startswith("2026-06-01")]
+    inputs = availability_inputs(
+        (*every_day("09:00", "10:00", length=20, capacity=3), *every_day("13:00", "14:00"))
+    )
+    found = [
+        o for o in offers(inputs, since=MIDNIGHT, now=MIDNIGHT) if starts([o])[0].startswith("2026-06-01")
+    ]
     assert [(start[11:], o.capacity) for start, o in zip(starts(found), found, strict=True)] == [
         ("09:00", 3),
         ("09:20", 3),
@@ -198,19 +206,19 @@ def test_each_block_has_its_own_length_and_capacity() -> None:
 
 def test_an_inactive_doctor_or_clinic_offers_nothing() -> None:
     blocks = every_day("09:00", "10:00")
-    assert offers(facts(blocks, is_active=False), since=MIDNIGHT, now=MIDNIGHT) == []
-    shut = facts(blocks, clinics={HERE: clinic_inputs(is_active=False)})
+    assert offers(availability_inputs(blocks, is_active=False), since=MIDNIGHT, now=MIDNIGHT) == []
+    shut = availability_inputs(blocks, clinics={HERE: clinic_inputs(is_active=False)})
     assert offers(shut, since=MIDNIGHT, now=MIDNIGHT) == []
 
 
-def test_hours_at_a_clinic_that_is_not_the_doctor_s_any_more_offer_nothing() -> None:
-    book = facts(every_day("09:00", "10:00", at=THERE))
-    assert offers(book, since=MIDNIGHT, now=MIDNIGHT) == []
+def test_hours_at_a_former_clinic_offer_nothing() -> None:
+    inputs = availability_inputs(every_day("09:00", "10:00", at=THERE))
+    assert offers(inputs, since=MIDNIGHT, now=MIDNIGHT) == []
 
 
 def _in_two_zones() -> AvailabilityInputs:
     """Nine to five in New York, and the same instants and half an hour more in Newfoundland's odd zone."""
-    return facts(
+    return availability_inputs(
         (
             *every_day("09:00", "17:00", length=60),
             *every_day("11:00", "19:00", length=60, at=THERE),
@@ -219,7 +227,7 @@ def _in_two_zones() -> AvailabilityInputs:
     )
 
 
-def test_two_clinics_in_different_zones_never_get_the_doctor_at_once() -> None:
+def test_clinics_in_two_zones_never_get_the_doctor_at_once() -> None:
     found = offers(_in_two_zones(), since=MIDNIGHT, now=MIDNIGHT)
     for earlier, later in pairwise(found):
         assert earlier.span.end <= later.span.start
@@ -231,18 +239,18 @@ def test_two_clinics_in_different_zones_never_get_the_doctor_at_once() -> None:
     assert {o.clinic_id for o in without_the_first} == {THERE}
 
 
-def test_of_two_colliding_clinics_the_one_listed_first_wins() -> None:
-    book = _in_two_zones()
-    turned = replace(book, blocks=tuple(reversed(book.blocks)))
+def test_of_two_overlapping_clinics_the_first_listed_wins() -> None:
+    inputs = _in_two_zones()
+    turned = replace(inputs, blocks=tuple(reversed(inputs.blocks)))
     found = offers(turned, since=MIDNIGHT, now=MIDNIGHT)
     monday = [o for o in found if o.span.start < MIDNIGHT + timedelta(days=1)]
     assert [str(o.clinic_id)[-2:] for o in monday] == ["bb"] * 8
 
 
-def test_a_collision_of_three_clinics_is_decided_alike_before_and_after_midnight() -> None:
+def test_an_overlap_of_three_clinics_survives_midnight() -> None:
     """The first's 23:00 beats the second's 23:30, so that the third has 0:15; an hour later still."""
     third = PydanticObjectId("0000000000000000000000cc")
-    book = facts(
+    inputs = availability_inputs(
         (
             *every_day("23:00", "24:00", length=60),
             *every_day("22:30", "23:30", length=60, at=THERE),
@@ -254,33 +262,33 @@ def test_a_collision_of_three_clinics_is_decided_alike_before_and_after_midnight
             third: clinic_inputs("America/Denver"),
         },
     )
-    whole = offers(book, since=MIDNIGHT - timedelta(hours=2), now=MIDNIGHT)
+    whole = offers(inputs, since=MIDNIGHT - timedelta(hours=2), now=MIDNIGHT)
     assert [(str(o.clinic_id)[-2:], start[11:]) for o, start in zip(whole, starts(whole), strict=True)][
         :2
     ] == [
         ("aa", "23:00"),
         ("cc", "00:15"),
     ]
-    assert offers(book, since=MIDNIGHT, now=MIDNIGHT) == whole[1:]
+    assert offers(inputs, since=MIDNIGHT, now=MIDNIGHT) == whole[1:]
     a_little_later = MIDNIGHT + timedelta(minutes=10)
-    assert offers(book, since=a_little_later, now=a_little_later) == whole[1:]
+    assert offers(inputs, since=a_little_later, now=a_little_later) == whole[1:]
 
 
-def test_leave_at_the_one_clinic_doesn_t_turn_the_rest_of_the_day_over_to_the_other() -> None:
+def test_leave_at_one_clinic_leaves_the_other_s_day_alone() -> None:
     away = span("2026-06-01T09:00:00-04:00", "2026-06-01T09:30:00-04:00")
-    book = replace(_in_two_zones(), leaves=(away,))
+    inputs = replace(_in_two_zones(), leaves=(away,))
     monday = [
-        o for o in offers(book, since=MIDNIGHT, now=MIDNIGHT) if o.span.start < MIDNIGHT + timedelta(days=1)
+        o for o in offers(inputs, since=MIDNIGHT, now=MIDNIGHT) if o.span.start < MIDNIGHT + timedelta(days=1)
     ]
     # From 9:30 to 10:00 only the second clinic's first slot would fit, but it runs into the first clinic's 10:00.
     assert [str(o.clinic_id)[-2:] for o in monday] == ["aa"] * 7
 
 
-def test_a_collision_is_decided_alike_all_day_long() -> None:
+def test_an_overlap_is_decided_alike_all_day() -> None:
     """11:00 in Newfoundland is 9:30 in New York: each slot overlaps two of the other clinic's."""
-    book = _in_two_zones()
-    whole = offers(book, since=MIDNIGHT, now=MIDNIGHT)
+    inputs = _in_two_zones()
+    whole = offers(inputs, since=MIDNIGHT, now=MIDNIGHT)
     for passed in range(0, 24 * 60, 10):
         since = MIDNIGHT + timedelta(minutes=passed)
-        later = offers(book, since=since, now=MIDNIGHT)
+        later = offers(inputs, since=since, now=MIDNIGHT)
         assert later == [offer for offer in whole if offer.span.start >= since], since

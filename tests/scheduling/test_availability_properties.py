@@ -1,4 +1,4 @@
-"""What holds of slots in any zone, on any day, above all around the changes of clocks."""
+"""Properties of slots in any zone, on any day, above all around changes of clocks."""
 
 import zoneinfo
 from datetime import UTC, date, datetime, timedelta
@@ -33,7 +33,7 @@ FAVOURITES = (
 )
 FIRST, LAST = date(2024, 1, 1), date(2028, 12, 31)
 
-some_rounds = settings(
+some_times = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 
@@ -68,9 +68,9 @@ def has_normal_length(day: date, zone: ZoneInfo) -> bool:
     return instant(day, 1440, zone) - instant(day, 0, zone) == timedelta(days=1)
 
 
-@some_rounds
+@some_times
 @given(zones_and_days(), wall_blocks(), lengths)
-def test_the_slots_of_a_block_are_whole_on_the_grid_apart_and_inside_it(
+def test_slots_of_a_block_are_aligned_apart_and_inside_it(
     where: tuple[str, date], wall: WallBlock, length: int
 ) -> None:
     zone, day = ZoneInfo(where[0]), where[1]
@@ -90,9 +90,9 @@ def test_the_slots_of_a_block_are_whole_on_the_grid_apart_and_inside_it(
         assert earlier.end <= later.start
 
 
-@some_rounds
+@some_times
 @given(zones_and_days(), wall_blocks(), lengths)
-def test_only_the_change_of_clocks_takes_slots_from_a_block(
+def test_only_a_change_of_clocks_removes_slots_from_a_block(
     where: tuple[str, date], wall: WallBlock, length: int
 ) -> None:
     zone, day = ZoneInfo(where[0]), where[1]
@@ -106,11 +106,9 @@ def test_only_the_change_of_clocks_takes_slots_from_a_block(
         assert len(spans) == (wall.end - wall.start) // length
 
 
-@some_rounds
+@some_times
 @given(zones_and_days(), st.integers(0, 288))
-def test_a_wall_clock_time_becomes_a_moment_that_shows_it_again_unless_it_is_skipped(
-    where: tuple[str, date], tick: int
-) -> None:
+def test_a_moment_shows_its_wall_clock_time_unless_skipped(where: tuple[str, date], tick: int) -> None:
     zone, day = ZoneInfo(where[0]), where[1]
     moment = instant(day, tick * 5, zone)
     wall = datetime.combine(day, datetime.min.time()) + timedelta(minutes=tick * 5)
@@ -178,9 +176,9 @@ def is_on_the_open_wall_clock(span: Span, clinic: ClinicInputs) -> bool:
     return any(all(h.start <= m < h.end for m in moments) for h in open_hours)
 
 
-@some_rounds
+@some_times
 @given(books())
-def test_what_is_offered_is_apart_open_and_inside_the_horizon(
+def test_offers_are_apart_open_and_inside_the_horizon(
     case: tuple[AvailabilityInputs, datetime],
 ) -> None:
     book, now = case
@@ -203,9 +201,9 @@ def test_what_is_offered_is_apart_open_and_inside_the_horizon(
     assert [o.span.start for o in found] == sorted(o.span.start for o in found)
 
 
-@some_rounds
+@some_times
 @given(books(), st.integers(0, 60 * 36))
-def test_time_passing_only_takes_away_what_has_begun(
+def test_passing_time_only_removes_slots_that_have_started(
     case: tuple[AvailabilityInputs, datetime], passed: int
 ) -> None:
     book, now = case

@@ -1,4 +1,4 @@
-"""Changes of a clinic and what they do to its book: opening hours, zone, policy, names, in and out of use."""
+"""Changes of a clinic and what they do to its slots: opening hours, zone, policy, names, deactivation."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def opening(opens: str, closes: str) -> list[dict[str, str]]:
     return [{"weekday": day.value, "opens": opens, "closes": closes} for day in WEEK]
 
 
-def test_shorter_opening_hours_withdraw_what_is_free_and_report_what_is_booked(
+def test_shorter_opening_hours_withdraw_free_slots(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, admin: Person
 ) -> None:
     opened(run, doctor)
@@ -60,7 +60,7 @@ def test_shorter_opening_hours_withdraw_what_is_free_and_report_what_is_booked(
     assert offered(api, doctor) == ["09:00", "10:00"]
 
 
-def test_a_book_that_follows_the_opening_hours_follows_their_change(
+def test_default_hours_follow_a_change_of_opening_hours(
     run: Run[Any], api: httpx.Client, clinic: Clinic, admin: Person
 ) -> None:
     doctor = factories.make_doctor(run, clinic)
@@ -74,7 +74,7 @@ def test_a_book_that_follows_the_opening_hours_follows_their_change(
 
 
 @pytest.mark.parametrize(("days", "reach"), [(1, 2), (4, 5), (2, 3)])
-def test_another_horizon_opens_or_withdraws_the_days_at_its_end(
+def test_a_new_horizon_opens_or_withdraws_its_last_days(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, days: int, reach: int
 ) -> None:
     admin = factories.make_user(run, Role.ADMIN)
@@ -88,7 +88,7 @@ def test_another_horizon_opens_or_withdraws_the_days_at_its_end(
     assert changed["report"]["slots_withdrawn"] == max(0, 4 * (3 - reach))
 
 
-def test_another_zone_makes_nine_o_clock_another_moment_and_reports_all_that_is_booked(
+def test_a_new_zone_moves_slots_and_reports_all_bookings(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, patient: Person
 ) -> None:
     opened(run, doctor)
@@ -103,7 +103,7 @@ def test_another_zone_makes_nine_o_clock_another_moment_and_reports_all_that_is_
     assert status_of(patient, booked) == "scheduled"
 
 
-def test_a_new_name_and_city_are_shown_on_slots_and_appointments_at_once(
+def test_a_new_name_and_city_show_at_once(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, patient: Person
 ) -> None:
     opened(run, doctor)
@@ -119,7 +119,7 @@ def test_a_new_name_and_city_are_shown_on_slots_and_appointments_at_once(
     assert new["clinic_name"] == "Møller Clinic"
 
 
-def test_what_doesn_t_concern_the_book_leaves_it_alone(
+def test_an_unrelated_change_leaves_slots_alone(
     run: Run[Any], clinic: Clinic, doctor: Person, admin: Person, db: Db
 ) -> None:
     opened(run, doctor)
@@ -129,7 +129,7 @@ def test_what_doesn_t_concern_the_book_leaves_it_alone(
     assert [{**slot, "revision": 0} for slot in slots_in(db, doctor)] == before
 
 
-def test_a_clinic_out_of_use_offers_nothing_and_lists_every_appointment_to_come(
+def test_deactivating_a_clinic_lists_every_coming_visit(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, admin: Person
 ) -> None:
     opened(run, doctor)
@@ -156,7 +156,7 @@ def test_a_clinic_out_of_use_offers_nothing_and_lists_every_appointment_to_come(
     assert offered(api, doctor) == MORNING[1:]
 
 
-def test_a_refused_change_leaves_the_book_as_it_was(
+def test_a_refused_change_leaves_slots_alone(
     run: Run[Any], clinic: Clinic, doctor: Person, admin: Person, db: Db
 ) -> None:
     taken = factories.make_clinic(run)

@@ -1,4 +1,4 @@
-"""Changes of a doctor and what they do to the book: clinics, names, slot length, in and out of work."""
+"""Changes of a doctor and what they do to slots: clinics, names, slot length, deactivation."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def two_places(run: Run[Any], clinic: Clinic) -> tuple[Clinic, Person]:
     return other, doctor
 
 
-def test_leaving_a_clinic_withdraws_its_slots_and_reports_what_is_booked_there(
+def test_leaving_a_clinic_withdraws_the_slots_there(
     run: Run[Any], api: httpx.Client, clinic: Clinic, admin: Person, two_places: tuple[Clinic, Person]
 ) -> None:
     other, doctor = two_places
@@ -66,7 +66,7 @@ def test_leaving_a_clinic_withdraws_its_slots_and_reports_what_is_booked_there(
     assert offered(api, doctor) == ["09:30", "10:00"]
 
 
-def test_a_slot_made_by_hand_goes_with_the_clinic_too(
+def test_leaving_a_clinic_withdraws_added_slots_too(
     run: Run[Any], api: httpx.Client, clinic: Clinic, admin: Person, two_places: tuple[Clinic, Person]
 ) -> None:
     other, doctor = two_places
@@ -75,7 +75,7 @@ def test_a_slot_made_by_hand_goes_with_the_clinic_too(
     assert offered(api, doctor) == ["09:00", "09:30"]
 
 
-def test_a_new_name_is_shown_on_slots_and_on_appointments_past_and_future(
+def test_a_new_name_shows_on_slots_and_all_appointments(
     run: Run[Any], api: httpx.Client, doctor: Person, admin: Person, patient: Person
 ) -> None:
     opened(run, doctor)
@@ -89,7 +89,7 @@ def test_a_new_name_is_shown_on_slots_and_on_appointments_past_and_future(
 
 
 @pytest.mark.parametrize("by", ["doctor", "admin"])
-def test_a_doctor_renamed_as_a_user_is_renamed_in_the_book(
+def test_a_doctor_renamed_as_a_user_is_renamed_on_slots(
     run: Run[Any], api: httpx.Client, doctor: Person, admin: Person, by: str
 ) -> None:
     opened(run, doctor)
@@ -105,7 +105,7 @@ def test_a_doctor_renamed_as_a_user_is_renamed_in_the_book(
     assert done(doctor.client.get(f"/appointments/{booked['id']}"))["patient_name"] == "New Patient"
 
 
-def test_renaming_touches_nobody_else_s_book(
+def test_renaming_affects_one_doctor_only(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, admin: Person
 ) -> None:
     other = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "10:00"))
@@ -117,7 +117,7 @@ def test_renaming_touches_nobody_else_s_book(
     assert done(patient.client.get(f"/appointments/{booked['id']}"))["doctor_name"] == other.user.name
 
 
-def test_another_specialty_is_what_the_search_finds(
+def test_the_search_finds_the_new_specialty(
     run: Run[Any], api: httpx.Client, doctor: Person, admin: Person
 ) -> None:
     opened(run, doctor)
@@ -127,7 +127,7 @@ def test_another_specialty_is_what_the_search_finds(
     assert search(api, specialty="cardiology") == []
 
 
-def test_another_slot_length_changes_a_book_without_hours_of_its_own(
+def test_a_new_slot_length_changes_default_hours(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, admin: Person
 ) -> None:
     usual = factories.make_doctor(run, clinic)
@@ -141,7 +141,7 @@ def test_another_slot_length_changes_a_book_without_hours_of_its_own(
     assert offered(api, doctor) == MORNING
 
 
-def test_a_doctor_out_of_work_offers_nothing_and_every_appointment_to_come_is_listed(
+def test_deactivating_a_doctor_lists_every_coming_visit(
     run: Run[Any], api: httpx.Client, clinic: Clinic, admin: Person
 ) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "11:00", capacity=2))
@@ -168,7 +168,7 @@ def test_a_doctor_out_of_work_offers_nothing_and_every_appointment_to_come_is_li
     assert status_of(people[0], booked[0]) == "scheduled"
 
 
-def test_a_doctor_who_comes_back_finds_removed_slots_removed(
+def test_removed_slots_stay_removed_when_a_doctor_returns(
     run: Run[Any], api: httpx.Client, doctor: Person, admin: Person
 ) -> None:
     opened(run, doctor)
@@ -178,9 +178,7 @@ def test_a_doctor_who_comes_back_finds_removed_slots_removed(
     assert offered(api, doctor) == ["09:00", "10:00", "10:30"]
 
 
-def test_a_refused_change_leaves_the_book_as_it_was(
-    run: Run[Any], doctor: Person, admin: Person, db: Db
-) -> None:
+def test_a_refused_change_leaves_slots_alone(run: Run[Any], doctor: Person, admin: Person, db: Db) -> None:
     inactive = factories.make_clinic(run, is_active=False)
     opened(run, doctor)
     before = slots_in(db, doctor)

@@ -7,7 +7,7 @@ a free seat would be wrong, because searches wouldn't show it. Two rules prevent
   hint when they give their seat back (`clears_full_hint`), and counts again, only those appointments. If they fill
   the slot, it sets the hint, unless `marking` has gone meanwhile (`mark_full`).
 - Whatever frees a seat removes hint and `marking` in the same write, or after it and before the response:
-  `clear_full_hint` for an appointment that has to, as its own write finds. Opening a slot, and a new limit of a
+  `clear_hints_of_day` for an appointment that has to, as its own write finds. Opening a slot, and a new limit of a
   doctor's day, do so in the same write.
 
 So a seat that becomes free while its slot is being marked is counted as free, or removes `marking` before the hint is
@@ -50,15 +50,6 @@ async def mark_full(slots: Sequence[Row]) -> None:
         await search_repository.mark_announced([slot.slot_id for slot in counted if not slot.free], marking)
     except PyMongoError as error:
         log.warning("full slots were not all marked: %s", type(error).__name__)
-
-
-async def clear_full_hint(*, doctor_id: PydanticObjectId, day: str, start: datetime) -> None:
-    """Clears the hints of a doctor's day. Call it after the write by which an appointment that `clears_full_hint`
-    gives its seat back.
-
-    `start` is that of the seat's slot (UTC). The whole day: the seat may have been the last of a limited number.
-    """
-    await search_repository.clear_hints_of_day(doctor_id=doctor_id, day=day, start=start)
 
 
 class _Progress:

@@ -97,7 +97,11 @@ async def mark_announced(slot_ids: Sequence[PydanticObjectId], marking: Pydantic
 
 
 async def clear_hints_of_day(*, doctor_id: PydanticObjectId, day: str, start: datetime) -> None:
-    """Clears hints and announcements on a doctor's day. `start` is that of one of its slots (UTC)."""
+    """Clears hints and announcements on a doctor's day. Call it after the write by which an appointment that
+    `clears_full_hint` gives its seat back.
+
+    `start` is that of the seat's slot (UTC). The whole day: the seat may have been the last of a limited number.
+    """
     near = {"$gt": start - _LONGEST_DAY, "$lt": start + _LONGEST_DAY}
     await _slots().update_many(
         {

@@ -1,4 +1,4 @@
-"""Leave: what it takes out of the book, which appointments it reports, and what comes back when it is deleted."""
+"""Leave: which slots it withdraws, which appointments it reports, and what reopens when it is deleted."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -77,7 +77,9 @@ def test_deleting_the_leave_opens_its_time_again(run: Run[Any], api: httpx.Clien
     refused(doctor.client.delete(f"/doctors/{doctor.id}/leaves/{leave['id']}"), 404, "LEAVE_NOT_FOUND")
 
 
-def test_of_two_leaves_over_one_time_both_must_go(run: Run[Any], api: httpx.Client, doctor: Person) -> None:
+def test_time_under_two_leaves_opens_when_both_are_deleted(
+    run: Run[Any], api: httpx.Client, doctor: Person
+) -> None:
     opened(run, doctor)
     first = take_leave(doctor, at("09:00"), at("10:00"))
     second = take_leave(doctor, at("09:30"), at("10:30"))
@@ -118,7 +120,7 @@ def test_a_booked_slot_reopens_without_being_booked_twice(
     refused(try_booking(factories.make_user(run, Role.PATIENT), slot), 409, "SLOT_TAKEN")
 
 
-def test_an_appointment_cancelled_during_the_leave_gives_its_time_back_with_it(
+def test_time_cancelled_during_leave_opens_when_leave_ends(
     run: Run[Any], api: httpx.Client, doctor: Person, patient: Person
 ) -> None:
     opened(run, doctor)
@@ -132,16 +134,16 @@ def test_an_appointment_cancelled_during_the_leave_gives_its_time_back_with_it(
     book(patient, slot_at(api, doctor, "09:30"))
 
 
-@pytest.mark.parametrize("rounds", [1, 3])
+@pytest.mark.parametrize("times", [1, 3])
 def test_a_slot_for_three_with_one_booked_reopens_with_two_free(
-    run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db, rounds: int
+    run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db, times: int
 ) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "09:30", capacity=3))
     opened(run, doctor)
     people = [factories.make_user(run, Role.PATIENT) for _ in range(5)]
     slot = slot_at(api, doctor, "09:00")
     book(people[0], slot)
-    for _ in range(rounds):
+    for _ in range(times):
         leave = take_leave(doctor, at("09:00"), at("10:00"))
         delete_leave(doctor, leave)
         assert slot_at(api, doctor, "09:00")["free"] == 2
@@ -157,7 +159,7 @@ def test_a_slot_for_three_with_one_booked_reopens_with_two_free(
     assert held == 3
 
 
-def test_leave_partly_in_the_past_takes_what_is_still_to_come(
+def test_leave_partly_in_the_past_withdraws_coming_slots(
     run: Run[Any], api: httpx.Client, doctor: Person
 ) -> None:
     opened(run, doctor)
@@ -177,7 +179,7 @@ def test_leave_partly_in_the_past_takes_what_is_still_to_come(
         assert offered(api, doctor) == ["09:30", "10:30"]
 
 
-def test_leave_over_the_horizon_keeps_the_coming_days_free(
+def test_leave_beyond_the_horizon_applies_when_it_is_reached(
     run: Run[Any], api: httpx.Client, doctor: Person
 ) -> None:
     opened(run, doctor)
@@ -219,7 +221,7 @@ def test_malformed_leave_is_refused(doctor: Person, start: Any, end: Any) -> Non
 
 
 @pytest.mark.parametrize("reason", ["a\x00b", "\ud800", "x" * 2001])
-def test_a_reason_that_can_not_be_stored_is_refused(doctor: Person, reason: str) -> None:
+def test_an_invalid_reason_is_refused(doctor: Person, reason: str) -> None:
     span = '{"start": "2030-06-04T09:00:00Z", "end": "2030-06-04T10:00:00Z", "reason": "%s"}'
     escaped = reason.encode("unicode_escape").decode().replace("\\x00", "\\u0000")
     headers = {"Content-Type": "application/json"}
@@ -239,7 +241,7 @@ def test_leave_is_listed_by_start_in_pages(doctor: Person) -> None:
     assert (len(first["items"]), rest["next_cursor"]) == (3, None)
 
 
-def test_one_doctor_s_leave_can_not_be_deleted_through_another(
+def test_leave_can_t_be_deleted_through_another_doctor(
     run: Run[Any], clinic: Clinic, doctor: Person, nurse: Person
 ) -> None:
     other = factories.make_doctor(run, clinic, weekly_hours=[])
@@ -249,7 +251,7 @@ def test_one_doctor_s_leave_can_not_be_deleted_through_another(
     done(nurse.client.delete(f"/doctors/{doctor.id}/leaves/{leave['id']}"))
 
 
-def test_one_doctor_s_leave_leaves_the_others_alone(
+def test_leave_affects_one_doctor_only(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, db: Db
 ) -> None:
     other = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "11:00"))

@@ -1,4 +1,4 @@
-"""A doctor of two clinics: each front desk sees and sets its own part of his week, and no more."""
+"""A doctor of two clinics: each front desk sees and sets its own part of the week, and no more."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -55,7 +55,7 @@ def put(person: Person, doctor: Person, blocks: list[HoursBlock]) -> Any:
     return done(ask(person, doctor, blocks))
 
 
-def test_a_nurse_sets_the_hours_at_her_clinic_and_the_others_stay(
+def test_a_nurse_sets_the_hours_at_their_own_clinic_only(
     api: httpx.Client, clinic: Clinic, elsewhere: Clinic, nurse: Person, shared: Person
 ) -> None:
     changed = put(nurse, shared, hours(clinic, "11:00", "12:00", MONDAY))
@@ -65,7 +65,7 @@ def test_a_nurse_sets_the_hours_at_her_clinic_and_the_others_stay(
     assert offered(api, shared) == ["14:00", "14:30"]
 
 
-def test_what_she_read_can_be_sent_back_with_a_change_of_her_own(
+def test_a_nurse_can_send_the_whole_week_back_with_a_change(
     api: httpx.Client, clinic: Clinic, nurse: Person, shared: Person
 ) -> None:
     week = done(nurse.client.get(f"/doctors/{shared.id}/working-hours"))["hours"]
@@ -94,7 +94,7 @@ def test_hours_over_those_at_another_clinic_are_refused(
     assert offered(api, shared) == ["09:00", "09:30", "14:00", "14:30"]
 
 
-def test_the_default_hours_of_the_first_clinic_stay_when_the_second_sets_its_own(
+def test_default_hours_stay_when_a_second_clinic_sets_its_own(
     run: Run[Any], api: httpx.Client, clinic: Clinic, elsewhere: Clinic, nurse: Person
 ) -> None:
     both = [elsewhere.clinic_id, clinic.clinic_id]
@@ -105,7 +105,7 @@ def test_the_default_hours_of_the_first_clinic_stay_when_the_second_sets_its_own
     assert offered(api, doctor) == ["08:00", "12:00", "16:00"]
 
 
-def test_the_doctor_and_administrators_replace_the_whole_week(
+def test_the_doctor_and_administrators_replace_the_week(
     run: Run[Any], api: httpx.Client, clinic: Clinic, shared: Person
 ) -> None:
     for person in (shared, factories.make_user(run, Role.ADMIN)):
@@ -129,7 +129,7 @@ def test_two_front_desks_at_once_don_t_undo_each_other(
             assert len(offered(api, shared)) == 2 * 60 // minutes
 
 
-def test_reports_list_the_appointments_at_her_clinic_and_count_the_others(
+def test_a_nurse_s_report_only_counts_other_clinics_visits(
     run: Run[Any], api: httpx.Client, nurse: Person, shared: Person
 ) -> None:
     patient = factories.make_user(run, Role.PATIENT)

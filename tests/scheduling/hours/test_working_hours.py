@@ -39,7 +39,7 @@ def put(person: Person, doctor: Person, blocks: list[HoursBlock], status: int = 
     return done(person.client.put(f"/doctors/{doctor.id}/working-hours", json=as_json(blocks)), status)
 
 
-def test_without_hours_of_its_own_a_book_follows_the_clinic(
+def test_without_weekly_hours_the_opening_hours_apply(
     run: Run[Any], api: httpx.Client, clinic: Clinic
 ) -> None:
     doctor = factories.make_doctor(run, clinic, slot_minutes=240)
@@ -95,7 +95,7 @@ def test_several_blocks_a_day_at_several_clinics(
     ]
 
 
-def test_no_hours_at_all_empty_the_book(run: Run[Any], api: httpx.Client, doctor: Person) -> None:
+def test_an_empty_week_withdraws_all_slots(run: Run[Any], api: httpx.Client, doctor: Person) -> None:
     opened(run, doctor)
     assert put(doctor, doctor, [])["report"]["slots_withdrawn"] == 12
     assert search(api) == []
@@ -111,7 +111,7 @@ def test_the_same_hours_again_change_nothing(
     assert slots_in(db, doctor) == before
 
 
-def test_the_report_lists_exactly_the_appointments_that_no_longer_fit_and_they_stay_valid(
+def test_the_report_lists_appointments_that_no_longer_fit(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person
 ) -> None:
     opened(run, doctor)
@@ -140,14 +140,14 @@ def test_the_report_lists_exactly_the_appointments_that_no_longer_fit_and_they_s
     assert status_of(people[0], fits) == status_of(people[1], falls_out) == "scheduled"
     again = put(doctor, doctor, every_day(clinic, "09:00", "10:00"))["report"]
     assert listed(again) == listed(report)
-    # They come back into the book with the hours, and off the list.
+    # With the hours their slots open again, and they leave the list.
     back = put(doctor, doctor, every_day(clinic, "09:00", "11:00"))["report"]
     assert listed(back) == []
     assert offered(api, doctor) == ["09:30", "10:00"]
     assert status_of(people[1], falls_out) == "scheduled"
 
 
-def test_another_slot_length_withdraws_what_is_free_and_reports_what_is_booked(
+def test_a_new_slot_length_withdraws_free_slots(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, patient: Person
 ) -> None:
     opened(run, doctor)
@@ -162,7 +162,7 @@ def test_another_slot_length_withdraws_what_is_free_and_reports_what_is_booked(
 
 
 @pytest.mark.parametrize("capacity", [1, 2, 5])
-def test_another_capacity_keeps_who_is_booked_and_offers_the_rest(
+def test_a_new_capacity_keeps_patients_and_offers_the_rest(
     run: Run[Any], api: httpx.Client, clinic: Clinic, capacity: int
 ) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "10:00", capacity=3))
@@ -180,7 +180,7 @@ def test_another_capacity_keeps_who_is_booked_and_offers_the_rest(
         refused(try_booking(person, {"id": booked["slot_id"]}), 409, "SLOT_TAKEN")
 
 
-def test_a_capacity_below_what_is_booked_reports_it_and_admits_nobody(
+def test_a_capacity_below_the_bookings_admits_nobody(
     run: Run[Any], api: httpx.Client, clinic: Clinic
 ) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "09:30", capacity=3))
@@ -211,7 +211,7 @@ def test_a_capacity_below_what_is_booked_reports_it_and_admits_nobody(
         (("23:00", "24:00"), ("23:55", "24:00")),
     ],
 )
-def test_hours_that_overlap_are_refused_even_at_two_clinics(
+def test_overlapping_hours_are_refused_even_at_two_clinics(
     run: Run[Any], clinic: Clinic, first: tuple[str, str], second: tuple[str, str]
 ) -> None:
     other = factories.make_clinic(run)
@@ -225,7 +225,7 @@ def test_hours_that_overlap_are_refused_even_at_two_clinics(
 @pytest.mark.parametrize(
     ("start", "end"), [("07:55", "09:00"), ("19:00", "20:05"), ("00:00", "24:00"), ("11:00", "13:00")]
 )
-def test_hours_outside_the_clinic_s_opening_hours_are_refused_and_change_nothing(
+def test_hours_outside_the_opening_hours_are_refused(
     run: Run[Any], api: httpx.Client, start: str, end: str
 ) -> None:
     with_break = [
@@ -243,7 +243,7 @@ def test_hours_outside_the_clinic_s_opening_hours_are_refused_and_change_nothing
     assert offered(api, doctor) == MORNING
 
 
-def test_hours_at_a_clinic_that_isn_t_the_doctor_s_are_refused(
+def test_hours_at_another_doctor_s_clinic_are_refused(
     run: Run[Any], clinic: Clinic, doctor: Person, admin: Person
 ) -> None:
     other = factories.make_clinic(run)
@@ -286,7 +286,7 @@ def test_malformed_hours_are_refused(clinic: Clinic, doctor: Person, change: dic
     refused(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=body), 422, "VALIDATION_ERROR")
 
 
-def test_a_week_of_more_slots_or_seats_than_a_doctor_can_mean_is_refused(
+def test_a_week_of_too_many_slots_or_seats_is_refused(
     api: httpx.Client, clinic: Clinic, doctor: Person
 ) -> None:
     for blocks in (

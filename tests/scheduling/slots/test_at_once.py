@@ -1,4 +1,4 @@
-"""Several who bring one book in line at the same moment, and who take out, book and put back meanwhile."""
+"""Several processes reconcile a doctor's slots at once, while others remove, book and restore slots."""
 
 import asyncio
 from typing import Any
@@ -43,14 +43,14 @@ async def write_leave(doctor: Person, start: str, end: str) -> None:
 
 
 async def remove_amid(doctor: Person, slot: Slot, times: int) -> None:
-    """Takes a slot out while others bring the book in line."""
+    """Removes a slot while others reconcile."""
     runs = [asyncio.ensure_future(reconcile(doctor.object_id)) for _ in range(times)]
     await asyncio.sleep(0)
     await remove_slot(slot)
     await asyncio.gather(*runs, *(reconcile(doctor.object_id) for _ in range(times)))
 
 
-def test_the_book_is_filled_once_however_many_fill_it(
+def test_many_runs_at_once_create_each_slot_once(
     run: Run[Any], api: httpx.Client, doctor: Person, db: Db
 ) -> None:
     run(reconcile_at_once(doctor, 5))
@@ -61,7 +61,7 @@ def test_the_book_is_filled_once_however_many_fill_it(
 
 
 @pytest.mark.parametrize("capacity", [1, 3])
-def test_who_is_booked_keeps_the_seat_though_several_withdraw_the_slot_at_once(
+def test_withdrawals_of_a_slot_at_once_keep_its_patients(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db, capacity: int
 ) -> None:
     doctor = factories.make_doctor(
@@ -87,7 +87,7 @@ def test_who_is_booked_keeps_the_seat_though_several_withdraw_the_slot_at_once(
 
 
 @pytest.mark.parametrize("is_booked", [True, False])
-def test_what_is_taken_out_stays_out_though_others_bring_the_book_in_line_meanwhile(
+def test_a_removed_slot_stays_out_while_others_reconcile(
     run: Run[Any], api: httpx.Client, doctor: Person, *, is_booked: bool
 ) -> None:
     opened(run, doctor)
@@ -102,7 +102,7 @@ def test_what_is_taken_out_stays_out_though_others_bring_the_book_in_line_meanwh
     assert offered(api, doctor) == []
 
 
-def test_two_who_take_a_booked_slot_out_at_once_leave_its_patients_their_seats(
+def test_removals_of_a_slot_at_once_keep_its_patients(
     run: Run[Any], api: httpx.Client, clinic: Clinic
 ) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "09:30", capacity=2))
@@ -121,7 +121,7 @@ def test_two_who_take_a_booked_slot_out_at_once_leave_its_patients_their_seats(
     assert slot_at(api, doctor, "09:00")["free"] == 1
 
 
-def test_who_read_the_book_before_a_removal_doesn_t_undo_it_by_withdrawing_after(
+def test_a_late_withdrawal_doesn_t_undo_a_removal(
     run: Run[Any], api: httpx.Client, doctor: Person, db: Db
 ) -> None:
     opened(run, doctor)
@@ -133,7 +133,7 @@ def test_who_read_the_book_before_a_removal_doesn_t_undo_it_by_withdrawing_after
     assert offered(api, doctor) == ["09:00", "10:00", "10:30"]
 
 
-def test_a_doctor_renamed_while_the_book_is_brought_in_line_has_one_name(
+def test_renaming_during_a_sync_leaves_one_name_on_slots(
     run: Run[Any], api: httpx.Client, doctor: Person, db: Db
 ) -> None:
     async def rename_amid(name: str) -> None:

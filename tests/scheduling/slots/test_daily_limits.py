@@ -66,7 +66,7 @@ def monday_s(api: httpx.Client, doctor: Person) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("booked", [0, 1, 4, 5, 7])
-def test_a_limit_that_is_set_counts_those_who_are_booked_already(
+def test_a_new_limit_counts_patients_already_booked(
     run: Run[Any], api: httpx.Client, admin: Person, wide: Person, db: Db, booked: int
 ) -> None:
     slots = monday_s(api, wide)
@@ -81,7 +81,7 @@ def test_a_limit_that_is_set_counts_those_who_are_booked_already(
 
 
 @pytest.mark.parametrize("booked", [3, 5])
-def test_a_limit_that_is_lowered_admits_nobody_until_the_day_has_room(
+def test_a_lowered_limit_admits_nobody_until_the_day_has_room(
     run: Run[Any], api: httpx.Client, admin: Person, wide: Person, db: Db, booked: int
 ) -> None:
     limit(admin, wide, 5)
@@ -100,7 +100,7 @@ def test_a_limit_that_is_lowered_admits_nobody_until_the_day_has_room(
 
 
 @pytest.mark.parametrize("leaving", [0, 1, 2, 3])
-def test_whoever_leaves_an_overfull_day_leaves_no_hole_for_others(
+def test_a_cancellation_on_an_overfull_day_frees_nothing(
     run: Run[Any], api: httpx.Client, admin: Person, wide: Person, db: Db, leaving: int
 ) -> None:
     limit(admin, wide, 4)
@@ -124,7 +124,7 @@ def test_a_limit_that_is_raised_admits_as_many_more(
         assert offered(api, wide) == []
 
 
-def test_without_a_limit_only_the_slots_bound_the_day(
+def test_without_a_limit_only_the_slots_limit_the_day(
     run: Run[Any], api: httpx.Client, admin: Person, wide: Person, db: Db
 ) -> None:
     slots = monday_s(api, wide)
@@ -140,7 +140,7 @@ def test_without_a_limit_only_the_slots_bound_the_day(
     assert offered(api, wide) == []
 
 
-def test_a_limit_counts_who_was_seen_in_the_morning_as_long_as_they_are_there(
+def test_a_limit_counts_completed_visits_of_the_day(
     run: Run[Any], api: httpx.Client, admin: Person, wide: Person, db: Db
 ) -> None:
     slots = monday_s(api, wide)
@@ -163,7 +163,7 @@ def test_each_day_is_counted_by_itself(run: Run[Any], api: httpx.Client, admin: 
     assert search(api) == []
 
 
-def test_the_limit_holds_over_the_doctor_s_clinics_together(
+def test_the_limit_covers_all_clinics_of_the_doctor(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db
 ) -> None:
     other = factories.make_clinic(run, policy=clinic.policy)
@@ -179,7 +179,7 @@ def test_the_limit_holds_over_the_doctor_s_clinics_together(
     assert on_monday(db, doctor) == 2
 
 
-def test_moving_within_a_full_day_is_possible_and_into_one_is_not(
+def test_rescheduling_works_within_a_full_day_but_not_into_one(
     run: Run[Any], api: httpx.Client, admin: Person, wide: Person, db: Db
 ) -> None:
     limit(admin, wide, 2)
@@ -212,7 +212,7 @@ def test_an_overfull_day_keeps_its_patients_through_leave(
 
 
 @pytest.mark.parametrize("most", [1, 3])
-def test_many_who_ask_at_once_for_a_limited_day_get_as_many_places_as_there_are(
+def test_concurrent_bookings_of_a_limited_day_fill_it_exactly(
     run: Run[Any], api: httpx.Client, admin: Person, wide: Person, db: Db, most: int
 ) -> None:
     slots = monday_s(api, wide)

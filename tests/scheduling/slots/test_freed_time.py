@@ -1,4 +1,4 @@
-"""Time that only held a patient is offered again when the patient has left, without waiting for the next day."""
+"""Time that only a booking held is offered again once the booking is gone, on the same day."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.scheduling.support import (
 )
 
 
-def test_hours_that_were_blocked_by_a_left_over_appointment_open_once_it_is_cancelled(
+def test_cancelling_a_visit_outside_the_hours_frees_its_time(
     run: Run[Any], api: httpx.Client, doctor: Person, patient: Person, clinic: Any
 ) -> None:
     opened(run, doctor)
@@ -34,7 +34,7 @@ def test_hours_that_were_blocked_by_a_left_over_appointment_open_once_it_is_canc
     assert run(extend_slots()) == 0
 
 
-def test_moving_a_left_over_appointment_opens_its_time_too(
+def test_rescheduling_a_visit_outside_the_hours_frees_its_time(
     run: Run[Any], api: httpx.Client, doctor: Person, patient: Person, clinic: Any
 ) -> None:
     opened(run, doctor)

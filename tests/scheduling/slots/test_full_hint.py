@@ -1,4 +1,4 @@
-"""Full slots are counted once and then passed over; whatever makes room in one brings it back into the search."""
+"""Full slots are counted once and then skipped; whatever frees a seat brings its slot back into the search."""
 
 import asyncio
 from datetime import timedelta
@@ -37,12 +37,12 @@ COPIED = ("doctor_id", "doctor_name", "clinic_id", "clinic_name", "start", "end"
 
 @pytest.fixture
 def clinic(run: Run[Any]) -> Clinic:
-    """Open for booking so far ahead that a search has slots to pass over."""
+    """Open for booking so far ahead that a search has slots to skip."""
     return factories.make_clinic(run, policy=Policy(horizon_days=10))
 
 
 def hold_seats(db: Db, slots: list[dict[str, Any]]) -> None:
-    """Has somebody in every seat of these slots, each a patient of his own."""
+    """Books every seat of these slots, each for another patient."""
     db["appointments"].insert_many(
         {
             **{name: slot[name] for name in COPIED},
@@ -66,7 +66,7 @@ def first_offered(api: httpx.Client, **wanted: Any) -> list[dict[str, Any]]:
 
 
 def known(db: Db, doctor: Person) -> list[str]:
-    """The starts of Monday's slots that are known to be full."""
+    """The starts of Monday's slots that have the hint."""
     monday = at("00:00", days=1)
     return [
         on_the_wall(text(slot["start"]))
@@ -97,7 +97,7 @@ SHAPES = [
 
 @pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES, ids=" ".join)
-def test_a_search_in_a_full_book_examines_no_more_than_in_an_open_one(
+def test_a_search_in_a_full_book_examines_no_more(
     run: Run[Any], api: httpx.Client, db: Db, shape: tuple[str, ...]
 ) -> None:
     wanted: dict[str, Any] = {}
@@ -119,9 +119,7 @@ def test_a_search_in_a_full_book_examines_no_more_than_in_an_open_one(
     assert not commands.writes
 
 
-def test_what_a_few_full_slots_cost_is_not_worth_a_write(
-    run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db
-) -> None:
+def test_a_few_full_slots_cause_no_write(run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db) -> None:
     doctor = morning(run, clinic)
     fill_days(db, doctor, 1)
     with recorded(db) as commands:
@@ -130,7 +128,7 @@ def test_what_a_few_full_slots_cost_is_not_worth_a_write(
     assert not commands.writes
 
 
-def test_those_who_meet_a_newly_full_book_at_once_share_the_work(
+def test_equal_searches_of_a_newly_full_book_share_the_work(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db
 ) -> None:
     doctor = morning(run, clinic)
@@ -148,13 +146,13 @@ def test_those_who_meet_a_newly_full_book_at_once_share_the_work(
 
 
 def mark_all(api: httpx.Client, db: Db, doctor: Person) -> None:
-    """Searches where everything up to the fifth day is full, so that it is known."""
+    """Searches while everything up to the fifth day is full, so that the hints are set."""
     first_offered(api, doctor_id=doctor.id)
     assert known(db, doctor)
 
 
 @pytest.mark.parametrize("how", ["cancel", "reschedule"])
-def test_a_seat_that_is_given_back_is_offered_at_once(
+def test_a_freed_seat_is_offered_at_once(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db, patient: Person, how: str
 ) -> None:
     doctor = morning(run, clinic)
@@ -168,7 +166,7 @@ def test_a_seat_that_is_given_back_is_offered_at_once(
     assert offered(api, doctor) == ["09:30"]
 
 
-def test_a_full_day_is_known_and_comes_back_whole_with_one_cancellation(
+def test_one_cancellation_clears_the_hints_of_a_full_day(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db, patient: Person
 ) -> None:
     doctor = morning(run, clinic, max_patients_per_day=1)
@@ -183,7 +181,7 @@ def test_a_full_day_is_known_and_comes_back_whole_with_one_cancellation(
 
 
 @pytest.mark.parametrize("limit", [2, None])
-def test_a_higher_limit_of_the_day_opens_days_that_were_known_to_be_full(
+def test_a_higher_limit_clears_the_hints_of_full_days(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db, admin: Person, limit: int | None
 ) -> None:
     doctor = morning(run, clinic, max_patients_per_day=1)
@@ -194,7 +192,7 @@ def test_a_higher_limit_of_the_day_opens_days_that_were_known_to_be_full(
     assert offered(api, doctor) == MORNING[1:]
 
 
-def test_more_seats_in_slots_that_were_known_to_be_full_are_offered(
+def test_more_seats_clear_the_hints_of_full_slots(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db, admin: Person
 ) -> None:
     doctor = morning(run, clinic)
@@ -205,7 +203,7 @@ def test_more_seats_in_slots_that_were_known_to_be_full_are_offered(
     assert offered(api, doctor) == MORNING
 
 
-def test_slots_that_were_withdrawn_while_known_to_be_full_are_counted_anew(
+def test_withdrawn_slots_open_again_without_the_hint(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db, admin: Person, patient: Person
 ) -> None:
     doctor = morning(run, clinic)
@@ -219,7 +217,7 @@ def test_slots_that_were_withdrawn_while_known_to_be_full_are_counted_anew(
     assert offered(api, doctor) == ["09:30"]
 
 
-def test_wrong_hints_are_taken_back_by_the_job_some_at_a_time(
+def test_the_job_clears_wrong_hints_in_batches(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     doctor = morning(run, clinic)
@@ -237,7 +235,7 @@ def test_wrong_hints_are_taken_back_by_the_job_some_at_a_time(
     assert known(db, doctor) == ["10:00"]
 
 
-def test_the_job_leaves_alone_what_is_past_or_closed(run: Run[Any], clinic: Clinic, db: Db) -> None:
+def test_the_job_ignores_past_and_closed_slots(run: Run[Any], clinic: Clinic, db: Db) -> None:
     doctor = morning(run, clinic)
     mine = {"doctor_id": doctor.object_id, "is_active": True}
     db["slots"].update_many(mine, {"$set": {"known_full": True}})

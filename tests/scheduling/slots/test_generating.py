@@ -1,4 +1,4 @@
-"""Slots over a range of days: with hours of their own, or those of the weekly hours that are missing."""
+"""Slots over a range of days: in given hours, or the missing ones of the weekly hours."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -20,12 +20,12 @@ from tests.scheduling.support import (
     add_slot,
     at,
     book,
-    brought_in_line,
     count_slots,
     done,
     every_day,
     offered,
     opened,
+    reconciled,
     refused,
     search,
     slot_at,
@@ -52,7 +52,7 @@ def generate(doctor: Person, clinic: Clinic, **body: Any) -> int:
     return created
 
 
-def test_hours_of_its_own_fill_each_day_of_the_range(
+def test_given_hours_fill_each_day_of_the_range(
     api: httpx.Client, clinic: Clinic, free_doctor: Person
 ) -> None:
     made = generate(
@@ -81,7 +81,7 @@ def test_only_the_weekdays_asked_for(api: httpx.Client, clinic: Clinic, free_doc
     assert [offered(api, free_doctor, days=days) for days in (0, 1, 2)] == [[], ["09:00", "09:30"], []]
 
 
-def test_leave_closures_and_closing_time_are_passed_over(
+def test_leave_closures_and_closing_time_are_skipped(
     api: httpx.Client, clinic: Clinic, free_doctor: Person, admin: Person
 ) -> None:
     away = {"start": text(at("18:00")), "end": text(at("18:30"))}
@@ -92,7 +92,7 @@ def test_leave_closures_and_closing_time_are_passed_over(
     assert offered(api, free_doctor) == ["17:30", "18:30", "19:30"]
 
 
-def test_what_has_begun_today_is_passed_over(
+def test_slots_that_would_have_started_today_are_skipped(
     run: Run[Any], api: httpx.Client, clinic: Clinic, free_doctor: Person
 ) -> None:
     with clock.stopped(at("09:30")):
@@ -101,7 +101,7 @@ def test_what_has_begun_today_is_passed_over(
         assert offered(api, free_doctor) == ["10:00"]
 
 
-def test_the_weekly_hours_are_made_when_none_are_given(
+def test_without_given_hours_the_weekly_hours_are_used(
     api: httpx.Client, clinic: Clinic, doctor: Person
 ) -> None:
     assert generate(doctor, clinic) == 12
@@ -109,7 +109,7 @@ def test_the_weekly_hours_are_made_when_none_are_given(
     assert offered(api, doctor) == MORNING
 
 
-def test_the_weekly_hours_leave_what_was_added_by_hand_in_its_place(
+def test_the_weekly_hours_leave_added_slots_in_place(
     api: httpx.Client, clinic: Clinic, doctor: Person
 ) -> None:
     add_slot(doctor, clinic, "09:15")
@@ -117,13 +117,13 @@ def test_the_weekly_hours_leave_what_was_added_by_hand_in_its_place(
     assert offered(api, doctor) == ["09:15", "10:00", "10:30"]
 
 
-def test_slots_removed_by_hand_come_back_when_the_weekly_hours_are_generated(
+def test_generating_the_weekly_hours_restores_removed_slots(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person
 ) -> None:
     opened(run, doctor)
     for days in (0, 1):
         done(doctor.client.delete(f"/slots/{slot_at(api, doctor, '09:30', days=days)['id']}"))
-    assert brought_in_line(run, doctor) == (0, 0)
+    assert reconciled(run, doctor) == (0, 0)
     assert generate(doctor, clinic, first_day=TOMORROW) == 1
     assert [offered(api, doctor, days=days) for days in (0, 1)] == [["09:00", "10:00", "10:30"], MORNING]
     assert generate(doctor, clinic, weekdays=["tuesday"]) == 0
@@ -131,9 +131,7 @@ def test_slots_removed_by_hand_come_back_when_the_weekly_hours_are_generated(
     assert offered(api, doctor) == MORNING
 
 
-def test_a_removed_slot_that_is_booked_comes_back_with_its_patient_in_it(
-    run: Run[Any], api: httpx.Client, clinic: Clinic
-) -> None:
+def test_a_restored_slot_keeps_its_patient(run: Run[Any], api: httpx.Client, clinic: Clinic) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "09:30", capacity=2))
     opened(run, doctor)
     slot = slot_at(api, doctor, "09:00")
@@ -145,18 +143,14 @@ def test_a_removed_slot_that_is_booked_comes_back_with_its_patient_in_it(
     assert offered(api, doctor) == []
 
 
-def test_the_range_may_end_on_the_last_day_of_the_horizon_and_no_later(
-    clinic: Clinic, doctor: Person
-) -> None:
+def test_the_range_may_end_on_the_horizon_but_not_later(clinic: Clinic, doctor: Person) -> None:
     assert generate(doctor, clinic, first_day=LAST, last_day=LAST) == 4
     for body in ({}, {"start": "09:00", "end": "10:00"}):
         refused(ask(doctor, doctor, clinic, last_day="2030-06-06", **body), 422, "BEYOND_HORIZON")
         refused(ask(doctor, doctor, clinic, last_day="2199-12-31", **body), 422, "BEYOND_HORIZON")
 
 
-def test_a_range_from_long_ago_costs_no_more_than_one_from_today(
-    api: httpx.Client, clinic: Clinic, free_doctor: Person
-) -> None:
+def test_a_range_from_long_ago_costs_no_more(api: httpx.Client, clinic: Clinic, free_doctor: Person) -> None:
     wanted = {"first_day": "1900-01-01", "last_day": TODAY, "start": "08:00", "end": "20:00", "minutes": 5}
     with clock.stopped(NOW):
         answer = ask(free_doctor, free_doctor, clinic, **wanted)
@@ -165,13 +159,13 @@ def test_a_range_from_long_ago_costs_no_more_than_one_from_today(
     assert generate(free_doctor, clinic, first_day="1900-01-01", last_day="1999-12-31") == 0
 
 
-def test_a_range_wholly_in_the_past_makes_nothing(clinic: Clinic, free_doctor: Person, db: Db) -> None:
+def test_a_range_in_the_past_adds_nothing(clinic: Clinic, free_doctor: Person, db: Db) -> None:
     past = {"first_day": "2030-05-01", "last_day": "2030-06-02", "start": "09:00", "end": "10:00"}
     assert generate(free_doctor, clinic, **past) == 0
     assert count_slots(db) == 0
 
 
-def test_more_slots_than_a_person_can_mean_are_refused(run: Run[Any], db: Db) -> None:
+def test_too_many_slots_are_refused(run: Run[Any], db: Db) -> None:
     clinic = factories.make_clinic(run, policy=Policy(horizon_days=40))
     doctor = factories.make_doctor(run, clinic, weekly_hours=[])
     until = str((NOW + 40 * DAY).date())
@@ -180,7 +174,7 @@ def test_more_slots_than_a_person_can_mean_are_refused(run: Run[Any], db: Db) ->
     assert count_slots(db) == 0
 
 
-def test_as_many_as_can_be_generated_at_once_hold_up_nobody(run: Run[Any], base_url: str) -> None:
+def test_generating_the_most_slots_delays_no_other_request(run: Run[Any], base_url: str) -> None:
     clinic = factories.make_clinic(run, policy=Policy(horizon_days=60))
     doctor = factories.make_doctor(run, clinic, weekly_hours=[])
     until = str((NOW + 30 * DAY).date())
@@ -230,7 +224,7 @@ def test_a_clinic_where_the_doctor_doesn_t_work_is_refused(
     refused(ask(admin, doctor, other, start="09:00", end="10:00"), 422, "NOT_THE_DOCTORS_CLINIC")
 
 
-def test_the_answer_counts_only_the_slots_of_the_clinic_and_the_days_asked_for(
+def test_the_response_counts_slots_of_the_clinic_and_range_only(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person
 ) -> None:
     assert generate(doctor, clinic, first_day=TODAY, last_day=TODAY) == 4

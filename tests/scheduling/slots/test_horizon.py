@@ -1,4 +1,4 @@
-"""The job that keeps the horizon full: each doctor once a day, whoever runs it, and whoever dies in it."""
+"""The job that adds slots up to the horizon: each doctor once a day, also if a process dies in it."""
 
 import asyncio
 from datetime import timedelta
@@ -38,19 +38,17 @@ async def extend_at_once(times: int) -> list[int]:
 
 @pytest.fixture
 def doctors(run: Run[Any], clinic: Clinic) -> list[Person]:
-    """Five doctors with empty books."""
+    """Five doctors without slots."""
     hours = every_day(clinic, "09:00", "11:00")
     return [factories.make_doctor(run, clinic, weekly_hours=hours) for _ in range(5)]
 
 
-def test_a_new_doctor_s_book_is_filled_to_the_horizon(
-    run: Run[Any], api: httpx.Client, doctor: Person
-) -> None:
+def test_a_new_doctor_has_slots_up_to_the_horizon(run: Run[Any], api: httpx.Client, doctor: Person) -> None:
     assert run(extend_slots()) == 1
     assert [offered(api, doctor, days=days) for days in range(4)] == [MORNING, MORNING, MORNING, []]
 
 
-def test_each_doctor_once_a_day(run: Run[Any], doctors: list[Person], db: Db) -> None:
+def test_each_doctor_is_extended_once_a_day(run: Run[Any], doctors: list[Person], db: Db) -> None:
     assert run(extend_slots()) == 5
     before = [slots_in(db, doctor) for doctor in doctors]
     assert run(extend_slots()) == 0
@@ -73,7 +71,7 @@ def test_the_horizon_stays_full_as_the_days_pass(run: Run[Any], api: httpx.Clien
 @pytest.mark.parametrize(
     "zone", ["Pacific/Honolulu", "America/New_York", "UTC", "Asia/Kolkata", "Pacific/Kiritimati"]
 )
-def test_the_last_day_is_there_soon_after_midnight_in_every_zone(
+def test_the_last_day_is_added_after_midnight_in_every_zone(
     run: Run[Any], api: httpx.Client, zone: str
 ) -> None:
     clinic = factories.make_clinic(run, time_zone=zone, policy=Policy(horizon_days=2))
@@ -98,10 +96,10 @@ def test_runs_at_the_same_time_share_the_doctors(
     assert count_slots(db) == 5 * 12
 
 
-def test_a_doctor_who_is_claimed_by_another_is_left_to_him_until_the_claim_lapses(
+def test_a_claimed_doctor_is_skipped_until_the_claim_lapses(
     run: Run[Any], api: httpx.Client, doctor: Person, db: Db
 ) -> None:
-    """As a process leaves it that dies at work."""
+    """The state that a killed process leaves."""
     db["users"].update_one({"_id": doctor.object_id}, {"$set": {"doctor.slots_claimed_until": NOW + CLAIM}})
     assert run(extend_slots()) == 0
     with clock.stopped(NOW + CLAIM - MS):
@@ -112,14 +110,14 @@ def test_a_doctor_who_is_claimed_by_another_is_left_to_him_until_the_claim_lapse
         assert offered(api, doctor) == MORNING
 
 
-def test_a_claim_is_given_back_when_the_work_is_done(run: Run[Any], doctor: Person, db: Db) -> None:
+def test_a_claim_ends_when_the_work_is_done(run: Run[Any], doctor: Person, db: Db) -> None:
     run(extend_slots())
     found = db["users"].find_one({"_id": doctor.object_id})
     assert found is not None
     assert "slots_claimed_until" not in found["doctor"]
 
 
-def test_inactive_doctors_are_passed_over(
+def test_inactive_doctors_are_skipped(
     run: Run[Any], api: httpx.Client, doctors: list[Person], admin: Person
 ) -> None:
     done(admin.client.delete(f"/doctors/{doctors[0].id}"))
@@ -134,13 +132,11 @@ def test_a_doctor_without_a_clinic_is_done_without_slots(run: Run[Any], api: htt
     assert search(api) == []
 
 
-def test_others_than_doctors_have_no_book(
-    run: Run[Any], nurse: Person, patient: Person, admin: Person
-) -> None:
+def test_only_doctors_get_slots(run: Run[Any], nurse: Person, patient: Person, admin: Person) -> None:
     assert run(extend_slots()) == 0
 
 
-def test_the_run_finishes_what_a_dead_process_left(
+def test_a_run_finishes_what_a_killed_process_left(
     run: Run[Any], api: httpx.Client, doctor: Person, patient: Person, db: Db
 ) -> None:
     run(extend_slots())

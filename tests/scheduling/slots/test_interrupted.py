@@ -1,4 +1,4 @@
-"""A process that died at work: whatever it left half done, the next run brings to its end."""
+"""A process that died at work: the next run finishes what it left half done."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ from tests.scheduling.support import (
     add_slot,
     at,
     book,
-    brought_in_line,
     done,
     every_day,
     hours,
     offered,
     opened,
+    reconciled,
     search,
     slot_at,
     slots_in,
@@ -33,7 +33,7 @@ from tests.scheduling.support import (
 
 
 def change(db: Db, slot: dict[str, Any], **fields: Any) -> None:
-    """Leaves a slot as a process does that dies."""
+    """Changes a slot as a process does before it dies."""
     db["slots"].update_one({"_id": PydanticObjectId(slot["id"])}, {"$set": fields})
 
 
@@ -72,7 +72,7 @@ def three(run: Run[Any], clinic: Clinic) -> Person:
 
 @pytest.mark.parametrize("booked", [0, 1, 3])
 @pytest.mark.parametrize("blocked", [(), (0,), (1, 2), (0, 1, 2)])
-def test_a_withdrawal_that_died_while_it_took_the_seats_is_finished(
+def test_a_withdrawal_killed_while_blocking_seats_is_finished(
     run: Run[Any], api: httpx.Client, three: Person, db: Db, blocked: tuple[int, ...], booked: int
 ) -> None:
     slot = slot_at(api, three, "09:00")
@@ -88,11 +88,11 @@ def test_a_withdrawal_that_died_while_it_took_the_seats_is_finished(
     assert search(api) == []
     # The hours still ask for it: it is withdrawn to the end, and opened anew.
     opened(run, three)
-    assert brought_in_line(run, three) == (0, 0)
+    assert reconciled(run, three) == (0, 0)
     check_seats(run, api, three, capacity=3, booked=booked)
 
 
-def test_a_withdrawal_that_died_amid_the_stepping_over_is_finished(
+def test_a_withdrawal_killed_while_moving_seats_is_finished(
     run: Run[Any], api: httpx.Client, three: Person, db: Db
 ) -> None:
     slot = slot_at(api, three, "09:00")
@@ -102,12 +102,12 @@ def test_a_withdrawal_that_died_amid_the_stepping_over_is_finished(
     rows = list(db["appointments"].find({"slot_id": PydanticObjectId(slot["id"]), "active": True}))
     db["appointments"].update_one({"_id": rows[0]["_id"]}, {"$set": {"seat": 1000}})
     opened(run, three)
-    assert brought_in_line(run, three) == (0, 0)
+    assert reconciled(run, three) == (0, 0)
     check_seats(run, api, three, capacity=3, booked=2)
 
 
 @pytest.mark.parametrize("booked", [0, 2])
-def test_a_withdrawal_that_died_before_its_last_write_is_finished(
+def test_a_withdrawal_killed_before_its_last_write_is_finished(
     run: Run[Any], api: httpx.Client, three: Person, db: Db, booked: int
 ) -> None:
     slot = slot_at(api, three, "09:00")
@@ -120,11 +120,11 @@ def test_a_withdrawal_that_died_before_its_last_write_is_finished(
     for seat in range(3):
         put_block(db, slot, seat)
     opened(run, three)
-    assert brought_in_line(run, three) == (0, 0)
+    assert reconciled(run, three) == (0, 0)
     check_seats(run, api, three, capacity=3, booked=booked)
 
 
-def test_a_withdrawn_slot_that_nobody_came_to_open_again_is_opened(
+def test_a_withdrawn_slot_whose_time_is_free_again_opens(
     run: Run[Any], api: httpx.Client, three: Person, db: Db
 ) -> None:
     slot = slot_at(api, three, "09:00")
@@ -132,35 +132,35 @@ def test_a_withdrawn_slot_that_nobody_came_to_open_again_is_opened(
     away = {"start": text(at("09:00")), "end": text(at("09:30"))}
     done(three.client.post(f"/doctors/{three.id}/leaves", json=away), 201)
     db["leaves"].delete_many({"doctor_id": three.object_id})
-    assert brought_in_line(run, three) == (1, 0)
-    assert brought_in_line(run, three) == (0, 0)
+    assert reconciled(run, three) == (1, 0)
+    assert reconciled(run, three) == (0, 0)
     check_seats(run, api, three, capacity=3, booked=1)
 
 
-def test_slots_that_were_written_and_never_opened_are_opened(
+def test_slots_that_were_left_pending_are_opened(
     run: Run[Any], api: httpx.Client, doctor: Person, db: Db
 ) -> None:
     opened(run, doctor)
     for row in slots_in(db, doctor):
         db["slots"].update_one({"_id": row["_id"]}, {"$set": {"state": "pending"}})
     assert search(api) == []
-    assert brought_in_line(run, doctor) == (12, 0)
-    assert brought_in_line(run, doctor) == (0, 0)
+    assert reconciled(run, doctor) == (12, 0)
+    assert reconciled(run, doctor) == (0, 0)
     assert offered(api, doctor) == MORNING
 
 
-def test_a_book_that_was_written_in_part_is_completed(
+def test_slots_that_were_inserted_in_part_are_completed(
     run: Run[Any], api: httpx.Client, doctor: Person, db: Db
 ) -> None:
     opened(run, doctor)
     for row in slots_in(db, doctor)[::2]:
         db["slots"].delete_one({"_id": row["_id"]})
-    assert brought_in_line(run, doctor) == (6, 0)
+    assert reconciled(run, doctor) == (6, 0)
     assert offered(api, doctor) == MORNING
 
 
 @pytest.mark.parametrize("on_leave", [False, True])
-def test_a_slot_made_by_hand_whose_maker_died_is_opened_unless_it_may_not_be(
+def test_an_added_slot_left_pending_opens_if_it_is_allowed(
     run: Run[Any], api: httpx.Client, clinic: Clinic, free_doctor: Person, db: Db, *, on_leave: bool
 ) -> None:
     slot = add_slot(free_doctor, clinic, "15:00")
@@ -169,25 +169,25 @@ def test_a_slot_made_by_hand_whose_maker_died_is_opened_unless_it_may_not_be(
         away = {"start": text(at("14:00")), "end": text(at("15:05"))}
         done(free_doctor.client.post(f"/doctors/{free_doctor.id}/leaves", json=away), 201)
     opened(run, free_doctor)
-    assert brought_in_line(run, free_doctor) == (0, 0)
+    assert reconciled(run, free_doctor) == (0, 0)
     assert offered(api, free_doctor) == ([] if on_leave else ["15:00"])
 
 
-def test_a_leave_whose_taker_died_withdraws_with_the_next_run(
+def test_leave_of_a_killed_request_withdraws_in_the_next_run(
     run: Run[Any], api: httpx.Client, doctor: Person, patient: Person, db: Db
 ) -> None:
     opened(run, doctor)
     slot = slot_at(api, doctor, "10:00")
     away = {"doctor_id": doctor.object_id, "start": at("09:30"), "end": at("10:30"), "created_at": NOW}
     db["leaves"].insert_one({**away, "created_by": doctor.object_id})
-    assert brought_in_line(run, doctor) == (0, 2)
-    assert brought_in_line(run, doctor) == (0, 0)
+    assert reconciled(run, doctor) == (0, 2)
+    assert reconciled(run, doctor) == (0, 0)
     assert offered(api, doctor) == ["09:00", "10:30"]
     assert try_booking(patient, slot).status_code == 409
 
 
 @pytest.mark.parametrize("booked", [0, 2])
-def test_a_removal_that_died_after_its_first_write_still_keeps_the_slot_out(
+def test_a_removal_killed_after_its_first_write_is_finished(
     run: Run[Any], api: httpx.Client, three: Person, db: Db, booked: int
 ) -> None:
     slot = slot_at(api, three, "09:00")
@@ -199,7 +199,7 @@ def test_a_removal_that_died_after_its_first_write_still_keeps_the_slot_out(
         for row in db["appointments"].find({"slot_id": PydanticObjectId(slot["id"]), "active": True})
     }
     put_block(db, slot, min({0, 1, 2} - held))
-    assert brought_in_line(run, three) == (0, 0)
+    assert reconciled(run, three) == (0, 0)
     assert search(api) == []
     days = {"first_day": "2030-06-03", "last_day": "2030-06-03"}
     whose = {"doctor_id": three.id, "clinic_id": slot["clinic_id"]}

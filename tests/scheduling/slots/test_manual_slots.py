@@ -1,4 +1,4 @@
-"""Single slots made by hand: where and when one may be, and what holds the doctor's time."""
+"""Single slots that staff add: where and when they may be, and what holds the doctor's time."""
 
 from typing import Any
 
@@ -18,11 +18,11 @@ from tests.scheduling.support import (
     ask_for_slot,
     at,
     book,
-    brought_in_line,
     count_slots,
     done,
     offered,
     opened,
+    reconciled,
     refused,
     search,
     slot_at,
@@ -31,7 +31,7 @@ from tests.scheduling.support import (
 )
 
 
-def test_a_slot_made_by_hand_is_offered_and_can_be_booked(
+def test_an_added_slot_is_offered_and_can_be_booked(
     api: httpx.Client, clinic: Clinic, free_doctor: Person, patient: Person
 ) -> None:
     slot = add_slot(free_doctor, clinic, "13:05", minutes=25, capacity=2)
@@ -46,7 +46,7 @@ def test_a_slot_made_by_hand_is_offered_and_can_be_booked(
     ("doctor_s", "clinic_s", "given", "expected"),
     [(None, None, None, 30), (None, 20, None, 20), (45, 20, None, 45), (45, 20, 10, 10)],
 )
-def test_the_length_is_the_one_given_else_the_doctor_s_else_the_clinic_s(
+def test_the_length_defaults_to_the_doctor_s_then_the_clinic_s(
     run: Run[Any], doctor_s: int | None, clinic_s: int | None, given: int | None, expected: int
 ) -> None:
     clinic = factories.make_clinic(run, policy=Policy(slot_minutes=clinic_s))
@@ -55,12 +55,12 @@ def test_the_length_is_the_one_given_else_the_doctor_s_else_the_clinic_s(
     assert slot["end"] == text(at("09:00") + expected * MINUTE)
 
 
-def test_a_slot_made_by_hand_outlives_the_hours_and_every_run(
+def test_an_added_slot_outlives_changes_of_hours(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person
 ) -> None:
     opened(run, doctor)
     slot = add_slot(doctor, clinic, "15:00", capacity=4)
-    assert brought_in_line(run, doctor) == (0, 0)
+    assert reconciled(run, doctor) == (0, 0)
     done(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json={"hours": []}))
     assert search(api) == [slot]
 
@@ -76,7 +76,7 @@ def test_a_slot_outside_the_opening_hours_is_refused(
     refused(ask_for_slot(free_doctor, clinic, start, minutes=length), 422, "OUTSIDE_OPENING_HOURS")
 
 
-def test_a_slot_may_fill_the_opening_hours_to_the_minute(clinic: Clinic, free_doctor: Person) -> None:
+def test_a_slot_may_fill_the_opening_hours_exactly(clinic: Clinic, free_doctor: Person) -> None:
     add_slot(free_doctor, clinic, "08:00", minutes=480)
     add_slot(free_doctor, clinic, "16:00", minutes=240)
     add_slot(free_doctor, clinic, "08:00", days=1, minutes=5)
@@ -124,7 +124,7 @@ def test_a_slot_that_overlaps_another_of_the_doctor_is_refused(
     done(ask_for_slot(colleague, clinic, text(at(wall_time)), minutes=length), 201)
 
 
-def test_slots_of_one_doctor_at_two_clinics_don_t_overlap_either(run: Run[Any], clinic: Clinic) -> None:
+def test_a_doctor_s_slots_at_two_clinics_don_t_overlap(run: Run[Any], clinic: Clinic) -> None:
     other = factories.make_clinic(run)
     doctor = factories.make_doctor(
         run, clinic, clinic_ids=[clinic.clinic_id, other.clinic_id], weekly_hours=[]
@@ -134,7 +134,7 @@ def test_slots_of_one_doctor_at_two_clinics_don_t_overlap_either(run: Run[Any], 
     add_slot(doctor, other, "09:30")
 
 
-def test_of_overlapping_slots_that_are_asked_for_at_once_one_is_made(
+def test_of_overlapping_slots_added_at_once_one_is_created(
     api: httpx.Client, clinic: Clinic, free_doctor: Person
 ) -> None:
     starts = [text(at("09:00") + number * 5 * MINUTE) for number in range(6)] * 2
@@ -144,7 +144,7 @@ def test_of_overlapping_slots_that_are_asked_for_at_once_one_is_made(
     assert len(search(api)) == 1
 
 
-def test_no_slot_on_leave_or_on_a_closed_clinic(
+def test_a_slot_during_leave_or_a_closure_is_refused(
     run: Run[Any], clinic: Clinic, free_doctor: Person, admin: Person
 ) -> None:
     away = {"start": text(at("09:00")), "end": text(at("10:00"))}
@@ -157,7 +157,7 @@ def test_no_slot_on_leave_or_on_a_closed_clinic(
         add_slot(free_doctor, clinic, wall_time)
 
 
-def test_no_slot_of_an_inactive_doctor_or_at_an_inactive_clinic(
+def test_a_slot_of_an_inactive_doctor_or_clinic_is_refused(
     run: Run[Any], clinic: Clinic, admin: Person, free_doctor: Person
 ) -> None:
     slot = {"doctor_id": free_doctor.id, "clinic_id": str(clinic.clinic_id), "start": text(at("09:00"))}
@@ -170,7 +170,7 @@ def test_no_slot_of_an_inactive_doctor_or_at_an_inactive_clinic(
     refused(admin.client.post("/slots", json=gone), 409, "TIME_NOT_AVAILABLE")
 
 
-def test_no_slot_at_a_clinic_where_the_doctor_doesn_t_work(run: Run[Any], free_doctor: Person) -> None:
+def test_a_slot_at_another_doctor_s_clinic_is_refused(run: Run[Any], free_doctor: Person) -> None:
     other = factories.make_clinic(run)
     refused(ask_for_slot(free_doctor, other, text(at("09:00"))), 422, "NOT_THE_DOCTORS_CLINIC")
 
@@ -192,10 +192,10 @@ def test_odd_lengths_and_capacities_are_refused(
     refused(ask_for_slot(free_doctor, clinic, text(at("09:00")), **change), 422, "VALIDATION_ERROR")
 
 
-def test_a_slot_over_withdrawn_but_booked_time_is_refused_and_changes_nothing(
+def test_a_slot_over_withdrawn_but_booked_time_is_refused(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, patient: Person
 ) -> None:
-    """The hours move away from a booked slot, which keeps its time; nobody else is to be seen in it."""
+    """The hours move away from a booked slot, which keeps its time: nobody else can be seen then."""
     opened(run, doctor)
     booked = slot_at(api, doctor, "09:30")
     book(patient, booked)
@@ -206,14 +206,14 @@ def test_a_slot_over_withdrawn_but_booked_time_is_refused_and_changes_nothing(
     add_slot(doctor, clinic, "10:00")
 
 
-def test_nothing_of_a_refused_slot_stays_behind(clinic: Clinic, free_doctor: Person, db: Db) -> None:
+def test_a_refused_slot_leaves_nothing_behind(clinic: Clinic, free_doctor: Person, db: Db) -> None:
     add_slot(free_doctor, clinic, "09:00")
     refused(ask_for_slot(free_doctor, clinic, text(at("09:15"))), 409, "SLOT_OVERLAPS")
     refused(ask_for_slot(free_doctor, clinic, text(at("07:00"))), 422, "OUTSIDE_OPENING_HOURS")
     assert count_slots(db) == 1
 
 
-def test_the_day_is_free_again_after_midnight_only_for_what_is_ahead(
+def test_after_midnight_only_coming_time_is_free(
     run: Run[Any], api: httpx.Client, clinic: Clinic, free_doctor: Person
 ) -> None:
     add_slot(free_doctor, clinic, "19:30")

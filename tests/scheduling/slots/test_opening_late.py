@@ -1,4 +1,4 @@
-"""Opening a slot against a fact that was written since its facts were read: it must stay closed."""
+"""Opening a slot against leave that was written since its inputs were read: it must stay closed."""
 
 from typing import Any
 
@@ -33,14 +33,14 @@ def _read(run: Run[Any], doctor: Person) -> DoctorSchedule:
     return book
 
 
-def test_a_booked_slot_that_is_closed_already_stays_closed_under_a_second_leave(
+def test_a_closed_booked_slot_stays_closed_under_more_leave(
     run: Run[Any], db: Db, doctor: Person, patient: Person
 ) -> None:
     run(reconcile(doctor.object_id))
     slot = _slot_at(run, doctor, "09:30")
     assert patient.client.post("/appointments", json={"slot_id": str(slot.id)}).status_code == 201
     _leave(doctor, "09:00", "11:00")
-    # Another process reads the book just as the first leave has ended, and is about to open the slot again …
+    # Another process reads the schedule just as the first leave has ended, and is about to open the slot again …
     db["leaves"].delete_many({"doctor_id": doctor.object_id})
     book, closed = _read(run, doctor), _slot_at(run, doctor, "09:30")
     assert closed.state is SlotState.CLOSED
@@ -51,9 +51,7 @@ def test_a_booked_slot_that_is_closed_already_stays_closed_under_a_second_leave(
     assert _slot_at(run, doctor, "09:30").state is SlotState.CLOSED
 
 
-def test_a_new_slot_stays_closed_under_a_leave_written_since_its_facts_were_read(
-    run: Run[Any], db: Db, doctor: Person
-) -> None:
+def test_a_pending_slot_stays_closed_under_newer_leave(run: Run[Any], db: Db, doctor: Person) -> None:
     run(reconcile(doctor.object_id))
     slot = _slot_at(run, doctor, "10:00")
     # As another process has just written it, before opening it:

@@ -1,4 +1,4 @@
-"""Slots taken out by hand: out they stay, whatever happens around them, until somebody puts them back."""
+"""Slots that staff remove: they stay removed until somebody restores them."""
 
 from typing import Any
 
@@ -21,12 +21,12 @@ from tests.scheduling.support import (
     ask_for_slot,
     at,
     book,
-    brought_in_line,
     done,
     every_day,
     listed,
     offered,
     opened,
+    reconciled,
     refused,
     slot_at,
     status_of,
@@ -43,24 +43,24 @@ def remove(person: Person, slot: dict[str, Any]) -> Any:
 
 @pytest.fixture
 def removed(run: Run[Any], api: httpx.Client, doctor: Person) -> dict[str, Any]:
-    """Monday's slot at 9:30, taken out by hand."""
+    """Monday's slot at 9:30, removed."""
     opened(run, doctor)
     slot = slot_at(api, doctor, "09:30")
     assert remove(doctor, slot) == {"slots_opened": 0, "slots_withdrawn": 1, **NOBODY_MET}
     return slot
 
 
-def test_it_stays_out_though_the_hours_want_it(
+def test_a_removed_slot_stays_out_when_the_hours_are_synced(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, removed: dict[str, Any]
 ) -> None:
-    assert brought_in_line(run, doctor) == (0, 0)
+    assert reconciled(run, doctor) == (0, 0)
     same = as_json(every_day(clinic, "09:00", "11:00"))
     done(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=same))
     assert offered(api, doctor) == WITHOUT_HALF_PAST
     refused(api.get(f"/slots/{removed['id']}"), 404, "SLOT_NOT_FOUND")
 
 
-def test_it_stays_out_though_leave_came_and_went_over_it(
+def test_a_removed_slot_stays_out_after_leave(
     run: Run[Any], api: httpx.Client, doctor: Person, removed: dict[str, Any]
 ) -> None:
     away = {"start": text(at("09:00")), "end": text(at("10:00"))}
@@ -69,7 +69,7 @@ def test_it_stays_out_though_leave_came_and_went_over_it(
     assert offered(api, doctor) == WITHOUT_HALF_PAST
 
 
-def test_it_stays_out_though_the_clinic_was_closed_over_it(
+def test_a_removed_slot_stays_out_after_a_closure(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, removed: dict[str, Any]
 ) -> None:
     nurse = factories.make_nurse(run, clinic)
@@ -79,17 +79,17 @@ def test_it_stays_out_though_the_clinic_was_closed_over_it(
     assert offered(api, doctor) == WITHOUT_HALF_PAST
 
 
-def test_other_hours_in_its_time_are_not_held_up_by_it(
+def test_a_removed_slot_doesn_t_block_other_hours(
     api: httpx.Client, clinic: Clinic, doctor: Person, removed: dict[str, Any]
 ) -> None:
-    """What was taken out is that slot, not that time for ever."""
+    """The slot was removed, not its time for ever."""
     other = as_json(every_day(clinic, "09:00", "10:00", slot_minutes=20))
     done(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=other))
     assert offered(api, doctor) == ["09:00", "09:20", "09:40"]
 
 
 @pytest.mark.parametrize(("wall_time", "length"), [("09:30", 30), ("09:35", 20), ("09:30", 5)])
-def test_a_new_slot_can_be_made_in_its_time(
+def test_a_new_slot_can_replace_a_removed_one(
     run: Run[Any],
     api: httpx.Client,
     clinic: Clinic,
@@ -104,7 +104,7 @@ def test_a_new_slot_can_be_made_in_its_time(
     assert offered(api, doctor) == sorted([*WITHOUT_HALF_PAST, wall_time])
 
 
-def test_a_new_slot_that_is_refused_doesn_t_bring_it_back(
+def test_a_refused_slot_doesn_t_bring_a_removed_one_back(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, removed: dict[str, Any]
 ) -> None:
     """An hour from 9:30 would run into 10:00."""
@@ -114,7 +114,7 @@ def test_a_new_slot_that_is_refused_doesn_t_bring_it_back(
     assert offered(api, doctor) == WITHOUT_HALF_PAST
 
 
-def test_a_new_slot_over_a_removed_one_with_a_patient_is_refused_and_doesn_t_bring_it_back(
+def test_a_slot_over_a_removed_but_booked_one_is_refused(
     run: Run[Any], api: httpx.Client, clinic: Clinic
 ) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "10:00", capacity=2))
@@ -127,7 +127,7 @@ def test_a_new_slot_over_a_removed_one_with_a_patient_is_refused_and_doesn_t_bri
     assert offered(api, doctor) == ["09:00"]
 
 
-def test_of_two_removed_slots_the_empty_one_stays_out_when_the_booked_one_stops_a_new_slot(
+def test_a_refused_slot_over_two_removed_ones_changes_neither(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, removed: dict[str, Any]
 ) -> None:
     booked = slot_at(api, doctor, "10:00")
@@ -139,7 +139,7 @@ def test_of_two_removed_slots_the_empty_one_stays_out_when_the_booked_one_stops_
     assert offered(api, doctor) == ["09:00", "10:30"]
 
 
-def test_its_appointments_are_listed_and_stay_valid(run: Run[Any], api: httpx.Client, clinic: Clinic) -> None:
+def test_appointments_of_a_removed_slot_stay_valid(run: Run[Any], api: httpx.Client, clinic: Clinic) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "10:00", capacity=3))
     opened(run, doctor)
     slot = slot_at(api, doctor, "09:00")
@@ -157,7 +157,7 @@ def test_its_appointments_are_listed_and_stay_valid(run: Run[Any], api: httpx.Cl
     assert offered(api, doctor) == ["09:30"]
 
 
-def test_a_slot_made_by_hand_is_gone_once_it_is_taken_out(
+def test_an_added_slot_is_gone_once_removed(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person
 ) -> None:
     opened(run, doctor)
@@ -169,7 +169,7 @@ def test_a_slot_made_by_hand_is_gone_once_it_is_taken_out(
     assert again["id"] != slot["id"]
 
 
-def test_a_slot_made_by_hand_in_removed_time_leaves_that_time_empty_when_it_is_taken_out(
+def test_removing_a_replacement_leaves_the_time_empty(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, removed: dict[str, Any]
 ) -> None:
     remove(doctor, add_slot(doctor, clinic, "09:30"))
@@ -179,12 +179,12 @@ def test_a_slot_made_by_hand_in_removed_time_leaves_that_time_empty_when_it_is_t
     assert offered(api, doctor) == MORNING
 
 
-def test_what_was_taken_out_can_not_be_taken_out_again(doctor: Person, removed: dict[str, Any]) -> None:
+def test_a_removed_slot_can_t_be_removed_again(doctor: Person, removed: dict[str, Any]) -> None:
     refused(doctor.client.delete(f"/slots/{removed['id']}"), 404, "SLOT_NOT_FOUND")
     refused(doctor.client.delete(f"/slots/{NOBODY}"), 404, "SLOT_NOT_FOUND")
 
 
-def test_two_who_take_the_same_slot_out_leave_it_out(
+def test_two_removals_of_a_slot_at_once_leave_it_removed(
     run: Run[Any], api: httpx.Client, doctor: Person, db: Db
 ) -> None:
     opened(run, doctor)
@@ -195,9 +195,7 @@ def test_two_who_take_the_same_slot_out_leave_it_out(
     assert offered(api, doctor) == WITHOUT_HALF_PAST
 
 
-def test_a_slot_that_is_over_is_not_there_to_be_taken_out(
-    run: Run[Any], api: httpx.Client, doctor: Person
-) -> None:
+def test_a_slot_that_is_over_can_t_be_removed(run: Run[Any], api: httpx.Client, doctor: Person) -> None:
     opened(run, doctor)
     slot = slot_at(api, doctor, "09:00")
     with clock.stopped(at("09:30")):

@@ -1,4 +1,4 @@
-"""Lists are written from stored documents without models: their JSON is what the models would have made."""
+"""Lists are written from stored documents without models: their JSON is what the models would write."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -68,7 +68,7 @@ def as_stored(document: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("rows", "model", "document", "more"), CASES)
 @pytest.mark.parametrize("next_cursor", [None, "abc-_"])
-def test_a_page_is_what_the_model_would_have_made_to_the_byte(
+def test_a_page_equals_what_the_model_would_write(
     rows: Rows,
     model: type[BaseModel],
     document: dict[str, Any],
@@ -86,7 +86,7 @@ def test_no_rows_are_an_empty_page() -> None:
     assert SLOT_ROWS.page([], None) == b'{"items":[],"next_cursor":null}'
 
 
-def test_a_search_reads_all_that_is_shown_of_a_slot() -> None:
+def test_a_search_reads_all_fields_that_a_slot_shows() -> None:
     assert set(SlotOut.model_fields) - {"id", "free"} <= set(SLOT_FIELDS)
     read = {name: value for name, value in as_stored(SLOT).items() if name in {"_id", *SLOT_FIELDS}}
     assert SlotOut.of(OpenSlot(read, 2)).model_dump(exclude={"id"}) == {
@@ -96,7 +96,7 @@ def test_a_search_reads_all_that_is_shown_of_a_slot() -> None:
 
 
 @pytest.mark.parametrize("path", ["/slots", "/doctors/671f0c0e9b1d8a0001a1b2c3/slots"])
-def test_an_empty_list_is_json_like_any_other_answer(api: httpx.Client, path: str) -> None:
+def test_an_empty_list_is_json_like_any_other_response(api: httpx.Client, path: str) -> None:
     answer = api.get(path)
     assert answer.json() == {"items": [], "next_cursor": None}
     assert answer.headers["content-type"] == "application/json"

@@ -1,4 +1,4 @@
-"""The public search: what it finds, in which order, and by what it can be narrowed."""
+"""The public search: what it finds, in which order, and its filters."""
 
 from datetime import timedelta
 from typing import Any
@@ -31,7 +31,7 @@ from tests.scheduling.support import (
 )
 
 
-def test_a_slot_is_shown_with_all_that_a_patient_must_know(
+def test_a_slot_shows_all_that_a_patient_needs(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person
 ) -> None:
     opened(run, doctor)
@@ -53,12 +53,12 @@ def test_a_slot_is_shown_with_all_that_a_patient_must_know(
     }
 
 
-def test_the_search_needs_no_login_and_finds_nothing_in_an_empty_book(api: httpx.Client) -> None:
+def test_the_search_needs_no_login_and_may_find_nothing(api: httpx.Client) -> None:
     assert done(api.get("/slots")) == {"items": [], "next_cursor": None}
     assert done(api.get(f"/doctors/{NOBODY}/slots")) == {"items": [], "next_cursor": None}
 
 
-def test_the_first_free_slot_comes_first_whoever_s_it_is(
+def test_slots_are_sorted_by_start_whoever_the_doctor_is(
     run: Run[Any], api: httpx.Client, clinic: Clinic
 ) -> None:
     late = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:30", "10:30"))
@@ -113,14 +113,14 @@ def variety(run: Run[Any]) -> dict[str, Person]:
         ({"city": ".*"}, set()),
     ],
 )
-def test_case_accents_and_spaces_don_t_matter_but_the_words_do(
+def test_case_accents_and_spaces_don_t_matter(
     api: httpx.Client, variety: dict[str, Person], filters: dict[str, str], expected: set[str]
 ) -> None:
     names = {person.id: key for key, person in variety.items()}
     assert {names[slot["doctor_id"]] for slot in search(api, **filters)} == expected
 
 
-def test_filters_by_doctor_clinic_and_department_narrow_each_other(
+def test_filters_by_doctor_clinic_and_department_combine(
     api: httpx.Client, variety: dict[str, Person]
 ) -> None:
     ny, sp = variety["ny"], variety["sp"]
@@ -204,7 +204,7 @@ def test_free_is_capacity_less_active_appointments(run: Run[Any], api: httpx.Cli
         assert slot_at(api, doctor, "09:00")["capacity"] == 3
 
 
-def test_a_full_slot_can_still_be_read_but_isn_t_offered(
+def test_a_full_slot_can_be_read_but_isn_t_offered(
     run: Run[Any], api: httpx.Client, doctor: Person, patient: Person
 ) -> None:
     opened(run, doctor)
@@ -214,7 +214,7 @@ def test_a_full_slot_can_still_be_read_but_isn_t_offered(
     assert done(api.get(f"/slots/{slot['id']}")) == {**slot, "free": 0}
 
 
-def test_a_full_day_is_not_offered_and_comes_back_with_a_cancellation(
+def test_a_full_day_is_offered_again_after_a_cancellation(
     run: Run[Any], api: httpx.Client, clinic: Clinic
 ) -> None:
     doctor = factories.make_doctor(
@@ -257,12 +257,12 @@ async def _open_day_and_night(clinic: Clinic) -> None:
     await Clinic.find_one({"_id": clinic.clinic_id}).update({"$set": {"opening_hours": hours}})
 
 
-def test_a_slot_nobody_has_is_not_found(api: httpx.Client) -> None:
+def test_an_unknown_slot_is_not_found(api: httpx.Client) -> None:
     refused(api.get(f"/slots/{NOBODY}"), 404, "SLOT_NOT_FOUND")
     refused(api.get("/slots/none"), 422, "VALIDATION_ERROR")
 
 
-def test_the_next_day_of_the_horizon_is_offered_once_it_is_made(
+def test_the_next_day_of_the_horizon_is_offered_once_added(
     run: Run[Any], api: httpx.Client, doctor: Person
 ) -> None:
     opened(run, doctor)

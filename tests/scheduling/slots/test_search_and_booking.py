@@ -46,9 +46,7 @@ def pages(api: httpx.Client, limit: int, **params: Any) -> list[list[str]]:
             return found
 
 
-def test_every_seat_that_is_offered_can_be_booked_and_then_nothing_is_left(
-    run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db
-) -> None:
+def test_every_offered_seat_can_be_booked(run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "11:00", capacity=2))
     opened(run, doctor)
     until = text(at("00:00", days=1))
@@ -75,7 +73,7 @@ def test_the_alternatives_of_a_refusal_are_what_the_search_finds(
     assert refusal["alternatives"] == search(api, doctor_id=doctor.id)[:3]
 
 
-def test_a_slot_that_was_withdrawn_can_not_be_booked_by_who_has_seen_it_before(
+def test_a_withdrawn_slot_can_t_be_booked(
     run: Run[Any], api: httpx.Client, doctor: Person, patient: Person
 ) -> None:
     opened(run, doctor)
@@ -83,12 +81,12 @@ def test_a_slot_that_was_withdrawn_can_not_be_booked_by_who_has_seen_it_before(
     leave = {"start": text(at("10:00")), "end": text(at("10:30"))}
     done(doctor.client.post(f"/doctors/{doctor.id}/leaves", json=leave), 201)
     assert offered(api, doctor) == ["09:00", "09:30", "10:30"]
-    # Unbooked, it is no longer in the book at all; a new slot of that time has another id.
+    # A slot without bookings is gone for good; a new slot of that time has another id.
     refused(try_booking(patient, slot), 409, "SLOT_NOT_OPEN")
     refused(try_booking(patient, {"id": NOBODY}), 404, "SLOT_NOT_FOUND")
 
 
-def test_a_slot_that_was_taken_out_by_hand_can_not_be_booked(
+def test_a_removed_slot_can_t_be_booked(
     run: Run[Any], api: httpx.Client, doctor: Person, patient: Person
 ) -> None:
     opened(run, doctor)
@@ -97,7 +95,7 @@ def test_a_slot_that_was_taken_out_by_hand_can_not_be_booked(
     refused(try_booking(patient, slot), 409, "SLOT_NOT_OPEN")
 
 
-def test_a_slot_that_has_begun_can_not_be_booked(
+def test_a_slot_that_has_started_can_t_be_booked(
     run: Run[Any], api: httpx.Client, doctor: Person, patient: Person
 ) -> None:
     opened(run, doctor)
@@ -109,7 +107,7 @@ def test_a_slot_that_has_begun_can_not_be_booked(
 
 
 @pytest.mark.parametrize("limit", [1, 2])
-def test_a_slot_of_a_full_day_can_not_be_booked_wherever_it_is(
+def test_a_slot_of_a_full_day_can_t_be_booked(
     run: Run[Any], api: httpx.Client, clinic: Clinic, limit: int
 ) -> None:
     doctor = factories.make_doctor(
@@ -125,7 +123,7 @@ def test_a_slot_of_a_full_day_can_not_be_booked_wherever_it_is(
     book(patients(run, 1)[0], slot_at(api, doctor, "09:00", days=1))
 
 
-def test_an_inactive_doctor_s_slots_are_neither_offered_nor_booked(
+def test_an_inactive_doctor_s_slots_can_t_be_booked(
     run: Run[Any], api: httpx.Client, doctor: Person, patient: Person, admin: Person
 ) -> None:
     opened(run, doctor)
@@ -136,7 +134,7 @@ def test_an_inactive_doctor_s_slots_are_neither_offered_nor_booked(
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 12, 100])
-def test_pages_hold_each_slot_once_and_in_order(
+def test_pages_have_each_slot_once_by_start(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, limit: int
 ) -> None:
     same_times = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "11:00"))
@@ -185,7 +183,7 @@ def test_pages_stay_stable_while_slots_are_booked_and_added(
 @pytest.mark.parametrize(
     "cursor", ["", "x", "WzFd", "e30", "W10", "WyJ4IiwgInkiXQ", "a" * 512, "%ff", "bnVsbA", "\ud83d"]
 )
-def test_a_cursor_that_the_search_did_not_make_is_refused(api: httpx.Client, cursor: str) -> None:
+def test_an_unknown_cursor_is_refused(api: httpx.Client, cursor: str) -> None:
     answer = api.get(f"/slots?cursor={quote(cursor, safe='%', errors='surrogatepass')}")
     refused(answer, 422, "BAD_CURSOR")
 

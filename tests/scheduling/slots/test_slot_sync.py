@@ -1,4 +1,4 @@
-"""Bringing a book in line: again and again to the same end, and to the same end as time passes."""
+"""Reconciling: repeated runs, and runs as time passes, lead to the same slots."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ from tests.scheduling.support import (
     add_slot,
     at,
     book,
-    brought_in_line,
     count_slots,
     done,
     every_day,
     offered,
     opened,
+    reconciled,
     slot_at,
     slots_in,
     text,
@@ -66,28 +66,28 @@ def lively(run: Run[Any], api: httpx.Client, clinic: Clinic) -> Person:
 def test_a_second_run_changes_no_document(run: Run[Any], api: httpx.Client, lively: Person, db: Db) -> None:
     assert offered(api, lively) == ["10:00"]
     before = everything(db)
-    assert brought_in_line(run, lively) == (0, 0)
+    assert reconciled(run, lively) == (0, 0)
     assert everything(db) == before
     with clock.stopped(NOW + HOUR):
-        assert brought_in_line(run, lively) == (0, 0)
+        assert reconciled(run, lively) == (0, 0)
     assert everything(db) == before
 
 
 def test_as_time_passes_only_the_far_end_grows(run: Run[Any], lively: Person, db: Db) -> None:
     before = everything(db)
     with clock.stopped(NOW + DAY):
-        assert brought_in_line(run, lively) == (4, 0)
+        assert reconciled(run, lively) == (4, 0)
     after = everything(db)
     assert [slot for slot in after["slots"] if slot in before["slots"]] == before["slots"]
     assert after["appointments"] == before["appointments"]
 
 
-def test_there_is_nothing_to_do_for_who_isn_t_a_doctor(run: Run[Any], patient: Person, db: Db) -> None:
-    assert brought_in_line(run, patient) == (0, 0)
+def test_there_is_nothing_to_sync_for_a_patient(run: Run[Any], patient: Person, db: Db) -> None:
+    assert reconciled(run, patient) == (0, 0)
     assert count_slots(db) == 0
 
 
-def test_slots_that_began_a_moment_ago_are_withdrawn_with_a_leave_over_them(
+def test_leave_withdraws_slots_that_started_a_moment_ago(
     run: Run[Any], api: httpx.Client, doctor: Person, patient: Person, db: Db
 ) -> None:
     """A booking that read the slot just before it began may still be on its way."""
@@ -103,7 +103,7 @@ def test_slots_that_began_a_moment_ago_are_withdrawn_with_a_leave_over_them(
     assert "patient_id" not in held
 
 
-def test_a_doctor_between_two_zones_keeps_the_slots_of_the_morning_s_decision(
+def test_an_overlap_of_two_zones_is_decided_once_a_day(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db
 ) -> None:
     """10:00 in St. John's is 8:30 in New York: each slot there overlaps two here."""
@@ -122,7 +122,7 @@ def test_a_doctor_between_two_zones_keeps_the_slots_of_the_morning_s_decision(
     assert {row["clinic_id"] for row in before} == {clinic.clinic_id}
     for passed in range(0, 10 * 60, 20):
         with clock.stopped(NOW + passed * MINUTE):
-            assert brought_in_line(run, doctor) == (0, 0)
+            assert reconciled(run, doctor) == (0, 0)
     assert slots_in(db, doctor) == before
     # Leave in the morning doesn't turn the day over either, while it lasts or after it.
     with clock.stopped(at("09:00")):
@@ -132,11 +132,11 @@ def test_a_doctor_between_two_zones_keeps_the_slots_of_the_morning_s_decision(
         left = offered(api, doctor)
         assert left == ["10:00", "11:00", "12:00", "13:00", "14:00"]
     with clock.stopped(at("10:30")):
-        assert brought_in_line(run, doctor) == (0, 0)
+        assert reconciled(run, doctor) == (0, 0)
         assert offered(api, doctor) == left[1:]
 
 
-def test_leave_that_is_over_still_decides_between_the_clinics(
+def test_past_leave_still_decides_between_the_clinics(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db
 ) -> None:
     """Leave takes the three hours from 9:00 here, so the doctor is there at noon: 10:30 here. That stays so."""
@@ -155,5 +155,5 @@ def test_leave_that_is_over_still_decides_between_the_clinics(
     assert offered(api, doctor) == ["10:30"]
     before = slots_in(db, doctor)
     with clock.stopped(at("10:00")):
-        assert brought_in_line(run, doctor) == (0, 0)
+        assert reconciled(run, doctor) == (0, 0)
     assert slots_in(db, doctor) == before

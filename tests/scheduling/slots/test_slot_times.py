@@ -1,4 +1,4 @@
-"""When a slot may be made by hand: on the grid, ahead, inside the horizon, however the moment is written."""
+"""When staff may add a slot: on the grid, in the future, within the horizon, whatever offset is written."""
 
 from datetime import timedelta
 from typing import Any
@@ -32,14 +32,14 @@ from tests.scheduling.support import (
     [timedelta(seconds=1), timedelta(milliseconds=1), timedelta(microseconds=1), timedelta(minutes=1)],
 )
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_start_that_misses_the_grid_by_however_little_is_refused(
+def test_a_start_off_the_grid_is_refused(
     clinic: Clinic, free_doctor: Person, off: timedelta, sign: int
 ) -> None:
     start = text(at("13:00") + sign * off)
     refused(ask_for_slot(free_doctor, clinic, start), 422, "START_NOT_ALIGNED")
 
 
-def test_a_slot_that_has_begun_is_refused(run: Run[Any], clinic: Clinic, free_doctor: Person) -> None:
+def test_a_slot_that_has_started_is_refused(run: Run[Any], clinic: Clinic, free_doctor: Person) -> None:
     nine = text(at("09:00"))
     with clock.stopped(at("09:00")):
         refused(ask_for_slot(factories.log_in(run, free_doctor.user), clinic, nine), 422, "IN_THE_PAST")
@@ -49,9 +49,7 @@ def test_a_slot_that_has_begun_is_refused(run: Run[Any], clinic: Clinic, free_do
         add_slot(factories.log_in(run, free_doctor.user), clinic, "09:00")
 
 
-def test_a_slot_may_be_on_the_last_day_of_the_horizon_and_not_on_the_next(
-    clinic: Clinic, free_doctor: Person
-) -> None:
+def test_a_slot_may_be_on_the_last_day_but_not_the_next(clinic: Clinic, free_doctor: Person) -> None:
     add_slot(free_doctor, clinic, "19:30", days=2)
     refused(ask_for_slot(free_doctor, clinic, text(at("08:00", days=3))), 422, "BEYOND_HORIZON")
     for start in ("2030-12-31T13:00:00Z", "2199-12-31T23:55:00Z"):
@@ -84,9 +82,7 @@ def test_a_slot_may_be_on_the_last_day_of_the_horizon_and_not_on_the_next(
         '{"$gt": ""}',
     ],
 )
-def test_a_start_that_is_no_moment_of_our_time_is_refused(
-    clinic: Clinic, free_doctor: Person, start: str
-) -> None:
+def test_an_invalid_start_is_refused(clinic: Clinic, free_doctor: Person, start: str) -> None:
     whose = f'"doctor_id": "{free_doctor.id}", "clinic_id": "{clinic.clinic_id}"'
     answer = free_doctor.client.post(
         "/slots",
@@ -109,14 +105,14 @@ def test_a_start_that_is_no_moment_of_our_time_is_refused(
         "2030-06-03 13:00Z",
     ],
 )
-def test_one_moment_is_one_slot_however_its_offset_is_written(
+def test_one_moment_is_one_slot_whatever_its_offset(
     clinic: Clinic, free_doctor: Person, written: str
 ) -> None:
     assert done(ask_for_slot(free_doctor, clinic, written), 201)["start"] == text(at("09:00"))
     refused(ask_for_slot(free_doctor, clinic, text(at("09:00"))), 409, "SLOT_OVERLAPS")
 
 
-def test_the_second_of_two_equal_hours_can_be_offered_by_hand(run: Run[Any], api: httpx.Client) -> None:
+def test_the_second_of_two_equal_hours_can_be_added(run: Run[Any], api: httpx.Client) -> None:
     """On 3 November 2030, 1:30 comes twice in New York. The weekly hours use the first only."""
     all_day = [OpeningHours(weekday=Weekday.SUNDAY, opens="00:00", closes="24:00")]
     clinic = factories.make_clinic(run, opening_hours=all_day, policy=Policy(horizon_days=1))
