@@ -18,27 +18,24 @@ from backend.accounts.profiles import NurseProfile
 from backend.accounts.schemas import NewUser, OwnChanges, UserChanges
 from backend.accounts.user_search import found_by
 from backend.accounts.users import clinics_assigned, create_user, deactivate_user, find_user, update_user
-from backend.core.http.pagination import BY_NAME, after, encode_cursor
+from backend.core.http.pagination import PageRequest, page_by_name
 
 _SHOWN = {"password_hash": 0, "sessions": 0, "search_words": 0, "patient": 0, "doctor.weekly_hours": 0}
 
 
 async def list_users(
-    *, role: Role | None, is_active: bool | None, q: str | None, limit: int, cursor: str | None
+    *, role: Role | None, is_active: bool | None, q: str | None, page: PageRequest
 ) -> tuple[list[User], str | None]:
-    """A page of accounts by name, and the cursor of the next one."""
-    wanted: dict[str, Any] = after(cursor, *BY_NAME)
+    """Returns a page of accounts by name, and the cursor of the next page."""
+    wanted: dict[str, Any] = {}
     if role is not None:
         wanted["role"] = role
     if is_active is not None:
         wanted["is_active"] = is_active
     if q is not None:
         wanted.update(found_by(q))
-    found = User.get_pymongo_collection().find(wanted, projection=_SHOWN)
-    rows = await found.sort([("name", 1), ("_id", 1)]).limit(limit + 1).to_list()
-    users = [User.model_validate(raw) for raw in rows[:limit]]
-    more = len(rows) > limit
-    return users, encode_cursor(users[-1].name, users[-1].user_id) if more else None
+    rows, next_cursor = await page_by_name(User.get_pymongo_collection(), [wanted], page, projection=_SHOWN)
+    return [User.model_validate(raw) for raw in rows], next_cursor
 
 
 async def add_user(body: NewUser) -> User:

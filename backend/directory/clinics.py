@@ -14,7 +14,7 @@ from backend.accounts.errors import UnknownClinic
 from backend.accounts.users import clinics_assigned
 from backend.core.clock import utc_now
 from backend.core.http.errors import EditConflict
-from backend.core.http.pagination import after, encode_cursor
+from backend.core.http.pagination import PageRequest, after, page_by_name
 from backend.core.mongo.text_search import fold, starting_with
 from backend.core.mongo.updates import changes as as_update
 from backend.directory.documents import (
@@ -34,7 +34,6 @@ from backend.directory.errors import (
     NearRequired,
     TooManyClosures,
 )
-from backend.directory.listing import page_by_name
 
 MOST_CLOSURES = 500
 
@@ -112,8 +111,7 @@ async def list_clinics(
     near: tuple[float, float] | None = None,
     max_distance_m: int | None = None,
     q: str | None = None,
-    limit: int = 20,
-    cursor: str | None = None,
+    page: PageRequest,
 ) -> tuple[list[FoundClinic], str | None]:
     """A page of clinics and the cursor of the next: by name or, near a point, the nearest first.
 
@@ -126,10 +124,10 @@ async def list_clinics(
     if q is not None:
         conditions.append(starting_with("search_words", q))
     if near is not None:
-        return await _nearest(conditions, near, max_distance_m, limit=limit, cursor=cursor)
+        return await _nearest(conditions, near, max_distance_m, page)
     if max_distance_m is not None:
         raise NearRequired
-    rows, next_cursor = await page_by_name(_clinics(), conditions, limit=limit, cursor=cursor)
+    rows, next_cursor = await page_by_name(_clinics(), conditions, page)
     return [FoundClinic(Clinic.model_validate(row)) for row in rows], next_cursor
 
 
@@ -137,9 +135,7 @@ async def _nearest(
     conditions: Sequence[Mapping[str, Any]],
     near: tuple[float, float],
     max_distance_m: int | None,
-    *,
-    limit: int,
-    cursor: str | None,
+    page: PageRequest,
 ) -> tuple[list[FoundClinic], str | None]:
     """Clinics at the same distance have a fixed order too, so that no page repeats or loses one."""
     search: dict[str, Any] = {
@@ -154,14 +150,12 @@ async def _nearest(
         [
             {"$geoNear": search},
             {"$sort": {"distance_m": 1, "_id": 1}},
-            {"$match": after(cursor, *_BY_DISTANCE)},
-            {"$limit": limit + 1},
+            {"$match": after(page, *_BY_DISTANCE)},
+            {"$limit": page.limit + 1},
         ]
     )
-    rows = await found.to_list()
-    page = [FoundClinic(Clinic.model_validate(row), row["distance_m"]) for row in rows[:limit]]
-    last = rows[limit - 1] if len(rows) > limit else None
-    return page, encode_cursor(last["distance_m"], last["_id"]) if last else None
+    rows, next_cursor = page.cut(await found.to_list(), lambda row: (row["distance_m"], row["_id"]))
+    return [FoundClinic(Clinic.model_validate(row), row["distance_m"]) for row in rows], next_cursor
 
 
 async def update_clinic(clinic_id: PydanticObjectId, changes: Mapping[str, Any]) -> Clinic:

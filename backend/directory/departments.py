@@ -9,11 +9,11 @@ from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Role, User
 from backend.core.clock import utc_now
+from backend.core.http.pagination import PageRequest, page_by_name
 from backend.core.mongo.text_search import fold
 from backend.core.mongo.updates import changes as as_update
 from backend.directory.documents import Department
 from backend.directory.errors import DepartmentInUse, DepartmentNotFound, DepartmentTaken, UnknownDepartment
-from backend.directory.listing import page_by_name
 
 
 async def create_department(*, name: str, description: str | None = None) -> Department:
@@ -43,13 +43,10 @@ async def list_departments(
     *,
     where: Mapping[str, Any] | None = None,
     is_active: bool = True,
-    limit: int = 20,
-    cursor: str | None = None,
+    page: PageRequest,
 ) -> tuple[list[Department], str | None]:
     """A page of departments by name, and the cursor of the next."""
-    rows, next_cursor = await page_by_name(
-        _departments(), [where or {}, {"is_active": is_active}], limit=limit, cursor=cursor
-    )
+    rows, next_cursor = await page_by_name(_departments(), [where or {}, {"is_active": is_active}], page)
     return [Department.model_validate(row) for row in rows], next_cursor
 
 

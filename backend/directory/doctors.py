@@ -9,12 +9,12 @@ from backend.accounts.documents import Language, Role, User
 from backend.accounts.profiles import DoctorProfile
 from backend.accounts.users import create_user, deactivate_user, update_user, user_renamed
 from backend.core.events import Signal
+from backend.core.http.pagination import PageRequest, page_by_name
 from backend.core.mongo.text_search import fold, starting_with, words_of
 from backend.directory.clinics import require_active_clinics
 from backend.directory.departments import require_active_department
 from backend.directory.documents import Clinic
 from backend.directory.errors import DoctorNotFound, UnknownDoctor
-from backend.directory.listing import page_by_name
 
 doctor_created: Signal[User] = Signal()
 """Sent after a doctor was stored. Slots are opened by who listens."""
@@ -107,8 +107,7 @@ async def list_doctors(
     department_id: PydanticObjectId | None = None,
     city: str | None = None,
     q: str | None = None,
-    limit: int = 20,
-    cursor: str | None = None,
+    page: PageRequest,
 ) -> tuple[list[User], str | None]:
     """A page of doctors by name, and the cursor of the next. They come without login and weekly hours.
 
@@ -126,7 +125,7 @@ async def list_doctors(
     if q is not None:
         conditions.append(starting_with("doctor.search_words", q))
     rows, next_cursor = await page_by_name(
-        User.get_pymongo_collection(), conditions, limit=limit, cursor=cursor, projection=_NOT_IN_LISTS
+        User.get_pymongo_collection(), conditions, page, projection=_NOT_IN_LISTS
     )
     return [User.model_validate(row) for row in rows], next_cursor
 

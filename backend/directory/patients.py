@@ -12,9 +12,9 @@ from backend.accounts.profiles import BloodGroup, EmergencyContact, Gender, Pati
 from backend.accounts.user_search import found_by
 from backend.accounts.users import create_user, deactivate_user, update_user, user_deactivated
 from backend.core.events import Signal
+from backend.core.http.pagination import PageRequest, page_by_name
 from backend.directory.doctors import require_active_doctor
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound
-from backend.directory.listing import page_by_name
 
 patient_deactivated: Signal[User] = Signal()
 """Sent after a patient's account was ended, by whatever route, each time that is asked for."""
@@ -104,8 +104,7 @@ async def list_patients(
     is_active: bool = True,
     q: str | None = None,
     assigned_doctor_id: PydanticObjectId | None = None,
-    limit: int = 20,
-    cursor: str | None = None,
+    page: PageRequest,
 ) -> tuple[list[User], str | None]:
     """A page of patients by name, and the cursor of the next. They come with what tells them apart, no more."""
     conditions: list[Mapping[str, Any]] = [_IS_PATIENT, {"is_active": is_active}]
@@ -116,8 +115,7 @@ async def list_patients(
     rows, next_cursor = await page_by_name(
         User.get_pymongo_collection(),
         conditions,
-        limit=limit,
-        cursor=cursor,
+        page,
         projection=dict.fromkeys(_IN_LISTS, 1),
     )
     return [User.model_validate(row) for row in rows], next_cursor

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, status
 from backend.accounts.access import CurrentAdmin, OptionalUser
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Line
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import clinics, doctors
 from backend.directory.doctor_responses import show_doctors
 from backend.directory.errors import ClinicNotFound, ClinicTaken, NearRequired
@@ -39,13 +39,11 @@ async def list_clinics(
         Query(ge=1, le=_HALF_ROUND_THE_WORLD_M, description="With `near`: metres, as the crow flies."),
     ] = None,
     is_active: Annotated[bool, Query(description="False lists deactivated ones, to the staff only.")] = True,
-    limit: Limit = 20,
-    cursor: Cursor = None,
+    page: RequestedPage,
 ) -> Page[ClinicOut]:
     """Clinics by name; with `near` by distance, each with `distance_m`. Needs no login.
 
-    A clinic without a location is not found by `near`. Filters may be combined; a cursor is good for the same
-    filters only.
+    A clinic without a location is not found by `near`. Filters may be combined.
     """
     found, next_cursor = await clinics.list_clinics(
         where=visible_to(viewer),
@@ -54,8 +52,7 @@ async def list_clinics(
         q=q,
         near=position_of(near) if near else None,
         max_distance_m=max_distance_m,
-        limit=limit,
-        cursor=cursor,
+        page=page,
     )
     return Page(items=[ClinicOut.of_found(each) for each in found], next_cursor=next_cursor)
 
@@ -77,10 +74,8 @@ async def get_clinic(clinic_id: Id, viewer: OptionalUser) -> ClinicOut:
 @router.get(
     "/{clinic_id}/doctors", summary="A clinic's doctors", responses=responses(ClinicNotFound, BadCursor)
 )
-async def list_clinic_doctors(
-    clinic_id: Id, viewer: OptionalUser, limit: Limit = 20, cursor: Cursor = None
-) -> DoctorPage:
+async def list_clinic_doctors(clinic_id: Id, viewer: OptionalUser, page: RequestedPage) -> DoctorPage:
     """The active doctors who work at the clinic, by name: the answer of `GET /doctors?clinic_id=…`."""
     await clinics.get_clinic(clinic_id, where=visible_to(viewer))
-    found, next_cursor = await doctors.list_doctors(clinic_id=clinic_id, limit=limit, cursor=cursor)
+    found, next_cursor = await doctors.list_doctors(clinic_id=clinic_id, page=page)
     return DoctorPage(items=await show_doctors(found, viewer), next_cursor=next_cursor)

@@ -8,7 +8,7 @@ from backend.accounts.access import CurrentAdmin, OptionalUser
 from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Line
-from backend.core.http.pagination import BadCursor, Cursor, Limit
+from backend.core.http.pagination import BadCursor, RequestedPage
 from backend.directory import doctors
 from backend.directory.doctor_responses import show_doctors, show_in_detail
 from backend.directory.errors import DoctorNotFound, UnknownDepartment
@@ -33,8 +33,7 @@ async def list_doctors(
     ] = None,
     q: Annotated[Line | None, Query(description="Beginnings of words of name and specialty.")] = None,
     is_active: Annotated[bool, Query(description="False lists deactivated ones, to the staff only.")] = True,
-    limit: Limit = 20,
-    cursor: Cursor = None,
+    page: RequestedPage,
 ) -> DoctorPage:
     """Doctors by name. Needs no login; the staff also see contact, licence and limits of each."""
     found, next_cursor = await doctors.list_doctors(
@@ -45,8 +44,7 @@ async def list_doctors(
         department_id=department_id,
         city=city,
         q=q,
-        limit=limit,
-        cursor=cursor,
+        page=page,
     )
     return DoctorPage(items=await show_doctors(found, viewer), next_cursor=next_cursor)
 
