@@ -19,6 +19,7 @@ from backend.accounts.profiles import NurseProfile
 from backend.accounts.schemas import NewUser, OwnChanges, UserChanges
 from backend.accounts.user_search import search_filter
 from backend.accounts.users import clinics_assigned, create_user, deactivate_user, find_user, update_user
+from backend.core.http.pagination import PageRequest
 
 _NOT_IN_LISTS = dict.fromkeys(
     ("password_hash", "sessions", "search_words", "patient", "doctor.weekly_hours"), 0
@@ -26,7 +27,7 @@ _NOT_IN_LISTS = dict.fromkeys(
 
 
 async def list_users(
-    *, role: Role | None, is_active: bool | None, q: str | None, limit: int, cursor: str | None
+    *, role: Role | None, is_active: bool | None, q: str | None, page: PageRequest
 ) -> tuple[list[User], str | None]:
     """Returns a page of accounts by name, and the cursor of the next page."""
     conditions: list[dict[str, Any]] = []
@@ -36,7 +37,7 @@ async def list_users(
         conditions.append({"is_active": is_active})
     if q is not None:
         conditions.append(search_filter(q))
-    return await repository.find_by_name(conditions, fields=_NOT_IN_LISTS, limit=limit, cursor=cursor)
+    return await repository.find_by_name(conditions, page, fields=_NOT_IN_LISTS)
 
 
 async def add_user(body: NewUser) -> User:

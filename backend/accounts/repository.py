@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from backend.accounts.documents import MOST_SESSIONS, Role, User
 from backend.accounts.errors import duplicate_error
 from backend.core.clock import utc_now
-from backend.core.http.pagination import BY_NAME, after, encode_cursor
+from backend.core.http.pagination import PageRequest, page_by_name
 from backend.core.mongo.batching import reads_by_id
 from backend.core.mongo.updates import changes
 
@@ -47,29 +47,11 @@ async def exists(where: Filter) -> bool:
 
 
 async def find_by_name(
-    conditions: Sequence[Filter], *, fields: Mapping[str, int], limit: int, cursor: str | None
+    conditions: Sequence[Filter], page: PageRequest, *, fields: Mapping[str, int]
 ) -> tuple[list[User], str | None]:
     """Returns a page of the users who meet all conditions, by name, and the cursor of the next page."""
-    rows, next_cursor = await page_by_name(_users(), conditions, fields=fields, limit=limit, cursor=cursor)
+    rows, next_cursor = await page_by_name(_users(), conditions, page, projection=fields)
     return [User.model_validate(row) for row in rows], next_cursor
-
-
-async def page_by_name(
-    collection: AsyncCollection[Document],
-    conditions: Sequence[Filter],
-    *,
-    limit: int,
-    cursor: str | None,
-    fields: Mapping[str, int] | None = None,
-) -> tuple[list[Document], str | None]:
-    """Returns stored documents that meet all conditions, by name, and the cursor of the next page."""
-    query = {"$and": [condition for condition in (*conditions, after(cursor, *BY_NAME)) if condition]}
-    found = collection.find(query if query["$and"] else {}, fields).sort([("name", 1), ("_id", 1)])
-    rows = await found.limit(limit + 1).to_list()
-    if len(rows) <= limit:
-        return rows, None
-    last = rows[limit - 1]
-    return rows[:limit], encode_cursor(last["name"], last["_id"])
 
 
 async def has_other_admin(user_id: PydanticObjectId) -> bool:

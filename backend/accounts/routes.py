@@ -42,7 +42,7 @@ from backend.accounts.schemas import (
 )
 from backend.core.http.errors import BadRequest, EditConflict, TooManyRequests, responses
 from backend.core.http.fields import Id
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
 
 auth_router = APIRouter(prefix="/auth", tags=["auth"])
 me_router = APIRouter(prefix="/users/me", tags=["me"])
@@ -190,13 +190,10 @@ async def list_users(
             description="The beginning of words of name or e-mail, or of a phone number in any notation.",
         ),
     ] = None,
-    limit: Limit = 20,
-    cursor: Cursor = None,
+    page: RequestedPage,
 ) -> Page[UserOut]:
     """Lists accounts of every role by name. For administrators."""
-    users, next_cursor = await administration.list_users(
-        role=role, is_active=is_active, q=q, limit=limit, cursor=cursor
-    )
+    users, next_cursor = await administration.list_users(role=role, is_active=is_active, q=q, page=page)
     return Page(items=[UserOut.model_validate(user) for user in users], next_cursor=next_cursor)
 
 

@@ -11,6 +11,7 @@ from backend.accounts.errors import UnknownClinic
 from backend.accounts.users import clinics_assigned
 from backend.core.clock import utc_now
 from backend.core.http.errors import EditConflict
+from backend.core.http.pagination import PageRequest
 from backend.core.mongo.text_search import fold, starting_with
 from backend.directory import repository
 from backend.directory.documents import (
@@ -97,8 +98,7 @@ async def list_clinics(
     near: tuple[float, float] | None = None,
     max_distance_m: int | None = None,
     q: str | None = None,
-    limit: int = 20,
-    cursor: str | None = None,
+    page: PageRequest,
 ) -> tuple[list[FoundClinic], str | None]:
     """Returns a page of clinics and the cursor of the next page: by name or, with `near`, the nearest first.
 
@@ -112,12 +112,12 @@ async def list_clinics(
         conditions.append(starting_with("search_words", q))
     if near is not None:
         nearest, next_cursor = await repository.find_clinics_near(
-            conditions, near, max_distance_m=max_distance_m, limit=limit, cursor=cursor
+            conditions, near, page, max_distance_m=max_distance_m
         )
         return [FoundClinic(clinic, distance_m) for clinic, distance_m in nearest], next_cursor
     if max_distance_m is not None:
         raise NearRequired
-    found, next_cursor = await repository.find_clinics_by_name(conditions, limit=limit, cursor=cursor)
+    found, next_cursor = await repository.find_clinics_by_name(conditions, page)
     return [FoundClinic(clinic) for clinic in found], next_cursor
 
 

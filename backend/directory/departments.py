@@ -8,6 +8,7 @@ from beanie import PydanticObjectId
 from backend.accounts import repository as users
 from backend.accounts.documents import Role
 from backend.core.clock import utc_now
+from backend.core.http.pagination import PageRequest
 from backend.core.mongo.text_search import fold
 from backend.directory import repository
 from backend.directory.documents import Department
@@ -38,13 +39,10 @@ async def list_departments(
     *,
     where: Mapping[str, Any] | None = None,
     is_active: bool = True,
-    limit: int = 20,
-    cursor: str | None = None,
+    page: PageRequest,
 ) -> tuple[list[Department], str | None]:
     """Returns a page of departments by name, and the cursor of the next page."""
-    return await repository.find_departments_by_name(
-        [where or {}, {"is_active": is_active}], limit=limit, cursor=cursor
-    )
+    return await repository.find_departments_by_name([where or {}, {"is_active": is_active}], page)
 
 
 async def update_department(department_id: PydanticObjectId, changes: Mapping[str, Any]) -> Department:

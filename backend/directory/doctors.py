@@ -10,6 +10,7 @@ from backend.accounts.documents import Language, Role, User
 from backend.accounts.profiles import DoctorProfile
 from backend.accounts.users import create_user, deactivate_user, update_user, user_renamed
 from backend.core.events import Signal
+from backend.core.http.pagination import PageRequest
 from backend.core.mongo.text_search import fold, starting_with, words_of
 from backend.directory.clinics import require_active_clinics
 from backend.directory.departments import require_active_department
@@ -107,8 +108,7 @@ async def list_doctors(
     department_id: PydanticObjectId | None = None,
     city: str | None = None,
     q: str | None = None,
-    limit: int = 20,
-    cursor: str | None = None,
+    page: PageRequest,
 ) -> tuple[list[User], str | None]:
     """Returns a page of doctors by name, without password and weekly hours, and the cursor of the next page.
 
@@ -126,7 +126,7 @@ async def list_doctors(
         conditions.append({"doctor.clinic_ids": {"$in": in_city}})
     if q is not None:
         conditions.append(starting_with("doctor.search_words", q))
-    return await repository.find_by_name(conditions, fields=_NOT_IN_LISTS, limit=limit, cursor=cursor)
+    return await repository.find_by_name(conditions, page, fields=_NOT_IN_LISTS)
 
 
 async def update_doctor(doctor_id: PydanticObjectId, changes: Mapping[str, Any]) -> User:

@@ -13,6 +13,7 @@ from backend.accounts.profiles import BloodGroup, EmergencyContact, Gender, Pati
 from backend.accounts.user_search import search_filter
 from backend.accounts.users import create_user, deactivate_user, update_user, user_deactivated
 from backend.core.events import Signal
+from backend.core.http.pagination import PageRequest
 from backend.directory.access import patients_visible_to
 from backend.directory.doctors import require_active_doctor
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound
@@ -97,8 +98,7 @@ async def list_patients(
     is_active: bool = True,
     q: str | None = None,
     assigned_doctor_id: PydanticObjectId | None = None,
-    limit: int = 20,
-    cursor: str | None = None,
+    page: PageRequest,
 ) -> tuple[list[User], str | None]:
     """Returns a page of patients by name, with the fields of `PatientRow` only, and the cursor of the next page."""
     conditions: list[Mapping[str, Any]] = [_IS_PATIENT, {"is_active": is_active}]
@@ -106,9 +106,7 @@ async def list_patients(
         conditions.append({"patient.assigned_doctor_id": assigned_doctor_id})
     if q is not None:
         conditions.append(search_filter(q))
-    return await repository.find_by_name(
-        conditions, fields=dict.fromkeys(_IN_LISTS, 1), limit=limit, cursor=cursor
-    )
+    return await repository.find_by_name(conditions, page, fields=dict.fromkeys(_IN_LISTS, 1))
 
 
 async def update_patient(patient_id: PydanticObjectId, changes: Mapping[str, Any], *, caller: User) -> User:

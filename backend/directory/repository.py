@@ -9,9 +9,8 @@ from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
-from backend.accounts.repository import page_by_name
 from backend.core.clock import utc_now
-from backend.core.http.pagination import after, encode_cursor
+from backend.core.http.pagination import PageRequest, after, page_by_name
 from backend.core.mongo.updates import changes
 from backend.directory.documents import Clinic, Closure, Department
 from backend.directory.errors import ClinicTaken, DepartmentTaken
@@ -57,20 +56,19 @@ async def find_clinic_ids(where: Filter) -> list[PydanticObjectId]:
 
 
 async def find_clinics_by_name(
-    conditions: Sequence[Filter], *, limit: int, cursor: str | None
+    conditions: Sequence[Filter], page: PageRequest
 ) -> tuple[list[Clinic], str | None]:
     """Returns a page of the clinics that meet all conditions, by name, and the cursor of the next page."""
-    rows, next_cursor = await page_by_name(_clinics(), conditions, limit=limit, cursor=cursor)
+    rows, next_cursor = await page_by_name(_clinics(), conditions, page)
     return [Clinic.model_validate(row) for row in rows], next_cursor
 
 
 async def find_clinics_near(
     conditions: Sequence[Filter],
     near: tuple[float, float],
+    page: PageRequest,
     *,
     max_distance_m: int | None,
-    limit: int,
-    cursor: str | None,
 ) -> tuple[list[tuple[Clinic, float]], str | None]:
     """Returns a page of clinics with their distance in metres, the nearest first, and the cursor of the next page.
 
@@ -88,14 +86,12 @@ async def find_clinics_near(
         [
             {"$geoNear": search},
             {"$sort": {"distance_m": 1, "_id": 1}},
-            {"$match": after(cursor, *_BY_DISTANCE)},
-            {"$limit": limit + 1},
+            {"$match": after(page, *_BY_DISTANCE)},
+            {"$limit": page.limit + 1},
         ]
     )
-    rows = await found.to_list()
-    last = rows[limit - 1] if len(rows) > limit else None
-    next_cursor = encode_cursor(last["distance_m"], last["_id"]) if last else None
-    return [(Clinic.model_validate(row), row["distance_m"]) for row in rows[:limit]], next_cursor
+    rows, next_cursor = page.cut(await found.to_list(), lambda row: (row["distance_m"], row["_id"]))
+    return [(Clinic.model_validate(row), row["distance_m"]) for row in rows], next_cursor
 
 
 async def update_clinic(
@@ -156,10 +152,10 @@ async def find_departments(department_ids: Iterable[PydanticObjectId]) -> list[D
 
 
 async def find_departments_by_name(
-    conditions: Sequence[Filter], *, limit: int, cursor: str | None
+    conditions: Sequence[Filter], page: PageRequest
 ) -> tuple[list[Department], str | None]:
     """Returns a page of the departments that meet all conditions, by name, and the cursor of the next page."""
-    rows, next_cursor = await page_by_name(_departments(), conditions, limit=limit, cursor=cursor)
+    rows, next_cursor = await page_by_name(_departments(), conditions, page)
     return [Department.model_validate(row) for row in rows], next_cursor
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, status
 from backend.accounts.access import CurrentAdmin, OptionalUser
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Line
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import clinics, doctors
 from backend.directory.access import visible_to
 from backend.directory.errors import ClinicNotFound, ClinicTaken, NearRequired
@@ -38,8 +38,7 @@ async def list_clinics(
         Query(ge=1, le=_HALF_ROUND_THE_WORLD_M, description="Metres in a straight line from `near`."),
     ] = None,
     is_active: Annotated[bool, Query(description="False: deactivated ones, for staff only.")] = True,
-    limit: Limit = 20,
-    cursor: Cursor = None,
+    page: RequestedPage,
 ) -> Page[ClinicOut]:
     """Lists clinics by name; with `near` by distance, each with `distance_m`. Needs no login.
 
@@ -52,8 +51,7 @@ async def list_clinics(
         q=q,
         near=position_of(near) if near else None,
         max_distance_m=max_distance_m,
-        limit=limit,
-        cursor=cursor,
+        page=page,
     )
     return Page(items=[ClinicOut.of_found(each) for each in found], next_cursor=next_cursor)
 
@@ -77,10 +75,8 @@ async def get_clinic(clinic_id: Id, viewer: OptionalUser) -> ClinicOut:
     summary="List the doctors of a clinic",
     responses=responses(ClinicNotFound, BadCursor),
 )
-async def list_clinic_doctors(
-    clinic_id: Id, viewer: OptionalUser, limit: Limit = 20, cursor: Cursor = None
-) -> DoctorPage:
+async def list_clinic_doctors(clinic_id: Id, viewer: OptionalUser, page: RequestedPage) -> DoctorPage:
     """Lists the active doctors of the clinic by name: the response of `GET /doctors?clinic_id=…`."""
     await clinics.get_clinic(clinic_id, where=visible_to(viewer))
-    found, next_cursor = await doctors.list_doctors(clinic_id=clinic_id, limit=limit, cursor=cursor)
+    found, next_cursor = await doctors.list_doctors(clinic_id=clinic_id, page=page)
     return DoctorPage(items=await doctor_responses(found, viewer), next_cursor=next_cursor)

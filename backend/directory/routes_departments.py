@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, status
 from backend.accounts.access import CurrentAdmin, OptionalUser
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import departments
 from backend.directory.access import visible_to
 from backend.directory.errors import DepartmentInUse, DepartmentNotFound, DepartmentTaken
@@ -22,12 +22,11 @@ async def list_departments(
     *,
     viewer: OptionalUser,
     is_active: Annotated[bool, Query(description="False: deactivated ones, for staff only.")] = True,
-    limit: Limit = 20,
-    cursor: Cursor = None,
+    page: RequestedPage,
 ) -> Page[DepartmentOut]:
     """Lists departments by name. Needs no login."""
     found, next_cursor = await departments.list_departments(
-        where=visible_to(viewer), is_active=is_active, limit=limit, cursor=cursor
+        where=visible_to(viewer), is_active=is_active, page=page
     )
     return Page(items=[DepartmentOut.model_validate(each) for each in found], next_cursor=next_cursor)
 

@@ -8,7 +8,7 @@ from backend.accounts.access import CurrentAdmin, OptionalUser
 from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Line
-from backend.core.http.pagination import BadCursor, Cursor, Limit
+from backend.core.http.pagination import BadCursor, RequestedPage
 from backend.directory import doctors
 from backend.directory.access import visible_to
 from backend.directory.errors import DoctorNotFound, UnknownDepartment
@@ -39,8 +39,7 @@ async def list_doctors(
     ] = None,
     q: Annotated[Line | None, Query(description="The beginning of words of name and specialty.")] = None,
     is_active: Annotated[bool, Query(description="False: deactivated ones, for staff only.")] = True,
-    limit: Limit = 20,
-    cursor: Cursor = None,
+    page: RequestedPage,
 ) -> DoctorPage:
     """Lists doctors by name. Needs no login; staff also see contact, licence and limits."""
     found, next_cursor = await doctors.list_doctors(
@@ -51,8 +50,7 @@ async def list_doctors(
         department_id=department_id,
         city=city,
         q=q,
-        limit=limit,
-        cursor=cursor,
+        page=page,
     )
     return DoctorPage(items=await doctor_responses(found, viewer), next_cursor=next_cursor)
 

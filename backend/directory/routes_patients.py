@@ -8,7 +8,7 @@ from backend.accounts.access import CurrentStaff, CurrentUser, FrontDesk
 from backend.accounts.errors import EmailTaken, PhoneRequired, PhoneTaken
 from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id, Line
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import patients
 from backend.directory.access import patients_visible_to
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound, UnknownDoctor
@@ -28,12 +28,11 @@ async def list_patients(
     ] = None,
     assigned_doctor_id: Annotated[Id | None, Query()] = None,
     is_active: Annotated[bool, Query(description="False: deactivated ones.")] = True,
-    limit: Limit = 20,
-    cursor: Cursor = None,
+    page: RequestedPage,
 ) -> Page[PatientRow]:
     """Lists patients by name, without medical data. For staff."""
     found, next_cursor = await patients.list_patients(
-        q=q, assigned_doctor_id=assigned_doctor_id, is_active=is_active, limit=limit, cursor=cursor
+        q=q, assigned_doctor_id=assigned_doctor_id, is_active=is_active, page=page
     )
     return Page(items=[PatientRow.of(each) for each in found], next_cursor=next_cursor)
 

@@ -45,7 +45,8 @@ class FieldFault(BaseModel):
 class ValidationErrorBody(ErrorBody):
     """The JSON body of a malformed request's error."""
 
-    errors: list[FieldFault]
+    errors: list[FieldFault] = Field(description="At most 20 faults.")
+    more_errors: int = Field(description="How many more faults there are.")
 
 
 class DomainError(Exception):
@@ -144,7 +145,7 @@ class Malformed(Unprocessable):
     def example(cls) -> dict[str, Any]:
         """With one fault."""
         fault = {"loc": ["body", "email"], "msg": "Field required", "type": "missing"}
-        return {**super().example(), "errors": [fault]}
+        return {**super().example(), "errors": [fault], "more_errors": 0}
 
 
 class TooLarge(DomainError):
@@ -215,6 +216,7 @@ _UNREACHABLE = (
     WTimeoutError,
 )
 _METHOD_NOT_ALLOWED = 405
+_MOST_FAULTS = 20
 _CODE_OF_STATUS = {
     401: Unauthorized.code,
     403: Forbidden.code,
@@ -237,8 +239,12 @@ async def _domain_error(_: Request, error: Exception) -> JSONResponse:
 async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     """FastAPI's list without `input` and `ctx`: they'd repeat passwords, and NaN or half a surrogate pair."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
-    faults = [{"loc": _plain(e["loc"]), "msg": _text(_msg(e)), "type": e["type"]} for e in error.errors()]
-    return JSONResponse({**Malformed().content(), "errors": faults}, status_code=Malformed.status)
+    found = error.errors()
+    faults = [
+        {"loc": _plain(e["loc"]), "msg": _text(_msg(e)), "type": e["type"]} for e in found[:_MOST_FAULTS]
+    ]
+    content = {**Malformed().content(), "errors": faults, "more_errors": len(found) - len(faults)}
+    return JSONResponse(content, status_code=Malformed.status)
 
 
 def _msg(fault: Mapping[str, Any]) -> str:
