@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -32,11 +33,13 @@ _HEADERS = {
 class Requests:
     """Measures each request once, for the log and the metrics, and answers what nobody else did.
 
-    The log gets the route's template, not the path; no query, no body, no address.
+    The log gets the route's template, not the path; no query, no body, no address. `name_span` gets method and
+    template of a request that is traced.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, name_span: Callable[[str, str], None] | None = None) -> None:
         self.app = app
+        self._name_span = name_span
         self._templates: dict[Any, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,6 +55,8 @@ class Requests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if self._name_span and (route := self._template(scope)) != UNKNOWN_ROUTE:
+                    self._name_span(scope["method"], route)
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
