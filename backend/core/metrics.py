@@ -14,6 +14,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     generate_latest,
+    start_http_server,
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
@@ -53,9 +54,10 @@ _cache_reads = Counter(
 )
 count_cache_hit, count_cache_miss = (_cache_reads.labels(result).inc for result in ("hit", "miss"))
 
-_cache_on = Gauge("response_cache_on", "1 where the cache is switched on.", multiprocess_mode="livemin")
+# Counted, for a process that has none counts as 0: the worker beside web processes.
+_cache_on = Gauge("response_cache_on", "Processes whose cache is switched on.", multiprocess_mode="livesum")
 _stream_up = Gauge(
-    "change_stream_up", "1 while the cache follows the database's changes.", multiprocess_mode="livemin"
+    "change_stream_up", "Processes whose cache follows the database's changes.", multiprocess_mode="livesum"
 )
 _stream_lag = Gauge(
     "change_stream_lag_seconds", "How old the last change was when it arrived.", multiprocess_mode="livemax"
@@ -103,6 +105,11 @@ def exposition() -> bytes:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+def serve(port: int) -> None:
+    """Serves all metrics on a port of their own, for a process that serves nothing else."""
+    start_http_server(port)
 
 
 def forget_process() -> None:

@@ -12,7 +12,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from backend.accounts.documents import Role, User
 from backend.accounts.profiles import HoursBlock
 from backend.core.clock import utc_now
-from backend.core.http.pagination import BY_START, after, encode_cursor
+from backend.core.http.pagination import BY_START, PageRequest, after
 from backend.scheduling.documents import Leave
 
 CLAIM = timedelta(minutes=5)
@@ -37,14 +37,11 @@ async def delete_leave(leave_id: PydanticObjectId, *, doctor_id: PydanticObjectI
     return result is not None and result.deleted_count > 0
 
 
-async def find_leave_page(
-    doctor_id: PydanticObjectId, *, limit: int, cursor: str | None
-) -> tuple[list[Leave], str | None]:
-    """Returns a page of the doctor's leave by start, and the cursor of the next."""
-    query = {"$and": [{"doctor_id": doctor_id}, after(cursor, *BY_START)]}
-    found = await Leave.find(query).sort("start", "_id").limit(limit + 1).to_list()
-    page = found[:limit]
-    return page, encode_cursor(page[-1].start, page[-1].id) if len(found) > limit else None
+async def find_leave_page(doctor_id: PydanticObjectId, page: PageRequest) -> tuple[list[Leave], str | None]:
+    """Returns a page of the doctor's leave by start, and the cursor of the next. Raises `BadCursor`."""
+    query = {"$and": [{"doctor_id": doctor_id}, after(page, *BY_START)]}
+    found = await Leave.find(query).sort("start", "_id").limit(page.limit + 1).to_list()
+    return page.cut(found, lambda leave: (leave.start, leave.id))
 
 
 async def find_leave_of_doctors(doctor_ids: Sequence[PydanticObjectId], *, since: datetime) -> list[Leave]:

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Query, Response, status
 
 from backend.accounts.access import CurrentStaff
 from backend.core.http.errors import responses
-from backend.core.http.fields import Id, Instant, Line
+from backend.core.http.fields import Id, Line
 from backend.core.http.json_rows import written
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
+from backend.core.http.time_range import RequestedRange
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
 from backend.scheduling.access import reachable_doctor_at
@@ -21,11 +22,6 @@ from backend.scheduling.slots.slot_sync import SyncResult
 
 router = APIRouter(tags=["slots"])
 
-Since = Annotated[
-    Instant | None, Query(alias="from", description="Only slots that start at this moment or later.")
-]
-Until = Annotated[Instant | None, Query(alias="to", description="Only slots that start before this moment.")]
-
 
 @router.get(
     "/slots",
@@ -34,15 +30,13 @@ Until = Annotated[Instant | None, Query(alias="to", description="Only slots that
     responses=responses(BadCursor),
 )
 async def search_slots(
+    page: RequestedPage,
+    times: RequestedRange,
     doctor_id: Annotated[Id | None, Query()] = None,
     clinic_id: Annotated[Id | None, Query()] = None,
     department_id: Annotated[Id | None, Query()] = None,
     specialty: Annotated[Line | None, Query(description="Case and accents don't matter.")] = None,
     city: Annotated[Line | None, Query(description="Case and accents don't matter.")] = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = 20,
-    cursor: Cursor = None,
 ) -> Response:
     """Returns slots with at least one free seat, by start. Booking accepts exactly these. Needs no login."""
     wanted = SlotQuery(
@@ -51,10 +45,9 @@ async def search_slots(
         department_id=department_id,
         specialty=specialty,
         city=city,
-        since=since,
-        until=until,
+        times=times,
     )
-    return written(await page_of_open(wanted, limit=limit, cursor=cursor))
+    return written(await page_of_open(wanted, page))
 
 
 @router.get(
@@ -63,12 +56,10 @@ async def search_slots(
     response_model=Page[SlotOut],
     responses=responses(BadCursor),
 )
-async def list_doctor_slots(
-    doctor_id: Id, since: Since = None, until: Until = None, limit: Limit = 20, cursor: Cursor = None
-) -> Response:
+async def list_doctor_slots(doctor_id: Id, page: RequestedPage, times: RequestedRange) -> Response:
     """Returns the same as the search for one doctor. Needs no login. For an unknown doctor the list is empty."""
-    wanted = SlotQuery(doctor_id=doctor_id, since=since, until=until)
-    return written(await page_of_open(wanted, limit=limit, cursor=cursor))
+    wanted = SlotQuery(doctor_id=doctor_id, times=times)
+    return written(await page_of_open(wanted, page))
 
 
 @router.get("/slots/{slot_id}", summary="Get an open slot", responses=responses(errors.SlotNotFound))

@@ -8,7 +8,8 @@ from beanie import PydanticObjectId
 
 from backend.core.cache.response_cache import Cacheable, response_cache
 from backend.core.clock import utc_now
-from backend.core.http.pagination import BY_START, after, behind, encode_cursor
+from backend.core.http.pagination import BY_START, PageRequest, after, behind
+from backend.core.http.time_range import ALL_TIMES, TimeRange
 from backend.core.mongo.batching import SingleFlight
 from backend.core.mongo.text_search import fold
 from backend.scheduling.documents import SEARCH_INDEXES, SeatClaim, Slot
@@ -28,25 +29,20 @@ _FEW_DAYS = timedelta(days=8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotQuery:
-    """The filters of a search. Times are UTC, `until` exclusive."""
+    """The filters of a search."""
 
     doctor_id: PydanticObjectId | None = None
     clinic_id: PydanticObjectId | None = None
     department_id: PydanticObjectId | None = None
     specialty: str | None = None
     city: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    times: TimeRange = ALL_TIMES
 
     def query(self, now: datetime) -> dict[str, Any]:
         """Returns the filter for the database."""
         wanted = {**bookable(now), "known_full": False, **self._fields()}
-        start = wanted["start"]
-        if self.since is not None:
-            start["$gte"] = self.since
-        if self.until is not None:
-            start["$lt"] = self.until
-        return wanted
+        times = self.times.query("start", day="$day")
+        return {**wanted, **times, "start": {**wanted["start"], **times.get("start", {})}}
 
     def index(self) -> list[tuple[str, int]] | None:
         """Returns the index for just these filters; None where the database has to choose among several.
@@ -68,7 +64,7 @@ class SlotQuery:
         return fields
 
 
-_SearchKey = tuple[SlotQuery, int, str | None]
+_SearchKey = tuple[SlotQuery, PageRequest]
 _searches: SingleFlight[_SearchKey, tuple[list[OpenSlot], str | None]] = SingleFlight()
 
 
@@ -80,7 +76,7 @@ async def find_open_slot(slot_id: PydanticObjectId) -> OpenSlot:
     return (await with_free_seats([stored]))[0]
 
 
-async def page_of_open(wanted: SlotQuery, *, limit: int, cursor: str | None) -> bytes:
+async def page_of_open(wanted: SlotQuery, page: PageRequest) -> bytes:
     """Returns the first free slots as the JSON of `Page[SlotOut]`. Raises `BadCursor`.
 
     The page comes from the cache unless the doctor's slots or appointments have changed since; where other doctors'
@@ -89,42 +85,38 @@ async def page_of_open(wanted: SlotQuery, *, limit: int, cursor: str | None) -> 
     """
 
     async def read() -> Cacheable[bytes]:
-        found, next_cursor = await _searches.load((wanted, limit, cursor), _find)
+        found, next_cursor = await _searches.load((wanted, page), _find)
         return Cacheable(
             slot_page(found, next_cursor),
             depends_on=_ALL_BOOKS if wanted.doctor_id is None else frozenset([wanted.doctor_id]),
             until=found[0].stored["start"] if found else None,
         )
 
-    return await response_cache.load(("open slots", wanted, limit, cursor), read)
+    return await response_cache.load(("open slots", wanted, page), read)
 
 
 async def _find(key: _SearchKey) -> tuple[list[OpenSlot], str | None]:
-    wanted, limit, cursor = key
-    return await find_open(wanted, limit=limit, cursor=cursor)
+    return await find_open(*key)
 
 
-async def find_open(
-    wanted: SlotQuery, *, limit: int, cursor: str | None = None
-) -> tuple[list[OpenSlot], str | None]:
+async def find_open(wanted: SlotQuery, page: PageRequest) -> tuple[list[OpenSlot], str | None]:
     """Returns the first free slots and the cursor of the next page.
 
     It skips full slots in growing batches. If one batch wasn't enough, it marks them as full, so that the next search
     skips them in the index: see `full_hint`.
     """
     query = wanted.query(utc_now())
-    position = after(cursor, *BY_START)
+    position = after(page, *BY_START)
     found: list[OpenSlot] = []
-    size = first_size = limit + _SPARE
+    size = first_size = page.limit + _SPARE
     while True:
         counted = await _read(wanted, {"$and": [query, position]}, size)
         found.extend(slot for slot in counted if slot.free)
-        is_enough = len(found) > limit or len(counted) < size
+        is_enough = len(found) > page.limit or len(counted) < size
         if size > first_size or not is_enough:
             await full_hint.mark_full([slot.stored for slot in counted if not slot.free])
-        if len(found) > limit:
-            last = found[limit - 1].stored
-            return found[:limit], encode_cursor(last["start"], last["_id"])
+        if len(found) > page.limit:
+            return page.cut(found, lambda slot: (slot.stored["start"], slot.stored["_id"]))
         if len(counted) < size:
             return found, None
         last = counted[-1].stored
@@ -134,7 +126,7 @@ async def find_open(
 
 async def _read(wanted: SlotQuery, query: dict[str, Any], size: int) -> list[OpenSlot]:
     """Returns the first slots that a query finds, with their free seats."""
-    doctor, since, until, index = wanted.doctor_id, wanted.since, wanted.until, wanted.index()
+    doctor, since, until, index = wanted.doctor_id, wanted.times.since, wanted.times.until, wanted.index()
     if doctor is not None and since is not None and until is not None and until - since <= _FEW_DAYS:
         slots, claims = await search_repository.find_rows_and_seats(
             query, limit=size, index=index, of_doctor=doctor, since=since, until=until
@@ -145,5 +137,5 @@ async def _read(wanted: SlotQuery, query: dict[str, Any], size: int) -> list[Ope
 
 async def next_free(doctor_id: PydanticObjectId, *, limit: int = 3) -> list[OpenSlot]:
     """Returns the doctor's next free slots, as alternatives to one that was just taken."""
-    slots, _ = await find_open(SlotQuery(doctor_id=doctor_id), limit=limit)
+    slots, _ = await find_open(SlotQuery(doctor_id=doctor_id), PageRequest(limit=limit))
     return slots

@@ -147,10 +147,16 @@ def test_from_is_inclusive_and_to_is_exclusive(run: Run[Any], api: httpx.Client,
     assert len(search(api, from_="1900-01-01T00:00:00Z", to="2199-12-31T23:59:59Z")) == 12
 
 
+def test_a_date_means_the_day_at_the_clinic(run: Run[Any], api: httpx.Client, doctor: Person) -> None:
+    opened(run, doctor)
+    found = search(api, doctor_id=doctor.id, from_="2030-06-04", to="2030-06-04")
+    assert [slot["start"] for slot in found] == [text(at(start, days=1)) for start in MORNING]
+
+
 @pytest.mark.parametrize(
     "params",
     [
-        {"from": "2030-06-03"},
+        {"from": "2030-6-3"},
         {"from": "2030-06-03T09:00:00"},
         {"from": "9999-12-31T23:59:59-14:00"},
         {"from": "0001-01-01T00:00:00+14:00"},
