@@ -63,10 +63,10 @@ async def reopen_clinic(clinic: Clinic, closure_id: PydanticObjectId) -> SyncRes
 
 
 async def change_clinic(
-    clinic: Clinic, wanted: Mapping[str, Any]
+    clinic: Clinic, wanted: Mapping[str, Any], *, version: int | None = None
 ) -> tuple[Clinic, SyncResult, list[SeatClaim]]:
     """Changes a clinic and brings the book in line; answers with the appointments that no longer fit."""
-    changed = await clinics.update_clinic(clinic.clinic_id, wanted)
+    changed = await clinics.update_clinic(clinic.clinic_id, wanted, version=version)
     if changed.name != clinic.name:
         await _rename_on_appointments({"clinic_id": changed.clinic_id}, {"clinic_name": changed.name})
     await _refresh_slots(await _doctors_of(changed.clinic_id), [changed])
@@ -82,10 +82,12 @@ async def deactivate_clinic(clinic: Clinic) -> tuple[SyncResult, list[SeatClaim]
     return outcome, await seats.booked({"clinic_id": clinic.clinic_id, "end": {"$gt": utc_now()}})
 
 
-async def change_doctor(doctor: User, wanted: Mapping[str, Any]) -> tuple[User, SyncResult, list[SeatClaim]]:
+async def change_doctor(
+    doctor: User, wanted: Mapping[str, Any], *, version: int | None = None
+) -> tuple[User, SyncResult, list[SeatClaim]]:
     """Changes a doctor's profile and brings the book in line; answers with what no longer fits."""
     assert doctor.doctor is not None  # noqa: S101 - callers hold a doctor
-    changed = await doctors.update_doctor(doctor.user_id, wanted)
+    changed = await doctors.update_doctor(doctor.user_id, wanted, version=version)
     assert changed.doctor is not None  # noqa: S101 - it is the same doctor
     found = await Clinic.find({"_id": {"$in": changed.doctor.clinic_ids}}).to_list()
     await _refresh_slots([changed], found)

@@ -1,12 +1,13 @@
 """Routes that change doctors and clinics, and with them the book: each answers with what that has done."""
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
 from pydantic import ConfigDict
 
 from backend.accounts.access import CurrentAdmin, FrontDesk, OptionalUser
 from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
+from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag
 from backend.directory import clinics, doctors
 from backend.directory.access import visible_to
 from backend.directory.errors import (
@@ -48,15 +49,18 @@ class DoctorChanged(DoctorDetail):
 @clinics_router.patch(
     "",
     summary="Change a clinic",
-    responses=responses(ClinicNotFound, ClinicTaken, EditConflict, ScheduleBusy),
+    responses={**ETAG_HEADER, **responses(ClinicNotFound, ClinicTaken, EditConflict, ScheduleBusy)},
 )
-async def update_clinic(clinic_id: Id, body: ClinicPatch, caller: CurrentAdmin) -> ClinicChanged:
+async def update_clinic(
+    clinic_id: Id, body: ClinicPatch, caller: CurrentAdmin, version: ExpectedVersion, response: Response
+) -> ClinicChanged:
     """New opening hours, another zone or horizon withdraw the slots that no longer fit and open those that now do;
     the report lists the booked appointments that no longer fit. They stay valid until a person decides."""
     clinic = await clinics.get_clinic(clinic_id)
     changed, outcome, booked = await directory_changes.change_clinic(
-        clinic, body.model_dump(exclude_unset=True)
+        clinic, body.model_dump(exclude_unset=True), version=version
     )
+    set_etag(response, changed.version)
     return ClinicChanged(**ClinicOut.of(changed).model_dump(), report=report(outcome, booked, caller=caller))
 
 
@@ -108,18 +112,24 @@ async def delete_closure(clinic_id: Id, closure_id: Id, caller: FrontDesk) -> Wi
 @doctors_router.patch(
     "",
     summary="Change a doctor",
-    responses=responses(
-        *(DoctorNotFound, EmailTaken, PhoneTaken, LicenseTaken, EditConflict),
-        *(UnknownClinic, UnknownDepartment, ScheduleBusy),
-    ),
+    responses={
+        **ETAG_HEADER,
+        **responses(
+            *(DoctorNotFound, EmailTaken, PhoneTaken, LicenseTaken, EditConflict),
+            *(UnknownClinic, UnknownDepartment, ScheduleBusy),
+        ),
+    },
 )
-async def update_doctor(doctor_id: Id, body: DoctorPatch, caller: CurrentAdmin) -> DoctorChanged:
+async def update_doctor(
+    doctor_id: Id, body: DoctorPatch, caller: CurrentAdmin, version: ExpectedVersion, response: Response
+) -> DoctorChanged:
     """Leaving a clinic withdraws the slots there; a limit of patients a day applies to bookings from now on. The
     report lists the booked appointments that no longer fit."""
     doctor = await doctors.get_doctor(doctor_id)
     changed, outcome, booked = await directory_changes.change_doctor(
-        doctor, body.model_dump(exclude_unset=True)
+        doctor, body.model_dump(exclude_unset=True), version=version
     )
+    set_etag(response, changed.version)
     shown = await doctor_detail(changed)
     return DoctorChanged(**shown.model_dump(), report=report(outcome, booked, caller=caller))
 
