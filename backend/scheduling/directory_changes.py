@@ -63,10 +63,10 @@ async def reopen_clinic(clinic: Clinic, closure_id: PydanticObjectId) -> SyncRes
 
 
 async def change_clinic(
-    clinic: Clinic, wanted: Mapping[str, Any]
+    clinic: Clinic, wanted: Mapping[str, Any], *, version: int | None = None
 ) -> tuple[Clinic, SyncResult, list[SeatClaim]]:
     """Changes a clinic and updates its slots. Returns the appointments that no longer fit too."""
-    changed = await clinics.update_clinic(clinic.clinic_id, wanted)
+    changed = await clinics.update_clinic(clinic.clinic_id, wanted, version=version)
     if changed.name != clinic.name:
         await claims.rename_on_appointments({"clinic_id": changed.clinic_id}, {"clinic_name": changed.name})
     await _refresh_slots(await _doctors_of(changed.clinic_id), [changed])
@@ -82,10 +82,12 @@ async def deactivate_clinic(clinic: Clinic) -> tuple[SyncResult, list[SeatClaim]
     return result, await claims.find_booked({"clinic_id": clinic.clinic_id, "end": {"$gt": utc_now()}})
 
 
-async def change_doctor(doctor: User, wanted: Mapping[str, Any]) -> tuple[User, SyncResult, list[SeatClaim]]:
+async def change_doctor(
+    doctor: User, wanted: Mapping[str, Any], *, version: int | None = None
+) -> tuple[User, SyncResult, list[SeatClaim]]:
     """Changes a doctor's profile and updates their slots. Returns the appointments that no longer fit too."""
     assert doctor.doctor is not None  # noqa: S101 - callers hold a doctor
-    changed = await doctors.update_doctor(doctor.user_id, wanted)
+    changed = await doctors.update_doctor(doctor.user_id, wanted, version=version)
     assert changed.doctor is not None  # noqa: S101 - it is the same doctor
     await _refresh_slots([changed], (await clinics.read_clinics(changed.doctor.clinic_ids)).values())
     result = await reconcile(doctor.user_id)

@@ -1,12 +1,13 @@
 """Routes that change doctors and clinics, and so their slots. Each returns a report of what that did."""
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
 from pydantic import ConfigDict
 
 from backend.accounts.access import CurrentAdmin, FrontDesk, OptionalUser
 from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
+from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag
 from backend.directory import clinics, doctors
 from backend.directory.access import visible_to
 from backend.directory.errors import (
@@ -48,16 +49,19 @@ class DoctorReport(DoctorDetail):
 @clinics_router.patch(
     "",
     summary="Change a clinic",
-    responses=responses(ClinicNotFound, ClinicTaken, EditConflict, ScheduleBusy),
+    responses={**ETAG_HEADER, **responses(ClinicNotFound, ClinicTaken, EditConflict, ScheduleBusy)},
 )
-async def update_clinic(clinic_id: Id, body: ClinicPatch, caller: CurrentAdmin) -> ClinicReport:
+async def update_clinic(
+    clinic_id: Id, body: ClinicPatch, caller: CurrentAdmin, version: ExpectedVersion, response: Response
+) -> ClinicReport:
     """New opening hours, another time zone or horizon withdraw slots that no longer fit and open those that now do.
     The report lists the booked appointments that no longer fit. They stay valid until somebody reschedules or cancels
     them."""
     clinic = await clinics.get_clinic(clinic_id)
     changed, result, booked = await directory_changes.change_clinic(
-        clinic, body.model_dump(exclude_unset=True)
+        clinic, body.model_dump(exclude_unset=True), version=version
     )
+    set_etag(response, changed.version)
     return ClinicReport(**ClinicOut.of(changed).model_dump(), report=report(result, booked, caller=caller))
 
 
@@ -109,18 +113,24 @@ async def delete_closure(clinic_id: Id, closure_id: Id, caller: FrontDesk) -> Wi
 @doctors_router.patch(
     "",
     summary="Change a doctor",
-    responses=responses(
-        *(DoctorNotFound, EmailTaken, PhoneTaken, LicenseTaken, EditConflict),
-        *(UnknownClinic, UnknownDepartment, ScheduleBusy),
-    ),
+    responses={
+        **ETAG_HEADER,
+        **responses(
+            *(DoctorNotFound, EmailTaken, PhoneTaken, LicenseTaken, EditConflict),
+            *(UnknownClinic, UnknownDepartment, ScheduleBusy),
+        ),
+    },
 )
-async def update_doctor(doctor_id: Id, body: DoctorPatch, caller: CurrentAdmin) -> DoctorReport:
+async def update_doctor(
+    doctor_id: Id, body: DoctorPatch, caller: CurrentAdmin, version: ExpectedVersion, response: Response
+) -> DoctorReport:
     """Removing a clinic withdraws the doctor's slots there. A limit of patients per day applies to bookings from now
     on. The report lists the booked appointments that no longer fit."""
     doctor = await doctors.get_doctor(doctor_id)
     changed, result, booked = await directory_changes.change_doctor(
-        doctor, body.model_dump(exclude_unset=True)
+        doctor, body.model_dump(exclude_unset=True), version=version
     )
+    set_etag(response, changed.version)
     shown = await doctor_detail(changed)
     return DoctorReport(**shown.model_dump(), report=report(result, booked, caller=caller))
 
