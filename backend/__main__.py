@@ -62,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument(
         "--beside-web", action="store_true", help="started by serve: niced, ended by it alone"
     )
+    worker.add_argument(
+        "--metrics-port",
+        type=_within(1, 65_535),
+        metavar="PORT",
+        help="serve its metrics to Prometheus on this port (default: not at all)",
+    )
     worker.set_defaults(command=_work)
 
     jobs = commands.add_parser("jobs", help="show when each timed job last succeeded; fails if one is late")
@@ -106,7 +112,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _work(arguments: argparse.Namespace) -> int:
     from backend.worker import work  # noqa: PLC0415
 
-    return work(beside_web=arguments.beside_web)
+    return work(beside_web=arguments.beside_web, metrics_port=arguments.metrics_port)
 
 
 def _jobs(_: argparse.Namespace) -> int:

@@ -12,8 +12,6 @@ from backend.accounts import routes as accounts
 from backend.accounts.documents import Role
 from backend.accounts.login import routes_codes as codes
 from backend.appointments import routes as appointments
-from backend.core.http.openapi import Access
-from backend.core.http.unknown_parameters import refuse_unknown_parameters
 from backend.directory import routes_clinics, routes_departments, routes_doctors, routes_patients
 from backend.messaging import routes as messages
 from backend.messaging.twilio import routes as twilio
@@ -21,6 +19,8 @@ from backend.reports import routes as reports
 from backend.scheduling import routes_directory as changes
 from backend.scheduling.hours import routes as hours
 from backend.scheduling.slots import routes as slots
+from backend.web.openapi import Access
+from backend.web.unknown_parameters import refuse_unknown_parameters
 
 PREFIX = "/api/v1"
 

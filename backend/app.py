@@ -4,7 +4,7 @@
 """
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -12,16 +12,16 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from backend import __version__, api, api_description, health, pages
+from backend import __version__, api, health
 from backend.core import metrics
 from backend.core.cache.response_cache import response_cache
-from backend.core.http import errors, openapi
-from backend.core.http.middleware import BodyLimit, PlainStartFailure, Requests
-from backend.core.http.route_index import index_routes
 from backend.core.logging import configure_logging
-from backend.core.mongo.client import connect
 from backend.core.settings import settings
 from backend.documents import CACHED, DOCUMENTS
+from backend.startup import PlainStartFailure, connect
+from backend.web import api_description, error_handlers, openapi, pages
+from backend.web.middleware import BodyLimit, Requests
+from backend.web.route_index import index_routes
 from backend.worker import timed_work
 
 
@@ -34,6 +34,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings.check()
     async with AsyncExitStack() as running:
         running.callback(metrics.forget_process)
+        if settings.OTEL_ENABLED:
+            from backend.web.tracing import tracing  # noqa: PLC0415 - not loaded where it is off
+
+            running.enter_context(tracing())
         if not settings.MONGODB_URL:  # never in production
             from backend.devtools.embedded import embedded_mongodb  # noqa: PLC0415
 
@@ -63,6 +67,14 @@ class Application(FastAPI):
         return self.openapi_schema
 
 
+def _span_namer() -> Callable[[str, str], None] | None:
+    if not settings.OTEL_ENABLED:
+        return None
+    from backend.web.tracing import name_span  # noqa: PLC0415 - not loaded where it is off
+
+    return name_span
+
+
 def create_app() -> FastAPI:
     """Builds the application. Nothing is started before its lifespan begins."""
     configure_logging()
@@ -79,11 +91,18 @@ def create_app() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         # A redirect would go where the request's Host header says, and leave TLS behind a proxy.
         redirect_slashes=False,
+        telemetry={
+            "tracing": settings.OTEL_ENABLED,
+            "operation_spans": False,  # a span per dependency
+            "metrics": False,  # `/metrics` has them
+            "logs": False,  # with the texts of exceptions
+            "auto_configure": False,  # `web/tracing` does it, without query strings
+        },
     )
-    errors.install(app)
+    error_handlers.install(app)
     # From the inside out.
     app.add_middleware(BodyLimit, largest=settings.MAX_BODY_BYTES)
-    app.add_middleware(Requests)
+    app.add_middleware(Requests, name_span=_span_namer())
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,

@@ -12,11 +12,11 @@ from backend import jobs
 from backend.core import metrics
 from backend.core.clock import utc_now
 from backend.core.logging import configure_logging
-from backend.core.mongo.client import connect
 from backend.core.settings import settings
 from backend.documents import DOCUMENTS
 from backend.job_runs import JobRun, list_job_runs
 from backend.messaging.outbox.sender import Outbox, open_outbox
+from backend.startup import connect
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +43,16 @@ async def timed_work() -> AsyncIterator[TimedWork]:
             jobs.stop(scheduler)
 
 
-def work(*, beside_web: bool) -> int:
+def work(*, beside_web: bool, metrics_port: int | None) -> int:
     """Does timed work until SIGTERM or Ctrl-C. Returns the exit code.
 
-    Beside web processes it is niced, and leaves Ctrl-C to the parent, which ends it. Raises `SettingsError` and
-    `DatabaseStartError`.
+    Beside web processes it is niced, and leaves Ctrl-C to the parent, which ends it. Their `/metrics` includes its
+    own; elsewhere `metrics_port` serves them. Raises `SettingsError` and `DatabaseStartError`.
     """
     settings.check()
     configure_logging()
+    if metrics_port:
+        metrics.serve(metrics_port)
     if beside_web:
         os.nice(NICENESS)
         signal.signal(signal.SIGINT, signal.SIG_IGN)

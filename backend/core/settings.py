@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     SCHEDULER_ENABLED: bool = True
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     LOG_FILE: Path | None = None
+    OTEL_ENABLED: bool = False
 
     @property
     def in_production(self) -> bool:

@@ -10,9 +10,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from backend import api, api_description
+from backend import api
 from backend.app import app, create_app
 from backend.core.http.errors import DomainError
+from backend.web import api_description
 from tests.contract.document import DOCUMENT, OPERATIONS, Operation, validator
 from tests.support.servers import launch
 

@@ -11,7 +11,7 @@ from pymongo.database import Database
 
 from backend.core.clock import utc_now
 from backend.jobs import NAMES
-from tests.support.servers import launch, serving
+from tests.support.servers import free_port, launch, serving
 
 Db = Database[dict[str, Any]]
 LONG_AGO = timedelta(minutes=10)
@@ -47,6 +47,22 @@ def test_every_job_records_its_success_and_is_counted(base_url: str, db: Db) -> 
         assert f'job_runs_total{{job="{name}",result="success"}}' in counted
         assert f'job_last_success_timestamp_seconds{{job="{name}"}}' in counted
     assert all(run["duration_ms"] >= 0 and run["failures_in_a_row"] == 0 for run in db["job_runs"].find())
+
+
+def test_a_worker_of_its_own_serves_its_metrics(base_url: str, db: Db) -> None:
+    port = free_port()
+    program = launch("-m", "backend", "worker", "--metrics-port", str(port))
+    try:
+        deadline = time.monotonic() + 20
+        while {run["_id"] for run in db["job_runs"].find({}, hint=[("_id", 1)])} != NAMES:
+            assert time.monotonic() < deadline, program.output
+            time.sleep(0.1)
+        counted = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    finally:
+        program.stop()
+    for name in NAMES:
+        assert f'job_last_success_timestamp_seconds{{job="{name}"}}' in counted
+    assert 'sms_waiting{status="queued"}' in counted
 
 
 def test_a_job_that_keeps_failing_makes_its_process_unready(base_url: str, db: Db) -> None:

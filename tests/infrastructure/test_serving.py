@@ -108,6 +108,11 @@ def test_with_several_workers_one_more_process_does_timed_work(private_environme
         [(pid, niceness)] = workers_of(program)
         assert niceness == 10
         assert httpx.get(f"{program.base_url}/health/ready").json()["scheduler"] == "disabled"
+        for shown in (
+            "response_cache_on 2.0",
+            "job_last_success_timestamp_seconds{",
+        ):  # the worker has no cache
+            wait_until(lambda shown=shown: shown in httpx.get(f"{program.base_url}/metrics").text, shown)
         os.kill(pid, signal.SIGKILL)
         program.wait_for_line("it is started again")
         wait_until(lambda: program.output.count("worker running") == 2, program.output)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,9 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.core import metrics
 from backend.core.cache.response_cache import begin_request
-from backend.core.http.errors import TooLarge, unexpected
-from backend.core.mongo.client import DatabaseStartError
-from backend.core.settings import SettingsError
+from backend.core.http.errors import TooLarge
+from backend.web.error_handlers import unexpected
 
 access_log = logging.getLogger("backend.access")
 
@@ -33,11 +33,13 @@ _HEADERS = {
 class Requests:
     """Measures each request once, for the log and the metrics, and answers what nobody else did.
 
-    The log gets the route's template, not the path; no query, no body, no address.
+    The log gets the route's template, not the path; no query, no body, no address. `name_span` gets method and
+    template of a request that is traced.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, name_span: Callable[[str, str], None] | None = None) -> None:
         self.app = app
+        self._name_span = name_span
         self._templates: dict[Any, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,6 +55,8 @@ class Requests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if self._name_span and (route := self._template(scope)) != UNKNOWN_ROUTE:
+                    self._name_span(scope["method"], route)
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
@@ -123,33 +127,3 @@ class BodyLimit:
             return message
 
         await self.app(scope, receive_counted, send)
-
-
-class PlainStartFailure:
-    """Tells the server why the application can't start in words, where Starlette would send a traceback."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes requests on."""
-        if scope["type"] != "lifespan":
-            await self.app(scope, receive, send)
-            return
-        failure: Message | None = None
-
-        async def hold_failure(message: Message) -> None:
-            nonlocal failure
-            if message["type"] == "lifespan.startup.failed":
-                failure = message
-            else:
-                await send(message)
-
-        try:
-            await self.app(scope, receive, hold_failure)
-        except (SettingsError, DatabaseStartError) as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-        except BaseException:
-            if failure is not None:
-                await send(failure)
-            raise
