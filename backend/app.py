@@ -12,16 +12,16 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from backend import __version__, api, api_description, health, pages
+from backend import __version__, api, health
 from backend.core import metrics
 from backend.core.cache.response_cache import response_cache
-from backend.core.http import errors, openapi
-from backend.core.http.middleware import BodyLimit, PlainStartFailure, Requests
-from backend.core.http.route_index import index_routes
 from backend.core.logging import configure_logging
-from backend.core.mongo.client import connect
 from backend.core.settings import settings
 from backend.documents import CACHED, DOCUMENTS
+from backend.startup import PlainStartFailure, connect
+from backend.web import api_description, error_handlers, openapi, pages
+from backend.web.middleware import BodyLimit, Requests
+from backend.web.route_index import index_routes
 from backend.worker import timed_work
 
 
@@ -99,7 +99,7 @@ def create_app() -> FastAPI:
             "auto_configure": False,  # `core/tracing` does it, without query strings
         },
     )
-    errors.install(app)
+    error_handlers.install(app)
     # From the inside out.
     app.add_middleware(BodyLimit, largest=settings.MAX_BODY_BYTES)
     app.add_middleware(Requests, name_span=_span_namer())

@@ -12,10 +12,10 @@ from backend.accounts.administration import add_user
 from backend.accounts.documents import Role
 from backend.accounts.schemas import NewUser
 from backend.core.http.errors import DomainError
-from backend.core.mongo.client import connect
 from backend.core.settings import settings
 from backend.devtools.embedded import embedded_mongodb
 from backend.documents import DOCUMENTS
+from backend.startup import connect
 
 
 def create_admin(*, name: str | None, email: str | None, phone: str | None) -> int:

@@ -20,9 +20,9 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from backend.core.logging import configure_logging
-from backend.core.mongo.client import connect
 from backend.core.settings import SettingsError, settings
 from backend.documents import DOCUMENTS
+from backend.startup import connect
 
 if TYPE_CHECKING:
     from seed.credentials import DemoLogin

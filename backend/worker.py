@@ -12,11 +12,11 @@ from backend import jobs
 from backend.core import metrics
 from backend.core.clock import utc_now
 from backend.core.logging import configure_logging
-from backend.core.mongo.client import connect
 from backend.core.settings import settings
 from backend.documents import DOCUMENTS
 from backend.job_runs import JobRun, list_job_runs
 from backend.messaging.outbox.sender import Outbox, open_outbox
+from backend.startup import connect
 
 log = logging.getLogger(__name__)
 

@@ -151,9 +151,9 @@ def _index(database_name: str) -> None:
 
 def _with_services(database_name: str, work: Callable[[], Any]) -> Any:
     """Runs a coroutine of the application's services in this process, connected to a database as a server is."""
-    from backend.core.mongo.client import connect
     from backend.core.settings import settings
     from backend.documents import DOCUMENTS
+    from backend.startup import connect
 
     async def connected() -> Any:
         settings.DATABASE_NAME = database_name

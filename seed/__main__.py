@@ -4,9 +4,10 @@ import argparse
 import asyncio
 import sys
 
-from backend.core.mongo.client import DatabaseStartError, connect
+from backend.core.mongo.client import DatabaseStartError
 from backend.devtools.embedded import embedded_mongodb
 from backend.documents import DOCUMENTS
+from backend.startup import connect
 from seed.bulk import fill_in_bulk
 from seed.credentials import DemoLogin
 from seed.run import DEFAULT_RANDOM_SEED, SeedRefused, SeedRun, seed_demo

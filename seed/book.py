@@ -17,6 +17,8 @@ from backend.appointments.documents import Appointment
 from backend.appointments.errors import DayFull, PatientDoubleBooked, SlotTaken
 from backend.appointments.permissions import SYSTEM, Actor
 from backend.core import clock
+from backend.core.http.pagination import PageRequest
+from backend.core.http.time_range import TimeRange
 from backend.scheduling.slots.capacity import OpenSlot
 from backend.scheduling.slots.search import SlotQuery, find_open
 from backend.scheduling.slots.slot_sync import reconcile
@@ -179,5 +181,6 @@ async def _book(people: People, plan: _Plan, *, since: datetime, until: datetime
 
 
 async def _slot(plan: _Plan, *, since: datetime, until: datetime) -> OpenSlot | None:
-    found, _ = await find_open(SlotQuery(doctor_id=plan.doctor.user_id, since=since, until=until), limit=40)
+    query = SlotQuery(doctor_id=plan.doctor.user_id, times=TimeRange(start=since, end=until))
+    found, _ = await find_open(query, PageRequest(limit=40))
     return plan.random.choice(found) if found else None

@@ -10,9 +10,9 @@ from pydantic import Field
 from backend.accounts.documents import User
 from backend.core import clock
 from backend.core.clock import utc_now
-from backend.core.mongo.client import connect
 from backend.core.settings import settings
 from backend.documents import DOCUMENTS
+from backend.startup import connect
 from seed import book, staff
 from seed.credentials import DemoLogin, new_password, store, stored
 from seed.progress import Progress

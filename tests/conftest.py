@@ -33,7 +33,7 @@ TESTS = Path(__file__).parent
 LONGEST_FIRST = ("seed/", "properties/", "infrastructure/", "races/", "test_readme", "contract/")
 
 SMOKE = (
-    "accounts/test_registering.py",
+    "accounts/login/test_register.py",
     "appointments/booking/test_book.py",
     "directory/test_departments.py",
     "messaging/outbox/test_claim.py",

@@ -1,1 +1,1 @@
-"""Who uses the system: users, passwords, tokens and sessions, roles, and who may do what."""
+"""Users and their roles, logging in, and who may call a route."""

@@ -1,4 +1,4 @@
-"""Who may call: types for the parameters of routes, as `caller: CurrentPatient`."""
+"""Who may call a route, as the type of a parameter: `caller: CurrentPatient`."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -9,32 +9,29 @@ from fastapi import Depends
 from fastapi.security import OAuth2PasswordBearer
 from starlette.requests import HTTPConnection
 
+from backend.accounts import repository
 from backend.accounts.documents import Role, User
 from backend.accounts.login.tokens import Claims, read_access_token
 from backend.core.cache.response_cache import Cacheable, response_cache
 from backend.core.http.errors import Forbidden, Unauthorized
-from backend.core.mongo.batching import reads_by_id
 
 
 @dataclass(frozen=True)
 class Login:
-    """Who is asking, and by which of their logins."""
+    """The caller and the session of their access token."""
 
     user: User
     session_id: str
 
 
-_users = reads_by_id(User.get_pymongo_collection)
-
-
 async def _read_user(user_id: PydanticObjectId) -> Cacheable[dict[str, Any] | None]:
-    return Cacheable(await _users.load(user_id), depends_on=frozenset([user_id]))
+    return Cacheable(await repository.load(user_id), depends_on=frozenset([user_id]))
 
 
 class _Bearer(OAuth2PasswordBearer):
-    """The documentation's security scheme, as a dependency that answers with who is asking.
+    """The security scheme of the documentation, and the dependency that reads the caller.
 
-    It is one dependency and not one below the other: each would cost every request some 30 µs.
+    It is one dependency, because each dependency of another costs every request some 30 µs.
     """
 
     def __init__(self) -> None:
@@ -47,14 +44,14 @@ class _Bearer(OAuth2PasswordBearer):
         )
 
     async def claims(self, request: HTTPConnection) -> Claims | None:
-        """What the request's token says; None without one. Raises `Unauthorized` at one that is no good."""
+        """Returns the claims of the request's token, None without a token. Raises `Unauthorized` if it is invalid."""
         token = await super().__call__(request)
         return None if token is None else read_access_token(token)
 
     async def login(self, request: HTTPConnection) -> Login | None:
-        """The login of the request's token; None without one. Raises `Unauthorized`.
+        """Returns the login of the request's token, None without a token. Raises `Unauthorized`.
 
-        One read by id: the user, if active and the token's session is still open.
+        It reads one document by id: the user, who must be active and have the token's session.
         """
         claims = await self.claims(request)
         if claims is None:
@@ -74,10 +71,10 @@ class _ClaimsNeeded(_Bearer):
 
 
 class LoginNeeded(_Bearer):
-    """Admits whoever is logged in."""
+    """Admits every role."""
 
     async def __call__(self, request: HTTPConnection) -> Any:
-        """The login; raises `Unauthorized`."""
+        """Returns the login. Raises `Unauthorized`."""
         login = await self.login(request)
         if login is None:
             raise Unauthorized
@@ -85,7 +82,7 @@ class LoginNeeded(_Bearer):
 
 
 class Only(LoginNeeded):
-    """Admits these roles and raises `Forbidden` for the others."""
+    """Admits these roles. Raises `Forbidden` for the others."""
 
     def __init__(self, *roles: Role) -> None:
         super().__init__()
@@ -99,8 +96,8 @@ class Only(LoginNeeded):
 
 
 class _Optional(_Bearer):
-    """Who is asking, or None without a token. A token that is no good is an error here too: its owner is told to
-    renew it, and not shown less than usual without a word."""
+    """Admits everybody: the caller is None without a token. An invalid token is an error here too, so that its owner
+    refreshes it instead of silently seeing less."""
 
     async def __call__(self, request: HTTPConnection) -> User | None:
         login = await self.login(request)
@@ -108,7 +105,7 @@ class _Optional(_Bearer):
 
 
 TokenClaims = Annotated[Claims, Depends(_ClaimsNeeded())]
-"""What a valid token says, though its session may have ended. For logging out, which may be repeated."""
+"""The claims of a valid token, whose session may have ended. For logging out, which may be repeated."""
 
 CurrentLogin = Annotated[Login, Depends(LoginNeeded())]
 CurrentUser = Annotated[User, Depends(Only(*Role))]

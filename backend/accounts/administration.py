@@ -1,9 +1,10 @@
-"""What administrators do with accounts, and what everybody may do with the own one."""
+"""Accounts: what administrators may do with all of them, and everybody with their own."""
 
 from typing import Any
 
 from beanie import PydanticObjectId
 
+from backend.accounts import repository
 from backend.accounts.documents import Role, User
 from backend.accounts.errors import (
     DoctorNeedsProfile,
@@ -13,36 +14,34 @@ from backend.accounts.errors import (
     WrongRole,
 )
 from backend.accounts.login.passwords import hash_password
-from backend.accounts.login.sessions import forget_sessions
+from backend.accounts.login.repository import delete_sessions
 from backend.accounts.profiles import NurseProfile
 from backend.accounts.schemas import NewUser, OwnChanges, UserChanges
-from backend.accounts.user_search import found_by
+from backend.accounts.user_search import search_filter
 from backend.accounts.users import clinics_assigned, create_user, deactivate_user, find_user, update_user
-from backend.core.http.pagination import BY_NAME, after, encode_cursor
+from backend.core.http.pagination import PageRequest
 
-_SHOWN = {"password_hash": 0, "sessions": 0, "search_words": 0, "patient": 0, "doctor.weekly_hours": 0}
+_NOT_IN_LISTS = dict.fromkeys(
+    ("password_hash", "sessions", "search_words", "patient", "doctor.weekly_hours"), 0
+)
 
 
 async def list_users(
-    *, role: Role | None, is_active: bool | None, q: str | None, limit: int, cursor: str | None
+    *, role: Role | None, is_active: bool | None, q: str | None, page: PageRequest
 ) -> tuple[list[User], str | None]:
-    """A page of accounts by name, and the cursor of the next one."""
-    wanted: dict[str, Any] = after(cursor, *BY_NAME)
+    """Returns a page of accounts by name, and the cursor of the next page."""
+    conditions: list[dict[str, Any]] = []
     if role is not None:
-        wanted["role"] = role
+        conditions.append({"role": role})
     if is_active is not None:
-        wanted["is_active"] = is_active
+        conditions.append({"is_active": is_active})
     if q is not None:
-        wanted.update(found_by(q))
-    found = User.get_pymongo_collection().find(wanted, projection=_SHOWN)
-    rows = await found.sort([("name", 1), ("_id", 1)]).limit(limit + 1).to_list()
-    users = [User.model_validate(raw) for raw in rows[:limit]]
-    more = len(rows) > limit
-    return users, encode_cursor(users[-1].name, users[-1].user_id) if more else None
+        conditions.append(search_filter(q))
+    return await repository.find_by_name(conditions, page, fields=_NOT_IN_LISTS)
 
 
 async def add_user(body: NewUser) -> User:
-    """Makes an account; raises `DoctorNeedsProfile`, `WrongRole`, `EmailTaken`, `PhoneTaken`."""
+    """Creates an account. Raises `DoctorNeedsProfile`, `WrongRole`, `EmailTaken`, `PhoneTaken`."""
     if body.role is Role.DOCTOR:
         raise DoctorNeedsProfile
     has_clinics = "clinic_ids" in body.model_fields_set
@@ -60,10 +59,10 @@ async def add_user(body: NewUser) -> User:
 
 
 async def change_user(caller: User, user_id: PydanticObjectId, body: UserChanges) -> User:
-    """Changes an account for an administrator; a new password ends all its logins in the same write.
+    """Changes an account for an administrator. A new password closes all its sessions in the same write.
 
     Raises `UserNotFound`, `OwnAccount`, `UseDoctorsRoute`, `WrongRole`, `PhoneRequired`, and what
-    `service.update_user` raises.
+    `users.update_user` raises.
     """
     user = await find_user(user_id)
     changes = {name: getattr(body, name) for name in body.model_fields_set - {"password", "clinic_ids"}}
@@ -82,12 +81,12 @@ async def change_user(caller: User, user_id: PydanticObjectId, body: UserChanges
     changes["password_hash"] = await hash_password(body.new_password.get_secret_value())
     changes["sessions"] = []
     changed = await update_user(user_id, changes)
-    await forget_sessions(user_id)
+    await delete_sessions(user_id)
     return changed
 
 
 async def remove_user(caller: User, user_id: PydanticObjectId) -> None:
-    """Deactivates an account; raises `UserNotFound`, `OwnAccount`, `UseDoctorsRoute`, `LastAdmin`."""
+    """Deactivates an account. Raises `UserNotFound`, `OwnAccount`, `UseDoctorsRoute`, `LastAdmin`."""
     if user_id == caller.user_id:
         raise OwnAccount
     user = await find_user(user_id)
@@ -97,7 +96,7 @@ async def remove_user(caller: User, user_id: PydanticObjectId) -> None:
 
 
 async def change_own_account(caller: User, body: OwnChanges) -> User:
-    """Changes the caller's account; raises `WrongRole`, `PhoneRequired`, `EmailTaken`, `PhoneTaken`."""
+    """Changes the caller's account. Raises `WrongRole`, `PhoneRequired`, `EmailTaken`, `PhoneTaken`."""
     profile = body.profile_changes()
     if profile and caller.role is not Role.PATIENT:
         raise WrongRole

@@ -15,11 +15,11 @@ from backend.core.mongo.text_search import words_of
 Language = Literal["en", "es"]
 
 MOST_SESSIONS = 20
-"""A user's devices at one time; the oldest is logged out by the next login."""
+"""A user's sessions at one time. One more closes the oldest."""
 
 
 class Role(StrEnum):
-    """What somebody is to the clinic. Everyone has one."""
+    """A user's part in the clinic. Every user has one role."""
 
     PATIENT = "patient"
     DOCTOR = "doctor"
@@ -28,12 +28,12 @@ class Role(StrEnum):
 
 
 def _unique_text(field: str) -> IndexModel:
-    # Any text is greater than an empty one. With `$type` here no search for a text would use the index.
+    # Every text is greater than the empty one. With `$type` here, no search for a text would use the index.
     return IndexModel([(field, ASCENDING)], unique=True, partialFilterExpression={field: {"$gt": ""}})
 
 
 class User(Document):
-    """Anybody: a patient (with or without a login), a doctor, a nurse, an administrator."""
+    """A patient (with or without a password), a doctor, a nurse or an administrator."""
 
     name: str
     email: str | None = None
@@ -45,7 +45,10 @@ class User(Document):
     language: Language | None = None
     sms_opted_out: bool = False
     photo_url: str | None = None
-    sessions: list[str] = Field(default=[], description="Ids of live sessions: an access token needs one.")
+    sessions: list[str] = Field(
+        default=[],
+        description="Ids of open sessions. An access token needs one.",
+    )
     last_login: datetime | None = None
     search_words: list[str] = []
     patient: PatientProfile | None = None
@@ -81,17 +84,17 @@ class User(Document):
         return self.id
 
     def find_words(self) -> list[str]:
-        """What a search by name, e-mail or phone may begin with."""
+        """Returns the words of name, e-mail and phone, which a search compares with."""
         return words_of(self.name, self.email, self.phone)
 
 
 class Session(Document):
-    """A family of refresh tokens: one login on one device, whose token changes at each use."""
+    """One login on one device. Its refresh token is replaced at each use."""
 
     id: str  # type: ignore[assignment]  # Beanie's way of another id type
     user_id: PydanticObjectId
     token_hash: str
-    used_hashes: list[str] = Field(default=[], description="Hashes of the family's used tokens, newest last.")
+    used_hashes: list[str] = Field(default=[], description="Hashes of used refresh tokens, newest last.")
     user_agent: str | None = None
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime
@@ -106,7 +109,7 @@ class Session(Document):
 
 
 class LoginFailures(Document):
-    """Failed logins of late. Its id is a hash of account and address, so that it names nobody."""
+    """A counter of failed logins. Its id is a keyed hash of account and address, which reveals neither."""
 
     id: str  # type: ignore[assignment]  # Beanie's way of another id type
     failures: int
@@ -118,27 +121,27 @@ class LoginFailures(Document):
 
 
 class Purpose(StrEnum):
-    """What a code by SMS may be used for."""
+    """What a code sent by SMS may be used for."""
 
     VERIFY_PHONE = "verify_phone"
     RESET_PASSWORD = "reset_password"  # noqa: S105 - a purpose, not a password
 
 
 class OneTimeCode(Document):
-    """The newest code that a user was sent for a purpose, and when the ones before were issued.
+    """The last code that a user was sent for a purpose, and when the codes before were issued.
 
-    Its id is `purpose:user id`, so that there is one code at a time. It outlives its code, to count those of
-    the hour.
+    Its id is `purpose:user id`, so there is one code at a time. The document lives for an hour, longer than its code,
+    because it also counts the codes of that hour.
     """
 
     id: str  # type: ignore[assignment]  # Beanie's way of another id type
-    code_hash: str = Field(description="Keyed: without SECRET_KEY it doesn't say which of a million it is.")
-    phone_hash: str = Field(description="Keyed. The code is good for the phone to which it was sent.")
-    tries_left: int = Field(description="None are left of a code that was used.")
+    code_hash: str = Field(description="Keyed: without SECRET_KEY nobody can try all codes.")
+    phone_hash: str = Field(description="Keyed. The code works only for the phone that it was sent to.")
+    tries_left: int = Field(description="0 once the code was used.")
     valid_until: datetime
     issued_at: datetime
     issues: list[datetime] = Field(description="When the last codes were issued, newest last.")
-    expires_at: datetime = Field(description="When the document has nothing left to count.")
+    expires_at: datetime = Field(description="When MongoDB deletes the document.")
 
     class Settings:
         name = "one_time_codes"

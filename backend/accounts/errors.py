@@ -1,4 +1,4 @@
-"""What can go wrong with accounts, and which unique index says what."""
+"""Errors of accounts, and which unique index causes which."""
 
 from pymongo.errors import DuplicateKeyError
 
@@ -6,42 +6,42 @@ from backend.core.http.errors import Conflict, DomainError, Forbidden, NotFound,
 
 
 class InvalidCredentials(Unauthorized):
-    """Login failed. Why is not told: unknown, deactivated, no password, or the wrong one."""
+    """The login failed. The response doesn't reveal why: unknown, deactivated, without a password, or a wrong one."""
 
     code = "INVALID_CREDENTIALS"
     detail = "The login or the password is wrong."
 
 
 class RefreshTokenInvalid(Unauthorized):
-    """Unknown, expired, or of a session that has ended."""
+    """The refresh token is unknown, expired, or of a closed session."""
 
     code = "REFRESH_TOKEN_INVALID"
-    detail = "The refresh token is not valid any more. Log in again."
+    detail = "The refresh token is no longer valid. Log in again."
 
 
 class RefreshTokenReused(Unauthorized):
-    """The token was used before: somebody holds a copy, so all tokens of its login are dead."""
+    """The refresh token was used before. Somebody may hold a copy, so its session was closed."""
 
     code = "REFRESH_TOKEN_REUSED"
-    detail = "This refresh token has been used before. For safety this login has been ended; log in again."
+    detail = "This refresh token was used before. The session was closed for safety. Log in again."
 
 
 class RoleNotAllowed(Forbidden):
     """Only patients register themselves."""
 
     code = "ROLE_NOT_ALLOWED"
-    detail = "Only patients can register. Accounts of staff are made by an administrator."
+    detail = "Only patients can register. An administrator creates the accounts of staff."
 
 
 class WrongPassword(Forbidden):
-    """The current password, asked for again, is wrong."""
+    """The current password is wrong."""
 
     code = "WRONG_PASSWORD"
     detail = "The current password is wrong."
 
 
 class EmailTaken(Conflict):
-    """Another account has this e-mail."""
+    """Another account has this e-mail address."""
 
     code = "EMAIL_TAKEN"
     detail = "There is an account with this e-mail already."
@@ -62,87 +62,87 @@ class LicenseTaken(Conflict):
 
 
 class OwnAccount(Conflict):
-    """Administrators don't lock themselves out."""
+    """Administrators can't lock themselves out."""
 
     code = "OWN_ACCOUNT"
     detail = "You can't do this to your own account."
 
 
 class LastAdmin(Conflict):
-    """Somebody has to remain who can administer."""
+    """There must be at least one active administrator."""
 
     code = "LAST_ADMIN"
-    detail = "This is the last active administrator."
+    detail = "This is the only active administrator. Make another one first."
 
 
 class UseDoctorsRoute(Conflict):
-    """A doctor's going and coming changes the book, which the directory's routes take care of."""
+    """Deactivating a doctor withdraws their slots, which only the doctors' routes do."""
 
     code = "USE_DOCTORS_ROUTE"
     detail = (
-        "Doctors come and go through /doctors/{id}: "
-        "DELETE /doctors/{id} also withdraws the doctor's time and reports the booked appointments."
+        "Use DELETE /doctors/{id} or PATCH /doctors/{id}: "
+        "they also withdraw or open the doctor's slots and report the booked appointments."
     )
 
 
 class AlreadyVerified(Conflict):
-    """There is nothing left to verify."""
+    """The phone number is verified already."""
 
     code = "ALREADY_VERIFIED"
     detail = "This phone number is verified already."
 
 
 class NoPhone(Conflict):
-    """A code can't be sent."""
+    """The account has no phone number."""
 
     code = "NO_PHONE"
-    detail = "There is no phone number in this account to send a code to."
+    detail = "This account has no phone number to send a code to. Add one first."
 
 
 class CodeInvalid(Unprocessable):
-    """A code by SMS doesn't do. Why is not told: wrong, expired, used, or never sent to anybody."""
+    """The code is not valid. The response doesn't reveal why: wrong, expired, used, or never sent."""
 
     code = "CODE_INVALID"
-    detail = "The code is wrong, or no longer valid. Ask for a new one."
+    detail = "The code is wrong or no longer valid. Request a new one."
 
 
 class DoctorNeedsProfile(Unprocessable):
-    """A doctor can't be made without a doctor's profile."""
+    """A doctor needs a profile, which this route doesn't take."""
 
     code = "DOCTOR_NEEDS_PROFILE"
     detail = "Create doctors with POST /doctors, which takes their specialty, licence and clinics."
 
 
 class PhoneRequired(Unprocessable):
-    """A patient without a phone can't be reminded."""
+    """A patient's phone is needed for reminders."""
 
     code = "PHONE_REQUIRED"
     detail = "A patient's phone number can be changed, but not removed."
 
 
 class WrongRole(Unprocessable):
-    """The change doesn't fit what the user is."""
+    """The change doesn't fit the user's role."""
 
     code = "WRONG_ROLE"
-    detail = "Some of these fields don't exist for a user of this role."
+    detail = "Users of this role don't have some of these fields."
 
 
 class UnknownClinic(Unprocessable):
-    """A clinic that is named doesn't exist, or is not active. The directory, which knows, raises it."""
+    """A clinic in the request doesn't exist or is not active. `directory` raises it."""
 
     code = "UNKNOWN_CLINIC"
-    detail = "There is no active clinic by one of these ids."
+    detail = "One of these ids is not that of an active clinic."
 
 
 class UserNotFound(NotFound):
     """No such account."""
 
     code = "USER_NOT_FOUND"
-    detail = "There is no such account."
+    detail = "No such account."
 
 
 class UnsupportedMediaType(DomainError):
-    """The body is of a content type that this route doesn't read."""
+    """The route doesn't read this content type."""
 
     status = 415
     code = "UNSUPPORTED_MEDIA_TYPE"
@@ -157,7 +157,7 @@ _BY_FIELD: dict[str, type[Conflict]] = {
 
 
 def duplicate_error(error: DuplicateKeyError) -> DomainError:
-    """The domain's error for a refusal by a unique index of `users`."""
+    """Returns the error for a refusal by a unique index of `users`."""
     pattern = (error.details or {}).get("keyPattern") or {}
     for field, found in _BY_FIELD.items():
         if field in pattern:

@@ -1,4 +1,4 @@
-"""What a user is besides a login: the embedded profile of a patient, a doctor or a nurse."""
+"""The profile of a patient, a doctor or a nurse, embedded in the user."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -46,7 +46,7 @@ WEEK = list(Weekday)
 
 
 class EmergencyContact(BaseModel):
-    """Whom to call."""
+    """The person to call in an emergency."""
 
     name: str
     phone: str
@@ -68,7 +68,7 @@ class PatientProfile(BaseModel):
 
 
 class HoursBlock(BaseModel):
-    """A stretch of a weekday in which a doctor sees patients: wall-clock times of the clinic, `HH:MM`."""
+    """Hours of a weekday in which a doctor sees patients. Wall-clock times of the clinic, `HH:MM`."""
 
     clinic_id: PydanticObjectId
     weekday: Weekday
@@ -91,21 +91,22 @@ class DoctorProfile(BaseModel):
     max_patients_per_day: int | None = None
     slot_minutes: int | None = None
     search_words: list[str] = Field(
-        default=[], description="What the public may find the doctor by: never e-mail or phone."
+        default=[],
+        description="The words of name and specialty. The public searches these, never e-mail or phone.",
     )
     weekly_hours: list[HoursBlock] | None = Field(
         default=None, description="None: the opening hours of the first clinic."
     )
     slots_due_at: datetime = Field(
         default=datetime(1970, 1, 1, tzinfo=UTC),
-        description="UTC. When the slots are to be brought up to date: from the next midnight at a clinic on.",
+        description="UTC. When the slots are next due for an update: the next midnight at one of the clinics.",
     )
     slots_claimed_until: datetime | None = Field(
-        default=None, description="UTC. Until then another process is making this doctor's slots up to date."
+        default=None, description="UTC. Until then, another process is updating this doctor's slots."
     )
 
 
 class NurseProfile(BaseModel):
-    """The nurse's part of a user: the clinics whose book she keeps."""
+    """The nurse's part of a user: the clinics whose appointments they manage."""
 
     clinic_ids: list[PydanticObjectId] = []

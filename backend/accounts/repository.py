@@ -1,20 +1,65 @@
-"""Every query and update of accounts."""
+"""Every query and update of users. Sessions, codes and failed logins are in `login/repository.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from beanie import PydanticObjectId
+from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import DuplicateKeyError
 
-from backend.accounts.documents import User
+from backend.accounts.documents import MOST_SESSIONS, Role, User
+from backend.accounts.errors import duplicate_error
 from backend.core.clock import utc_now
+from backend.core.http.pagination import PageRequest, page_by_name
+from backend.core.mongo.batching import reads_by_id
+from backend.core.mongo.updates import changes
+
+Document = dict[str, Any]
+Filter = Mapping[str, Any]
 
 
-def _users() -> AsyncCollection[dict[str, Any]]:
+def _users() -> AsyncCollection[Document]:
     return User.get_pymongo_collection()
 
 
-async def find_contacts(user_ids: Sequence[PydanticObjectId]) -> Sequence[dict[str, Any]]:
+_reads = reads_by_id(_users)
+
+
+# Reading
+
+
+async def load(user_id: PydanticObjectId) -> Document | None:
+    """Returns a stored user. Reads of the same moment share one command."""
+    return await _reads.load(user_id)
+
+
+async def find(where: Filter) -> User | None:
+    """Returns the user who matches a filter."""
+    raw = await _users().find_one(where)
+    return None if raw is None else User.model_validate(raw)
+
+
+async def exists(where: Filter) -> bool:
+    """Returns whether a user matches a filter."""
+    return await _users().find_one(where, projection={"_id": 1}) is not None
+
+
+async def find_by_name(
+    conditions: Sequence[Filter], page: PageRequest, *, fields: Mapping[str, int]
+) -> tuple[list[User], str | None]:
+    """Returns a page of the users who meet all conditions, by name, and the cursor of the next page."""
+    rows, next_cursor = await page_by_name(_users(), conditions, page, projection=fields)
+    return [User.model_validate(row) for row in rows], next_cursor
+
+
+async def has_other_admin(user_id: PydanticObjectId) -> bool:
+    """Returns whether there is an active administrator besides this user."""
+    return await exists({"role": Role.ADMIN, "is_active": True, "_id": {"$ne": user_id}})
+
+
+async def find_contacts(user_ids: Sequence[PydanticObjectId]) -> Sequence[Document]:
     """Returns what is needed to send users a message: phone, language, opt-out."""
     fields = ("phone", "language", "sms_opted_out", "is_active")
     return await _users().find({"_id": {"$in": user_ids}}, dict.fromkeys(fields, 1)).to_list()
@@ -22,7 +67,49 @@ async def find_contacts(user_ids: Sequence[PydanticObjectId]) -> Sequence[dict[s
 
 async def find_active_by_phone(phone: str) -> User | None:
     """Returns the active user with this phone number (E.164)."""
-    return await User.find_one({"phone": phone, "is_active": True})
+    return await find({"phone": phone, "is_active": True})
+
+
+# Changing
+
+
+async def insert(user: User) -> None:
+    """Inserts a user. Raises `EmailTaken`, `PhoneTaken`, `LicenseTaken`."""
+    try:
+        await user.insert()
+    except DuplicateKeyError as error:
+        raise duplicate_error(error) from None
+
+
+async def update(user_id: PydanticObjectId, fields: Filter, *, where: Filter) -> User | None:
+    """Updates a user who matches a filter and returns them as they are then. A field that is None is removed.
+
+    Raises `EmailTaken`, `PhoneTaken`, `LicenseTaken`.
+    """
+    try:
+        raw = await _users().find_one_and_update(
+            {**where, "_id": user_id},
+            changes({**fields, "updated_at": utc_now()}),
+            return_document=ReturnDocument.AFTER,
+        )
+    except DuplicateKeyError as error:
+        raise duplicate_error(error) from None
+    return None if raw is None else User.model_validate(raw)
+
+
+async def undo_deactivation(user_id: PydanticObjectId) -> None:
+    """Makes a user active again; their sessions stay closed."""
+    await _users().update_one({"_id": user_id}, {"$set": {"is_active": True}})
+
+
+async def set_doctor_search_words(
+    doctor_id: PydanticObjectId, words: Sequence[str], *, name: str, specialty: str
+) -> None:
+    """Stores the words that a doctor is found by, if name and specialty are still these."""
+    await _users().update_one(
+        {"_id": doctor_id, "name": name, "doctor.specialty": specialty},
+        {"$set": {"doctor.search_words": words}},
+    )
 
 
 async def set_sms_opted_out(user_id: PydanticObjectId, opted_out: bool) -> None:
@@ -35,3 +122,75 @@ async def set_sms_opted_out(user_id: PydanticObjectId, opted_out: bool) -> None:
 async def mark_opted_out_at_carrier(user_id: PydanticObjectId) -> None:
     """Records that the carrier refuses messages to a user, because they opted out there."""
     await _users().update_one({"_id": user_id}, {"$set": {"sms_opted_out": True}})
+
+
+# Sessions and passwords. An access token is valid only while its session's id is in the user's `sessions`.
+
+
+async def add_session(user: User, session_id: str, *, now: datetime) -> bool:
+    """Adds a session to an active user whose password hash is as it was read; returns whether it did."""
+    added = await _users().update_one(
+        {"_id": user.user_id, "is_active": True, "password_hash": user.password_hash},
+        {
+            "$push": {"sessions": {"$each": [session_id], "$slice": -MOST_SESSIONS}},
+            "$set": {"last_login": now},
+        },
+    )
+    return bool(added.matched_count)
+
+
+async def has_session(user_id: PydanticObjectId, session_id: str) -> bool:
+    """Returns whether an active user has this session."""
+    return await exists({"_id": user_id, "is_active": True, "sessions": session_id})
+
+
+async def remove_session(user_id: PydanticObjectId, session_id: str) -> None:
+    """Removes one session."""
+    await _users().update_one({"_id": user_id}, {"$pull": {"sessions": session_id}})
+
+
+async def remove_other_sessions(user_id: PydanticObjectId, except_sid: str | None) -> None:
+    """Removes all sessions but one."""
+    others: Document = {"$ne": except_sid}
+    await _users().update_one({"_id": user_id}, {"$pull": {"sessions": others}})
+
+
+async def rehash_password(user_id: PydanticObjectId, *, old_hash: str, new_hash: str) -> User | None:
+    """Replaces the hash of an unchanged password; None if the password was changed meanwhile."""
+    raw = await _users().find_one_and_update(
+        {"_id": user_id, "password_hash": old_hash},
+        {"$set": {"password_hash": new_hash}},
+        return_document=ReturnDocument.AFTER,
+    )
+    return None if raw is None else User.model_validate(raw)
+
+
+async def change_password(user: User, new_hash: str, *, session_id: str) -> bool:
+    """Sets a new password and removes the other sessions; returns whether it did.
+
+    It doesn't if the password was changed, or this session removed, since the user was read.
+    """
+    changed = await _users().update_one(
+        {"_id": user.user_id, "password_hash": user.password_hash, "sessions": session_id},
+        {"$set": {"password_hash": new_hash, "sessions": [session_id], "updated_at": utc_now()}},
+    )
+    return bool(changed.matched_count)
+
+
+async def reset_password(user: User, new_hash: str) -> bool:
+    """Sets a new password, removes all sessions and marks the phone as verified; returns whether it did.
+
+    It doesn't if the user was deactivated, or their phone changed, since they were read.
+    """
+    changed = await _users().update_one(
+        {"_id": user.user_id, "is_active": True, "phone": user.phone},
+        {
+            "$set": {
+                "password_hash": new_hash,
+                "sessions": [],
+                "is_verified": True,
+                "updated_at": utc_now(),
+            }
+        },
+    )
+    return bool(changed.matched_count)

@@ -1,4 +1,4 @@
-"""What the routes of accounts give. No hash, no session and no search word is ever among it."""
+"""Responses of the routes of accounts. None contains hashes, sessions or search words."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ LanguageField = Annotated[
 
 
 class EmergencyContactOut(Response):
-    """Whom to call."""
+    """The person to call in an emergency."""
 
     name: str
     phone: str
@@ -23,7 +23,7 @@ class EmergencyContactOut(Response):
 
 
 class OwnPatientOut(Response):
-    """A patient's profile as the patient sees it: without the staff's notes."""
+    """A patient's profile for the patient: without the staff's notes."""
 
     date_of_birth: date | None = None
     gender: Gender | None = None
@@ -31,12 +31,12 @@ class OwnPatientOut(Response):
     blood_group: BloodGroup | None = None
     allergies: list[str] = []
     emergency_contact: EmergencyContactOut | None = None
-    medical_history: str | None = Field(default=None, description="Kept by the staff.")
+    medical_history: str | None = Field(default=None, description="Only staff can change it.")
     assigned_doctor_id: Id | None = None
 
 
 class DoctorBrief(Response):
-    """What of a doctor's profile belongs to the account. The rest is at `/doctors/{id}`."""
+    """A part of a doctor's profile. The rest is at `/doctors/{id}`."""
 
     specialty: str
     license_number: str
@@ -45,7 +45,7 @@ class DoctorBrief(Response):
 
 
 class NurseBrief(Response):
-    """The clinics whose book the nurse keeps."""
+    """The clinics whose appointments the nurse manages."""
 
     clinic_ids: list[Id] = []
 
@@ -85,8 +85,8 @@ class UserOut(Response):
     language: LanguageField = None
     photo_url: str | None = None
     is_active: bool
-    is_verified: bool = Field(description="Whether the phone is known to be the user's.")
-    sms_opted_out: bool = Field(description="Whether the phone has refused messages.")
+    is_verified: bool = Field(description="Whether the user has verified the phone.")
+    sms_opted_out: bool = Field(description="Whether the user opted out of messages.")
     last_login: datetime | None = None
     created_at: datetime
     updated_at: datetime
@@ -95,7 +95,7 @@ class UserOut(Response):
 
 
 class OwnAccountOut(UserOut):
-    """One's own account."""
+    """The caller's account."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -152,14 +152,14 @@ class TokensOut(Response):
 
     access_token: str
     refresh_token: str = Field(
-        description="For `POST /auth/refresh`. It works once, and brings the next one."
+        description="For `POST /auth/refresh`, which returns the next one. It works once."
     )
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a kind of token, not one
     expires_in: int = Field(description="Seconds until the access token expires.")
 
 
 class LoggedInOut(TokensOut):
-    """A login: the tokens and the account."""
+    """The tokens of a new session, and the account."""
 
     model_config = ConfigDict(json_schema_extra=None)
 
@@ -167,9 +167,9 @@ class LoggedInOut(TokensOut):
 
 
 class CodeRequestedOut(Response):
-    """What holds for a code by SMS, whether or not one is on its way."""
+    """The terms of a code by SMS. They are the same whether or not one was sent."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"expires_in": 600, "resend_after": 60}]})
 
-    expires_in: int = Field(description="Seconds for which a code is good.")
-    resend_after: int = Field(description="Seconds after which another one can be asked for.")
+    expires_in: int = Field(description="Seconds until a code expires.")
+    resend_after: int = Field(description="Seconds until another code can be requested.")

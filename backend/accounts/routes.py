@@ -1,4 +1,4 @@
-"""The routes of accounts: logging in, one's own account, and everybody's for administrators."""
+"""Routes of accounts: logging in, the caller's own account, and all accounts for administrators."""
 
 from typing import Annotated, Any
 
@@ -42,7 +42,7 @@ from backend.accounts.schemas import (
 )
 from backend.core.http.errors import BadRequest, EditConflict, TooManyRequests, responses
 from backend.core.http.fields import Id
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
 
 auth_router = APIRouter(prefix="/auth", tags=["auth"])
 me_router = APIRouter(prefix="/users/me", tags=["me"])
@@ -60,7 +60,7 @@ CallingDevice = Annotated[Device, Depends(_device)]
 
 
 async def _login_body(request: Request) -> LoginBody:
-    """Reads a login in either form. FastAPI reads one content type per operation, and this has two."""
+    """Reads a login as JSON or as a form. FastAPI reads only one content type per operation."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind == "application/json":
@@ -105,9 +105,9 @@ _LOGIN_BODY: dict[str, Any] = {
     responses=responses(RoleNotAllowed, EmailTaken, PhoneTaken),
 )
 async def register(body: RegisterBody, device: CallingDevice) -> LoggedInOut:
-    """Makes a patient's account and logs in at once: the answer is that of `POST /auth/login`.
+    """Creates a patient's account and logs in: the response is that of `POST /auth/login`.
 
-    Accounts of staff are made by administrators.
+    Administrators create the accounts of staff.
     """
     return _logged_in(await log_in.register(body, device=device))
 
@@ -122,58 +122,57 @@ async def login(body: Annotated[LoginBody, Depends(_login_body)], device: Callin
     """Exchanges an e-mail (or phone) and a password for tokens.
 
     Takes JSON (`email`, `password`) or the OAuth2 password form (`username`, `password`). After too many
-    failures for one account from one address it answers 429 for a while; `Retry-After` says for how many
-    seconds.
+    failures for one account from one address it returns 429; `Retry-After` says for how many seconds.
     """
     found = await log_in.log_in(login=body.email, password=body.password.get_secret_value(), device=device)
     return _logged_in(found)
 
 
 @auth_router.post(
-    "/refresh", summary="Renew the tokens", responses=responses(RefreshTokenInvalid, RefreshTokenReused)
+    "/refresh", summary="Refresh the tokens", responses=responses(RefreshTokenInvalid, RefreshTokenReused)
 )
 async def refresh_tokens(body: RefreshBody) -> TokensOut:
     """Exchanges a refresh token for a new pair.
 
-    A refresh token works once. One that comes a second time may have been stolen, so the whole login ends:
-    store the new token before using it, and renew from one place at a time.
+    A refresh token works once. A second use may be a thief's, so it closes the session: store the new token
+    before you use it, and refresh from one place at a time.
     """
     return TokensOut.model_validate(await sessions.refresh(body.refresh_token))
 
 
 @auth_router.post("/logout", summary="Log out", status_code=status.HTTP_204_NO_CONTENT)
 async def logout(claims: TokenClaims) -> None:
-    """Ends this login on this device at once: its access and refresh tokens. May be repeated."""
+    """Closes this session: its access and refresh tokens stop working at once. May be repeated."""
     await sessions.close_session(user_id=claims.user_id, session_id=claims.session_id)
 
 
-@me_router.get("", summary="Read one's own account")
+@me_router.get("", summary="Read your account")
 async def get_own_account(caller: CurrentUser) -> OwnAccountOut:
-    """The caller's account, for a patient with the profile."""
+    """Returns the caller's account, with the profile if they are a patient."""
     return OwnAccountOut.model_validate(caller)
 
 
 @me_router.patch(
     "",
-    summary="Change one's own account",
+    summary="Update your account",
     responses=responses(EmailTaken, PhoneTaken, EditConflict, WrongRole, PhoneRequired),
 )
 async def update_own_account(body: OwnChanges, caller: CurrentUser) -> OwnAccountOut:
-    """Changes what is sent and leaves the rest. Null empties a field that may be empty.
+    """Changes the fields sent and leaves the others. Null removes a value that is optional.
 
-    A patient's medical history, notes and assigned doctor are kept by the staff.
+    Only staff can change a patient's medical history, notes and assigned doctor.
     """
     return OwnAccountOut.model_validate(await administration.change_own_account(caller, body))
 
 
 @me_router.post(
     "/password",
-    summary="Change one's own password",
+    summary="Change your password",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(WrongPassword, TooManyRequests),
 )
 async def change_own_password(body: PasswordChange, login: CurrentLogin, device: CallingDevice) -> None:
-    """Sets a new password. All other logins of the account end; this one goes on."""
+    """Sets a new password and closes the account's other sessions; this one stays open."""
     await log_in.change_password(login, body, device=device)
 
 
@@ -188,46 +187,43 @@ async def list_users(
         Query(
             max_length=100,
             examples=["ada"],
-            description="Beginnings of words of name or e-mail, or of a phone number in any notation.",
+            description="The beginning of words of name or e-mail, or of a phone number in any notation.",
         ),
     ] = None,
-    limit: Limit = 20,
-    cursor: Cursor = None,
+    page: RequestedPage,
 ) -> Page[UserOut]:
-    """Accounts of every role by name. For administrators."""
-    users, next_cursor = await administration.list_users(
-        role=role, is_active=is_active, q=q, limit=limit, cursor=cursor
-    )
+    """Lists accounts of every role by name. For administrators."""
+    users, next_cursor = await administration.list_users(role=role, is_active=is_active, q=q, page=page)
     return Page(items=[UserOut.model_validate(user) for user in users], next_cursor=next_cursor)
 
 
 @users_router.post(
     "",
-    summary="Make an account",
+    summary="Create an account",
     status_code=status.HTTP_201_CREATED,
     responses=responses(EmailTaken, PhoneTaken, DoctorNeedsProfile, WrongRole, UnknownClinic),
 )
 async def create_user(body: NewUser, caller: CurrentAdmin) -> UserOut:
-    """Makes an account of a patient, a nurse or an administrator. Doctors are made with `POST /doctors`."""
+    """Creates an account of a patient, a nurse or an administrator. `POST /doctors` creates doctors."""
     return UserOut.model_validate(await administration.add_user(body))
 
 
 @users_router.get("/{user_id}", summary="Read an account", responses=responses(UserNotFound))
 async def get_user(user_id: Id, caller: CurrentAdmin) -> UserOut:
-    """One account, active or not. For administrators."""
+    """Returns an account, active or not. For administrators."""
     return UserOut.model_validate(await users.find_user(user_id))
 
 
 @users_router.patch(
     "/{user_id}",
-    summary="Change an account",
+    summary="Update an account",
     responses=responses(
         *(UserNotFound, EmailTaken, PhoneTaken, OwnAccount, UseDoctorsRoute, EditConflict),
         *(WrongRole, PhoneRequired, UnknownClinic),
     ),
 )
 async def update_user(user_id: Id, body: UserChanges, caller: CurrentAdmin) -> UserOut:
-    """Changes what is sent and leaves the rest. A new password ends all logins of the user."""
+    """Changes the fields sent and leaves the others. A new password closes all sessions of the user."""
     return UserOut.model_validate(await administration.change_user(caller, user_id, body))
 
 
@@ -238,8 +234,8 @@ async def update_user(user_id: Id, body: UserChanges, caller: CurrentAdmin) -> U
     responses=responses(UserNotFound, OwnAccount, LastAdmin, UseDoctorsRoute),
 )
 async def deactivate_user(user_id: Id, caller: CurrentAdmin) -> None:
-    """Ends the account and all its logins at once; nothing is deleted.
+    """Deactivates an account and closes all its sessions; nothing is deleted.
 
-    A doctor's account is deactivated with `DELETE /doctors/{id}`.
+    `DELETE /doctors/{id}` deactivates doctors.
     """
     await administration.remove_user(caller, user_id)

@@ -1,4 +1,4 @@
-"""What the routes of accounts take. What they give is in `answers`."""
+"""Request bodies of the routes of accounts."""
 
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal, Self
@@ -27,7 +27,7 @@ _url: TypeAdapter[AnyHttpUrl] = TypeAdapter(AnyHttpUrl)
 
 
 def left_out(**field: Any) -> Any:
-    """A field that a PATCH may leave out, but not send as null. Left out, it isn't in `model_fields_set`."""
+    """Returns a field that a PATCH may leave out, but not send as null. Left out, it isn't in `model_fields_set`."""
     return Field(default_factory=lambda: None, **field)
 
 
@@ -38,7 +38,9 @@ def _not_ahead(day: date) -> date:
 
 
 BirthDay = Annotated[
-    Day, AfterValidator(_not_ahead), Field(examples=["1985-04-12"], description="`YYYY-MM-DD`, not ahead.")
+    Day,
+    AfterValidator(_not_ahead),
+    Field(examples=["1985-04-12"], description="`YYYY-MM-DD`, not in the future."),
 ]
 
 
@@ -59,18 +61,18 @@ WebAddress = Annotated[
 LoginName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=254, pattern=r"^[^\x00-\x1f\x7f]*$"),
-    Field(examples=["ada@example.com"], description="The e-mail address; the phone works too."),
+    Field(examples=["ada@example.com"], description="The e-mail address or the phone."),
 ]
 
 RefreshToken = Annotated[
     str,
     StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$"),
-    Field(description="The refresh token got last. It works once."),
+    Field(description="The newest refresh token. It works once."),
 ]
 
 
 class EmergencyContactBody(Request):
-    """Whom to call."""
+    """The person to call in an emergency."""
 
     name: Line = Field(examples=["Byron Lovelace"])
     phone: Phone
@@ -78,7 +80,7 @@ class EmergencyContactBody(Request):
 
 
 class PatientFields(Request):
-    """What a patient may change of the own profile. Null empties a field; no allergies are an empty list."""
+    """The profile fields that patients may change. Null removes a value; no allergies are an empty list."""
 
     date_of_birth: BirthDay | None = None
     gender: Gender | None = None
@@ -88,7 +90,7 @@ class PatientFields(Request):
     emergency_contact: EmergencyContactBody | None = None
 
     def profile_changes(self) -> dict[str, Any]:
-        """The fields sent, by their stored names, for `service.update_user`."""
+        """Returns the fields sent, by their stored names, for `users.update_user`."""
         sent = {
             name: getattr(self, name) for name in PatientFields.model_fields if name in self.model_fields_set
         }
@@ -120,7 +122,7 @@ class RegisterBody(Request):
     email: Email
     phone: Phone
     password: Password
-    role: Role = Field(default=Role.PATIENT, description="Nothing but `patient` is accepted.")
+    role: Role = Field(default=Role.PATIENT, description="Only `patient` is accepted.")
     language: LanguageField = None
     date_of_birth: BirthDay | None = None
     gender: Gender | None = None
@@ -139,7 +141,7 @@ class LoginBody(Request):
 
 
 class LoginForm(Request):
-    """A login as an OAuth2 form. What else the standard knows is read over."""
+    """A login as an OAuth2 form. Other fields of the standard are ignored."""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -153,7 +155,7 @@ class LoginForm(Request):
 
 
 class RefreshBody(Request):
-    """A refresh token to be exchanged."""
+    """The refresh token to exchange."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -167,7 +169,7 @@ class RefreshBody(Request):
 
 
 class PasswordChange(Request):
-    """One's own password."""
+    """A new password for the caller."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -182,7 +184,7 @@ class PasswordChange(Request):
 
 
 class OwnChanges(PatientFields):
-    """Changes to one's own account. Fields left out stay. The patient's fields are for patients only."""
+    """Changes to the caller's account. Fields left out stay. Only patients have the profile fields."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -195,14 +197,14 @@ class OwnChanges(PatientFields):
     name: Line = left_out(examples=["Ada King"])
     email: Email = left_out()
     phone: Phone | None = Field(
-        default=None, description="Null only for staff: patients are reminded by SMS."
+        default=None, description="Staff may send null; patients need a phone for reminders."
     )
     language: LanguageField = None
     photo_url: WebAddress | None = None
 
 
 class NewUser(Request):
-    """An account made by an administrator. Doctors are made with `POST /doctors`."""
+    """A new account of a patient, a nurse or an administrator. `POST /doctors` creates doctors."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -239,7 +241,7 @@ class NewUser(Request):
 
 
 class UserChanges(Request):
-    """An administrator's changes to an account. Fields left out stay. A role never changes."""
+    """Changes to an account by an administrator. Fields left out stay. A role never changes."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"name": "Florence N.", "clinic_ids": ["671f0c0e9b1d8a0001a1b2c3"]}]}
@@ -247,13 +249,13 @@ class UserChanges(Request):
 
     name: Line = left_out(examples=["Florence N."])
     email: Email = left_out()
-    phone: Phone | None = Field(default=None, description="Null only for staff.")
+    phone: Phone | None = Field(default=None, description="Null is allowed for staff only.")
     language: LanguageField = None
-    is_active: Literal[True] = left_out(description="True brings back; `DELETE` deactivates.")
-    password: Password = left_out(description="Sets a new password and ends all logins of the user.")
+    is_active: Literal[True] = left_out(description="True reactivates; `DELETE` deactivates.")
+    password: Password = left_out(description="Sets a new password and closes all sessions of the user.")
     clinic_ids: list[Id] = left_out(max_length=100, description="A nurse's clinics. For nurses only.")
 
     @property
     def new_password(self) -> SecretStr | None:
-        """The password, if one was sent."""
+        """Returns the password, if one was sent."""
         return self.password if "password" in self.model_fields_set else None

@@ -1,4 +1,4 @@
-"""Finding people by what somebody types: words of name or e-mail, or a phone number in any notation."""
+"""Searching people by what the caller types: words of name or e-mail, or a phone number in any notation."""
 
 import contextlib
 import re
@@ -14,8 +14,11 @@ _WORDS = "search_words"
 _NUMBER = re.compile(r"\+?[0-9 ()./-]*[0-9][0-9 ()./-]*")
 
 
-def found_by(typed: str) -> dict[str, Any]:
-    """The filter: beginnings of words, or of a number with or without its country's code. By the index on words."""
+def search_filter(typed: str) -> dict[str, Any]:
+    """Returns the filter for beginnings of words, or of a number with or without its country code.
+
+    The index on search words serves it.
+    """
     by_words = starting_with(_WORDS, typed)
     if not _NUMBER.fullmatch(typed):
         return by_words
@@ -24,7 +27,7 @@ def found_by(typed: str) -> dict[str, Any]:
 
 
 def _beginnings(typed: str) -> set[str]:
-    """What an E.164 number, without its plus, begins with if this is a number or the beginning of one."""
+    """Returns what an E.164 number without its plus begins with, if this is a number or the beginning of one."""
     digits = re.sub("[^0-9]", "", typed)
     home = phonenumbers.country_code_for_region(settings.DEFAULT_PHONE_REGION)
     found = {digits} if typed.startswith("+") else {digits, f"{home}{digits}"}

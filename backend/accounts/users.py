@@ -1,6 +1,6 @@
-"""Making, changing, deactivating and finding users of every role, for the directory and the seed script too.
+"""Creating, finding, changing and deactivating users of every role.
 
-Who may do so is decided by the callers; the rules of administrators' routes are in `administration`.
+Callers decide who may do so; the rules of administrators' routes are in `administration`.
 """
 
 from collections.abc import Mapping
@@ -8,37 +8,30 @@ from typing import Any
 
 from beanie import PydanticObjectId
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError
 
+from backend.accounts import repository
 from backend.accounts.documents import Language, Role, User
-from backend.accounts.errors import (
-    DoctorNeedsProfile,
-    LastAdmin,
-    UserNotFound,
-    duplicate_error,
-)
+from backend.accounts.errors import DoctorNeedsProfile, LastAdmin, UserNotFound
 from backend.accounts.login.passwords import hash_password
-from backend.accounts.login.sessions import forget_sessions
+from backend.accounts.login.repository import delete_sessions
 from backend.accounts.profiles import DoctorProfile, NurseProfile, PatientProfile
 from backend.core.clock import utc_now
 from backend.core.events import Signal
 from backend.core.http.errors import EditConflict
 from backend.core.http.fields import Email, Phone
 from backend.core.mongo.text_search import words_of
-from backend.core.mongo.updates import changes as as_update
 
 user_renamed: Signal[User] = Signal()
-"""Sent after a change of name, with the user as it is now."""
+"""Sent after a user's name has changed."""
 
 clinics_assigned: Signal[list[PydanticObjectId]] = Signal()
-"""Sent before a nurse is given these clinics. A handler raises `UnknownClinic` if one can't be given."""
+"""Sent before these clinics are assigned to a nurse. A handler raises `UnknownClinic` for one that isn't active."""
 
 user_deactivated: Signal[User] = Signal()
-"""Sent after an account was ended, each time that is asked for: a handler may find its work done."""
+"""Sent after each request to deactivate a user, though they may have been inactive already."""
 
 _IDENTITY = ("name", "email", "phone")
-"""The fields that search words are made of."""
+"""The fields that `search_words` is derived from."""
 
 _TRIES = 10
 
@@ -61,9 +54,9 @@ async def create_user(
     nurse: NurseProfile | None = None,
     is_verified: bool = False,
 ) -> User:
-    """Stores a new active user. `phone` is E.164; without a password (or its hash) there is no logging in.
+    """Creates an active user. `phone` is E.164; without a password (or its hash) they can't log in.
 
-    Raises `EmailTaken`, `PhoneTaken`, `LicenseTaken`, and `DoctorNeedsProfile`.
+    Raises `EmailTaken`, `PhoneTaken`, `LicenseTaken`, `DoctorNeedsProfile`.
     """
     if role is Role.DOCTOR and doctor is None:
         raise DoctorNeedsProfile
@@ -88,23 +81,20 @@ async def create_user(
         updated_at=now,
     )
     user.search_words = user.find_words()
-    try:
-        await user.insert()
-    except DuplicateKeyError as error:
-        raise duplicate_error(error) from None
+    await repository.insert(user)
     return user
 
 
 async def find_user(user_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None) -> User:
-    """The user, if `where` (a MongoDB filter, as `{"role": "patient"}`) is met too; raises `UserNotFound`."""
-    raw = await _users().find_one({**(where or {}), "_id": user_id})
-    if raw is None:
+    """Returns the user who also matches `where` (a MongoDB filter). Raises `UserNotFound`."""
+    user = await repository.find({**(where or {}), "_id": user_id})
+    if user is None:
         raise UserNotFound
-    return _read(raw)
+    return user
 
 
 async def find_by_login(login: str) -> User | None:
-    """The user, active or not, who has this e-mail address or phone, in any notation."""
+    """Returns the user, active or not, with this e-mail address or phone, in any notation."""
     try:
         if "@" in login:
             wanted = {"email": _email.validate_python(login.strip())}
@@ -112,51 +102,44 @@ async def find_by_login(login: str) -> User | None:
             wanted = {"phone": _phone.validate_python(login)}
     except ValidationError:
         return None
-    raw = await _users().find_one(wanted)
-    return None if raw is None else _read(raw)
+    return await repository.find(wanted)
 
 
 async def update_user(
     user_id: PydanticObjectId, changes: Mapping[str, Any], *, where: Mapping[str, Any] | None = None
 ) -> User:
-    """Changes fields in one write, by their stored names (`name`, `patient.address`); None removes a field.
+    """Changes fields of a user in one write, by their stored names (`patient.address`); None removes a field.
 
-    Keeps search words, and forgets that a phone was verified when it changes. Tells `user_renamed`. Raises
-    `UserNotFound` unless the user meets `where` too, and `EmailTaken`, `PhoneTaken`, `LicenseTaken`.
+    It updates the search words, marks a new phone as not verified, and sends `user_renamed`. Raises `UserNotFound`
+    (also if the user doesn't match `where`), `EmailTaken`, `PhoneTaken`, `LicenseTaken`, `EditConflict`.
     """
     for _ in range(_TRIES):
         old = await find_user(user_id, where=where)
-        unchanged = {"_id": user_id, **{field: getattr(old, field) for field in _IDENTITY}}
-        try:
-            raw = await _users().find_one_and_update(
-                {**(where or {}), **unchanged},
-                _update(old, changes),
-                return_document=ReturnDocument.AFTER,
-            )
-        except DuplicateKeyError as error:
-            raise duplicate_error(error) from None
-        if raw is not None:
+        unchanged = {field: getattr(old, field) for field in _IDENTITY}
+        user = await repository.update(
+            user_id, _with_derived(old, changes), where={**(where or {}), **unchanged}
+        )
+        if user is not None:
             break
     else:
         raise EditConflict
-    user = _read(raw)
     if user.name != old.name:
         await user_renamed.send(user)
     return user
 
 
-def _update(old: User, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The update document. It holds only if name, e-mail and phone are still those of `old`."""
+def _with_derived(old: User, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the changes as they are stored, with the fields that depend on name, e-mail and phone."""
     new = {field: _stored(value) for field, value in changes.items()}
     if any(field in new for field in _IDENTITY):
         new["search_words"] = words_of(*(new.get(field, getattr(old, field)) for field in _IDENTITY))
     if "phone" in new and new["phone"] != old.phone:
         new["is_verified"] = False
-    return as_update({**new, "updated_at": utc_now()})
+    return new
 
 
 def _stored(value: Any) -> Any:
-    """A value as documents hold it: embedded models without their empty fields."""
+    """Returns a value as it is stored: embedded models without their empty fields."""
     if isinstance(value, BaseModel):
         return value.model_dump(exclude_none=True)
     if isinstance(value, list):
@@ -165,38 +148,20 @@ def _stored(value: Any) -> Any:
 
 
 async def deactivate_user(user_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None) -> User:
-    """Ends the account and all its logins at once. Doing it again changes nothing.
+    """Deactivates a user, closes all their sessions and sends `user_deactivated`. It may be repeated.
 
-    Raises `UserNotFound`, and `LastAdmin` when nobody could administer any more. What else hangs on the user,
-    such as a doctor's time, is the caller's.
+    Raises `UserNotFound`, and `LastAdmin` for the only active administrator.
     """
     user = await find_user(user_id, where=where)
-    if user.role is Role.ADMIN and not await _has_other_admin(user_id):
+    if user.role is Role.ADMIN and not await repository.has_other_admin(user_id):
         raise LastAdmin
-    raw = await _users().find_one_and_update(
-        {"_id": user_id},
-        {"$set": {"is_active": False, "sessions": [], "updated_at": utc_now()}},
-        return_document=ReturnDocument.AFTER,
-    )
-    await forget_sessions(user_id)
-    if user.role is Role.ADMIN and not await _has_other_admin(user_id):
-        # Two administrators have deactivated each other at once. Whoever comes last undoes it.
-        await _users().update_one({"_id": user_id}, {"$set": {"is_active": True}})
+    deactivated = await repository.update(user_id, {"is_active": False, "sessions": []}, where={})
+    if deactivated is None:
+        raise UserNotFound
+    await delete_sessions(user_id)
+    if user.role is Role.ADMIN and not await repository.has_other_admin(user_id):
+        # Two administrators have deactivated each other at once. The later one is undone.
+        await repository.undo_deactivation(user_id)
         raise LastAdmin
-    user = _read(raw)
-    await user_deactivated.send(user)
-    return user
-
-
-async def _has_other_admin(user_id: PydanticObjectId) -> bool:
-    other = {"role": Role.ADMIN, "is_active": True, "_id": {"$ne": user_id}}
-    return await _users().find_one(other, projection={"_id": 1}) is not None
-
-
-def _read(raw: Mapping[str, Any]) -> User:
-    user: User = User.model_validate(raw)
-    return user
-
-
-def _users() -> Any:
-    return User.get_pymongo_collection()
+    await user_deactivated.send(deactivated)
+    return deactivated

@@ -15,7 +15,8 @@ from backend.appointments.permissions import cache_scope, visible_to
 from backend.appointments.schemas import APPOINTMENT_ROWS
 from backend.core.cache.response_cache import Cacheable, response_cache
 from backend.core.http.json_rows import written
-from backend.core.http.pagination import BY_START, after, encode_cursor
+from backend.core.http.pagination import BY_START, PageRequest, after
+from backend.core.http.time_range import ALL_TIMES, TimeRange
 from backend.directory.errors import PatientNotFound
 from backend.directory.patients import get_patient
 
@@ -24,20 +25,18 @@ _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """The filters of a list. Times are UTC; `until` is exclusive."""
+    """The filters of a list."""
 
     status: tuple[Status, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
+    times: TimeRange = ALL_TIMES
     doctor_id: PydanticObjectId | None = None
     patient_id: PydanticObjectId | None = None
     clinic_id: PydanticObjectId | None = None
 
     def query(self) -> dict[str, Any]:
         """Returns the MongoDB filter. It always has `start`, which blocks of withdrawn seats don't have."""
-        wanted: dict[str, Any] = {"start": {"$gte": self.since or _BEGINNING}}
-        if self.until is not None:
-            wanted["start"]["$lt"] = self.until
+        asked = self.times.query("start", day="$clinic_day")
+        wanted = {**asked, "start": {"$gte": _BEGINNING, **asked.get("start", {})}}
         if self.status:
             wanted["status"] = {"$in": self.status}
         for field in ("doctor_id", "patient_id", "clinic_id"):
@@ -47,7 +46,7 @@ class Filters:
 
 
 async def list_appointments(
-    caller: User, filters: Filters, *, limit: int, cursor: str | None, newest_first: bool = False
+    caller: User, filters: Filters, page: PageRequest, *, newest_first: bool = False
 ) -> Response:
     """Returns a page of the appointments the caller may see, by start, as `Page[AppointmentRow]`. Raises `BadCursor`.
 
@@ -55,36 +54,31 @@ async def list_appointments(
     """
 
     async def read() -> Cacheable[bytes]:
-        page = await _page(caller, filters, limit=limit, cursor=cursor, newest_first=newest_first)
-        return Cacheable(page, depends_on=scope)
+        json = await _read_page(caller, filters, page, newest_first=newest_first)
+        return Cacheable(json, depends_on=scope)
 
     scope = cache_scope(caller)
-    key = ("appointments", caller.role, scope, filters, limit, cursor, newest_first)
+    key = ("appointments", caller.role, scope, filters, page, newest_first)
     return written(await response_cache.load(key, read))
 
 
-async def _page(
-    caller: User, filters: Filters, *, limit: int, cursor: str | None, newest_first: bool
-) -> bytes:
-    position = after(cursor, *BY_START, descending=newest_first)
+async def _read_page(caller: User, filters: Filters, page: PageRequest, *, newest_first: bool) -> bytes:
+    position = after(page, *BY_START, descending=newest_first)
     rows = await repository.find_rows(
         {"$and": [visible_to(caller), filters.query(), position]},
         fields=APPOINTMENT_ROWS.projection,
         newest_first=newest_first,
-        limit=limit + 1,
+        limit=page.limit + 1,
     )
-    page = rows[:limit]
-    next_cursor = encode_cursor(page[-1]["start"], page[-1]["_id"]) if len(rows) > limit else None
-    return APPOINTMENT_ROWS.page(page, next_cursor)
+    return APPOINTMENT_ROWS.page(*page.cut(rows, lambda row: (row["start"], row["_id"])))
 
 
 async def list_of_patient(
     caller: User,
     patient_id: PydanticObjectId,
+    page: PageRequest,
     *,
     status: tuple[Status, ...],
-    limit: int,
-    cursor: str | None,
     newest_first: bool,
 ) -> Response:
     """Returns a page of one patient's appointments that the caller may see. Raises `PatientNotFound`."""
@@ -92,7 +86,7 @@ async def list_of_patient(
         raise PatientNotFound
     await get_patient(patient_id)
     filters = Filters(patient_id=patient_id, status=status)
-    return await list_appointments(caller, filters, limit=limit, cursor=cursor, newest_first=newest_first)
+    return await list_appointments(caller, filters, page, newest_first=newest_first)
 
 
 async def get_appointment(

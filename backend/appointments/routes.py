@@ -24,8 +24,9 @@ from backend.appointments.schemas import (
     TransitionIn,
 )
 from backend.core.http.errors import Forbidden, responses
-from backend.core.http.fields import Id, Instant
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.fields import Id
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
+from backend.core.http.time_range import RequestedRange
 from backend.directory.errors import PatientNotFound
 from backend.scheduling.errors import SlotNotFound
 
@@ -42,8 +43,6 @@ IdempotencyKey = Annotated[
     ),
 ]
 Statuses = Annotated[list[Status] | None, Query(description="Repeat the parameter for several statuses.")]
-Since = Annotated[Instant | None, Query(alias="from", description="Start at this moment or later.")]
-Until = Annotated[Instant | None, Query(alias="to", description="Start before this moment.")]
 Descending = Annotated[bool, Query(description="List the latest start first.")]
 
 TRANSITION_ERRORS = (
@@ -103,27 +102,24 @@ async def book_appointment(
 )
 async def list_my_appointments(
     caller: CurrentUser,
+    page: RequestedPage,
+    times: RequestedRange,
     status: Statuses = None,
-    since: Since = None,
-    until: Until = None,
     doctor_id: Annotated[Id | None, Query()] = None,
     patient_id: Annotated[Id | None, Query()] = None,
     clinic_id: Annotated[Id | None, Query()] = None,
     descending: Descending = False,
-    limit: Limit = 20,
-    cursor: Cursor = None,
 ) -> Response:
     """Sorted by start. Patients and doctors see their own appointments, nurses those of their clinics, administrators
     all. Filters narrow this further."""
     filters = Filters(
         status=tuple(status or ()),
-        since=since,
-        until=until,
+        times=times,
         doctor_id=doctor_id,
         patient_id=patient_id,
         clinic_id=clinic_id,
     )
-    return await list_appointments(caller, filters, limit=limit, cursor=cursor, newest_first=descending)
+    return await list_appointments(caller, filters, page, newest_first=descending)
 
 
 @router.get(
@@ -135,19 +131,17 @@ async def list_my_appointments(
 async def list_patient_appointments(
     patient_id: Id,
     caller: CurrentUser,
+    page: RequestedPage,
     status: Statuses = None,
     descending: Descending = False,
-    limit: Limit = 20,
-    cursor: Cursor = None,
 ) -> Response:
     """Sorted by start. Patients can list only their own appointments; nurses see those at their clinics, doctors
     those with themselves."""
     return await list_of_patient(
         caller,
         patient_id,
+        page,
         status=tuple(status or ()),
-        limit=limit,
-        cursor=cursor,
         newest_first=descending,
     )
 

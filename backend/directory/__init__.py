@@ -1,1 +1,1 @@
-"""What the clinic consists of: clinics, departments, the profiles of doctors and patients."""
+"""Clinics, departments, and the profiles of doctors and patients."""

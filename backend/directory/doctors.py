@@ -1,23 +1,24 @@
-"""Doctors: making, changing and finding them. Hours, leave and slots are scheduling's."""
+"""Creating, finding and changing doctors. Hours, leave and slots are in `scheduling`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beanie import PydanticObjectId
 
+from backend.accounts import repository
 from backend.accounts.documents import Language, Role, User
 from backend.accounts.profiles import DoctorProfile
 from backend.accounts.users import create_user, deactivate_user, update_user, user_renamed
 from backend.core.events import Signal
+from backend.core.http.pagination import PageRequest
 from backend.core.mongo.text_search import fold, starting_with, words_of
 from backend.directory.clinics import require_active_clinics
 from backend.directory.departments import require_active_department
-from backend.directory.documents import Clinic
 from backend.directory.errors import DoctorNotFound, UnknownDoctor
-from backend.directory.listing import page_by_name
+from backend.directory.repository import find_clinic_ids
 
 doctor_created: Signal[User] = Signal()
-"""Sent after a doctor was stored. Slots are opened by who listens."""
+"""Sent after a doctor was created. `scheduling` then opens slots."""
 
 _IS_DOCTOR = {"role": Role.DOCTOR}
 _NOT_IN_LISTS = dict.fromkeys(
@@ -32,7 +33,7 @@ _OF_PROFILE = frozenset(
 
 
 def profile_of(doctor: User) -> DoctorProfile:
-    """The doctor's part of a user who is one."""
+    """Returns the profile of a doctor."""
     assert doctor.doctor is not None  # noqa: S101 - callers hold a doctor
     return doctor.doctor
 
@@ -55,9 +56,9 @@ async def create_doctor(
     language: Language | None = None,
     photo_url: str | None = None,
 ) -> User:
-    """Stores a new active doctor with the default hours, and tells `doctor_created`.
+    """Creates an active doctor with the default hours, and sends `doctor_created`.
 
-    The fields are those of `NewDoctor`, which checks them. Raises `UnknownClinic`, `UnknownDepartment`,
+    The fields are those of `NewDoctor`, which validates them. Raises `UnknownClinic`, `UnknownDepartment`,
     `EmailTaken`, `PhoneTaken`, `LicenseTaken`.
     """
     await require_active_clinics(list(clinic_ids))
@@ -91,8 +92,8 @@ async def create_doctor(
 
 
 async def get_doctor(doctor_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None) -> User:
-    """The doctor, if `where` (a MongoDB filter, as `{"is_active": True}`) is met too; raises `DoctorNotFound`."""
-    doctor = await User.find_one({**(where or {}), **_IS_DOCTOR, "_id": doctor_id})
+    """Returns the doctor if they also match `where` (a MongoDB filter). Raises `DoctorNotFound`."""
+    doctor = await repository.find({**(where or {}), **_IS_DOCTOR, "_id": doctor_id})
     if doctor is None:
         raise DoctorNotFound
     return doctor
@@ -107,12 +108,11 @@ async def list_doctors(
     department_id: PydanticObjectId | None = None,
     city: str | None = None,
     q: str | None = None,
-    limit: int = 20,
-    cursor: str | None = None,
+    page: PageRequest,
 ) -> tuple[list[User], str | None]:
-    """A page of doctors by name, and the cursor of the next. They come without login and weekly hours.
+    """Returns a page of doctors by name, without password and weekly hours, and the cursor of the next page.
 
-    `city` is that of an active clinic; `q` looks in names and specialties, never in e-mails and phones.
+    `city` is that of an active clinic; `q` searches names and specialties, never e-mails and phones.
     """
     conditions: list[Mapping[str, Any]] = [where or {}, _IS_DOCTOR, {"is_active": is_active}]
     if specialty is not None:
@@ -122,24 +122,17 @@ async def list_doctors(
     if department_id is not None:
         conditions.append({"doctor.department_id": department_id})
     if city is not None:
-        conditions.append({"doctor.clinic_ids": {"$in": await _clinics_in(city)}})
+        in_city = await find_clinic_ids({"city_key": fold(city), "is_active": True})
+        conditions.append({"doctor.clinic_ids": {"$in": in_city}})
     if q is not None:
         conditions.append(starting_with("doctor.search_words", q))
-    rows, next_cursor = await page_by_name(
-        User.get_pymongo_collection(), conditions, limit=limit, cursor=cursor, projection=_NOT_IN_LISTS
-    )
-    return [User.model_validate(row) for row in rows], next_cursor
-
-
-async def _clinics_in(city: str) -> list[PydanticObjectId]:
-    found = Clinic.get_pymongo_collection().find({"city_key": fold(city), "is_active": True}, {"_id": 1})
-    return [row["_id"] async for row in found]
+    return await repository.find_by_name(conditions, page, fields=_NOT_IN_LISTS)
 
 
 async def update_doctor(doctor_id: PydanticObjectId, changes: Mapping[str, Any]) -> User:
-    """Changes fields; None removes one. Clinics and department must be active if the doctor is new to them.
+    """Changes fields of a doctor; None removes one. New clinics and a new department must be active.
 
-    The fields are those of `DoctorPatch`, which checks them. Raises `DoctorNotFound`, `UnknownClinic`,
+    The fields are those of `DoctorPatch`, which validates them. Raises `DoctorNotFound`, `UnknownClinic`,
     `UnknownDepartment`, `EmailTaken`, `PhoneTaken`, `LicenseTaken`, `EditConflict`.
     """
     old = profile_of(await get_doctor(doctor_id))
@@ -154,31 +147,30 @@ async def update_doctor(doctor_id: PydanticObjectId, changes: Mapping[str, Any])
     if "license_number" in changes:
         new["doctor.license_number"] = changes["license_number"].upper()
     doctor = await update_user(doctor_id, new, where=_IS_DOCTOR)
-    return await _keep_findable(doctor)
+    return await _update_search_words(doctor)
 
 
 @user_renamed.connect
 async def _on_rename(user: User) -> None:
     if user.doctor is not None:
-        await _keep_findable(user)
+        await _update_search_words(user)
 
 
-async def _keep_findable(doctor: User) -> User:
-    """Brings the search words in line. If name or specialty have changed again, that change does it."""
+async def _update_search_words(doctor: User) -> User:
+    """Brings the search words in line, unless name or specialty have changed again: that change does it."""
     profile = profile_of(doctor)
     words = words_of(doctor.name, profile.specialty)
     if words == profile.search_words:
         return doctor
-    await User.get_pymongo_collection().update_one(
-        {"_id": doctor.user_id, "name": doctor.name, "doctor.specialty": profile.specialty},
-        {"$set": {"doctor.search_words": words}},
+    await repository.set_doctor_search_words(
+        doctor.user_id, words, name=doctor.name, specialty=profile.specialty
     )
     profile.search_words = words
     return doctor
 
 
 async def set_doctor_active(doctor_id: PydanticObjectId, is_active: bool) -> User:
-    """Ends the doctor's account and all logins at once, or brings it back. Raises `DoctorNotFound`."""
+    """Deactivates a doctor and closes all their sessions, or reactivates them. Raises `DoctorNotFound`."""
     await get_doctor(doctor_id)
     if is_active:
         return await update_user(doctor_id, {"is_active": True}, where=_IS_DOCTOR)
@@ -186,7 +178,6 @@ async def set_doctor_active(doctor_id: PydanticObjectId, is_active: bool) -> Use
 
 
 async def require_active_doctor(doctor_id: PydanticObjectId) -> None:
-    """Raises `UnknownDoctor` unless there is an active one by this id."""
-    wanted = {"_id": doctor_id, **_IS_DOCTOR, "is_active": True}
-    if await User.get_pymongo_collection().find_one(wanted, projection={"_id": 1}) is None:
+    """Raises `UnknownDoctor` unless this is the id of an active doctor."""
+    if not await repository.exists({"_id": doctor_id, **_IS_DOCTOR, "is_active": True}):
         raise UnknownDoctor

@@ -23,7 +23,7 @@ class GeoPoint(BaseModel):
 
 
 class OpeningHours(BaseModel):
-    """When the clinic is open on a weekday: wall-clock times of its zone, `HH:MM`, up to 24:00."""
+    """Hours of a weekday when the clinic is open. Wall-clock times of its zone, `HH:MM`, up to 24:00."""
 
     weekday: Weekday
     opens: str
@@ -31,12 +31,12 @@ class OpeningHours(BaseModel):
 
 
 def usual_opening_hours() -> list[OpeningHours]:
-    """Monday to Friday, 9:00 to 17:00."""
+    """Returns Monday to Friday, 9:00 to 17:00."""
     return [OpeningHours(weekday=day, opens="09:00", closes="17:00") for day in WEEK[:5]]
 
 
 class Closure(BaseModel):
-    """A stretch in which the clinic is closed in spite of its opening hours. UTC, end exclusive."""
+    """A period when the clinic is closed despite its opening hours. UTC; the end is exclusive."""
 
     id: PydanticObjectId = Field(default_factory=PydanticObjectId)
     start: datetime
@@ -45,7 +45,7 @@ class Closure(BaseModel):
 
 
 class Policy(BaseModel):
-    """A clinic's own rules. What is None follows the settings."""
+    """A clinic's own rules. None: the setting applies."""
 
     slot_minutes: int | None = None
     horizon_days: int | None = None
@@ -57,7 +57,7 @@ class Policy(BaseModel):
 
 
 class Rules(BaseModel):
-    """A policy with every gap filled from the settings. Minutes, but for the horizon, which is in days."""
+    """The rules of a clinic in force: its policy, completed by the settings. Minutes, except for the horizon."""
 
     slot_minutes: int
     horizon_days: int
@@ -69,11 +69,11 @@ class Rules(BaseModel):
 
 
 CLINIC_WORDS = ("name", "city", "address", "state", "zip_code")
-"""The fields of a clinic that its keys are made of."""
+"""The fields that a clinic's keys are derived from."""
 
 
 def clinic_keys(*, name: str, city: str, **more: str | None) -> dict[str, Any]:
-    """By what a clinic is compared and found, from the fields of `CLINIC_WORDS`."""
+    """Returns the keys by which a clinic is compared and searched, derived from the fields of `CLINIC_WORDS`."""
     return {
         "name_key": fold(name),
         "city_key": fold(city),
@@ -128,7 +128,7 @@ class Clinic(Document):
 
     @property
     def rules(self) -> Rules:
-        """The policy in force."""
+        """The rules in force."""
         own = self.policy.model_dump(exclude_none=True)
         return Rules.model_validate(
             {
@@ -145,7 +145,7 @@ class Clinic(Document):
 
     @model_validator(mode="after")
     def _with_keys(self) -> Self:
-        """No clinic is made without its keys. Whoever changes what they are made of writes new ones."""
+        """Derives the keys of a new clinic. An update of their fields must write new keys."""
         if not self.name_key:
             for key, value in clinic_keys(**{name: getattr(self, name) for name in CLINIC_WORDS}).items():
                 setattr(self, key, value)
@@ -153,7 +153,7 @@ class Clinic(Document):
 
 
 class Department(Document):
-    """A field of medicine as the clinics organise it."""
+    """A department that doctors belong to, at all clinics."""
 
     name: str
     name_key: str

@@ -1,4 +1,4 @@
-"""What can go wrong with clinics, departments, doctors and patients."""
+"""Errors of clinics, departments, doctors and patients."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,59 +9,59 @@ from backend.core.http.errors import Conflict, ErrorBody, Forbidden, NotFound, U
 
 
 class ClinicNotFound(NotFound):
-    """No such clinic, or not for the caller."""
+    """There is no such clinic, or the caller has no access to it."""
 
     code = "CLINIC_NOT_FOUND"
-    detail = "There is no such clinic, or not for you."
+    detail = "No such clinic, or you don't have access."
 
 
 class ClosureNotFound(NotFound):
-    """No such closure of this clinic."""
+    """The clinic has no such closure."""
 
     code = "CLOSURE_NOT_FOUND"
     detail = "This clinic has no such closure."
 
 
 class DepartmentNotFound(NotFound):
-    """No such department, or not for the caller."""
+    """There is no such department, or the caller has no access to it."""
 
     code = "DEPARTMENT_NOT_FOUND"
-    detail = "There is no such department, or not for you."
+    detail = "No such department, or you don't have access."
 
 
 class DoctorNotFound(NotFound):
-    """No such doctor, or not for the caller."""
+    """There is no such doctor, or the caller has no access to them."""
 
     code = "DOCTOR_NOT_FOUND"
-    detail = "There is no such doctor, or not for you."
+    detail = "No such doctor, or you don't have access."
 
 
 class PatientNotFound(NotFound):
-    """No such patient, or not for the caller."""
+    """There is no such patient, or the caller has no access to them."""
 
     code = "PATIENT_NOT_FOUND"
-    detail = "There is no such patient, or not for you."
+    detail = "No such patient, or you don't have access."
 
 
 class ClinicTaken(Conflict):
-    """Name and city make a clinic. A deactivated one keeps its name."""
+    """Another clinic has this name and city. A deactivated clinic keeps its name."""
 
     code = "CLINIC_TAKEN"
-    detail = "There is a clinic of this name in this city already; it may be deactivated."
+    detail = "Another clinic in this city, maybe a deactivated one, has this name."
 
 
 class TooManyClosures(Conflict):
-    """A clinic's document holds its closures, so their number is limited."""
+    """The clinic has as many closures as its document may hold."""
 
     code = "TOO_MANY_CLOSURES"
     detail = "This clinic has too many closures. Delete old ones first."
 
 
 class DepartmentTaken(Conflict):
-    """Another department has this name. A deactivated one keeps it."""
+    """Another department has this name. A deactivated department keeps its name."""
 
     code = "DEPARTMENT_TAKEN"
-    detail = "There is a department of this name already; it may be deactivated."
+    detail = "Another department, maybe a deactivated one, has this name."
 
 
 class DepartmentInUse(Conflict):
@@ -72,41 +72,41 @@ class DepartmentInUse(Conflict):
 
 
 class NearRequired(Unprocessable):
-    """A distance without the point that it is measured from."""
+    """The request has `max_distance_m` without `near`."""
 
     code = "NEAR_REQUIRED"
-    detail = "max_distance_m needs near, the point that it is measured from."
+    detail = "`max_distance_m` needs `near`, the point to measure from."
 
 
 class UnknownDepartment(Unprocessable):
-    """The department that is named doesn't exist, or is not active."""
+    """The department in the request doesn't exist or is not active."""
 
     code = "UNKNOWN_DEPARTMENT"
-    detail = "There is no active department by this id."
+    detail = "This is not the id of an active department."
 
 
 class UnknownDoctor(Unprocessable):
-    """The doctor that is named doesn't exist, or is not active."""
+    """The doctor in the request doesn't exist or is not active."""
 
     code = "UNKNOWN_DOCTOR"
-    detail = "There is no active doctor by this id."
+    detail = "This is not the id of an active doctor."
 
 
 class EmailRequired(Unprocessable):
-    """Patients don't take away what they log in with."""
+    """Patients can't remove the e-mail address that they log in with."""
 
     code = "EMAIL_REQUIRED"
     detail = "You can change your e-mail address, but not remove it."
 
 
 class FieldNotAllowedBody(ErrorBody):
-    """Which fields of the request may not be changed by the caller."""
+    """The fields of the request that the caller may not change."""
 
     fields: list[str] = Field(default=[], examples=[["notes"]])
 
 
 class FieldNotAllowed(Forbidden):
-    """The caller may change this, but not all the fields sent. None of them was changed."""
+    """The caller may not change some of the fields sent. None of them was changed."""
 
     code = "FIELD_NOT_ALLOWED"
     detail = "Your role may not change these fields."

@@ -1,4 +1,4 @@
-"""Field types of the directory's requests: time zones, places, opening hours, a clinic's policy, licences."""
+"""Field types of the directory's requests: time zones, positions, opening hours, policies, licences."""
 
 from functools import cache
 from itertools import pairwise
@@ -18,7 +18,7 @@ _NOT_PLACES = {"Factory", "localtime"}
 
 @cache
 def _zones() -> frozenset[str]:
-    """Reading them visits six hundred files, so it is done once."""
+    """Returns all IANA zones. Cached, because it reads six hundred files."""
     return frozenset(available_timezones() - _NOT_PLACES)
 
 
@@ -37,7 +37,7 @@ ZoneName = Annotated[
 
 
 def _distinct(values: list[str]) -> list[str]:
-    """Each once, in the order in which they came."""
+    """Returns the values without repetitions, in their order."""
     return list(dict.fromkeys(values))
 
 
@@ -45,14 +45,14 @@ Words = Annotated[list[Line], Field(max_length=30), AfterValidator(_distinct)]
 
 
 class Position(Request):
-    """A place on earth, in degrees (WGS 84)."""
+    """A position on earth, in degrees (WGS 84)."""
 
     longitude: float = Field(ge=-180, le=180, allow_inf_nan=False, examples=[-73.9857])
     latitude: float = Field(ge=-90, le=90, allow_inf_nan=False, examples=[40.7484])
 
 
 class OpeningHoursBody(Request):
-    """When the clinic is open on a weekday, in its own wall-clock time."""
+    """Hours of a weekday when the clinic is open, in wall-clock time of its zone."""
 
     weekday: Weekday
     opens: WallTime
@@ -66,7 +66,7 @@ class OpeningHoursBody(Request):
 
 
 def _tidy_week(hours: list[OpeningHoursBody]) -> list[OpeningHoursBody]:
-    """In order, with blocks that touch made one: a slot may lie across the seam."""
+    """Returns the hours sorted. Adjacent blocks become one, so that a slot can span both."""
     tidy: list[OpeningHoursBody] = []
     for weekday in WEEK:
         day = sorted((h for h in hours if h.weekday is weekday), key=lambda h: minutes_of(h.opens))
@@ -86,8 +86,8 @@ Week = Annotated[
     list[OpeningHoursBody],
     Field(
         max_length=len(WEEK) * MOST_BLOCKS_A_DAY,
-        description=f"At most {MOST_BLOCKS_A_DAY} blocks a weekday, apart from each other; blocks that touch "
-        "become one. A day without a block: closed.",
+        description=f"At most {MOST_BLOCKS_A_DAY} blocks a weekday, which must not overlap. Adjacent blocks become "
+        "one. The clinic is closed on days without a block.",
     ),
     AfterValidator(_tidy_week),
 ]
@@ -106,11 +106,11 @@ _Leads = Annotated[list[_Lead], Field(min_length=1, max_length=5), AfterValidato
 
 
 class PolicyBody(Request):
-    """A clinic's own rules. What is null follows the settings of the system. Minutes unless named otherwise."""
+    """A clinic's own rules, in minutes unless named otherwise. Null: the setting of the system applies."""
 
     slot_minutes: SlotMinutes | None = None
     horizon_days: int | None = Field(
-        default=None, ge=1, le=366, description="How many days ahead the book is open."
+        default=None, ge=1, le=366, description="How many days ahead slots are open for booking."
     )
     confirm_window_minutes: int | None = Field(
         default=None,
@@ -122,19 +122,21 @@ class PolicyBody(Request):
         default=None, ge=0, le=1440, description="How long before the start a patient can be checked in."
     )
     no_show_grace_minutes: int | None = Field(
-        default=None, ge=0, le=1440, description="How long after the start a patient counts as missing."
+        default=None,
+        ge=0,
+        le=1440,
+        description="How long after the start a patient who hasn't come is a no-show.",
     )
     reminder_minutes: _Leads | None = Field(
-        default=None, description="How long before the start reminders are sent: one to five."
+        default=None, description="How long before the start reminders are sent: one to five times."
     )
     auto_cancel_minutes: int | None = Field(
         default=None,
         ge=0,
         le=10_080,
         description=(
-            "How long before the start an appointment is cancelled whose patient was asked and hasn't confirmed; "
-            "0 for never. Nor is it where he had less than an hour for that, since he was asked and since "
-            "confirming opened."
+            "How long before the start an appointment is cancelled if the patient was asked to confirm and hasn't; "
+            "0: never. It is not cancelled if the patient had less than an hour to confirm."
         ),
     )
 
@@ -156,7 +158,9 @@ def _each_id_once(ids: list[Id]) -> list[Id]:
 
 ClinicIds = Annotated[
     list[Id],
-    Field(min_length=1, max_length=20, description="Where the doctor works. The first is the main one."),
+    Field(
+        min_length=1, max_length=20, description="Where the doctor works. The first one is the main clinic."
+    ),
     AfterValidator(_each_id_once),
 ]
 PatientsPerDay = Annotated[int, Field(ge=1, le=MOST_PATIENTS_A_DAY)]
@@ -164,7 +168,7 @@ Years = Annotated[int, Field(ge=0, le=80)]
 
 
 def position_of(near: str) -> tuple[float, float]:
-    """Longitude and latitude, in degrees, of a `NearPoint`."""
+    """Returns longitude and latitude, in degrees, of a `NearPoint`."""
     longitude, latitude = near.split(",")
     return float(longitude), float(latitude)
 
@@ -184,4 +188,4 @@ NearPoint = Annotated[
     ),
     AfterValidator(_on_earth),
 ]
-"""Longitude and latitude in degrees with a comma between: `-73.98,40.75`."""
+"""Longitude and latitude in degrees, separated by a comma: `-73.98,40.75`."""

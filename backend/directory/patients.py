@@ -1,4 +1,4 @@
-"""Patients: entering, changing and finding them. What they book is not known here."""
+"""Creating, finding and changing patients."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -6,18 +6,20 @@ from typing import Any
 
 from beanie import PydanticObjectId
 
+from backend.accounts import repository
 from backend.accounts.documents import Language, Role, User
 from backend.accounts.errors import PhoneRequired
 from backend.accounts.profiles import BloodGroup, EmergencyContact, Gender, PatientProfile
-from backend.accounts.user_search import found_by
+from backend.accounts.user_search import search_filter
 from backend.accounts.users import create_user, deactivate_user, update_user, user_deactivated
 from backend.core.events import Signal
+from backend.core.http.pagination import PageRequest
+from backend.directory.access import patients_visible_to
 from backend.directory.doctors import require_active_doctor
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound
-from backend.directory.listing import page_by_name
 
 patient_deactivated: Signal[User] = Signal()
-"""Sent after a patient's account was ended, by whatever route, each time that is asked for."""
+"""Sent after each request to deactivate a patient, as a patient or as an account."""
 
 _IS_PATIENT = {"role": Role.PATIENT}
 _IN_LISTS = (
@@ -31,17 +33,12 @@ _REFUSED: dict[Role, frozenset[str]] = {
     Role.PATIENT: _FOR_STAFF | _FOR_FRONT_DESK,
     Role.DOCTOR: _FOR_FRONT_DESK,
 }
-"""The fields that somebody may not change, by role."""
+"""The fields that a role may not change."""
 
 
 def profile_of(patient: User) -> PatientProfile:
-    """The patient's part of a user who is one."""
+    """Returns the profile of a patient."""
     return patient.patient or PatientProfile()
-
-
-def within_reach(caller: User) -> dict[str, Any]:
-    """The filter for the patients that the caller may see: all for the staff, only himself for a patient."""
-    return {"_id": caller.user_id} if caller.role is Role.PATIENT else {}
 
 
 async def create_patient(
@@ -61,9 +58,9 @@ async def create_patient(
     notes: str | None = None,
     assigned_doctor_id: PydanticObjectId | None = None,
 ) -> User:
-    """Stores a new active patient, usually without a login.
+    """Creates an active patient, usually without a password.
 
-    The fields are those of `NewPatient`, which checks them. Raises `UnknownDoctor`, `EmailTaken`, `PhoneTaken`.
+    The fields are those of `NewPatient`, which validates them. Raises `UnknownDoctor`, `EmailTaken`, `PhoneTaken`.
     """
     if assigned_doctor_id is not None:
         await require_active_doctor(assigned_doctor_id)
@@ -89,11 +86,8 @@ async def create_patient(
 
 
 async def get_patient(patient_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None) -> User:
-    """The patient, if `where` (a MongoDB filter, as that of `within_reach`) is met too.
-
-    Raises `PatientNotFound`.
-    """
-    patient = await User.find_one({"$and": [{"_id": patient_id}, _IS_PATIENT, where or {}]})
+    """Returns the patient if they also match `where` (a MongoDB filter). Raises `PatientNotFound`."""
+    patient = await repository.find({"$and": [{"_id": patient_id}, _IS_PATIENT, where or {}]})
     if patient is None:
         raise PatientNotFound
     return patient
@@ -104,32 +98,24 @@ async def list_patients(
     is_active: bool = True,
     q: str | None = None,
     assigned_doctor_id: PydanticObjectId | None = None,
-    limit: int = 20,
-    cursor: str | None = None,
+    page: PageRequest,
 ) -> tuple[list[User], str | None]:
-    """A page of patients by name, and the cursor of the next. They come with what tells them apart, no more."""
+    """Returns a page of patients by name, with the fields of `PatientRow` only, and the cursor of the next page."""
     conditions: list[Mapping[str, Any]] = [_IS_PATIENT, {"is_active": is_active}]
     if assigned_doctor_id is not None:
         conditions.append({"patient.assigned_doctor_id": assigned_doctor_id})
     if q is not None:
-        conditions.append(found_by(q))
-    rows, next_cursor = await page_by_name(
-        User.get_pymongo_collection(),
-        conditions,
-        limit=limit,
-        cursor=cursor,
-        projection=dict.fromkeys(_IN_LISTS, 1),
-    )
-    return [User.model_validate(row) for row in rows], next_cursor
+        conditions.append(search_filter(q))
+    return await repository.find_by_name(conditions, page, fields=dict.fromkeys(_IN_LISTS, 1))
 
 
 async def update_patient(patient_id: PydanticObjectId, changes: Mapping[str, Any], *, caller: User) -> User:
     """Changes fields of a patient whom the caller may see; None removes one.
 
-    The fields are those of `PatientPatch`, which checks them. Raises `PatientNotFound`, `FieldNotAllowed`,
+    The fields are those of `PatientPatch`, which validates them. Raises `PatientNotFound`, `FieldNotAllowed`,
     `PhoneRequired`, `EmailRequired`, `UnknownDoctor`, `EmailTaken`, `PhoneTaken`, `EditConflict`.
     """
-    old = await get_patient(patient_id, where=within_reach(caller))
+    old = await get_patient(patient_id, where=patients_visible_to(caller))
     _check_fields(caller, changes)
     assigned_doctor_id = changes.get("assigned_doctor_id")
     if assigned_doctor_id is not None and assigned_doctor_id != profile_of(old).assigned_doctor_id:
@@ -144,7 +130,7 @@ async def update_patient(patient_id: PydanticObjectId, changes: Mapping[str, Any
 
 
 def _check_fields(caller: User, changes: Mapping[str, Any]) -> None:
-    """Who may change what. Nobody takes away the own login."""
+    """Checks that the caller may change these fields. Patients can't remove what they log in with."""
     if refused := _REFUSED.get(caller.role, frozenset()).intersection(changes):
         raise FieldNotAllowed(refused)
     if caller.role is Role.PATIENT:
@@ -156,16 +142,16 @@ def _check_fields(caller: User, changes: Mapping[str, Any]) -> None:
 
 
 async def deactivate_patient(patient_id: PydanticObjectId) -> User:
-    """Ends the patient's account and all logins at once, and tells `patient_deactivated`.
+    """Deactivates a patient, closes all their sessions and sends `patient_deactivated`. It may be repeated.
 
-    Doing it again changes nothing, but tells again. Raises `PatientNotFound`.
+    Raises `PatientNotFound`.
     """
     await get_patient(patient_id)
     return await deactivate_user(patient_id, where=_IS_PATIENT)
 
 
 @user_deactivated.connect
-async def _pass_on(user: User) -> None:
+async def _on_deactivation(user: User) -> None:
     if user.role is Role.PATIENT:
         await patient_deactivated.send(user)
 

@@ -1,6 +1,6 @@
-"""What the routes of doctors and patients give: a smaller view for outsiders, a larger one for the staff."""
+"""Responses of the routes of doctors and patients. Staff see more fields than others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Self
 
@@ -13,8 +13,10 @@ from backend.accounts.responses import EmergencyContactOut, LanguageField
 from backend.core.http.fields import Id, Response
 from backend.core.http.pagination import Page
 from backend.directory import doctors, patients
+from backend.directory.access import is_staff
+from backend.directory.clinics import read_clinics
+from backend.directory.departments import read_departments
 from backend.directory.documents import Clinic, Department
-from backend.directory.listing import is_staff
 
 _ID = "671f0c0e9b1d8a0001a1b2c3"
 _OTHER_ID = "671f0c0e9b1d8a0001a1b2c4"
@@ -87,14 +89,14 @@ class DoctorsClinic(Response):
 
 
 class DoctorsDepartment(Response):
-    """The department to which a doctor belongs."""
+    """The department that a doctor belongs to."""
 
     id: Id
     name: str
 
 
 class DoctorOut(Response):
-    """A doctor as everybody may see one."""
+    """A doctor, with the fields that are public."""
 
     model_config = _example(_DOCTOR)
 
@@ -102,7 +104,7 @@ class DoctorOut(Response):
     name: str
     specialty: str
     department: DoctorsDepartment | None
-    clinics: list[DoctorsClinic] = Field(description="The main one first.")
+    clinics: list[DoctorsClinic] = Field(description="The main clinic first.")
     qualifications: list[str]
     experience_years: int | None
     language: LanguageField
@@ -115,7 +117,7 @@ class DoctorOut(Response):
         clinics: Mapping[PydanticObjectId, Clinic],
         departments: Mapping[PydanticObjectId, Department],
     ) -> Self:
-        """From a stored doctor. Clinics and departments that aren't given are not shown."""
+        """Returns the response for a stored doctor. It leaves out clinics and departments that aren't given."""
         profile = doctors.profile_of(doctor)
         department = departments.get(profile.department_id) if profile.department_id else None
         return cls.model_validate(
@@ -129,7 +131,7 @@ class DoctorOut(Response):
 
 
 class DoctorDetail(DoctorOut):
-    """A doctor as the staff see one."""
+    """A doctor, with all fields. For staff."""
 
     model_config = _example(_DOCTOR_IN_DETAIL)
 
@@ -144,11 +146,11 @@ class DoctorDetail(DoctorOut):
 
 
 class DoctorPage(Page[DoctorDetail | DoctorOut]):
-    """One page of doctors, as much of each as the caller may see."""
+    """One page of doctors."""
 
 
 class PatientRow(Response):
-    """A patient in a list: what tells one from another, and how to call."""
+    """A patient in a list: name, contact and date of birth."""
 
     model_config = _example(_PATIENT_ROW)
 
@@ -162,7 +164,7 @@ class PatientRow(Response):
 
     @classmethod
     def of(cls, patient: User) -> Self:
-        """From a stored patient, whole or in part."""
+        """Returns the response for a patient, of whom only the fields of this response need to have been read."""
         return cls.model_validate(
             {
                 **patient.model_dump(exclude={"patient"}),
@@ -173,13 +175,13 @@ class PatientRow(Response):
 
 
 class PatientOut(PatientRow):
-    """A patient as the patient sees it: without the staff's notes."""
+    """A patient's record for the patient: without the staff's notes."""
 
     model_config = _example(_PATIENT)
 
     language: LanguageField
     photo_url: str | None
-    sms_opted_out: bool = Field(description="Whether the phone has refused messages.")
+    sms_opted_out: bool = Field(description="Whether the patient opted out of messages.")
     gender: Gender | None
     address: str | None
     blood_group: BloodGroup | None
@@ -191,14 +193,35 @@ class PatientOut(PatientRow):
 
 
 class PatientDetail(PatientOut):
-    """A patient as the staff see one."""
+    """A patient's record with all fields. For staff."""
 
     model_config = _example(_PATIENT_IN_DETAIL)
 
-    notes: str | None = Field(description="The staff's; the patient never sees them.")
-    has_login: bool = Field(description="Whether there is a password to log in with.")
+    notes: str | None = Field(description="For staff; the patient never sees them.")
+    has_login: bool = Field(description="Whether the patient has a password.")
 
 
-def show_patient(patient: User, viewer: User) -> PatientDetail | PatientOut:
-    """A patient as the viewer may see one."""
+async def doctor_responses(found: Sequence[User], viewer: User | None) -> list[DoctorDetail | DoctorOut]:
+    """Returns the responses for doctors: with all fields for staff, otherwise with public ones and active clinics."""
+    clinics = await read_clinics(each for doctor in found for each in doctors.profile_of(doctor).clinic_ids)
+    departments = await read_departments(
+        department_id for doctor in found if (department_id := doctors.profile_of(doctor).department_id)
+    )
+    if is_staff(viewer):
+        return [DoctorDetail.of(doctor, clinics, departments) for doctor in found]
+    clinics = {key: clinic for key, clinic in clinics.items() if clinic.is_active}
+    departments = {key: department for key, department in departments.items() if department.is_active}
+    return [DoctorOut.of(doctor, clinics, departments) for doctor in found]
+
+
+async def doctor_detail(doctor: User) -> DoctorDetail:
+    """Returns the response for a doctor, with all fields."""
+    profile = doctors.profile_of(doctor)
+    clinics = await read_clinics(profile.clinic_ids)
+    departments = await read_departments([profile.department_id] if profile.department_id else [])
+    return DoctorDetail.of(doctor, clinics, departments)
+
+
+def patient_response(patient: User, viewer: User) -> PatientDetail | PatientOut:
+    """Returns the response for a patient, with the fields that the viewer may see."""
     return (PatientDetail if is_staff(viewer) else PatientOut).of(patient)

@@ -1,4 +1,4 @@
-"""What the routes of clinics and departments give."""
+"""Responses of the routes of clinics and departments."""
 
 from datetime import datetime
 from typing import Any, Self
@@ -15,14 +15,14 @@ _ID = "671f0c0e9b1d8a0001a1b2c3"
 
 
 class PositionOut(Response):
-    """A place on earth, in degrees (WGS 84)."""
+    """A position on earth, in degrees (WGS 84)."""
 
     longitude: float
     latitude: float
 
 
 class OpeningHoursOut(Response):
-    """When the clinic is open on a weekday, in its own wall-clock time."""
+    """Hours of a weekday when the clinic is open, in wall-clock time of its zone."""
 
     weekday: Weekday
     opens: str = Field(examples=["09:00"])
@@ -30,7 +30,7 @@ class OpeningHoursOut(Response):
 
 
 class PolicyOut(Response):
-    """A clinic's own rules. What is null follows the settings of the system."""
+    """A clinic's own rules. Null: the setting of the system applies."""
 
     slot_minutes: int | None
     horizon_days: int | None
@@ -42,7 +42,7 @@ class PolicyOut(Response):
 
 
 class RulesOut(Response):
-    """The rules in force at a clinic. Minutes, but for the horizon."""
+    """The rules of a clinic in force. Minutes, except for the horizon."""
 
     slot_minutes: int
     horizon_days: int
@@ -107,11 +107,11 @@ class ClinicOut(Response):
     zip_code: str | None
     phone: str | None
     email: str | None
-    time_zone: str = Field(description="An IANA time zone. All wall-clock times of the clinic are in it.")
+    time_zone: str = Field(description="The IANA time zone of the clinic's wall-clock times.")
     language: Language
     location: PositionOut | None
     distance_m: int | None = Field(
-        default=None, description="Metres from the point searched near, as the crow flies."
+        default=None, description="Metres in a straight line from the point `near`."
     )
     opening_hours: list[OpeningHoursOut]
     policy: PolicyOut
@@ -122,7 +122,7 @@ class ClinicOut(Response):
 
     @classmethod
     def of(cls, clinic: Clinic) -> Self:
-        """From a stored clinic."""
+        """Returns the response for a clinic."""
         shown: dict[str, Any] = {name: getattr(clinic, name, None) for name in cls.model_fields}
         if clinic.location is not None:
             longitude, latitude = clinic.location.coordinates
@@ -131,7 +131,7 @@ class ClinicOut(Response):
 
     @classmethod
     def of_found(cls, found: FoundClinic) -> Self:
-        """From a search's find."""
+        """Returns the response for a clinic in a list, with its distance."""
         shown = cls.of(found.clinic)
         shown.distance_m = None if found.distance_m is None else round(found.distance_m)
         return shown

@@ -1,4 +1,4 @@
-"""Routes of clinics. What changes the book (changing, closing, deactivating one) is scheduling's."""
+"""Routes that create and read clinics. Those that also change slots are in `scheduling/routes_directory.py`."""
 
 from typing import Annotated
 
@@ -7,13 +7,12 @@ from fastapi import APIRouter, Query, status
 from backend.accounts.access import CurrentAdmin, OptionalUser
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Line
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import clinics, doctors
-from backend.directory.doctor_responses import show_doctors
+from backend.directory.access import visible_to
 from backend.directory.errors import ClinicNotFound, ClinicTaken, NearRequired
 from backend.directory.fields import NearPoint, position_of
-from backend.directory.listing import visible_to
-from backend.directory.responses_people import DoctorPage
+from backend.directory.responses_people import DoctorPage, doctor_responses
 from backend.directory.responses_places import ClinicOut
 from backend.directory.schemas import NewClinic
 
@@ -22,30 +21,28 @@ router = APIRouter(prefix="/clinics", tags=["clinics"])
 _HALF_ROUND_THE_WORLD_M = 20_100_000
 
 
-@router.get("", summary="Find clinics", responses=responses(BadCursor, NearRequired))
+@router.get("", summary="List clinics", responses=responses(BadCursor, NearRequired))
 async def list_clinics(
     *,
     viewer: OptionalUser,
-    city: Annotated[Line | None, Query(description="Case and accents don't matter.")] = None,
-    q: Annotated[Line | None, Query(description="Beginnings of words of name and address.")] = None,
+    city: Annotated[Line | None, Query(description="The whole name. Case and accents don't matter.")] = None,
+    q: Annotated[Line | None, Query(description="The beginning of words of name and address.")] = None,
     near: Annotated[
         NearPoint | None,
         Query(
-            description="Longitude and latitude, in degrees: the nearest first.", examples=["-73.98,40.75"]
+            description="Longitude and latitude, in degrees. Sorts by distance.", examples=["-73.98,40.75"]
         ),
     ] = None,
     max_distance_m: Annotated[
         int | None,
-        Query(ge=1, le=_HALF_ROUND_THE_WORLD_M, description="With `near`: metres, as the crow flies."),
+        Query(ge=1, le=_HALF_ROUND_THE_WORLD_M, description="Metres in a straight line from `near`."),
     ] = None,
-    is_active: Annotated[bool, Query(description="False lists deactivated ones, to the staff only.")] = True,
-    limit: Limit = 20,
-    cursor: Cursor = None,
+    is_active: Annotated[bool, Query(description="False: deactivated ones, for staff only.")] = True,
+    page: RequestedPage,
 ) -> Page[ClinicOut]:
-    """Clinics by name; with `near` by distance, each with `distance_m`. Needs no login.
+    """Lists clinics by name; with `near` by distance, each with `distance_m`. Needs no login.
 
-    A clinic without a location is not found by `near`. Filters may be combined; a cursor is good for the same
-    filters only.
+    `near` excludes clinics without a location. Filters can be combined.
     """
     found, next_cursor = await clinics.list_clinics(
         where=visible_to(viewer),
@@ -54,33 +51,32 @@ async def list_clinics(
         q=q,
         near=position_of(near) if near else None,
         max_distance_m=max_distance_m,
-        limit=limit,
-        cursor=cursor,
+        page=page,
     )
     return Page(items=[ClinicOut.of_found(each) for each in found], next_cursor=next_cursor)
 
 
 @router.post(
-    "", summary="Make a clinic", status_code=status.HTTP_201_CREATED, responses=responses(ClinicTaken)
+    "", summary="Create a clinic", status_code=status.HTTP_201_CREATED, responses=responses(ClinicTaken)
 )
 async def create_clinic(body: NewClinic, caller: CurrentAdmin) -> ClinicOut:
-    """Makes an active clinic. Its name must be the only one in its city; case and accents don't matter."""
+    """Creates an active clinic. Its name must be unique in its city; case and accents don't matter."""
     return ClinicOut.of(await clinics.create_clinic(**body.model_dump()))
 
 
 @router.get("/{clinic_id}", summary="Read a clinic", responses=responses(ClinicNotFound))
 async def get_clinic(clinic_id: Id, viewer: OptionalUser) -> ClinicOut:
-    """One clinic. Needs no login. Deactivated ones are there for the staff only."""
+    """Returns a clinic. Needs no login. Only staff see deactivated ones."""
     return ClinicOut.of(await clinics.get_clinic(clinic_id, where=visible_to(viewer)))
 
 
 @router.get(
-    "/{clinic_id}/doctors", summary="A clinic's doctors", responses=responses(ClinicNotFound, BadCursor)
+    "/{clinic_id}/doctors",
+    summary="List the doctors of a clinic",
+    responses=responses(ClinicNotFound, BadCursor),
 )
-async def list_clinic_doctors(
-    clinic_id: Id, viewer: OptionalUser, limit: Limit = 20, cursor: Cursor = None
-) -> DoctorPage:
-    """The active doctors who work at the clinic, by name: the answer of `GET /doctors?clinic_id=…`."""
+async def list_clinic_doctors(clinic_id: Id, viewer: OptionalUser, page: RequestedPage) -> DoctorPage:
+    """Lists the active doctors of the clinic by name: the response of `GET /doctors?clinic_id=…`."""
     await clinics.get_clinic(clinic_id, where=visible_to(viewer))
-    found, next_cursor = await doctors.list_doctors(clinic_id=clinic_id, limit=limit, cursor=cursor)
-    return DoctorPage(items=await show_doctors(found, viewer), next_cursor=next_cursor)
+    found, next_cursor = await doctors.list_doctors(clinic_id=clinic_id, page=page)
+    return DoctorPage(items=await doctor_responses(found, viewer), next_cursor=next_cursor)

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Query, status
 from backend.accounts.access import CurrentAdmin, OptionalUser
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import departments
+from backend.directory.access import visible_to
 from backend.directory.errors import DepartmentInUse, DepartmentNotFound, DepartmentTaken
-from backend.directory.listing import visible_to
 from backend.directory.responses_places import DepartmentOut
 from backend.directory.schemas import DepartmentPatch, NewDepartment
 
@@ -21,39 +21,41 @@ router = APIRouter(prefix="/departments", tags=["departments"])
 async def list_departments(
     *,
     viewer: OptionalUser,
-    is_active: Annotated[bool, Query(description="False lists deactivated ones, to the staff only.")] = True,
-    limit: Limit = 20,
-    cursor: Cursor = None,
+    is_active: Annotated[bool, Query(description="False: deactivated ones, for staff only.")] = True,
+    page: RequestedPage,
 ) -> Page[DepartmentOut]:
-    """Departments by name. Needs no login."""
+    """Lists departments by name. Needs no login."""
     found, next_cursor = await departments.list_departments(
-        where=visible_to(viewer), is_active=is_active, limit=limit, cursor=cursor
+        where=visible_to(viewer), is_active=is_active, page=page
     )
     return Page(items=[DepartmentOut.model_validate(each) for each in found], next_cursor=next_cursor)
 
 
 @router.post(
-    "", summary="Make a department", status_code=status.HTTP_201_CREATED, responses=responses(DepartmentTaken)
+    "",
+    summary="Create a department",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(DepartmentTaken),
 )
 async def create_department(body: NewDepartment, caller: CurrentAdmin) -> DepartmentOut:
-    """Makes an active department. Its name must be the only one; case and accents don't matter."""
+    """Creates an active department. Its name must be unique; case and accents don't matter."""
     return DepartmentOut.model_validate(await departments.create_department(**body.model_dump()))
 
 
 @router.get("/{department_id}", summary="Read a department", responses=responses(DepartmentNotFound))
 async def get_department(department_id: Id, viewer: OptionalUser) -> DepartmentOut:
-    """One department. Needs no login. Deactivated ones are there for the staff only."""
+    """Returns a department. Needs no login. Only staff see deactivated ones."""
     found = await departments.get_department(department_id, where=visible_to(viewer))
     return DepartmentOut.model_validate(found)
 
 
 @router.patch(
     "/{department_id}",
-    summary="Change a department",
+    summary="Update a department",
     responses=responses(DepartmentNotFound, DepartmentTaken),
 )
 async def update_department(department_id: Id, body: DepartmentPatch, caller: CurrentAdmin) -> DepartmentOut:
-    """Changes what is sent and leaves the rest."""
+    """Changes the fields sent and leaves the others."""
     changed = await departments.update_department(department_id, body.model_dump(exclude_unset=True))
     return DepartmentOut.model_validate(changed)
 
@@ -65,5 +67,5 @@ async def update_department(department_id: Id, body: DepartmentPatch, caller: Cu
     responses=responses(DepartmentNotFound, DepartmentInUse),
 )
 async def deactivate_department(department_id: Id, caller: CurrentAdmin) -> None:
-    """Takes a department without active doctors out of use; nothing is deleted. May be repeated."""
+    """Deactivates a department without active doctors; nothing is deleted. May be repeated."""
     await departments.deactivate_department(department_id)

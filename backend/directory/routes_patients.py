@@ -1,4 +1,4 @@
-"""Routes of patients: the staff see all, a patient only himself."""
+"""Routes of patients. Staff see all patients, patients only themselves."""
 
 from typing import Annotated
 
@@ -8,56 +8,56 @@ from backend.accounts.access import CurrentStaff, CurrentUser, FrontDesk
 from backend.accounts.errors import EmailTaken, PhoneRequired, PhoneTaken
 from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id, Line
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import patients
+from backend.directory.access import patients_visible_to
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound, UnknownDoctor
-from backend.directory.patients import within_reach
-from backend.directory.responses_people import PatientDetail, PatientOut, PatientRow, show_patient
+from backend.directory.responses_people import PatientDetail, PatientOut, PatientRow, patient_response
 from backend.directory.schemas import NewPatient, PatientPatch
 
 router = APIRouter(prefix="/patients", tags=["patients"])
 
 
-@router.get("", summary="Find patients", responses=responses(BadCursor))
+@router.get("", summary="List patients", responses=responses(BadCursor))
 async def list_patients(
     *,
     caller: CurrentStaff,
     q: Annotated[
         Line | None,
-        Query(description="Beginnings of words of name or e-mail, or of a phone number in any notation."),
+        Query(description="The beginning of words of name or e-mail, or of a phone number in any notation."),
     ] = None,
     assigned_doctor_id: Annotated[Id | None, Query()] = None,
-    is_active: Annotated[bool, Query(description="False lists deactivated ones.")] = True,
-    limit: Limit = 20,
-    cursor: Cursor = None,
+    is_active: Annotated[bool, Query(description="False: deactivated ones.")] = True,
+    page: RequestedPage,
 ) -> Page[PatientRow]:
-    """Patients by name, without their medical data. For the staff."""
+    """Lists patients by name, without medical data. For staff."""
     found, next_cursor = await patients.list_patients(
-        q=q, assigned_doctor_id=assigned_doctor_id, is_active=is_active, limit=limit, cursor=cursor
+        q=q, assigned_doctor_id=assigned_doctor_id, is_active=is_active, page=page
     )
     return Page(items=[PatientRow.of(each) for each in found], next_cursor=next_cursor)
 
 
 @router.post(
     "",
-    summary="Enter a patient",
+    summary="Create a patient",
     status_code=status.HTTP_201_CREATED,
     responses=responses(EmailTaken, PhoneTaken, UnknownDoctor),
 )
 async def create_patient(body: NewPatient, caller: CurrentStaff) -> PatientDetail:
-    """Enters a patient who comes in or calls: no login, and if need be no phone and no e-mail."""
+    """Creates a patient without a password, for example one who walks in or calls. Phone and e-mail are optional."""
     return PatientDetail.of(await patients.create_patient(**body.model_dump()))
 
 
 @router.get("/{patient_id}", summary="Read a patient", responses=responses(PatientNotFound))
 async def get_patient(patient_id: Id, caller: CurrentUser) -> PatientDetail | PatientOut:
-    """One patient's record; a patient reads only the own, and without the staff's notes."""
-    return show_patient(await patients.get_patient(patient_id, where=within_reach(caller)), caller)
+    """Returns a patient's record. Patients can read only their own, without the staff's notes."""
+    patient = await patients.get_patient(patient_id, where=patients_visible_to(caller))
+    return patient_response(patient, caller)
 
 
 @router.patch(
     "/{patient_id}",
-    summary="Change a patient",
+    summary="Update a patient",
     responses=responses(
         *(PatientNotFound, FieldNotAllowed, EmailTaken, PhoneTaken, EditConflict),
         *(PhoneRequired, EmailRequired, UnknownDoctor),
@@ -66,13 +66,13 @@ async def get_patient(patient_id: Id, caller: CurrentUser) -> PatientDetail | Pa
 async def update_patient(
     patient_id: Id, body: PatientPatch, caller: CurrentUser
 ) -> PatientDetail | PatientOut:
-    """Changes what is sent and leaves the rest.
+    """Changes the fields sent and leaves the others.
 
-    Patients change their own contact and personal data; medical history, notes and the assigned doctor are the
-    staff's. If one of the fields sent is not the caller's to change, none is changed.
+    Patients can change their own contact and personal data; only staff can change medical history, notes and the
+    assigned doctor. If the caller may not change one of the fields sent, none is changed.
     """
     changes = body.model_dump(exclude_unset=True)
-    return show_patient(await patients.update_patient(patient_id, changes, caller=caller), caller)
+    return patient_response(await patients.update_patient(patient_id, changes, caller=caller), caller)
 
 
 @router.delete(
@@ -82,5 +82,5 @@ async def update_patient(
     responses=responses(PatientNotFound),
 )
 async def deactivate_patient(patient_id: Id, caller: FrontDesk) -> None:
-    """Ends the patient's account and all logins at once; the record is kept. May be repeated."""
+    """Deactivates a patient and closes all their sessions; the record is kept. May be repeated."""
     await patients.deactivate_patient(patient_id)

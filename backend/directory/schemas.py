@@ -1,4 +1,4 @@
-"""What the routes of the directory take. What they give is in `answers_places` and `answers_people`."""
+"""Request bodies of the routes of the directory."""
 
 from typing import Annotated, Literal
 
@@ -24,11 +24,11 @@ from backend.directory.fields import (
 )
 
 _EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
-_BACK = "True brings back; `DELETE` deactivates."
+_REACTIVATES = "True reactivates; `DELETE` deactivates."
 
 
 class NewClinic(Request):
-    """A clinic."""
+    """A new clinic."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -63,7 +63,7 @@ class NewClinic(Request):
     phone: Phone | None = None
     email: Email | None = None
     language: Language = Field(
-        default="en", description="The language of messages, where a patient has none."
+        default="en", description="The language of messages to patients who have chosen none."
     )
     location: Position | None = None
     opening_hours: Week | None = Field(default=None, description="Default: Monday to Friday, 9:00 to 17:00.")
@@ -71,7 +71,7 @@ class NewClinic(Request):
 
 
 class ClinicPatch(Request):
-    """Changes to a clinic. Fields left out stay; null empties a field that may be empty."""
+    """Changes to a clinic. Fields left out stay; null removes a value that is optional."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -91,13 +91,13 @@ class ClinicPatch(Request):
     location: Position | None = None
     opening_hours: Week = left_out()
     policy: PolicyBody = left_out(
-        description="Rules left out stay; null makes one follow the settings again."
+        description="Rules left out stay; null: the setting of the system applies again."
     )
-    is_active: Literal[True] = left_out(description=_BACK)
+    is_active: Literal[True] = left_out(description=_REACTIVATES)
 
 
 class NewDepartment(Request):
-    """A department."""
+    """A new department."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"name": "Cardiology", "description": "Heart and vessels."}]}
@@ -114,11 +114,11 @@ class DepartmentPatch(Request):
 
     name: Line = left_out()
     description: Text | None = None
-    is_active: Literal[True] = left_out(description=_BACK)
+    is_active: Literal[True] = left_out(description=_REACTIVATES)
 
 
 class NewDoctor(Request):
-    """A doctor and the login. Weekly hours are set with `PUT /doctors/{id}/working-hours`."""
+    """A new doctor with a login. `PUT /doctors/{id}/working-hours` sets the weekly hours."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -160,7 +160,7 @@ class NewDoctor(Request):
 
 
 class DoctorPatch(Request):
-    """Changes to a doctor. Fields left out stay; null empties a field that may be empty."""
+    """Changes to a doctor. Fields left out stay; null removes a value that is optional."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"specialty": "Paediatric cardiology", "max_patients_per_day": None}]}
@@ -179,11 +179,11 @@ class DoctorPatch(Request):
     slot_minutes: SlotMinutes | None = None
     language: LanguageField = None
     photo_url: WebAddress | None = None
-    is_active: Literal[True] = left_out(description=_BACK)
+    is_active: Literal[True] = left_out(description=_REACTIVATES)
 
 
 class NewPatient(Request):
-    """A patient as the staff enters one: without a password, if need be without phone and e-mail."""
+    """A new patient without a password. Phone and e-mail are optional."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -210,7 +210,7 @@ class NewPatient(Request):
 
     name: Line
     email: Email | None = None
-    phone: Phone | None = Field(default=None, description="Without one there are no reminders.")
+    phone: Phone | None = Field(default=None, description="Patients without a phone get no reminders.")
     language: LanguageField = None
     date_of_birth: BirthDay | None = None
     gender: Gender | None = None
@@ -219,23 +219,23 @@ class NewPatient(Request):
     allergies: Words = []
     emergency_contact: EmergencyContactBody | None = None
     medical_history: Text | None = None
-    notes: Text | None = Field(default=None, description="For the staff; the patient never sees them.")
+    notes: Text | None = Field(default=None, description="For staff; the patient never sees them.")
     assigned_doctor_id: Id | None = None
 
 
 class PatientPatch(PatientFields):
-    """Changes to a patient. Fields left out stay; null empties a field that may be empty."""
+    """Changes to a patient. Fields left out stay; null removes a value that is optional."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"allergies": ["penicillin", "latex"], "notes": None}]}
     )
 
     name: Line = left_out()
-    email: Email | None = Field(default=None, description="Null only by the staff.")
-    phone: Phone | None = Field(default=None, description="Null only by the staff.")
+    email: Email | None = Field(default=None, description="Only staff can send null.")
+    phone: Phone | None = Field(default=None, description="Only staff can send null.")
     language: LanguageField = None
     photo_url: WebAddress | None = None
-    medical_history: Text | None = Field(default=None, description="Changed by the staff only.")
-    notes: Text | None = Field(default=None, description="Seen and changed by the staff only.")
-    assigned_doctor_id: Id | None = Field(default=None, description="Changed by the staff only.")
-    is_active: Literal[True] = left_out(description=f"Nurses and administrators only. {_BACK}")
+    medical_history: Text | None = Field(default=None, description="Only staff can change it.")
+    notes: Text | None = Field(default=None, description="Only staff see and change them.")
+    assigned_doctor_id: Id | None = Field(default=None, description="Only staff can change it.")
+    is_active: Literal[True] = left_out(description=f"Nurses and administrators only. {_REACTIVATES}")

@@ -107,7 +107,10 @@ class SmsLog(Document):
     patient_id: PydanticObjectId | None = None
     patient_name: str | None = None
     doctor_id: PydanticObjectId | None = None
+    doctor_name: str | None = None
     clinic_id: PydanticObjectId | None = None
+    clinic_name: str | None = None
+    time_zone: str | None = Field(default=None, description="The clinic's, an IANA name.")
     user_id: PydanticObjectId | None = Field(default=None, description="The user who has the phone.")
     start: datetime | None = Field(
         default=None, description="The start of the appointment, when it was written."

@@ -8,8 +8,9 @@ from backend.accounts.access import CurrentAdmin, CurrentStaff
 from backend.appointments.errors import AppointmentNotFound
 from backend.appointments.queries import get_appointment
 from backend.core.http.errors import responses
-from backend.core.http.fields import Id, Instant
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.fields import Id
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
+from backend.core.http.time_range import RequestedRange
 from backend.messaging import message_lists
 from backend.messaging.documents import SmsKind, SmsStatus
 from backend.messaging.errors import CallNotFound
@@ -17,21 +18,14 @@ from backend.messaging.schemas import CallListEntryOut, SmsLogOut
 
 router = APIRouter(tags=["messages"])
 
-Since = Annotated[
-    Instant | None, Query(alias="from", description="Only messages created at this moment or later.")
-]
-Until = Annotated[Instant | None, Query(alias="to", description="Only messages created before this moment.")]
-
 
 @router.get("/call-list", summary="List patients to call", responses=responses(BadCursor))
-async def list_calls(
-    caller: CurrentStaff, limit: Limit = 20, cursor: Cursor = None
-) -> Page[CallListEntryOut]:
+async def list_calls(caller: CurrentStaff, page: RequestedPage) -> Page[CallListEntryOut]:
     """Lists patients whom an important message didn't reach, newest entry first. `reason` says why.
 
     Doctors see their own patients, nurses those of their clinics, administrators all.
     """
-    found, next_cursor = await message_lists.list_calls(caller, limit=limit, cursor=cursor)
+    found, next_cursor = await message_lists.list_calls(caller, page)
     return Page(items=[CallListEntryOut.of(log) for log in found], next_cursor=next_cursor)
 
 
@@ -48,25 +42,22 @@ async def resolve_call(entry_id: Id, caller: CurrentStaff) -> CallListEntryOut:
 @router.get("/sms-logs", summary="List messages", responses=responses(BadCursor))
 async def list_sms_logs(
     caller: CurrentAdmin,
+    page: RequestedPage,
+    times: RequestedRange,
     patient_id: Annotated[Id | None, Query()] = None,
     appointment_id: Annotated[Id | None, Query()] = None,
     kind: Annotated[SmsKind | None, Query(description="Only messages of this kind.")] = None,
     status: Annotated[SmsStatus | None, Query(description="Only messages with this status.")] = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = 20,
-    cursor: Cursor = None,
 ) -> Page[SmsLogOut]:
-    """Lists messages that were sent or received, newest first. For administrators."""
+    """Lists messages that were sent or received, newest first, by the time they were created. For administrators."""
     filters = message_lists.LogFilters(
         patient_id=patient_id,
         appointment_id=appointment_id,
         kind=kind,
         status=status,
-        since=since,
-        until=until,
+        times=times,
     )
-    found, next_cursor = await message_lists.list_logs(filters, limit=limit, cursor=cursor)
+    found, next_cursor = await message_lists.list_logs(filters, page)
     return Page(items=[SmsLogOut.of(log) for log in found], next_cursor=next_cursor)
 
 
@@ -76,10 +67,10 @@ async def list_sms_logs(
     responses=responses(AppointmentNotFound, BadCursor),
 )
 async def list_appointment_messages(
-    appointment_id: Id, caller: CurrentStaff, limit: Limit = 20, cursor: Cursor = None
+    appointment_id: Id, caller: CurrentStaff, page: RequestedPage
 ) -> Page[SmsLogOut]:
     """Lists the messages and replies about one appointment, newest first. For its staff."""
     appointment = await get_appointment(caller, appointment_id)
     filters = message_lists.LogFilters(appointment_id=appointment.appointment_id)
-    found, next_cursor = await message_lists.list_logs(filters, limit=limit, cursor=cursor)
+    found, next_cursor = await message_lists.list_logs(filters, page)
     return Page(items=[SmsLogOut.of(log) for log in found], next_cursor=next_cursor)

@@ -29,7 +29,10 @@ class CallListEntryOut(Response):
     phone: str | None = Field(description="The number the message was meant for, if there was one. E.164.")
     appointment_id: Id | None
     doctor_id: Id | None
+    doctor_name: str | None
     clinic_id: Id | None
+    clinic_name: str | None
+    time_zone: str | None = Field(description="The clinic's IANA time zone.")
     start: datetime | None = Field(description="The start of the appointment. UTC.")
     error_code: int | None = Field(description="Twilio's error code, if the message failed.")
     resolved_at: datetime | None = Field(description="When the call was marked as made. UTC.")
@@ -59,6 +62,7 @@ class SmsLogOut(Response):
     twilio_sid: str | None
     appointment_id: Id | None
     patient_id: Id | None
+    time_zone: str | None = Field(description="The IANA time zone of the appointment's clinic.")
     answer: str | None = Field(description="For a reply: what we answered.")
     created_at: datetime
     sent_at: datetime | None

@@ -43,7 +43,7 @@ async def close_clinic(
     if end <= utc_now():
         raise InThePast
     closure = Closure(start=start, end=end, reason=reason)
-    await clinics.push_closure(clinic.clinic_id, closure)
+    await clinics.add_closure(clinic.clinic_id, closure)
     try:
         outcome = await _reconcile_clinic(clinic.clinic_id)
     except ScheduleBusy:
@@ -58,7 +58,7 @@ async def close_clinic(
 
 async def reopen_clinic(clinic: Clinic, closure_id: PydanticObjectId) -> SyncResult:
     """Deletes a closure and opens its time again. Raises `ClosureNotFound`."""
-    await clinics.pull_closure(clinic.clinic_id, closure_id)
+    await clinics.delete_closure(clinic.clinic_id, closure_id)
     return await _reconcile_clinic(clinic.clinic_id)
 
 

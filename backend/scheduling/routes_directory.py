@@ -8,7 +8,7 @@ from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, Unknow
 from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
 from backend.directory import clinics, doctors
-from backend.directory.doctor_responses import show_in_detail
+from backend.directory.access import visible_to
 from backend.directory.errors import (
     ClinicNotFound,
     ClinicTaken,
@@ -17,8 +17,7 @@ from backend.directory.errors import (
     TooManyClosures,
     UnknownDepartment,
 )
-from backend.directory.listing import visible_to
-from backend.directory.responses_people import DoctorDetail
+from backend.directory.responses_people import DoctorDetail, doctor_detail
 from backend.directory.responses_places import ClinicOut
 from backend.directory.schemas import ClinicPatch, DoctorPatch
 from backend.scheduling import directory_changes
@@ -121,7 +120,7 @@ async def update_doctor(doctor_id: Id, body: DoctorPatch, caller: CurrentAdmin) 
     changed, outcome, booked = await directory_changes.change_doctor(
         doctor, body.model_dump(exclude_unset=True)
     )
-    shown = await show_in_detail(changed)
+    shown = await doctor_detail(changed)
     return DoctorChanged(**shown.model_dump(), report=report(outcome, booked, caller=caller))
 
 

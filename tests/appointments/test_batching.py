@@ -11,6 +11,7 @@ from backend.appointments.booking import book
 from backend.appointments.booking.book import Booking, BookingRequest
 from backend.appointments.errors import PatientDoubleBooked, SlotTaken
 from backend.appointments.queries import Filters, list_appointments
+from backend.core.http.pagination import PageRequest
 from backend.scheduling.documents import Slot
 from backend.scheduling.errors import SlotNotFound
 from tests import factories
@@ -84,7 +85,7 @@ def test_simultaneous_lists_are_each_persons_own(book: Book, run: Run[Any], db: 
 
     async def lists() -> list[Any]:
         return await asyncio.gather(
-            *(list_appointments(person.user, Filters(), limit=20, cursor=None) for person in people)
+            *(list_appointments(person.user, Filters(), PageRequest()) for person in people)
         )
 
     with recorded(db) as commands:

@@ -7,12 +7,15 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from backend import api, api_description
-from backend.app import app
+from backend import api
+from backend.app import app, create_app
 from backend.core.http.errors import DomainError
+from backend.web import api_description
 from tests.contract.document import DOCUMENT, OPERATIONS, Operation, validator
+from tests.support.servers import launch
 
 API = [operation for operation in OPERATIONS.values() if operation.path.startswith("/api/")]
 SCHEMAS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]
@@ -193,16 +196,19 @@ def test_every_error_has_the_shape_of_all_errors(operation: Operation) -> None:
         if status < 400:
             continue
         schema = node["content"]["application/json"]["schema"]
-        for part in schema.get("anyOf", [schema]):
+        examples = node["content"]["application/json"]["examples"]
+        codes = set()
+        for part in schema.get("oneOf", [schema]):
             fields = _resolved(part)
             assert {"detail", "error_code"} <= set(fields["required"]), operation.id
-            assert fields["properties"]["error_code"]["type"] == "string"
-        examples = node["content"]["application/json"]["examples"]
-        assert examples
+            codes.add(fields["properties"]["error_code"]["const"])
+        assert codes == set(examples), operation.id
         for code, example in examples.items():
             assert example["value"]["error_code"] == code
             assert [str(fault) for fault in validator(schema).iter_errors(example["value"])] == []
             assert code in node["description"]
+        if status in (429, 503):
+            assert "Retry-After" in node["headers"], operation.id
 
 
 def test_fastapis_own_validation_errors_are_nowhere() -> None:
@@ -210,10 +216,27 @@ def test_fastapis_own_validation_errors_are_nowhere() -> None:
     assert not {"HTTPValidationError", "ValidationError"} & set(SCHEMAS)
 
 
-def test_where_there_is_input_there_is_422() -> None:
+def test_every_operation_lists_the_errors_that_all_have() -> None:
     for operation in API:
-        takes_input = "requestBody" in operation.node or bool(operation.node.get("parameters"))
-        assert ("VALIDATION_ERROR" in operation.codes(422)) == takes_input, operation.id
+        assert "VALIDATION_ERROR" in operation.codes(422), operation.id
+        assert "DATABASE_UNAVAILABLE" in operation.codes(503), operation.id
+        if "requestBody" in operation.node:
+            assert "BODY_TOO_LARGE" in operation.codes(413), operation.id
+
+
+def test_every_operation_says_who_may_call_it() -> None:
+    everybody = ["patient", "doctor", "nurse", "admin"]
+    for id, roles in {
+        "logout": everybody,
+        "book_appointment": everybody,
+        "close_clinic": ["nurse", "admin"],
+        "create_clinic": ["admin"],
+    }.items():
+        assert OPERATIONS[id].node["x-roles"] == roles, id
+    for id in api.PUBLIC:
+        assert "x-roles" not in OPERATIONS[id].node, id
+        assert OPERATIONS[id].node["description"].endswith("**For** anybody, without a login.")
+    assert OPERATIONS["close_clinic"].node["description"].endswith("**For** nurses, administrators.")
 
 
 def test_all_but_the_public_ask_for_the_token() -> None:
@@ -222,6 +245,8 @@ def test_all_but_the_public_ask_for_the_token() -> None:
         security = operation.node.get("security", [])
         if operation.id in api.PUBLIC:
             assert security in ([], [{}, scheme]), operation.id
+        elif operation.id in api.SIGNED:
+            assert security == [], operation.id
         else:
             assert security == [scheme], operation.id
             assert "NOT_AUTHENTICATED" in operation.codes(401), operation.id
@@ -276,3 +301,33 @@ def test_no_two_errors_share_a_code() -> None:
 def test_every_error_that_can_be_raised_has_a_code_of_its_own() -> None:
     nameless = [e.__name__ for e in _errors() if "code" not in vars(e) and not e.__subclasses__()]
     assert set(nameless) <= {"BadRequest"}  # the root's own code
+
+
+def test_every_reference_leads_somewhere_and_every_schema_is_needed() -> None:
+    assert set(SCHEMAS) == set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(DOCUMENT)))
+
+
+def test_the_document_does_not_say_where_the_server_is() -> None:
+    assert "servers" not in DOCUMENT
+    assert "127.0.0.1" not in json.dumps(DOCUMENT)
+
+
+def test_the_command_prints_the_same_document() -> None:
+    program = launch("-m", "backend", "openapi")
+    assert program.wait() == 0
+    assert json.loads(program.output) == json.loads(json.dumps(DOCUMENT))
+
+
+def test_a_route_that_forgets_to_ask_for_a_login_ends_the_start() -> None:
+    app = create_app()
+
+    @app.get("/api/v1/forgotten")
+    async def forgotten() -> None: ...
+
+    with pytest.raises(RuntimeError, match="forgotten"):
+        api.require_login_everywhere(app)
+
+
+def test_a_public_route_that_is_gone_ends_the_start() -> None:
+    with pytest.raises(RuntimeError, match="get_time"):
+        api.require_login_everywhere(FastAPI())

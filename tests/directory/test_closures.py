@@ -22,33 +22,33 @@ def closure(day: int) -> Closure:
 def test_closures_are_kept_in_order_and_deleted_by_id(clinic: Clinic, run: Run[Any]) -> None:
     added = [closure(day) for day in (5, 1, 3)]
     for each in added:
-        run(clinics.push_closure(clinic.clinic_id, each))
+        run(clinics.add_closure(clinic.clinic_id, each))
 
     assert run(clinics.get_clinic(clinic.clinic_id)).closures == [added[1], added[2], added[0]]
-    assert run(clinics.pull_closure(clinic.clinic_id, added[2].id)).closures == [added[1], added[0]]
+    assert run(clinics.delete_closure(clinic.clinic_id, added[2].id)).closures == [added[1], added[0]]
     with pytest.raises(ClosureNotFound):
-        run(clinics.pull_closure(clinic.clinic_id, added[2].id))
+        run(clinics.delete_closure(clinic.clinic_id, added[2].id))
 
 
 def test_closures_of_a_clinic_that_is_not_there(run: Run[Any]) -> None:
     with pytest.raises(ClinicNotFound):
-        run(clinics.push_closure(PydanticObjectId(), closure(1)))
+        run(clinics.add_closure(PydanticObjectId(), closure(1)))
     with pytest.raises(ClinicNotFound):
-        run(clinics.pull_closure(PydanticObjectId(), PydanticObjectId()))
+        run(clinics.delete_closure(PydanticObjectId(), PydanticObjectId()))
 
 
 def test_a_clinic_has_only_so_many_closures(clinic: Clinic, run: Run[Any], db: Any) -> None:
     stored = [closure(day).model_dump() for day in range(clinics.MOST_CLOSURES - 1)]
     db.clinics.update_one({"_id": clinic.id}, {"$set": {"closures": stored}})
 
-    run(clinics.push_closure(clinic.clinic_id, closure(1000)))
+    run(clinics.add_closure(clinic.clinic_id, closure(1000)))
     with pytest.raises(TooManyClosures):
-        run(clinics.push_closure(clinic.clinic_id, closure(1001)))
+        run(clinics.add_closure(clinic.clinic_id, closure(1001)))
 
     assert len(run(clinics.get_clinic(clinic.clinic_id)).closures) == clinics.MOST_CLOSURES
 
 
 def test_a_change_of_the_clinic_leaves_its_closures(clinic: Clinic, run: Run[Any]) -> None:
-    run(clinics.push_closure(clinic.clinic_id, closure(1)))
+    run(clinics.add_closure(clinic.clinic_id, closure(1)))
 
     assert len(run(clinics.update_clinic(clinic.clinic_id, {"name": "Another"})).closures) == 1

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import Match
 
 from backend.app import create_app
-from backend.core.http.route_index import RouteIndex, index_routes
+from backend.web.route_index import RouteIndex, index_routes
 
 APP = create_app()
 ROUTES: list[RouteContext] = [

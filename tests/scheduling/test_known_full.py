@@ -8,6 +8,7 @@ import httpx
 import pytest
 from bson import ObjectId
 
+from backend.core.http.pagination import PageRequest
 from backend.directory.documents import Clinic, Policy
 from backend.scheduling.slots import full_hint
 from backend.scheduling.slots.full_hint import repair_full_hints
@@ -138,7 +139,7 @@ def test_those_who_meet_a_newly_full_book_at_once_share_the_work(
     wanted = SlotQuery(doctor_id=doctor.object_id)
 
     async def at_once() -> list[bytes]:
-        return await asyncio.gather(*(page_of_open(wanted, limit=LIMIT, cursor=None) for _ in range(20)))
+        return await asyncio.gather(*(page_of_open(wanted, PageRequest(limit=LIMIT)) for _ in range(20)))
 
     with recorded(db) as commands:
         pages = run(at_once())

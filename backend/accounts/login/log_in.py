@@ -1,25 +1,24 @@
-"""Proving who one is: registering, logging in, changing one's password."""
+"""Registering, logging in, and changing one's own password."""
 
 from dataclasses import dataclass
 
-from pymongo import ReturnDocument
-
+from backend.accounts import repository
 from backend.accounts.access import Login
 from backend.accounts.documents import Role, User
 from backend.accounts.errors import InvalidCredentials, RoleNotAllowed, WrongPassword
 from backend.accounts.login.passwords import hash_password, needs_rehash, verify_password
-from backend.accounts.login.sessions import TokenPair, forget_sessions, open_session
+from backend.accounts.login.repository import delete_sessions
+from backend.accounts.login.sessions import TokenPair, open_session
 from backend.accounts.login.throttle import count_failure, refuse_if_throttled, throttle_key
 from backend.accounts.profiles import PatientProfile
 from backend.accounts.schemas import PasswordChange, RegisterBody
 from backend.accounts.users import create_user, find_by_login
-from backend.core.clock import utc_now
 from backend.core.http.errors import Unauthorized
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where a request comes from: the client's address and what it calls itself."""
+    """Where a request comes from: the client's address and user agent."""
 
     address: str
     user_agent: str | None
@@ -27,14 +26,14 @@ class Device:
 
 @dataclass(frozen=True)
 class LoggedIn:
-    """A user with the tokens of a new login."""
+    """A user with the tokens of a new session."""
 
     user: User
     tokens: TokenPair
 
 
 async def register(body: RegisterBody, *, device: Device) -> LoggedIn:
-    """Makes a patient's account and logs in; raises `RoleNotAllowed`, `EmailTaken`, `PhoneTaken`."""
+    """Creates a patient's account and logs in. Raises `RoleNotAllowed`, `EmailTaken`, `PhoneTaken`."""
     if body.role is not Role.PATIENT:
         raise RoleNotAllowed
     user = await create_user(
@@ -56,7 +55,7 @@ async def register(body: RegisterBody, *, device: Device) -> LoggedIn:
 async def log_in(*, login: str, password: str, device: Device) -> LoggedIn:
     """Opens a session for an e-mail or phone and its password.
 
-    Raises `InvalidCredentials`, whatever the reason and after the same work, and `TooManyRequests`.
+    Raises `TooManyRequests`, and `InvalidCredentials` for every reason alike and after the same work.
     """
     user = await find_by_login(login)
     key = throttle_key(str(user.id) if user else login.casefold(), device.address)
@@ -67,26 +66,18 @@ async def log_in(*, login: str, password: str, device: Device) -> LoggedIn:
         raise InvalidCredentials
     await refuse_if_throttled(key)
     if needs_rehash(stored):
-        user = await _replace_hash(user, old=stored, new=await hash_password(password))
+        user = await repository.rehash_password(
+            user.user_id, old_hash=stored, new_hash=await hash_password(password)
+        )
+        if user is None:
+            raise InvalidCredentials
     return LoggedIn(user=user, tokens=await open_session(user, device.user_agent))
 
 
-async def _replace_hash(user: User, *, old: str, new: str) -> User:
-    raw = await User.get_pymongo_collection().find_one_and_update(
-        {"_id": user.user_id, "password_hash": old},
-        {"$set": {"password_hash": new}},
-        return_document=ReturnDocument.AFTER,
-    )
-    if raw is None:
-        raise InvalidCredentials
-    upgraded: User = User.model_validate(raw)
-    return upgraded
-
-
 async def change_password(login: Login, body: PasswordChange, *, device: Device) -> None:
-    """Sets the caller's own password and ends the other logins, in one write.
+    """Sets the caller's own password and closes their other sessions, in one write.
 
-    Raises `WrongPassword`, `TooManyRequests`, and `Unauthorized` if this login was ended meanwhile.
+    Raises `WrongPassword`, `TooManyRequests`, and `Unauthorized` if this session was closed meanwhile.
     """
     user = login.user
     key = throttle_key(str(user.id), device.address)
@@ -96,10 +87,6 @@ async def change_password(login: Login, body: PasswordChange, *, device: Device)
         raise WrongPassword
     await refuse_if_throttled(key)
     new_hash = await hash_password(body.new_password.get_secret_value())
-    changed = await User.get_pymongo_collection().update_one(
-        {"_id": user.user_id, "password_hash": user.password_hash, "sessions": login.session_id},
-        {"$set": {"password_hash": new_hash, "sessions": [login.session_id], "updated_at": utc_now()}},
-    )
-    if changed.matched_count == 0:
+    if not await repository.change_password(user, new_hash, session_id=login.session_id):
         raise Unauthorized
-    await forget_sessions(user.user_id, except_sid=login.session_id)
+    await delete_sessions(user.user_id, except_sid=login.session_id)

@@ -1,4 +1,4 @@
-"""Passwords: what may be one, and Argon2id, which never runs on the event loop."""
+"""Passwords: which are valid, and their Argon2id hashes, which are never computed on the event loop."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ LONGEST = 128
 _argon2id = argon2.using(type="ID", time_cost=2, memory_cost=19_456, parallelism=1)
 
 _NICENESS = 10
-"""Of 19. A hash takes as long on an idle machine, and gives way to requests on a busy one."""
+"""Of 19. Hashing gives way to requests on a busy machine, and takes no longer on an idle one."""
 
 
 def _yield_to_requests() -> None:
@@ -28,7 +28,7 @@ def _yield_to_requests() -> None:
         return
 
 
-# One core stays free for the event loop, whatever is being hashed. A longer queue of logins waits here.
+# One core stays free for the event loop. Passwords to hash wait here in a queue.
 _hashers = ThreadPoolExecutor(
     max_workers=max(1, (os.cpu_count() or 1) - 1),
     thread_name_prefix="argon2",
@@ -37,7 +37,7 @@ _hashers = ThreadPoolExecutor(
 
 
 def _storable(value: Any) -> str:
-    """The text of a password. What is raised here never repeats it."""
+    """Returns the text of a password. Raises `ValueError`, which never repeats it."""
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if not isinstance(value, str):
@@ -71,14 +71,14 @@ Password = Annotated[
     PlainValidator(_new),
     _schema(minLength=SHORTEST, description="8 to 128 characters of any kind but control characters."),
 ]
-"""A password to be set. Spaces count, also the outer ones. Printing it shows asterisks."""
+"""A password to be set. Spaces count, outer ones too. Its text representation shows asterisks."""
 
 GivenPassword = Annotated[SecretStr, PlainValidator(_given), _schema(description="The password.")]
-"""A password to be compared: whatever could ever have been set."""
+"""A password to be compared. It may be shorter than a new one."""
 
 
 def _bytes(plain: str) -> bytes:
-    """The same bytes however a keyboard composes its accents (NFKC, as NIST SP 800-63B advises)."""
+    """Returns the same bytes however a keyboard composes accents (NFKC, as NIST SP 800-63B advises)."""
     return unicodedata.normalize("NFKC", plain).encode()
 
 
@@ -90,17 +90,17 @@ def _verify(plain: str, stored: str) -> bool:
     return bool(_argon2id.verify(_bytes(plain), stored))
 
 
-# The hash of random bytes that nobody knows: what a login without a hash is compared with.
+# The hash of random bytes. A password is compared with it where there is no hash to compare it with.
 _NOBODYS_HASH = str(_argon2id.hash(os.urandom(32)))
 
 
 async def hash_password(plain: str) -> str:
-    """The Argon2id hash to store."""
+    """Returns the Argon2id hash to store."""
     return await asyncio.get_running_loop().run_in_executor(_hashers, _hash, plain)
 
 
 async def verify_password(plain: str, stored: str | None) -> bool:
-    """Whether the password is the one stored. Without one it takes as long, and is False."""
+    """Returns whether the hash is of this password. Without a hash it takes as long, and returns False."""
     found = await asyncio.get_running_loop().run_in_executor(
         _hashers, _verify, plain, stored or _NOBODYS_HASH
     )
@@ -108,5 +108,5 @@ async def verify_password(plain: str, stored: str | None) -> bool:
 
 
 def needs_rehash(stored: str) -> bool:
-    """Whether the hash was made with weaker parameters than today's."""
+    """Returns whether the hash was made with other parameters than today's."""
     return bool(_argon2id.needs_update(stored))

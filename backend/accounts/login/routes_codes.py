@@ -1,4 +1,4 @@
-"""The routes that codes by SMS open: a forgotten password, and a phone to be verified."""
+"""Routes that use codes sent by SMS: resetting a forgotten password, verifying a phone."""
 
 from fastapi import APIRouter, BackgroundTasks, status
 
@@ -21,58 +21,58 @@ _REQUESTED = CodeRequestedOut(
 
 @auth_router.post(
     "/forgot",
-    summary="Ask for a code to set a forgotten password",
+    summary="Request a code to reset the password",
     status_code=status.HTTP_202_ACCEPTED,
     responses=responses(TooManyRequests),
 )
 async def forget_password(
-    body: PasswordForgotten, device: CallingDevice, after_the_answer: BackgroundTasks
+    body: PasswordForgotten, device: CallingDevice, after_response: BackgroundTasks
 ) -> CodeRequestedOut:
     """Sends a code by SMS to the phone of the account, for `POST /auth/password/reset`.
 
-    The answer is the same whether or not there is such an account. A new code ends the one before; a code is
-    sent once a minute and five times an hour at most, and what is asked for more often is accepted in silence.
+    The response is the same whether or not there is such an account. A new code replaces the one before. At most one
+    code a minute and five an hour are sent; further requests get the same response.
     """
     await verification.limit_forgotten(body.login, device)
-    after_the_answer.add_task(verification.send_reset_code, body.login)
+    after_response.add_task(verification.send_reset_code, body.login)
     return _REQUESTED
 
 
 @auth_router.post(
     "/reset",
-    summary="Set a forgotten password",
+    summary="Reset a forgotten password",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(CodeInvalid, TooManyRequests),
 )
 async def reset_password(body: PasswordReset, device: CallingDevice) -> None:
-    """Sets a new password with the code that came by SMS, and ends all logins of the account.
+    """Sets a new password with the code from the SMS, and closes all sessions of the account.
 
-    The code works once, for ten minutes, and for five tries. Its phone is verified from then on. Log in with
-    the new password afterwards.
+    The code works once, for ten minutes, and for five tries. It also verifies the phone. Log in with the new
+    password afterwards.
     """
     await verification.reset_password(body, device=device)
 
 
 @me_router.post(
     "",
-    summary="Ask for a code to verify one's phone",
+    summary="Request a code to verify your phone",
     status_code=status.HTTP_202_ACCEPTED,
     responses=responses(AlreadyVerified, NoPhone, TooManyRequests),
 )
 async def request_phone_verification(caller: CurrentUser) -> CodeRequestedOut:
     """Sends a code by SMS to the caller's phone, for `POST /users/me/phone/verification/confirm`.
 
-    A new code ends the one before. Asked for again within a minute, no other one is sent; after five in an
-    hour it answers 429.
+    A new code replaces the one before. Within a minute of a code no other one is sent; after five in an hour the
+    response is 429.
     """
     await verification.send_verification_code(caller)
     return _REQUESTED
 
 
-@me_router.post("/confirm", summary="Verify one's phone", responses=responses(CodeInvalid))
+@me_router.post("/confirm", summary="Verify your phone", responses=responses(CodeInvalid))
 async def confirm_phone(body: PhoneConfirmation, caller: CurrentUser) -> OwnAccountOut:
-    """Takes the code that came by SMS, and answers with the account, whose phone is verified now.
+    """Verifies the phone with the code from the SMS and returns the account.
 
-    The code works once, for ten minutes, for five tries, and for the phone to which it was sent.
+    The code works once, for ten minutes, for five tries, and for the phone that it was sent to.
     """
     return OwnAccountOut.model_validate(await verification.verify_phone(caller, body.code))

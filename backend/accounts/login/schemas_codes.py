@@ -1,4 +1,4 @@
-"""What the routes of codes by SMS take."""
+"""Request bodies of the routes of codes by SMS."""
 
 from typing import Annotated
 
@@ -12,12 +12,12 @@ from backend.core.http.fields import Request
 Code = Annotated[
     str,
     StringConstraints(strip_whitespace=True, pattern=rf"^[0-9]{{{DIGITS}}}$"),
-    Field(examples=["042917"], description="The six digits of the SMS."),
+    Field(examples=["042917"], description="The six digits from the SMS."),
 ]
 
 
 class PasswordForgotten(Request):
-    """Whose password is forgotten."""
+    """The account whose password was forgotten."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"login": "ada@example.com"}]})
 
@@ -25,7 +25,7 @@ class PasswordForgotten(Request):
 
 
 class PasswordReset(Request):
-    """A new password in place of a forgotten one."""
+    """A new password and the code that permits it."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -35,13 +35,13 @@ class PasswordReset(Request):
         }
     )
 
-    login: LoginName = Field(description="The e-mail address or the phone, as when the code was asked for.")
+    login: LoginName = Field(description="The e-mail address or the phone, as in the request for the code.")
     code: Code
     new_password: Password
 
 
 class PhoneConfirmation(Request):
-    """The code that the phone has received."""
+    """The code from the SMS."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"code": "042917"}]})
 

@@ -1,7 +1,7 @@
-"""A limit to guessing passwords: failures are counted per account and address, in the database.
+"""The limit on guessing passwords: failures are counted per account and address, in the database.
 
-Successes write nothing. The limit holds for all processes together, and against guesses made in parallel: a
-correct one must find it not yet reached once it has been compared.
+Successes write nothing. The limit holds for all processes together, and for guesses made in parallel: callers check
+it before they compare a password, and once more after a correct one.
 """
 
 import hashlib
@@ -9,26 +9,22 @@ import hmac
 import ipaddress
 import math
 from datetime import datetime, timedelta
-from typing import Any
 
-from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError
-
-from backend.accounts.documents import LoginFailures
+from backend.accounts.login import repository
 from backend.core.clock import utc_now
 from backend.core.http.errors import TooManyRequests
 from backend.core.settings import settings
 
 
 def throttle_key(account: str, address: str) -> str:
-    """The counter of an account's failures from an address. Keyed, so that it can't be traced to either."""
+    """Returns the key of the counter of an account and an address. Neither can be derived from it."""
     return hmac.new(
         settings.SECRET_KEY.encode(), f"{account}\n{_network(address)}".encode(), hashlib.sha256
     ).hexdigest()
 
 
 def _network(address: str) -> str:
-    """An IPv6 customer holds at least a /64, and could come from another address at every guess."""
+    """Returns the address, or its /64 for IPv6: a client has at least so many addresses to guess from."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -41,51 +37,22 @@ def _network(address: str) -> str:
 
 async def refuse_if_throttled(key: str) -> None:
     """Raises `TooManyRequests` when LOGIN_ATTEMPTS failures have been counted within the window."""
-    raw = await _counters().find_one(
-        {"_id": key, "failures": {"$gte": settings.LOGIN_ATTEMPTS}, "expires_at": {"$gt": utc_now()}}
-    )
-    if raw is not None:
-        raise too_many(raw["expires_at"])
+    counter = await repository.find_failures(key, at_least=settings.LOGIN_ATTEMPTS)
+    if counter is not None:
+        raise too_many(counter["expires_at"])
 
 
 async def count_failure(key: str) -> None:
-    """Counts one; raises `TooManyRequests` if it came in parallel with others that used the window up."""
+    """Counts a failure. Raises `TooManyRequests` if others in parallel have reached the limit before it."""
     now = utc_now()
-    # The TTL monitor is up to a minute late, and goes by the server's clock: what is over is decided here.
-    running = {"$gt": ["$expires_at", now]}
-    ends = now + timedelta(minutes=settings.LOGIN_WINDOW_MINUTES)
-    update = [
-        {
-            "$set": {
-                "failures": {"$cond": [running, {"$add": ["$failures", 1]}, 1]},
-                "expires_at": {"$cond": [running, "$expires_at", ends]},
-            }
-        }
-    ]
-    try:
-        raw = await _upsert(key, update)
-    except DuplicateKeyError:  # the first two failures at once: now the counter is there
-        raw = await _upsert(key, update)
-    if raw["failures"] > settings.LOGIN_ATTEMPTS:
-        raise too_many(raw["expires_at"])
-
-
-async def forget_failures(key: str) -> None:
-    """Begins anew for somebody who has proven by other means who it is."""
-    await _counters().delete_one({"_id": key})
-
-
-async def _upsert(key: str, update: list[dict[str, Any]]) -> Any:
-    return await _counters().find_one_and_update(
-        {"_id": key}, update, upsert=True, return_document=ReturnDocument.AFTER
+    counter = await repository.count_failure(
+        key, now=now, window_ends=now + timedelta(minutes=settings.LOGIN_WINDOW_MINUTES)
     )
+    if counter["failures"] > settings.LOGIN_ATTEMPTS:
+        raise too_many(counter["expires_at"])
 
 
 def too_many(until: datetime) -> TooManyRequests:
-    """The error that says when (UTC) to come again."""
+    """Returns the error that says when (UTC) to try again."""
     seconds = max(1, math.ceil((until - utc_now()).total_seconds()))
     return TooManyRequests(headers={"Retry-After": str(seconds)})
-
-
-def _counters() -> Any:
-    return LoginFailures.get_pymongo_collection()

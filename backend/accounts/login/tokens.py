@@ -13,7 +13,7 @@ from backend.core.clock import utc_now
 from backend.core.http.errors import Unauthorized
 from backend.core.settings import settings
 
-# Times are checked below, against our own clock; PyJWT would ask the system's.
+# Times are checked below, by our own clock; PyJWT would use the system's.
 _OPTIONS: Any = {
     "require": ["sub", "sid", "iat", "exp"],
     "verify_exp": False,
@@ -24,7 +24,7 @@ _OPTIONS: Any = {
 
 @dataclass(frozen=True)
 class Claims:
-    """What a valid access token says. Whether its session still lives is another question."""
+    """What a valid access token says. Its session may have been closed."""
 
     user_id: PydanticObjectId
     session_id: str
@@ -33,7 +33,7 @@ class Claims:
 
 
 def make_access_token(user_id: PydanticObjectId, session_id: str) -> str:
-    """Signs a token that lives for ACCESS_TOKEN_EXPIRE_MINUTES."""
+    """Returns a signed token that is valid for ACCESS_TOKEN_EXPIRE_MINUTES."""
     now = utc_now()
     expires_at = now + timedelta(minutes=settings.ACCESS_TOKEN_EXPIRE_MINUTES)
     claims = {
@@ -46,7 +46,7 @@ def make_access_token(user_id: PydanticObjectId, session_id: str) -> str:
 
 
 def read_access_token(token: str) -> Claims:
-    """Checks signature, algorithm, form and expiry; raises `Unauthorized`."""
+    """Returns the claims of a token with a valid signature that hasn't expired. Raises `Unauthorized`."""
     claims = _verified(token, settings.SECRET_KEY, settings.ALGORITHM)
     if claims.expires_at <= utc_now():
         raise Unauthorized
@@ -55,8 +55,7 @@ def read_access_token(token: str) -> Claims:
 
 @lru_cache(maxsize=10_000)
 def _verified(token: str, key: str, algorithm: str) -> Claims:
-    """All of the check that comes out the same each time; 30 µs, so it is done once a token. Raises `Unauthorized`,
-    which isn't remembered."""
+    """Returns a token's claims, expired or not. Raises `Unauthorized`. It takes 30 µs, so results are cached."""
     try:
         raw = jwt.decode(token, key, algorithms=[algorithm], options=_OPTIONS)
         return Claims(

@@ -122,12 +122,15 @@ def _sane_instant(value: datetime) -> datetime:
 
 
 _STARTS_LIKE_A_DATE = re.compile(r"[0-9]{4}-")
+_LOST_PLUS = re.compile(r".*[0-9] [0-9]{2}:?[0-9]{2}")
 
 
 def _text_only(value: Any) -> Any:
     """Numbers, as text too, would be read as seconds or milliseconds since 1970: refuse to guess."""
     if not (isinstance(value, date) or (isinstance(value, str) and _STARTS_LIKE_A_DATE.match(value))):
         raise ValueError("must be an RFC 3339 text")
+    if isinstance(value, str) and "T" in value and _LOST_PLUS.fullmatch(value):
+        raise ValueError("has a space where its offset has a +: write + as %2B in a URL")
     return value
 
 

@@ -51,11 +51,12 @@ class ReplyResult:
         if self.appointment:
             fields |= {
                 "appointment_id": self.appointment.appointment_id,
-                "clinic_id": self.appointment.clinic_id,
-                "doctor_id": self.appointment.doctor_id,
-                "start": self.appointment.start,
+                **{field: getattr(self.appointment, field) for field in _LOGGED_FIELDS},
             }
         return fields
+
+
+_LOGGED_FIELDS = ("clinic_id", "clinic_name", "doctor_id", "doctor_name", "time_zone", "start")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from fastapi import APIRouter, status
 from backend.accounts.access import CurrentStaff, CurrentUser
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
 from backend.scheduling.access import only_clinics_of, reachable_doctor, visible_doctor
@@ -56,12 +56,10 @@ async def set_working_hours(doctor_id: Id, body: WorkingHoursIn, caller: Current
 
 
 @router.get("/leaves", summary="A doctor's leave", responses=responses(DoctorNotFound, BadCursor))
-async def list_leaves(
-    doctor_id: Id, caller: CurrentStaff, limit: Limit = 20, cursor: Cursor = None
-) -> Page[LeaveOut]:
+async def list_leaves(doctor_id: Id, caller: CurrentStaff, page: RequestedPage) -> Page[LeaveOut]:
     """Past and coming leave, by start."""
     doctor = await reachable_doctor(caller, doctor_id)
-    leaves, next_cursor = await working_hours.list_leaves(doctor, limit=limit, cursor=cursor)
+    leaves, next_cursor = await working_hours.list_leaves(doctor, page)
     return Page(items=[LeaveOut.model_validate(leave) for leave in leaves], next_cursor=next_cursor)
 
 

@@ -10,7 +10,7 @@ from backend.accounts.documents import User
 from backend.accounts.profiles import HoursBlock
 from backend.core.clock import utc_now
 from backend.core.http.fields import minutes_of
-from backend.core.http.pagination import BY_START, after, encode_cursor
+from backend.core.http.pagination import BY_START, PageRequest, after
 from backend.directory.documents import Clinic
 from backend.scheduling.availability_inputs import effective_hours
 from backend.scheduling.documents import Leave, SeatClaim, Slot, SlotState
@@ -160,12 +160,11 @@ async def take_leave(
     return leave, outcome, await seats.booked_between({"doctor_id": doctor.user_id}, start=start, end=end)
 
 
-async def list_leaves(doctor: User, *, limit: int, cursor: str | None) -> tuple[list[Leave], str | None]:
+async def list_leaves(doctor: User, page: PageRequest) -> tuple[list[Leave], str | None]:
     """A page of the doctor's leave by start, and the cursor of the next."""
-    query = {"$and": [{"doctor_id": doctor.user_id}, after(cursor, *BY_START)]}
-    found = await Leave.find(query).sort("start", "_id").limit(limit + 1).to_list()
-    page = found[:limit]
-    return page, encode_cursor(page[-1].start, page[-1].id) if len(found) > limit else None
+    query = {"$and": [{"doctor_id": doctor.user_id}, after(page, *BY_START)]}
+    found = await Leave.find(query).sort("start", "_id").limit(page.limit + 1).to_list()
+    return page.cut(found, lambda leave: (leave.start, leave.id))
 
 
 async def end_leave(doctor: User, leave_id: PydanticObjectId) -> SyncResult:

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Query, Response, status
 
 from backend.accounts.access import CurrentStaff
 from backend.core.http.errors import responses
-from backend.core.http.fields import Id, Instant, Line
+from backend.core.http.fields import Id, Line
 from backend.core.http.json_rows import written
-from backend.core.http.pagination import BadCursor, Cursor, Limit, Page
+from backend.core.http.pagination import BadCursor, Page, RequestedPage
+from backend.core.http.time_range import RequestedRange
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
 from backend.scheduling.access import reachable_doctor_at
@@ -34,11 +35,6 @@ from backend.scheduling.slots.search import SlotQuery, page_of_open
 
 router = APIRouter(tags=["slots"])
 
-Since = Annotated[
-    Instant | None, Query(alias="from", description="Slots that start at this moment or later.")
-]
-Until = Annotated[Instant | None, Query(alias="to", description="Slots that start before this moment.")]
-
 
 @router.get(
     "/slots",
@@ -47,15 +43,13 @@ Until = Annotated[Instant | None, Query(alias="to", description="Slots that star
     responses=responses(BadCursor),
 )
 async def search_slots(
+    page: RequestedPage,
+    times: RequestedRange,
     doctor_id: Annotated[Id | None, Query()] = None,
     clinic_id: Annotated[Id | None, Query()] = None,
     department_id: Annotated[Id | None, Query()] = None,
     specialty: Annotated[Line | None, Query(description="Case and accents don't matter.")] = None,
     city: Annotated[Line | None, Query(description="Case and accents don't matter.")] = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = 20,
-    cursor: Cursor = None,
 ) -> Response:
     """Slots with at least one free seat, by start. What is listed here, booking accepts. Needs no login."""
     wanted = SlotQuery(
@@ -64,10 +58,9 @@ async def search_slots(
         department_id=department_id,
         specialty=specialty,
         city=city,
-        since=since,
-        until=until,
+        times=times,
     )
-    return written(await page_of_open(wanted, limit=limit, cursor=cursor))
+    return written(await page_of_open(wanted, page))
 
 
 @router.get(
@@ -76,12 +69,10 @@ async def search_slots(
     response_model=Page[SlotOut],
     responses=responses(BadCursor),
 )
-async def list_doctor_slots(
-    doctor_id: Id, since: Since = None, until: Until = None, limit: Limit = 20, cursor: Cursor = None
-) -> Response:
+async def list_doctor_slots(doctor_id: Id, page: RequestedPage, times: RequestedRange) -> Response:
     """The same search for one doctor. Needs no login. A doctor who isn't there has no slots."""
-    wanted = SlotQuery(doctor_id=doctor_id, since=since, until=until)
-    return written(await page_of_open(wanted, limit=limit, cursor=cursor))
+    wanted = SlotQuery(doctor_id=doctor_id, times=times)
+    return written(await page_of_open(wanted, page))
 
 
 @router.get("/slots/{slot_id}", summary="One open slot", responses=responses(errors.SlotNotFound))

@@ -8,7 +8,8 @@ from beanie import PydanticObjectId
 
 from backend.core.cache.response_cache import Cacheable, response_cache
 from backend.core.clock import utc_now
-from backend.core.http.pagination import BY_START, after, behind, encode_cursor
+from backend.core.http.pagination import BY_START, PageRequest, after, behind
+from backend.core.http.time_range import ALL_TIMES, TimeRange
 from backend.core.mongo.batching import SingleFlight
 from backend.core.mongo.text_search import fold
 from backend.scheduling.documents import SEARCH_INDEXES, SeatClaim, Slot
@@ -27,25 +28,20 @@ _FEW_DAYS = timedelta(days=8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotQuery:
-    """What a search asks for. Times are UTC, `until` exclusive."""
+    """What a search asks for."""
 
     doctor_id: PydanticObjectId | None = None
     clinic_id: PydanticObjectId | None = None
     department_id: PydanticObjectId | None = None
     specialty: str | None = None
     city: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    times: TimeRange = ALL_TIMES
 
     def query(self, now: datetime) -> dict[str, Any]:
         """The filter."""
         wanted = {**bookable(now), "known_full": False, **self._fields()}
-        start = wanted["start"]
-        if self.since is not None:
-            start["$gte"] = self.since
-        if self.until is not None:
-            start["$lt"] = self.until
-        return wanted
+        asked = self.times.query("start", day="$day")
+        return {**wanted, **asked, "start": {**wanted["start"], **asked.get("start", {})}}
 
     def index(self) -> list[tuple[str, int]] | None:
         """The index that leads to what is wanted; None where the database has to choose among several.
@@ -67,8 +63,7 @@ class SlotQuery:
         return fields
 
 
-_Question = tuple[SlotQuery, int, str | None]
-_searches: SingleFlight[_Question, tuple[list[OpenSlot], str | None]] = SingleFlight()
+_searches: SingleFlight[tuple[SlotQuery, PageRequest], tuple[list[OpenSlot], str | None]] = SingleFlight()
 
 
 async def get_open(slot_id: PydanticObjectId) -> OpenSlot | None:
@@ -77,7 +72,7 @@ async def get_open(slot_id: PydanticObjectId) -> OpenSlot | None:
     return None if stored is None else (await with_free_seats([stored]))[0]
 
 
-async def page_of_open(wanted: SlotQuery, *, limit: int, cursor: str | None) -> bytes:
+async def page_of_open(wanted: SlotQuery, page: PageRequest) -> bytes:
     """The first free slots, as the JSON of `Page[SlotOut]`. Raises `BadCursor`.
 
     From memory, where nothing has happened since to the doctor's slots and appointments; or, where any doctor's may
@@ -86,42 +81,38 @@ async def page_of_open(wanted: SlotQuery, *, limit: int, cursor: str | None) -> 
     """
 
     async def read() -> Cacheable[bytes]:
-        found, next_cursor = await _searches.load((wanted, limit, cursor), _find)
+        found, next_cursor = await _searches.load((wanted, page), _find)
         return Cacheable(
             slot_page(found, next_cursor),
             depends_on=_ALL_BOOKS if wanted.doctor_id is None else frozenset([wanted.doctor_id]),
             until=found[0].stored["start"] if found else None,
         )
 
-    return await response_cache.load(("open slots", wanted, limit, cursor), read)
+    return await response_cache.load(("open slots", wanted, page), read)
 
 
-async def _find(question: _Question) -> tuple[list[OpenSlot], str | None]:
-    wanted, limit, cursor = question
-    return await find_open(wanted, limit=limit, cursor=cursor)
+async def _find(question: tuple[SlotQuery, PageRequest]) -> tuple[list[OpenSlot], str | None]:
+    return await find_open(*question)
 
 
-async def find_open(
-    wanted: SlotQuery, *, limit: int, cursor: str | None = None
-) -> tuple[list[OpenSlot], str | None]:
+async def find_open(wanted: SlotQuery, page: PageRequest) -> tuple[list[OpenSlot], str | None]:
     """The first free slots and the cursor of the next page.
 
     Full slots are passed over in growing batches. Where one batch wasn't enough they are marked as full, and the next
     search doesn't meet them: see `known_full`.
     """
     query = wanted.query(utc_now())
-    position = after(cursor, *BY_START)
+    position = after(page, *BY_START)
     found: list[OpenSlot] = []
-    size = first_size = limit + _SPARE
+    size = first_size = page.limit + _SPARE
     while True:
         counted = await _read(wanted, {"$and": [query, position]}, size)
         found.extend(slot for slot in counted if slot.free)
-        is_enough = len(found) > limit or len(counted) < size
+        is_enough = len(found) > page.limit or len(counted) < size
         if size > first_size or not is_enough:
             await full_hint.mark([slot.stored for slot in counted if not slot.free])
-        if len(found) > limit:
-            last = found[limit - 1].stored
-            return found[:limit], encode_cursor(last["start"], last["_id"])
+        if len(found) > page.limit:
+            return page.cut(found, lambda slot: (slot.stored["start"], slot.stored["_id"]))
         if len(counted) < size:
             return found, None
         last = counted[-1].stored
@@ -131,7 +122,7 @@ async def find_open(
 
 async def _read(wanted: SlotQuery, query: dict[str, Any], size: int) -> list[OpenSlot]:
     """The first slots that a query finds, with their free seats."""
-    doctor, since, until = wanted.doctor_id, wanted.since, wanted.until
+    doctor, since, until = wanted.doctor_id, wanted.times.since, wanted.times.until
     if doctor is not None and since is not None and until is not None and until - since <= _FEW_DAYS:
         return await read_with_free_seats(
             query, limit=size, of_doctor=doctor, since=since, until=until, index=wanted.index()
@@ -144,5 +135,5 @@ async def _read(wanted: SlotQuery, query: dict[str, Any], size: int) -> list[Ope
 
 async def next_free(doctor_id: PydanticObjectId, *, limit: int = 3) -> list[OpenSlot]:
     """The doctor's next free slots, for somebody whose choice was just taken."""
-    slots, _ = await find_open(SlotQuery(doctor_id=doctor_id), limit=limit)
+    slots, _ = await find_open(SlotQuery(doctor_id=doctor_id), PageRequest(limit=limit))
     return slots

@@ -325,7 +325,8 @@ def test_requests_get_a_turn_between_two_claimed_messages(office: Office) -> Non
     labels = {"outcome": "skipped", "kind": "booked"}
     for number in range(20):
         patient = office.patient(phone=f"+155555501{number:02}")
-        office.book(patient, TWO + number * 30 * MINUTE, at=NINE_IN_THE_EVENING)
+        day, place = divmod(number, 10)
+        office.book(patient, TWO + day * 24 * HOUR + place * 30 * MINUTE, at=NINE_IN_THE_EVENING)
     office.send(NINE_IN_THE_EVENING)
 
     def skipped() -> float:

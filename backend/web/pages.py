@@ -8,8 +8,9 @@ from string import Template
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
-from backend import __version__, api_description
+from backend import __version__
 from backend.core.settings import settings
+from backend.web import api_description
 
 router = APIRouter(include_in_schema=False)
 

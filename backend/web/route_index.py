@@ -65,5 +65,5 @@ def index_routes(app: FastAPI) -> None:
             area, _ = _place(route.path or "")
             kinds = {type(kind).__name__ for kind in route.param_convertors.values()}
             if "{" in area or kinds - {"StringConvertor"}:
-                raise RuntimeError(f"{route.path}: backend/core/http/route_index.py can't find this route")
+                raise RuntimeError(f"{route.path}: backend/web/route_index.py can't find this route")
     app.router.routes.insert(0, RouteIndex(app))

@@ -15,9 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.core import metrics
 from backend.core.cache.response_cache import begin_request
-from backend.core.http.errors import TooLarge, unexpected
-from backend.core.mongo.client import DatabaseStartError
-from backend.core.settings import SettingsError
+from backend.core.http.errors import TooLarge
+from backend.web.error_handlers import unexpected
 
 access_log = logging.getLogger("backend.access")
 
@@ -128,33 +127,3 @@ class BodyLimit:
             return message
 
         await self.app(scope, receive_counted, send)
-
-
-class PlainStartFailure:
-    """Tells the server why the application can't start in words, where Starlette would send a traceback."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes requests on."""
-        if scope["type"] != "lifespan":
-            await self.app(scope, receive, send)
-            return
-        failure: Message | None = None
-
-        async def hold_failure(message: Message) -> None:
-            nonlocal failure
-            if message["type"] == "lifespan.startup.failed":
-                failure = message
-            else:
-                await send(message)
-
-        try:
-            await self.app(scope, receive, hold_failure)
-        except (SettingsError, DatabaseStartError) as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-        except BaseException:
-            if failure is not None:
-                await send(failure)
-            raise

@@ -1,0 +1,1 @@
+"""How the API is served over HTTP: middleware, error handlers, the OpenAPI document, the documentation pages."""
