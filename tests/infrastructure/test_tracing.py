@@ -159,4 +159,4 @@ def test_where_it_is_off_nothing_of_it_is_loaded() -> None:
     loaded = done.stdout.split()
     assert "backend.app" in loaded
     behind = ("opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.proto", "google.protobuf")
-    assert not [name for name in loaded if name.startswith(behind) or name == "backend.core.tracing"]
+    assert not [name for name in loaded if name.startswith(behind) or name == "backend.web.tracing"]
