@@ -6,13 +6,7 @@ from beanie import PydanticObjectId
 
 from backend.accounts import repository
 from backend.accounts.documents import Role, User
-from backend.accounts.errors import (
-    DoctorNeedsProfile,
-    OwnAccount,
-    PhoneRequired,
-    UseDoctorsRoute,
-    WrongRole,
-)
+from backend.accounts.errors import DoctorNeedsProfile, OwnAccount, PhoneRequired, UseDoctorsRoute, WrongRole
 from backend.accounts.login.passwords import hash_password
 from backend.accounts.login.repository import delete_sessions
 from backend.accounts.profiles import NurseProfile

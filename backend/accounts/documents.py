@@ -45,10 +45,7 @@ class User(Document):
     language: Language | None = None
     sms_opted_out: bool = False
     photo_url: str | None = None
-    sessions: list[str] = Field(
-        default=[],
-        description="Ids of open sessions. An access token needs one.",
-    )
+    sessions: list[str] = Field(default=[], description="Ids of open sessions. An access token needs one.")
     last_login: datetime | None = None
     search_words: list[str] = []
     patient: PatientProfile | None = None

@@ -198,13 +198,6 @@ async def reset_password(user: User, new_hash: str) -> bool:
     """
     changed = await _users().update_one(
         {"_id": user.user_id, "is_active": True, "phone": user.phone},
-        {
-            "$set": {
-                "password_hash": new_hash,
-                "sessions": [],
-                "is_verified": True,
-                "updated_at": utc_now(),
-            }
-        },
+        {"$set": {"password_hash": new_hash, "sessions": [], "is_verified": True, "updated_at": utc_now()}},
     )
     return bool(changed.matched_count)

@@ -52,8 +52,7 @@ users_router = APIRouter(prefix="/users", tags=["users"])
 
 def _device(request: Request) -> Device:
     return Device(
-        address=request.client.host if request.client else "",
-        user_agent=request.headers.get("user-agent"),
+        address=request.client.host if request.client else "", user_agent=request.headers.get("user-agent")
     )
 
 

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     AnyHttpUrl,
-    ConfigDict,
     Field,
     SecretStr,
     StringConstraints,
@@ -15,7 +14,7 @@ from pydantic import (
 )
 
 from backend.accounts.documents import Role
-from backend.accounts.fields import Email, Phone
+from backend.accounts.fields import Email, Phone, example
 from backend.accounts.login.passwords import GivenPassword, Password
 from backend.accounts.profiles import BloodGroup, Gender
 from backend.accounts.responses import LanguageField
@@ -103,20 +102,14 @@ class PatientFields(Request):
 class RegisterBody(Request):
     """A new patient's account."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "Ada Lovelace",
-                    "email": "ada@example.com",
-                    "phone": "+15550100001",
-                    "password": "correct horse battery",
-                    "language": "en",
-                    "date_of_birth": "1985-04-12",
-                    "gender": "female",
-                }
-            ]
-        }
+    model_config = example(
+        name="Ada Lovelace",
+        email="ada@example.com",
+        phone="+15550100001",
+        password="correct horse battery",
+        language="en",
+        date_of_birth="1985-04-12",
+        gender="female",
     )
 
     name: Line
@@ -133,9 +126,7 @@ class RegisterBody(Request):
 class LoginBody(Request):
     """A login as JSON."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"email": "ada@example.com", "password": "correct horse battery"}]}
-    )
+    model_config = example(email="ada@example.com", password="correct horse battery")
 
     email: LoginName
     password: GivenPassword
@@ -144,12 +135,10 @@ class LoginBody(Request):
 class LoginForm(Request):
     """A login as an OAuth2 form. Other fields of the standard are ignored."""
 
-    model_config = ConfigDict(
-        extra="ignore",
-        json_schema_extra={
-            "examples": [{"username": "ada@example.com", "password": "correct horse battery"}]
-        },
-    )
+    model_config = {
+        **example(username="ada@example.com", password="correct horse battery"),
+        "extra": "ignore",
+    }
 
     username: LoginName
     password: GivenPassword
@@ -158,12 +147,8 @@ class LoginForm(Request):
 class RefreshBody(Request):
     """The refresh token to exchange."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"refresh_token": "9f2c4e6a8b0d1f3a5c7e9b1d.Zm9yIGV4YW1wbGUgb25seSwgbm90IGEgcmVhbCB0b2tlbg"}
-            ]
-        }
+    model_config = example(
+        refresh_token="9f2c4e6a8b0d1f3a5c7e9b1d.Zm9yIGV4YW1wbGUgb25seSwgbm90IGEgcmVhbCB0b2tlbg"
     )
 
     refresh_token: RefreshToken
@@ -172,13 +157,7 @@ class RefreshBody(Request):
 class PasswordChange(Request):
     """A new password for the caller."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"current_password": "correct horse battery", "new_password": "staple in the stable"}
-            ]
-        }
-    )
+    model_config = example(current_password="correct horse battery", new_password="staple in the stable")
 
     current_password: GivenPassword
     new_password: Password
@@ -187,13 +166,7 @@ class PasswordChange(Request):
 class OwnChanges(PatientFields):
     """Changes to the caller's account. Fields left out stay. Only patients have the profile fields."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"phone": "(555) 010-0002", "language": "es", "allergies": ["penicillin"], "address": None}
-            ]
-        }
-    )
+    model_config = example(phone="(555) 010-0002", language="es", allergies=["penicillin"], address=None)
 
     name: Line = left_out(examples=["Ada King"])
     email: Email = left_out()
@@ -207,19 +180,13 @@ class OwnChanges(PatientFields):
 class NewUser(Request):
     """A new account of a patient, a nurse or an administrator. `POST /doctors` creates doctors."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "role": "nurse",
-                    "name": "Florence Nightingale",
-                    "email": "florence@example.com",
-                    "phone": "+15550100003",
-                    "password": "lamp and ledger",
-                    "clinic_ids": ["671f0c0e9b1d8a0001a1b2c3"],
-                }
-            ]
-        }
+    model_config = example(
+        role="nurse",
+        name="Florence Nightingale",
+        email="florence@example.com",
+        phone="+15550100003",
+        password="lamp and ledger",
+        clinic_ids=["671f0c0e9b1d8a0001a1b2c3"],
     )
 
     role: Role
@@ -244,9 +211,7 @@ class NewUser(Request):
 class UserChanges(Request):
     """Changes to an account by an administrator. Fields left out stay. A role never changes."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "Florence N.", "clinic_ids": ["671f0c0e9b1d8a0001a1b2c3"]}]}
-    )
+    model_config = example(name="Florence N.", clinic_ids=["671f0c0e9b1d8a0001a1b2c3"])
 
     name: Line = left_out(examples=["Florence N."])
     email: Email = left_out()

@@ -37,10 +37,7 @@ async def get_department(
 
 
 async def list_departments(
-    *,
-    where: Mapping[str, Any] | None = None,
-    is_active: bool = True,
-    page: PageRequest,
+    *, where: Mapping[str, Any] | None = None, is_active: bool = True, page: PageRequest
 ) -> tuple[list[Department], str | None]:
     """Returns a page of departments by name, and the cursor of the next page."""
     return await repository.find_departments_by_name([where or {}, {"is_active": is_active}], page)
@@ -75,9 +72,7 @@ async def deactivate_department(department_id: PydanticObjectId) -> Department:
     return await repository.update_department(department_id, {"is_active": False}, where={}) or department
 
 
-async def read_departments(
-    department_ids: Iterable[PydanticObjectId],
-) -> dict[PydanticObjectId, Department]:
+async def read_departments(department_ids: Iterable[PydanticObjectId]) -> dict[PydanticObjectId, Department]:
     """Returns departments by id, active or not. It leaves out unknown ids."""
     found = await repository.find_departments(department_ids)
     return {department.department_id: department for department in found}

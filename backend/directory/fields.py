@@ -203,8 +203,7 @@ def _on_earth(near: str) -> str:
 NearPoint = Annotated[
     str,
     StringConstraints(
-        strip_whitespace=True,
-        pattern=r"^[+-]?[0-9]{1,3}(\.[0-9]{0,20})?, ?[+-]?[0-9]{1,2}(\.[0-9]{0,20})?$",
+        strip_whitespace=True, pattern=r"^[+-]?[0-9]{1,3}(\.[0-9]{0,20})?, ?[+-]?[0-9]{1,2}(\.[0-9]{0,20})?$"
     ),
     AfterValidator(_on_earth),
 ]

@@ -64,11 +64,7 @@ async def find_clinics_by_name(
 
 
 async def find_clinics_near(
-    conditions: Sequence[Filter],
-    near: tuple[float, float],
-    page: PageRequest,
-    *,
-    max_distance_m: int | None,
+    conditions: Sequence[Filter], near: tuple[float, float], page: PageRequest, *, max_distance_m: int | None
 ) -> tuple[list[tuple[Clinic, float]], str | None]:
     """Returns a page of clinics with their distance in metres, the nearest first, and the cursor of the next page.
 

@@ -13,8 +13,7 @@ from backend.directory import clinics, doctors
 from backend.directory.access import visible_to
 from backend.directory.errors import ClinicNotFound, ClinicTaken, NearRequired
 from backend.directory.fields import NearPoint, position_of
-from backend.directory.responses_people import DoctorPage, doctor_responses
-from backend.directory.responses_places import ClinicOut
+from backend.directory.responses import ClinicOut, DoctorPage, doctor_responses
 from backend.directory.schemas import NewClinic
 
 router = APIRouter(prefix="/clinics", tags=["clinics"])
@@ -54,7 +53,7 @@ async def list_clinics(
         max_distance_m=max_distance_m,
         page=page,
     )
-    return Page(items=[ClinicOut.of_found(each) for each in found], next_cursor=next_cursor)
+    return Page(items=[ClinicOut.of(each.clinic, each.distance_m) for each in found], next_cursor=next_cursor)
 
 
 @router.post(

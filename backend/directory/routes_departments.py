@@ -12,7 +12,7 @@ from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import departments
 from backend.directory.access import visible_to
 from backend.directory.errors import DepartmentInUse, DepartmentNotFound, DepartmentTaken
-from backend.directory.responses_places import DepartmentOut
+from backend.directory.responses import DepartmentOut
 from backend.directory.schemas import DepartmentPatch, NewDepartment
 
 router = APIRouter(prefix="/departments", tags=["departments"])

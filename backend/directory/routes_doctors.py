@@ -13,13 +13,7 @@ from backend.core.http.pagination import BadCursor, RequestedPage
 from backend.directory import doctors
 from backend.directory.access import visible_to
 from backend.directory.errors import DoctorNotFound, UnknownDepartment
-from backend.directory.responses_people import (
-    DoctorDetail,
-    DoctorOut,
-    DoctorPage,
-    doctor_detail,
-    doctor_responses,
-)
+from backend.directory.responses import DoctorDetail, DoctorOut, DoctorPage, doctor_detail, doctor_responses
 from backend.directory.schemas import NewDoctor
 
 router = APIRouter(prefix="/doctors", tags=["doctors"])

@@ -13,7 +13,7 @@ from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import patients
 from backend.directory.access import patients_visible_to
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound, UnknownDoctor
-from backend.directory.responses_people import PatientDetail, PatientOut, PatientRow, patient_response
+from backend.directory.responses import PatientDetail, PatientOut, PatientRow, patient_response
 from backend.directory.schemas import NewPatient, PatientPatch
 
 router = APIRouter(prefix="/patients", tags=["patients"])

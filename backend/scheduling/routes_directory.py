@@ -18,8 +18,7 @@ from backend.directory.errors import (
     TooManyClosures,
     UnknownDepartment,
 )
-from backend.directory.responses_people import DoctorDetail, doctor_detail
-from backend.directory.responses_places import ClinicOut
+from backend.directory.responses import ClinicOut, DoctorDetail, doctor_detail
 from backend.directory.schemas import ClinicPatch, DoctorPatch
 from backend.scheduling import directory_changes
 from backend.scheduling.access import reachable_clinic

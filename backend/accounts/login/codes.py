@@ -54,12 +54,7 @@ async def issue(user: User, purpose: Purpose) -> IssuedCode | None:
     phone_hash = _keyed(key, user.phone)
     may_be_issued = [
         {"$or": [{"issued_at": {"$lte": now - BETWEEN}}, {"phone_hash": {"$ne": phone_hash}}]},
-        {
-            "$or": [
-                {f"issues.{MOST_AN_HOUR - 1}": {"$exists": False}},
-                {"issues.0": {"$lte": now - _HOUR}},
-            ]
-        },
+        {"$or": [{f"issues.{MOST_AN_HOUR - 1}": {"$exists": False}}, {"issues.0": {"$lte": now - _HOUR}}]},
     ]
     new = {
         "code_hash": _keyed(key, code),

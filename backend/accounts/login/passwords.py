@@ -30,9 +30,7 @@ def _yield_to_requests() -> None:
 
 # One core stays free for the event loop. Passwords to hash wait here in a queue.
 _hashers = ThreadPoolExecutor(
-    max_workers=max(1, (os.cpu_count() or 1) - 1),
-    thread_name_prefix="argon2",
-    initializer=_yield_to_requests,
+    max_workers=max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="argon2", initializer=_yield_to_requests
 )
 
 

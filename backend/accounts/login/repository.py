@@ -113,12 +113,7 @@ async def try_code(key: str, *, phone_hash: str, code_hash: str) -> str | None:
     """
     is_right = {"$eq": ["$code_hash", code_hash]}
     before = await _codes().find_one_and_update(
-        {
-            "_id": key,
-            "phone_hash": phone_hash,
-            "tries_left": {"$gt": 0},
-            "valid_until": {"$gt": utc_now()},
-        },
+        {"_id": key, "phone_hash": phone_hash, "tries_left": {"$gt": 0}, "valid_until": {"$gt": utc_now()}},
         [{"$set": {"tries_left": {"$cond": [is_right, 0, {"$subtract": ["$tries_left", 1]}]}}}],
         projection={"code_hash": 1},
     )
