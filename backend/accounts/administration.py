@@ -10,7 +10,7 @@ from backend.accounts.errors import DoctorNeedsProfile, OwnAccount, PhoneRequire
 from backend.accounts.login.passwords import hash_password
 from backend.accounts.login.repository import delete_sessions
 from backend.accounts.profiles import NurseProfile
-from backend.accounts.schemas import NewUser, OwnChanges, UserChanges
+from backend.accounts.schemas import NewUser, OwnChanges, PatientFields, UserChanges
 from backend.accounts.user_search import search_filter
 from backend.accounts.users import clinics_assigned, create_user, deactivate_user, find_user, update_user
 from backend.core.http.pagination import PageRequest
@@ -41,15 +41,10 @@ async def add_user(body: NewUser) -> User:
     has_clinics = "clinic_ids" in body.model_fields_set
     if has_clinics and body.role is not Role.NURSE:
         raise WrongRole
-    return await create_user(
-        name=body.name,
-        role=body.role,
-        email=body.email,
-        phone=body.phone,
-        password=body.password.get_secret_value() if body.password else None,
-        language=body.language,
-        nurse=NurseProfile(clinic_ids=_distinct(body.clinic_ids)) if has_clinics else None,
-    )
+    user = User(**body.model_dump(exclude={"password", "clinic_ids"}))
+    if has_clinics:
+        user.nurse = NurseProfile(clinic_ids=_distinct(body.clinic_ids))
+    return await create_user(user, password=body.password.get_secret_value() if body.password else None)
 
 
 async def change_user(
@@ -93,13 +88,11 @@ async def remove_user(caller: User, user_id: PydanticObjectId) -> None:
 
 async def change_own_account(caller: User, body: OwnChanges, *, version: int | None = None) -> User:
     """Changes the caller's account. Raises `WrongRole`, `PhoneRequired`, and what `users.update_user` raises."""
-    profile = body.profile_changes()
-    if profile and caller.role is not Role.PATIENT:
+    if caller.role is not Role.PATIENT and body.model_fields_set.intersection(PatientFields.model_fields):
         raise WrongRole
-    own = ("name", "email", "phone", "language", "photo_url")
-    changes = {name: getattr(body, name) for name in own if name in body.model_fields_set}
+    changes = body.stored_changes()
     _refuse_losing_phone(caller, changes)
-    return await update_user(caller.user_id, {**changes, **profile}, version=version)
+    return await update_user(caller.user_id, changes, version=version)
 
 
 def _refuse_losing_phone(user: User, changes: dict[str, Any]) -> None:

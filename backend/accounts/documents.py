@@ -10,7 +10,6 @@ from pymongo import ASCENDING, IndexModel
 
 from backend.accounts.profiles import DoctorProfile, NurseProfile, PatientProfile
 from backend.core.clock import utc_now
-from backend.core.mongo.text_search import words_of
 
 Language = Literal["en", "es"]
 
@@ -80,10 +79,6 @@ class User(Document):
         """The id of a stored user."""
         assert self.id is not None  # noqa: S101 - every user that is read has one
         return self.id
-
-    def find_words(self) -> list[str]:
-        """Returns the words of name, e-mail and phone, which a search compares with."""
-        return words_of(self.name, self.email, self.phone)
 
 
 class Session(Document):

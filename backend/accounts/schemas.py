@@ -16,7 +16,7 @@ from pydantic import (
 from backend.accounts.documents import Role
 from backend.accounts.fields import Email, Phone, example
 from backend.accounts.login.passwords import GivenPassword, Password
-from backend.accounts.profiles import BloodGroup, Gender
+from backend.accounts.profiles import BloodGroup, Gender, PatientProfile
 from backend.accounts.responses import LanguageField
 from backend.core.clock import utc_now
 from backend.core.http.fields import Day, Id, Line, Request, Text
@@ -89,14 +89,15 @@ class PatientFields(Request):
     allergies: list[Line] = left_out(max_length=30, examples=[["penicillin"]])
     emergency_contact: EmergencyContactBody | None = None
 
-    def profile_changes(self) -> dict[str, Any]:
-        """Returns the fields sent, by their stored names, for `users.update_user`."""
-        sent = {
-            name: getattr(self, name) for name in PatientFields.model_fields if name in self.model_fields_set
-        }
-        if sent.get("date_of_birth") is not None:
-            sent["date_of_birth"] = sent["date_of_birth"].isoformat()
-        return {f"patient.{name}": value for name, value in sent.items()}
+    def profile(self) -> PatientProfile:
+        """Returns the profile to store."""
+        return PatientProfile.model_validate(self.model_dump(mode="json", exclude_unset=True))
+
+    def stored_changes(self) -> dict[str, Any]:
+        """Returns all fields sent, by their stored names, for `users.update_user`."""
+        profile = self.profile()
+        own = self.model_dump(exclude_unset=True, exclude=profile.model_fields_set)
+        return {**own, **{f"patient.{name}": getattr(profile, name) for name in profile.model_fields_set}}
 
 
 class RegisterBody(Request):

@@ -61,7 +61,7 @@ async def list_clinics(
 )
 async def create_clinic(body: NewClinic, caller: CurrentAdmin, response: Response) -> ClinicOut:
     """Creates an active clinic. Its name must be unique in its city; case and accents don't matter."""
-    clinic = await clinics.create_clinic(**body.model_dump())
+    clinic = await clinics.create_clinic(body)
     set_location(response, f"/clinics/{clinic.clinic_id}")
     return ClinicOut.of(clinic)
 

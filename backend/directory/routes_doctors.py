@@ -58,8 +58,7 @@ async def list_doctors(
 )
 async def create_doctor(body: NewDoctor, caller: CurrentAdmin, response: Response) -> DoctorDetail:
     """Creates a doctor with a login. Until their hours are set, they are those of the main clinic."""
-    fields = body.model_dump(exclude={"password"})
-    doctor = await doctors.create_doctor(**fields, password=body.password.get_secret_value())
+    doctor = await doctors.create_doctor(body)
     set_location(response, f"/doctors/{doctor.user_id}")
     return await doctor_detail(doctor)
 

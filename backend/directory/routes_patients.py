@@ -46,7 +46,7 @@ async def list_patients(
 )
 async def create_patient(body: NewPatient, caller: CurrentStaff, response: Response) -> PatientDetail:
     """Creates a patient without a password, for example one who walks in or calls. Phone and e-mail are optional."""
-    patient = await patients.create_patient(**body.model_dump())
+    patient = await patients.create_patient(body)
     set_location(response, f"/patients/{patient.user_id}")
     return PatientDetail.of(patient)
 
@@ -80,8 +80,7 @@ async def update_patient(
     Patients can change their own contact and personal data; only staff can change medical history, notes and the
     assigned doctor. If the caller may not change one of the fields sent, none is changed.
     """
-    changes = body.model_dump(exclude_unset=True)
-    patient = await patients.update_patient(patient_id, changes, caller=caller, version=version)
+    patient = await patients.update_patient(patient_id, body, caller=caller, version=version)
     set_etag(response, patient.version)
     return patient_response(patient, caller)
 

@@ -36,19 +36,9 @@ async def register(body: RegisterBody, *, device: Device) -> LoggedIn:
     """Creates a patient's account and logs in. Raises `RoleNotAllowed`, `EmailTaken`, `PhoneTaken`."""
     if body.role is not Role.PATIENT:
         raise RoleNotAllowed
-    user = await create_user(
-        name=body.name,
-        role=Role.PATIENT,
-        email=body.email,
-        phone=body.phone,
-        password=body.password.get_secret_value(),
-        language=body.language,
-        patient=PatientProfile(
-            date_of_birth=body.date_of_birth.isoformat() if body.date_of_birth else None,
-            gender=body.gender,
-            address=body.address,
-        ),
-    )
+    sent = body.model_dump(mode="json", exclude={"password"})
+    user = User(**sent, patient=PatientProfile.model_validate(sent))
+    await create_user(user, password=body.password.get_secret_value())
     return LoggedIn(user=user, tokens=await open_session(user, device.user_agent))
 
 
