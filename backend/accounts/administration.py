@@ -65,11 +65,11 @@ async def change_user(
             raise WrongRole
         changes["nurse.clinic_ids"] = _distinct(body.clinic_ids)
         await clinics_assigned.send(changes["nurse.clinic_ids"])
-    if body.new_password is None:
+    if "password" not in body.model_fields_set:
         return await update_user(user_id, changes, version=version)
     if user_id == caller.user_id:
         raise OwnAccount("Change your own password with POST /users/me/password.")
-    changes["password_hash"] = await hash_password(body.new_password.get_secret_value())
+    changes["password_hash"] = await hash_password(body.password.get_secret_value())
     changes["sessions"] = []
     changed = await update_user(user_id, changes, version=version)
     await delete_sessions(user_id)

@@ -78,13 +78,7 @@ async def _login_body(request: Request) -> LoginBody:
 
 
 def _logged_in(found: LoggedIn) -> LoggedInOut:
-    tokens = found.tokens
-    return LoggedInOut(
-        access_token=tokens.access_token,
-        refresh_token=tokens.refresh_token,
-        expires_in=tokens.expires_in,
-        user=OwnAccountOut.model_validate(found.user),
-    )
+    return LoggedInOut(**found.tokens.model_dump(), user=OwnAccountOut.model_validate(found.user))
 
 
 _LOGIN_BODY: dict[str, Any] = {
@@ -138,7 +132,7 @@ async def refresh_tokens(body: RefreshBody) -> TokensOut:
     A refresh token works once. A second use may be a thief's, so it closes the session: store the new token
     before you use it, and refresh from one place at a time.
     """
-    return TokensOut.model_validate(await sessions.refresh(body.refresh_token))
+    return await sessions.refresh(body.refresh_token)
 
 
 @auth_router.post("/logout", summary="Log out", status_code=status.HTTP_204_NO_CONTENT)

@@ -3,15 +3,7 @@
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AnyHttpUrl,
-    Field,
-    SecretStr,
-    StringConstraints,
-    TypeAdapter,
-    model_validator,
-)
+from pydantic import AfterValidator, AnyHttpUrl, Field, StringConstraints, TypeAdapter, model_validator
 
 from backend.accounts.documents import Role
 from backend.accounts.fields import Email, Phone, example
@@ -221,8 +213,3 @@ class UserChanges(Request):
     is_active: Literal[True] = left_out(description="True reactivates; `DELETE` deactivates.")
     password: Password = left_out(description="Sets a new password and closes all sessions of the user.")
     clinic_ids: list[Id] = left_out(max_length=100, description="A nurse's clinics. For nurses only.")
-
-    @property
-    def new_password(self) -> SecretStr | None:
-        """Returns the password, if one was sent."""
-        return self.password if "password" in self.model_fields_set else None

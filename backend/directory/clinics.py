@@ -103,11 +103,6 @@ async def update_clinic(
     raise EditConflict
 
 
-async def set_active(clinic_id: PydanticObjectId, is_active: bool) -> Clinic:
-    """Deactivates or reactivates a clinic. Raises `ClinicNotFound`."""
-    return await update_clinic(clinic_id, {"is_active": is_active})
-
-
 async def add_closure(clinic_id: PydanticObjectId, closure: Closure) -> Clinic:
     """Adds a closure. Raises `ClinicNotFound`, `TooManyClosures`."""
     clinic = await repository.add_closure(clinic_id, closure, most=MOST_CLOSURES)

@@ -133,11 +133,9 @@ async def _update_search_words(doctor: User) -> User:
     return doctor
 
 
-async def set_doctor_active(doctor_id: PydanticObjectId, is_active: bool) -> User:
-    """Deactivates a doctor and closes all their sessions, or reactivates them. Raises `DoctorNotFound`."""
+async def deactivate_doctor(doctor_id: PydanticObjectId) -> User:
+    """Deactivates a doctor and closes all their sessions. Raises `DoctorNotFound`."""
     await get_doctor(doctor_id)
-    if is_active:
-        return await update_user(doctor_id, {"is_active": True}, where=_IS_DOCTOR)
     return await deactivate_user(doctor_id, where=_IS_DOCTOR)
 
 

@@ -8,9 +8,10 @@ from backend.accounts.documents import Role, User
 from backend.accounts.errors import InvalidCredentials, RoleNotAllowed, WrongPassword
 from backend.accounts.login.passwords import hash_password, needs_rehash, verify_password
 from backend.accounts.login.repository import delete_sessions
-from backend.accounts.login.sessions import TokenPair, open_session
+from backend.accounts.login.sessions import open_session
 from backend.accounts.login.throttle import count_failure, refuse_if_throttled, throttle_key
 from backend.accounts.profiles import PatientProfile
+from backend.accounts.responses import TokensOut
 from backend.accounts.schemas import PasswordChange, RegisterBody
 from backend.accounts.users import create_user, find_by_login
 from backend.core.http.errors import Unauthorized
@@ -29,7 +30,7 @@ class LoggedIn:
     """A user with the tokens of a new session."""
 
     user: User
-    tokens: TokenPair
+    tokens: TokensOut
 
 
 async def register(body: RegisterBody, *, device: Device) -> LoggedIn:
