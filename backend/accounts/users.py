@@ -12,13 +12,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from backend.accounts import repository
 from backend.accounts.documents import Language, Role, User
 from backend.accounts.errors import DoctorNeedsProfile, LastAdmin, UserNotFound
+from backend.accounts.fields import Email, Phone
 from backend.accounts.login.passwords import hash_password
 from backend.accounts.login.repository import delete_sessions
 from backend.accounts.profiles import DoctorProfile, NurseProfile, PatientProfile
 from backend.core.clock import utc_now
 from backend.core.events import Signal
 from backend.core.http.errors import EditConflict
-from backend.core.http.fields import Email, Phone
 from backend.core.mongo.text_search import words_of
 
 user_renamed: Signal[User] = Signal()

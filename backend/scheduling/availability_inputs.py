@@ -8,9 +8,9 @@ from beanie import PydanticObjectId
 
 from backend.accounts.documents import User
 from backend.accounts.profiles import WEEK, HoursBlock
-from backend.core.http.fields import minutes_of
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
+from backend.directory.fields import minutes_of
 from backend.scheduling.availability import (
     AvailabilityInputs,
     ClinicInputs,

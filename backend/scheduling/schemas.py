@@ -9,20 +9,11 @@ from pydantic import ConfigDict, Field, model_validator
 
 from backend.accounts.documents import User
 from backend.accounts.profiles import Weekday
-from backend.core.http.fields import (
-    ClosingTime,
-    Day,
-    Id,
-    Instant,
-    Request,
-    Response,
-    Text,
-    WallTime,
-    minutes_of,
-)
+from backend.core.http.fields import Day, Id, Instant, Request, Response, Text
 from backend.core.http.json_rows import Rows
 from backend.core.http.time_range import DayOrInstant, end_moment, first_moment
 from backend.directory.documents import Clinic, Closure
+from backend.directory.fields import ClosingTime, WallTime, minutes_of
 from backend.scheduling.access import visible_appointments
 from backend.scheduling.availability import MOST_CAPACITY, MOST_SLOT_MINUTES, Span
 from backend.scheduling.documents import SeatClaim, Slot

@@ -9,7 +9,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from backend.accounts.documents import User
 from backend.accounts.profiles import WEEK, HoursBlock, Weekday
-from backend.core.http.fields import ClosingTime, Id, Request, Response, WallTime, minutes_of
+from backend.core.http.fields import Id, Request, Response
+from backend.directory.fields import ClosingTime, WallTime, minutes_of
 from backend.scheduling.documents import Leave
 from backend.scheduling.schemas import CAPACITY, EXAMPLE_ID, LENGTH, Capacity, SlotMinutes, WithdrawalReport
 

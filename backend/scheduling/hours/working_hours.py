@@ -11,9 +11,9 @@ from backend.accounts.documents import User
 from backend.accounts.profiles import HoursBlock
 from backend.core.clock import utc_now
 from backend.core.http.errors import EditConflict
-from backend.core.http.fields import minutes_of
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
+from backend.directory.fields import minutes_of
 from backend.scheduling import repository as claims
 from backend.scheduling.access import clinics_of
 from backend.scheduling.availability_inputs import effective_hours

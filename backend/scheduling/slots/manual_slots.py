@@ -9,8 +9,8 @@ from beanie import PydanticObjectId
 
 from backend.accounts.profiles import WEEK
 from backend.core.clock import utc_now
-from backend.core.http.fields import minutes_of
 from backend.directory.errors import DoctorNotFound
+from backend.directory.fields import minutes_of
 from backend.scheduling import availability
 from backend.scheduling import repository as claims
 from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, slot_for
