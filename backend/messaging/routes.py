@@ -30,9 +30,7 @@ async def list_calls(caller: CurrentStaff, page: RequestedPage) -> Page[CallList
 
 
 @router.post(
-    "/call-list/{entry_id}/resolve",
-    summary="Mark a call as made",
-    responses=responses(CallNotFound),
+    "/call-list/{entry_id}/resolve", summary="Mark a call as made", responses=responses(CallNotFound)
 )
 async def resolve_call(entry_id: Id, caller: CurrentStaff) -> CallListEntryOut:
     """Takes the patient off the call list: somebody has called them, or a call is no longer needed."""
@@ -51,11 +49,7 @@ async def list_sms_logs(
 ) -> Page[SmsLogOut]:
     """Lists messages that were sent or received, newest first, by the time they were created. For administrators."""
     filters = message_lists.LogFilters(
-        patient_id=patient_id,
-        appointment_id=appointment_id,
-        kind=kind,
-        status=status,
-        times=times,
+        patient_id=patient_id, appointment_id=appointment_id, kind=kind, status=status, times=times
     )
     found, next_cursor = await message_lists.list_logs(filters, page)
     return Page(items=[SmsLogOut.of(log) for log in found], next_cursor=next_cursor)

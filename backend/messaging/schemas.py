@@ -7,14 +7,7 @@ from pydantic import Field
 
 from backend.appointments.documents import Recipient
 from backend.core.http.fields import Id, Response
-from backend.messaging.documents import (
-    ONE_TIME_CODES,
-    CallReason,
-    SmsDirection,
-    SmsKind,
-    SmsLog,
-    SmsStatus,
-)
+from backend.messaging.documents import ONE_TIME_CODES, CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus
 
 
 class CallListEntryOut(Response):

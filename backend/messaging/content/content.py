@@ -153,9 +153,7 @@ def decide(message: Row, context: MessageContext, *, now: datetime, is_real: boo
 def _would_auto_cancel(appointment: Row, clinic: Clinic, now: datetime) -> bool:
     """Returns whether the appointment is cancelled if the patient is asked to confirm now and doesn't reply."""
     auto_cancel_at = deadline(
-        appointment["start"],
-        confirmation_requested_at=now,
-        auto_cancel_minutes=silence_cancels(clinic.rules),
+        appointment["start"], confirmation_requested_at=now, auto_cancel_minutes=silence_cancels(clinic.rules)
     )
     return auto_cancel_at is not None and not appointment.get("confirmation_undelivered")
 

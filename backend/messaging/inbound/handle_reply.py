@@ -26,12 +26,7 @@ from backend.messaging.content.texts import AnswerText
 from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsStatus, call_list_entry
 from backend.messaging.inbound import repository
 from backend.messaging.inbound.parse_reply import Reply, ReplyKind, parse
-from backend.messaging.inbound.reply_actions import (
-    ReplyResult,
-    act_on_reply,
-    answer_opt_in,
-    find_unanswered,
-)
+from backend.messaging.inbound.reply_actions import ReplyResult, act_on_reply, answer_opt_in, find_unanswered
 from backend.messaging.metrics import count_reply
 from backend.messaging.outbox import repository as outbox
 

@@ -27,9 +27,7 @@ async def claim_lapsed(*, until: datetime, reply_id: ObjectId | None = None) -> 
     which: Filter = {} if reply_id is None else {"_id": reply_id}
     lapsed = {"claimed_until": {"$gt": EPOCH, "$lte": utc_now()}, "status": SmsStatus.RECEIVED}
     return await logs().find_one_and_update(
-        {**which, **lapsed},
-        {"$set": {"claimed_until": until}},
-        return_document=ReturnDocument.AFTER,
+        {**which, **lapsed}, {"$set": {"claimed_until": until}}, return_document=ReturnDocument.AFTER
     )
 
 
