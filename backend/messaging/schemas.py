@@ -1,7 +1,6 @@
 """Responses about messages."""
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import Field
 
@@ -64,5 +63,5 @@ class SmsLogOut(Response):
     @classmethod
     def of(cls, log: SmsLog) -> "SmsLogOut":
         """Returns a message without the text of a one-time code."""
-        found: dict[str, Any] = log.model_dump()
-        return cls.model_validate({**found, "body": None if log.kind in ONE_TIME_CODES else log.body})
+        body = None if log.kind in ONE_TIME_CODES else log.body
+        return cls.model_validate({**log.model_dump(), "body": body})
