@@ -15,12 +15,13 @@ from pydantic import Field
 from twilio.request_validator import RequestValidator
 
 from backend.accounts.documents import User
+from backend.accounts.fields import Phone
 from backend.appointments import repository as appointments
 from backend.appointments.documents import MessageKind, PendingMessage, Recipient, Status
 from backend.appointments.events import messages_pending
 from backend.core.clock import utc_now
-from backend.core.http.fields import Phone, Response
 from backend.core.http.fields import Request as Body
+from backend.core.http.fields import Response
 from backend.core.mongo.batching import Change
 from backend.core.settings import settings
 from backend.messaging.documents import SmsDirection, SmsLog

@@ -109,11 +109,14 @@ async def list_patients(
     return await repository.find_by_name(conditions, page, fields=dict.fromkeys(_IN_LISTS, 1))
 
 
-async def update_patient(patient_id: PydanticObjectId, changes: Mapping[str, Any], *, caller: User) -> User:
+async def update_patient(
+    patient_id: PydanticObjectId, changes: Mapping[str, Any], *, caller: User, version: int | None = None
+) -> User:
     """Changes fields of a patient whom the caller may see; None removes one.
 
     The fields are those of `PatientPatch`, which validates them. Raises `PatientNotFound`, `FieldNotAllowed`,
-    `PhoneRequired`, `EmailRequired`, `UnknownDoctor`, `EmailTaken`, `PhoneTaken`, `EditConflict`.
+    `PhoneRequired`, `EmailRequired`, `UnknownDoctor`, `EmailTaken`, `PhoneTaken`, and `EditConflict` if the patient
+    has another `version`.
     """
     old = await get_patient(patient_id, where=patients_visible_to(caller))
     _check_fields(caller, changes)
@@ -126,7 +129,7 @@ async def update_patient(patient_id: PydanticObjectId, changes: Mapping[str, Any
     if new.get("emergency_contact") is not None:
         new["emergency_contact"] = _contact(new["emergency_contact"])
     stored = {f"patient.{name}" if name in _OF_PROFILE else name: value for name, value in new.items()}
-    return await update_user(patient_id, stored, where=_IS_PATIENT)
+    return await update_user(patient_id, stored, where=_IS_PATIENT, version=version)
 
 
 def _check_fields(caller: User, changes: Mapping[str, Any]) -> None:
