@@ -17,7 +17,7 @@ from twilio.request_validator import RequestValidator
 from backend.accounts.documents import User
 from backend.accounts.fields import Phone
 from backend.appointments import repository as appointments
-from backend.appointments.documents import MessageKind, PendingMessage, Recipient, Status
+from backend.appointments.documents import Appointment, MessageKind, PendingMessage, Recipient, Status
 from backend.appointments.events import messages_pending
 from backend.core.clock import utc_now
 from backend.core.http.fields import Request as Body
@@ -120,6 +120,12 @@ async def remind(body: Number) -> Told:
     appointment = next((each for each in ahead if each.status is Status.SCHEDULED), None)
     if appointment is None:
         return Told(text="There is nothing to be reminded of.")
+    await _add_reminder(appointment)
+    await messages_pending.send(None)
+    return Told(text="The reminder is on its way.")
+
+
+async def _add_reminder(appointment: Appointment) -> None:
     message = PendingMessage(
         kind=MessageKind.REMINDER,
         to=Recipient.PATIENT,
@@ -135,5 +141,3 @@ async def remind(body: Number) -> Told:
     }
     update = {"$push": {"pending_messages": message.model_dump()}, "$inc": {"reminders": 1}}
     await appointments.apply([Change(appointment.appointment_id, as_read, update)])
-    await messages_pending.send(None)
-    return Told(text="The reminder is on its way.")
