@@ -7,6 +7,7 @@ from typing import Any
 from beanie import PydanticObjectId
 
 from backend.accounts import repository
+from backend.accounts.access import is_staff
 from backend.accounts.documents import Language, Role, User
 from backend.accounts.errors import PhoneRequired
 from backend.accounts.profiles import BloodGroup, EmergencyContact, Gender, PatientProfile
@@ -14,7 +15,6 @@ from backend.accounts.user_search import search_filter
 from backend.accounts.users import create_user, deactivate_user, update_user, user_deactivated
 from backend.core.events import Signal
 from backend.core.http.pagination import PageRequest
-from backend.directory.access import patients_visible_to
 from backend.directory.doctors import require_active_doctor
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound
 
@@ -39,6 +39,11 @@ _REFUSED: dict[Role, frozenset[str]] = {
 def profile_of(patient: User) -> PatientProfile:
     """Returns the profile of a patient."""
     return patient.patient or PatientProfile()
+
+
+def visible_patients(caller: User) -> dict[str, Any]:
+    """Returns the filter for patients: staff see all, patients only themselves."""
+    return {} if is_staff(caller) else {"_id": caller.user_id}
 
 
 async def create_patient(
@@ -118,7 +123,7 @@ async def update_patient(
     `PhoneRequired`, `EmailRequired`, `UnknownDoctor`, `EmailTaken`, `PhoneTaken`, and `EditConflict` if the patient
     has another `version`.
     """
-    old = await get_patient(patient_id, where=patients_visible_to(caller))
+    old = await get_patient(patient_id, where=visible_patients(caller))
     _check_fields(caller, changes)
     assigned_doctor_id = changes.get("assigned_doctor_id")
     if assigned_doctor_id is not None and assigned_doctor_id != profile_of(old).assigned_doctor_id:

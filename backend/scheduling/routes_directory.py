@@ -3,13 +3,12 @@
 from fastapi import APIRouter, Response, status
 from pydantic import ConfigDict
 
-from backend.accounts.access import CurrentAdmin, FrontDesk, OptionalUser
+from backend.accounts.access import CurrentAdmin, FrontDesk, OptionalUser, visible_to
 from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
 from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
 from backend.directory import clinics, doctors
-from backend.directory.access import visible_to
 from backend.directory.errors import (
     ClinicNotFound,
     ClinicTaken,
