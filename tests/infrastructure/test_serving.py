@@ -225,5 +225,5 @@ def test_everybody_killed_is_recovered_from_at_the_next_start(private_environmen
 
 
 def _url(mongod: Mongod) -> str:
-    record = json.loads((mongod.folder / "mongod.json").read_text())
-    return f"mongodb://127.0.0.1:{record['port']}/?directConnection=true"
+    port = (mongod.folder / "mongod.port").read_text()
+    return f"mongodb://127.0.0.1:{port}/?directConnection=true"
