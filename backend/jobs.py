@@ -52,8 +52,7 @@ def running_timetable(outbox: Outbox) -> Iterator[Scheduler]:
     What is under way then is cancelled with the loop, and another process takes it up.
     """
     scheduler = AsyncIOScheduler(
-        timezone="UTC",
-        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     )
     for name, job in {**TIMETABLE, RECONCILE_MESSAGES: outbox.reconcile}.items():
         trigger = IntervalTrigger(seconds=PERIOD_SECONDS, jitter=_JITTER_SECONDS)
