@@ -36,7 +36,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with AsyncExitStack() as running:
         running.callback(metrics.forget_process)
         if settings.OTEL_ENABLED:
-            from backend.core.tracing import tracing  # noqa: PLC0415 - not loaded where it is off
+            from backend.web.tracing import tracing  # noqa: PLC0415 - not loaded where it is off
 
             running.enter_context(tracing())
         running.enter_context(embedded_mongodb())
@@ -67,7 +67,7 @@ class Application(FastAPI):
 def _span_namer() -> Callable[[str, str], None] | None:
     if not settings.OTEL_ENABLED:
         return None
-    from backend.core.tracing import name_span  # noqa: PLC0415 - not loaded where it is off
+    from backend.web.tracing import name_span  # noqa: PLC0415 - not loaded where it is off
 
     return name_span
 
@@ -93,7 +93,7 @@ def create_app() -> FastAPI:
             "operation_spans": False,  # a span per dependency
             "metrics": False,  # `/metrics` has them
             "logs": False,  # with the texts of exceptions
-            "auto_configure": False,  # `core/tracing` does it, without query strings
+            "auto_configure": False,  # `web/tracing` does it, without query strings
         },
     )
     error_handlers.install(app)

@@ -72,7 +72,8 @@ def show_jobs() -> int:
     Raises `SettingsError` and `DatabaseStartError`.
     """
     settings.check()
-    runs = asyncio.run(_read_job_runs())
+    # An older version may have had other jobs: theirs stay where they were.
+    runs = [run for run in asyncio.run(_read_job_runs()) if run.id in jobs.NAMES]
     now = utc_now()
     for run in runs:
         last = f"{run.last_success:%Y-%m-%d %H:%M:%SZ}" if run.last_success else "never"

@@ -17,8 +17,8 @@ from backend.directory.clinics import create_clinic
 from backend.directory.departments import create_department
 from backend.directory.doctors import create_doctor
 from backend.directory.documents import Clinic, Department
+from backend.scheduling.hours.schemas import HoursBlockIn
 from backend.scheduling.hours.working_hours import set_hours
-from backend.scheduling.schemas import HoursBlockIn
 from seed import world
 from seed.credentials import DemoLogin
 from seed.people import ALLERGIES, BLOOD_GROUPS, STREETS, Someone, birthday, fictional_phone, someone

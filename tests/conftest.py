@@ -38,7 +38,7 @@ SMOKE = (
     "directory/test_departments.py",
     "messaging/outbox/test_claim.py",
     "reports/test_dashboard.py",
-    "scheduling/test_slots.py",
+    "scheduling/slots/test_manual_slots.py",
 )
 """One file for each package that needs the server: the one that touches most of it for the least time."""
 

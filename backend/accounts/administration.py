@@ -58,7 +58,9 @@ async def add_user(body: NewUser) -> User:
     )
 
 
-async def change_user(caller: User, user_id: PydanticObjectId, body: UserChanges) -> User:
+async def change_user(
+    caller: User, user_id: PydanticObjectId, body: UserChanges, *, version: int | None = None
+) -> User:
     """Changes an account for an administrator. A new password closes all its sessions in the same write.
 
     Raises `UserNotFound`, `OwnAccount`, `UseDoctorsRoute`, `WrongRole`, `PhoneRequired`, and what
@@ -75,12 +77,12 @@ async def change_user(caller: User, user_id: PydanticObjectId, body: UserChanges
         changes["nurse.clinic_ids"] = _distinct(body.clinic_ids)
         await clinics_assigned.send(changes["nurse.clinic_ids"])
     if body.new_password is None:
-        return await update_user(user_id, changes)
+        return await update_user(user_id, changes, version=version)
     if user_id == caller.user_id:
         raise OwnAccount("Change your own password with POST /users/me/password.")
     changes["password_hash"] = await hash_password(body.new_password.get_secret_value())
     changes["sessions"] = []
-    changed = await update_user(user_id, changes)
+    changed = await update_user(user_id, changes, version=version)
     await delete_sessions(user_id)
     return changed
 
@@ -95,15 +97,15 @@ async def remove_user(caller: User, user_id: PydanticObjectId) -> None:
     await deactivate_user(user_id)
 
 
-async def change_own_account(caller: User, body: OwnChanges) -> User:
-    """Changes the caller's account. Raises `WrongRole`, `PhoneRequired`, `EmailTaken`, `PhoneTaken`."""
+async def change_own_account(caller: User, body: OwnChanges, *, version: int | None = None) -> User:
+    """Changes the caller's account. Raises `WrongRole`, `PhoneRequired`, and what `users.update_user` raises."""
     profile = body.profile_changes()
     if profile and caller.role is not Role.PATIENT:
         raise WrongRole
     own = ("name", "email", "phone", "language", "photo_url")
     changes = {name: getattr(body, name) for name in own if name in body.model_fields_set}
     _refuse_losing_phone(caller, changes)
-    return await update_user(caller.user_id, {**changes, **profile})
+    return await update_user(caller.user_id, {**changes, **profile}, version=version)
 
 
 def _refuse_losing_phone(user: User, changes: dict[str, Any]) -> None:

@@ -54,6 +54,7 @@ class User(Document):
     patient: PatientProfile | None = None
     doctor: DoctorProfile | None = None
     nurse: NurseProfile | None = None
+    version: int = Field(default=0, description="Incremented by every edit. `If-Match` compares it.")
     created_at: datetime = Field(default_factory=utc_now)
     updated_at: datetime = Field(default_factory=utc_now)
 

@@ -82,19 +82,33 @@ async def insert(user: User) -> None:
 
 
 async def update(user_id: PydanticObjectId, fields: Filter, *, where: Filter) -> User | None:
-    """Updates a user who matches a filter and returns them as they are then. A field that is None is removed.
+    """Updates a user who matches a filter and returns them as they are then. None removes a field.
 
     Raises `EmailTaken`, `PhoneTaken`, `LicenseTaken`.
     """
     try:
-        raw = await _users().find_one_and_update(
-            {**where, "_id": user_id},
-            changes({**fields, "updated_at": utc_now()}),
-            return_document=ReturnDocument.AFTER,
-        )
+        return await _edit({**where, "_id": user_id}, fields)
     except DuplicateKeyError as error:
         raise duplicate_error(error) from None
+
+
+async def _edit(where: Filter, fields: Filter) -> User | None:
+    raw = await _users().find_one_and_update(
+        where,
+        {**changes({**fields, "updated_at": utc_now()}), "$inc": {"version": 1}},
+        return_document=ReturnDocument.AFTER,
+    )
     return None if raw is None else User.model_validate(raw)
+
+
+async def mark_phone_verified(user_id: PydanticObjectId, phone: str) -> User | None:
+    """Records that a user has verified their phone; None if it is no longer this one."""
+    return await _edit({"_id": user_id, "phone": phone}, {"is_verified": True})
+
+
+async def deactivate(user_id: PydanticObjectId) -> User | None:
+    """Makes a user inactive and removes all their sessions."""
+    return await _edit({"_id": user_id}, {"is_active": False, "sessions": []})
 
 
 async def undo_deactivation(user_id: PydanticObjectId) -> None:

@@ -1,25 +1,57 @@
 """Responses of the routes of accounts. None contains hashes, sessions or search words."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from backend.accounts.documents import Language, Role
-from backend.accounts.profiles import BloodGroup, Gender
+from backend.accounts.profiles import BloodGroup, EmergencyContact, Gender
 from backend.core.http.fields import Id, Response
+
+_USER: dict[str, Any] = {
+    "id": "671f0c0e9b1d8a0001a1b2c3",
+    "name": "Florence Nightingale",
+    "email": "florence@example.com",
+    "phone": "+15550100003",
+    "role": "nurse",
+    "language": "en",
+    "photo_url": None,
+    "is_active": True,
+    "is_verified": False,
+    "sms_opted_out": False,
+    "last_login": "2026-11-20T08:15:00Z",
+    "created_at": "2026-01-05T09:00:00Z",
+    "updated_at": "2026-11-20T08:15:00Z",
+    "doctor": None,
+    "nurse": {"clinic_ids": ["671f0c0e9b1d8a0001a1b2c4"]},
+}
+_PATIENT: dict[str, Any] = {
+    **_USER,
+    "name": "Ada Lovelace",
+    "email": "ada@example.com",
+    "phone": "+15550100001",
+    "role": "patient",
+    "nurse": None,
+    "patient": {
+        "date_of_birth": "1985-04-12",
+        "gender": "female",
+        "address": "12 Elm Street, Springfield",
+        "blood_group": "A+",
+        "allergies": ["penicillin"],
+        "emergency_contact": None,
+        "medical_history": None,
+        "assigned_doctor_id": None,
+    },
+}
 
 LanguageField = Annotated[
     Language | None, Field(description="The language of messages. Null: the clinic's.", examples=["en"])
 ]
 
 
-class EmergencyContactOut(Response):
+class EmergencyContactOut(Response, EmergencyContact):
     """The person to call in an emergency."""
-
-    name: str
-    phone: str
-    relationship: str | None = None
 
 
 class OwnPatientOut(Response):
@@ -53,29 +85,7 @@ class NurseBrief(Response):
 class UserOut(Response):
     """An account."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "671f0c0e9b1d8a0001a1b2c3",
-                    "name": "Florence Nightingale",
-                    "email": "florence@example.com",
-                    "phone": "+15550100003",
-                    "role": "nurse",
-                    "language": "en",
-                    "photo_url": None,
-                    "is_active": True,
-                    "is_verified": False,
-                    "sms_opted_out": False,
-                    "last_login": "2026-11-20T08:15:00Z",
-                    "created_at": "2026-01-05T09:00:00Z",
-                    "updated_at": "2026-11-20T08:15:00Z",
-                    "doctor": None,
-                    "nurse": {"clinic_ids": ["671f0c0e9b1d8a0001a1b2c4"]},
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_USER]})
 
     id: Id
     name: str
@@ -97,39 +107,7 @@ class UserOut(Response):
 class OwnAccountOut(UserOut):
     """The caller's account."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "671f0c0e9b1d8a0001a1b2c3",
-                    "name": "Ada Lovelace",
-                    "email": "ada@example.com",
-                    "phone": "+15550100001",
-                    "role": "patient",
-                    "language": "en",
-                    "photo_url": None,
-                    "is_active": True,
-                    "is_verified": False,
-                    "sms_opted_out": False,
-                    "last_login": "2026-11-20T08:15:00Z",
-                    "created_at": "2026-01-05T09:00:00Z",
-                    "updated_at": "2026-11-20T08:15:00Z",
-                    "doctor": None,
-                    "nurse": None,
-                    "patient": {
-                        "date_of_birth": "1985-04-12",
-                        "gender": "female",
-                        "address": "12 Elm Street, Springfield",
-                        "blood_group": "A+",
-                        "allergies": ["penicillin"],
-                        "emergency_contact": None,
-                        "medical_history": None,
-                        "assigned_doctor_id": None,
-                    },
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_PATIENT]})
 
     patient: OwnPatientOut | None = None
 

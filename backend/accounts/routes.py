@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
@@ -42,6 +42,7 @@ from backend.accounts.schemas import (
 )
 from backend.core.http.errors import BadRequest, EditConflict, TooManyRequests, responses
 from backend.core.http.fields import Id
+from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 
 auth_router = APIRouter(prefix="/auth", tags=["auth"])
@@ -104,11 +105,12 @@ _LOGIN_BODY: dict[str, Any] = {
     status_code=status.HTTP_201_CREATED,
     responses=responses(RoleNotAllowed, EmailTaken, PhoneTaken),
 )
-async def register(body: RegisterBody, device: CallingDevice) -> LoggedInOut:
+async def register(body: RegisterBody, device: CallingDevice, response: Response) -> LoggedInOut:
     """Creates a patient's account and logs in: the response is that of `POST /auth/login`.
 
     Administrators create the accounts of staff.
     """
+    set_location(response, "/users/me")
     return _logged_in(await log_in.register(body, device=device))
 
 
@@ -146,23 +148,28 @@ async def logout(claims: TokenClaims) -> None:
     await sessions.close_session(user_id=claims.user_id, session_id=claims.session_id)
 
 
-@me_router.get("", summary="Read your account")
-async def get_own_account(caller: CurrentUser) -> OwnAccountOut:
+@me_router.get("", summary="Read your account", responses=ETAG_HEADER)
+async def get_own_account(caller: CurrentUser, response: Response) -> OwnAccountOut:
     """Returns the caller's account, with the profile if they are a patient."""
+    set_etag(response, caller.version)
     return OwnAccountOut.model_validate(caller)
 
 
 @me_router.patch(
     "",
     summary="Update your account",
-    responses=responses(EmailTaken, PhoneTaken, EditConflict, WrongRole, PhoneRequired),
+    responses={**ETAG_HEADER, **responses(EmailTaken, PhoneTaken, EditConflict, WrongRole, PhoneRequired)},
 )
-async def update_own_account(body: OwnChanges, caller: CurrentUser) -> OwnAccountOut:
+async def update_own_account(
+    body: OwnChanges, caller: CurrentUser, version: ExpectedVersion, response: Response
+) -> OwnAccountOut:
     """Changes the fields sent and leaves the others. Null removes a value that is optional.
 
     Only staff can change a patient's medical history, notes and assigned doctor.
     """
-    return OwnAccountOut.model_validate(await administration.change_own_account(caller, body))
+    changed = await administration.change_own_account(caller, body, version=version)
+    set_etag(response, changed.version)
+    return OwnAccountOut.model_validate(changed)
 
 
 @me_router.post(
@@ -203,28 +210,41 @@ async def list_users(
     status_code=status.HTTP_201_CREATED,
     responses=responses(EmailTaken, PhoneTaken, DoctorNeedsProfile, WrongRole, UnknownClinic),
 )
-async def create_user(body: NewUser, caller: CurrentAdmin) -> UserOut:
+async def create_user(body: NewUser, caller: CurrentAdmin, response: Response) -> UserOut:
     """Creates an account of a patient, a nurse or an administrator. `POST /doctors` creates doctors."""
-    return UserOut.model_validate(await administration.add_user(body))
+    created = await administration.add_user(body)
+    set_location(response, f"/users/{created.user_id}")
+    return UserOut.model_validate(created)
 
 
-@users_router.get("/{user_id}", summary="Read an account", responses=responses(UserNotFound))
-async def get_user(user_id: Id, caller: CurrentAdmin) -> UserOut:
+@users_router.get(
+    "/{user_id}", summary="Read an account", responses={**ETAG_HEADER, **responses(UserNotFound)}
+)
+async def get_user(user_id: Id, caller: CurrentAdmin, response: Response) -> UserOut:
     """Returns an account, active or not. For administrators."""
-    return UserOut.model_validate(await users.find_user(user_id))
+    user = await users.find_user(user_id)
+    set_etag(response, user.version)
+    return UserOut.model_validate(user)
 
 
 @users_router.patch(
     "/{user_id}",
     summary="Update an account",
-    responses=responses(
-        *(UserNotFound, EmailTaken, PhoneTaken, OwnAccount, UseDoctorsRoute, EditConflict),
-        *(WrongRole, PhoneRequired, UnknownClinic),
-    ),
+    responses={
+        **ETAG_HEADER,
+        **responses(
+            *(UserNotFound, EmailTaken, PhoneTaken, OwnAccount, UseDoctorsRoute, EditConflict),
+            *(WrongRole, PhoneRequired, UnknownClinic),
+        ),
+    },
 )
-async def update_user(user_id: Id, body: UserChanges, caller: CurrentAdmin) -> UserOut:
+async def update_user(
+    user_id: Id, body: UserChanges, caller: CurrentAdmin, version: ExpectedVersion, response: Response
+) -> UserOut:
     """Changes the fields sent and leaves the others. A new password closes all sessions of the user."""
-    return UserOut.model_validate(await administration.change_user(caller, user_id, body))
+    changed = await administration.change_user(caller, user_id, body, version=version)
+    set_etag(response, changed.version)
+    return UserOut.model_validate(changed)
 
 
 @users_router.delete(

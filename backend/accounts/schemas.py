@@ -15,11 +15,12 @@ from pydantic import (
 )
 
 from backend.accounts.documents import Role
+from backend.accounts.fields import Email, Phone
 from backend.accounts.login.passwords import GivenPassword, Password
 from backend.accounts.profiles import BloodGroup, Gender
 from backend.accounts.responses import LanguageField
 from backend.core.clock import utc_now
-from backend.core.http.fields import Day, Email, Id, Line, Phone, Request, Text
+from backend.core.http.fields import Day, Id, Line, Request, Text
 
 _EASTERNMOST = timedelta(hours=14)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import phonenumbers
 
-from backend.core.http.fields import e164
+from backend.accounts.fields import e164
 from backend.core.mongo.text_search import starting_with
 from backend.core.settings import settings
 

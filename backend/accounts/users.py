@@ -12,13 +12,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from backend.accounts import repository
 from backend.accounts.documents import Language, Role, User
 from backend.accounts.errors import DoctorNeedsProfile, LastAdmin, UserNotFound
+from backend.accounts.fields import Email, Phone
 from backend.accounts.login.passwords import hash_password
 from backend.accounts.login.repository import delete_sessions
 from backend.accounts.profiles import DoctorProfile, NurseProfile, PatientProfile
 from backend.core.clock import utc_now
 from backend.core.events import Signal
 from backend.core.http.errors import EditConflict
-from backend.core.http.fields import Email, Phone
 from backend.core.mongo.text_search import words_of
 
 user_renamed: Signal[User] = Signal()
@@ -106,18 +106,26 @@ async def find_by_login(login: str) -> User | None:
 
 
 async def update_user(
-    user_id: PydanticObjectId, changes: Mapping[str, Any], *, where: Mapping[str, Any] | None = None
+    user_id: PydanticObjectId,
+    changes: Mapping[str, Any],
+    *,
+    where: Mapping[str, Any] | None = None,
+    version: int | None = None,
 ) -> User:
     """Changes fields of a user in one write, by their stored names (`patient.address`); None removes a field.
 
     It updates the search words, marks a new phone as not verified, and sends `user_renamed`. Raises `UserNotFound`
-    (also if the user doesn't match `where`), `EmailTaken`, `PhoneTaken`, `LicenseTaken`, `EditConflict`.
+    (also if the user doesn't match `where`), `EmailTaken`, `PhoneTaken`, `LicenseTaken`, and `EditConflict` if the
+    user has another `version`.
     """
+    conditions = {**(where or {}), **({} if version is None else {"version": version})}
     for _ in range(_TRIES):
         old = await find_user(user_id, where=where)
+        if version not in (None, old.version):
+            raise EditConflict
         unchanged = {field: getattr(old, field) for field in _IDENTITY}
         user = await repository.update(
-            user_id, _with_derived(old, changes), where={**(where or {}), **unchanged}
+            user_id, _with_derived(old, changes), where={**conditions, **unchanged}
         )
         if user is not None:
             break
@@ -155,7 +163,7 @@ async def deactivate_user(user_id: PydanticObjectId, *, where: Mapping[str, Any]
     user = await find_user(user_id, where=where)
     if user.role is Role.ADMIN and not await repository.has_other_admin(user_id):
         raise LastAdmin
-    deactivated = await repository.update(user_id, {"is_active": False, "sessions": []}, where={})
+    deactivated = await repository.deactivate(user_id)
     if deactivated is None:
         raise UserNotFound
     await delete_sessions(user_id)

@@ -54,42 +54,20 @@ _cache_reads = Counter(
 )
 count_cache_hit, count_cache_miss = (_cache_reads.labels(result).inc for result in ("hit", "miss"))
 
-# Counted, for a process that has none counts as 0: the worker beside web processes.
-_cache_on = Gauge("response_cache_on", "Processes whose cache is switched on.", multiprocess_mode="livesum")
-_stream_up = Gauge(
+# Processes are counted, because one without a cache must not hide another's: the worker beside web processes.
+cache_on = Gauge("response_cache_on", "Processes whose cache is switched on.", multiprocess_mode="livesum")
+stream_up = Gauge(
     "change_stream_up", "Processes whose cache follows the database's changes.", multiprocess_mode="livesum"
 )
-_stream_lag = Gauge(
+stream_lag = Gauge(
     "change_stream_lag_seconds", "How old the last change was when it arrived.", multiprocess_mode="livemax"
 )
-
-
-def set_cache_on(is_on: bool) -> None:
-    """Says whether this process keeps responses."""
-    _cache_on.set(is_on)
-
-
-def set_change_stream(*, up: bool) -> None:
-    """Says whether this process follows the database's changes. While nobody asks, it doesn't."""
-    _stream_up.set(up)
-
-
-def set_change_stream_lag(seconds: float) -> None:
-    """Says how late the last change arrived. MongoDB tells its time in whole seconds."""
-    _stream_lag.set(max(0.0, seconds))
-
-
-_batches = Histogram(
+batch_size = Histogram(
     "database_batch_size",
-    "Requests answered by one database command, by kind.",
+    "Requests answered by one database command, by kind: read, insert or update.",
     ["kind"],
     buckets=(1, 2, 4, 8, 16, 32, 64, 128),
 )
-
-
-def observe_batch(kind: str, size: int) -> None:
-    """Counts one command that was made of several requests, or of one. `kind` is `read`, `insert` or `update`."""
-    _batches.labels(kind).observe(size)
 
 
 def observe_request(*, method: str, route: str, status: int, seconds: float) -> None:

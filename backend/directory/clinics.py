@@ -121,11 +121,13 @@ async def list_clinics(
     return [FoundClinic(clinic) for clinic in found], next_cursor
 
 
-async def update_clinic(clinic_id: PydanticObjectId, changes: Mapping[str, Any]) -> Clinic:
+async def update_clinic(
+    clinic_id: PydanticObjectId, changes: Mapping[str, Any], *, version: int | None = None
+) -> Clinic:
     """Changes fields of a clinic in one write; None removes a field or a rule. Rules left out of a policy stay.
 
-    The fields are those of `ClinicPatch`, which validates them. Raises `ClinicNotFound`, `ClinicTaken`,
-    `EditConflict`.
+    The fields are those of `ClinicPatch`, which validates them. Raises `ClinicNotFound`, `ClinicTaken`, and
+    `EditConflict` if the clinic has another `version`.
     """
     new = dict(changes)
     if "location" in new:
@@ -133,13 +135,14 @@ async def update_clinic(clinic_id: PydanticObjectId, changes: Mapping[str, Any])
         new["location"] = point.model_dump() if point else None
     for rule, value in (new.pop("policy", None) or {}).items():
         new[f"policy.{rule}"] = value
-    if not any(field in new for field in CLINIC_WORDS):
-        return await repository.update_clinic(clinic_id, new) or await get_clinic(clinic_id)
     for _ in range(_TRIES):
         old = await get_clinic(clinic_id)
+        if version not in (None, old.version):
+            raise EditConflict
         unchanged = {field: getattr(old, field) for field in CLINIC_WORDS}
-        keys = clinic_keys(**{**unchanged, **{field: new[field] for field in CLINIC_WORDS if field in new}})
-        if clinic := await repository.update_clinic(clinic_id, {**new, **keys}, where=unchanged):
+        keys = clinic_keys(**{field: new.get(field, value) for field, value in unchanged.items()})
+        where = unchanged if version is None else {**unchanged, "version": version}
+        if clinic := await repository.update_clinic(clinic_id, {**new, **keys}, where=where):
             return clinic
     raise EditConflict
 

@@ -8,6 +8,7 @@ from beanie import PydanticObjectId
 from backend.accounts import repository as users
 from backend.accounts.documents import Role
 from backend.core.clock import utc_now
+from backend.core.http.errors import EditConflict
 from backend.core.http.pagination import PageRequest
 from backend.core.mongo.text_search import fold
 from backend.directory import repository
@@ -45,17 +46,21 @@ async def list_departments(
     return await repository.find_departments_by_name([where or {}, {"is_active": is_active}], page)
 
 
-async def update_department(department_id: PydanticObjectId, changes: Mapping[str, Any]) -> Department:
+async def update_department(
+    department_id: PydanticObjectId, changes: Mapping[str, Any], *, version: int | None = None
+) -> Department:
     """Changes fields of a department in one write; None removes one.
 
-    Raises `DepartmentNotFound`, `DepartmentTaken`.
+    Raises `DepartmentNotFound`, `DepartmentTaken`, and `EditConflict` if the department has another `version`.
     """
     new = dict(changes)
     if "name" in new:
         new["name_key"] = fold(new["name"])
-    department = await repository.update_department(department_id, new)
+    where = {} if version is None else {"version": version}
+    department = await repository.update_department(department_id, new, where=where)
     if department is None:
-        raise DepartmentNotFound
+        await get_department(department_id)
+        raise EditConflict
     return department
 
 
@@ -64,11 +69,10 @@ async def deactivate_department(department_id: PydanticObjectId) -> Department:
 
     A doctor who joins in the same moment keeps the department, though it is inactive.
     """
-    await get_department(department_id)
-    member = {"doctor.department_id": department_id, "role": Role.DOCTOR, "is_active": True}
-    if await users.exists(member):
+    department = await get_department(department_id)
+    if await users.exists({"doctor.department_id": department_id, "role": Role.DOCTOR, "is_active": True}):
         raise DepartmentInUse
-    return await update_department(department_id, {"is_active": False})
+    return await repository.update_department(department_id, {"is_active": False}, where={}) or department
 
 
 async def read_departments(

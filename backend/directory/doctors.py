@@ -129,11 +129,14 @@ async def list_doctors(
     return await repository.find_by_name(conditions, page, fields=_NOT_IN_LISTS)
 
 
-async def update_doctor(doctor_id: PydanticObjectId, changes: Mapping[str, Any]) -> User:
+async def update_doctor(
+    doctor_id: PydanticObjectId, changes: Mapping[str, Any], *, version: int | None = None
+) -> User:
     """Changes fields of a doctor; None removes one. New clinics and a new department must be active.
 
     The fields are those of `DoctorPatch`, which validates them. Raises `DoctorNotFound`, `UnknownClinic`,
-    `UnknownDepartment`, `EmailTaken`, `PhoneTaken`, `LicenseTaken`, `EditConflict`.
+    `UnknownDepartment`, `EmailTaken`, `PhoneTaken`, `LicenseTaken`, and `EditConflict` if the doctor has another
+    `version`.
     """
     old = profile_of(await get_doctor(doctor_id))
     if new_clinics := [each for each in changes.get("clinic_ids", ()) if each not in old.clinic_ids]:
@@ -146,7 +149,7 @@ async def update_doctor(doctor_id: PydanticObjectId, changes: Mapping[str, Any])
         new["doctor.specialty_key"] = fold(changes["specialty"])
     if "license_number" in changes:
         new["doctor.license_number"] = changes["license_number"].upper()
-    doctor = await update_user(doctor_id, new, where=_IS_DOCTOR)
+    doctor = await update_user(doctor_id, new, where=_IS_DOCTOR, version=version)
     return await _update_search_words(doctor)
 
 

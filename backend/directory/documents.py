@@ -101,6 +101,7 @@ class Clinic(Document):
     policy: Policy = Field(default_factory=Policy)
     is_active: bool = True
     search_words: list[str] = []
+    version: int = Field(default=0, description="Incremented by every edit. `If-Match` compares it.")
     created_at: datetime = Field(default_factory=utc_now)
     updated_at: datetime = Field(default_factory=utc_now)
 
@@ -159,6 +160,7 @@ class Department(Document):
     name_key: str
     description: str | None = None
     is_active: bool = True
+    version: int = Field(default=0, description="Incremented by every edit. `If-Match` compares it.")
     created_at: datetime = Field(default_factory=utc_now)
     updated_at: datetime = Field(default_factory=utc_now)
 

@@ -8,12 +8,32 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from backend.accounts.profiles import WEEK, Weekday
-from backend.core.http.fields import ClosingTime, Id, Line, Request, WallTime, minutes_of
+from backend.core.http.fields import Id, Line, Request
 
 MOST_BLOCKS_A_DAY = 4
 MOST_PATIENTS_A_DAY = 500
 
 _NOT_PLACES = {"Factory", "localtime"}
+
+WallTime = Annotated[
+    str,
+    StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][05]$"),
+    Field(examples=["09:00"], description="A wall-clock time, `HH:MM`, on the grid of five minutes."),
+]
+"""A wall-clock time of day, `HH:MM`, on the grid of five minutes; whose wall is up to the field."""
+
+ClosingTime = Annotated[
+    str,
+    StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][05]|24:00)$"),
+    Field(examples=["17:00"], description="A wall-clock time like an opening one, or `24:00`: midnight."),
+]
+"""A wall-clock time at which something ends: like `WallTime`, and also `24:00`."""
+
+
+def minutes_of(wall_time: str) -> int:
+    """The minutes from midnight to a `WallTime` or `ClosingTime`, on the clock's face: 0 to 1440."""
+    hours, minutes = wall_time.split(":")
+    return int(hours) * 60 + int(minutes)
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Any
 from beanie import PydanticObjectId
 
 from backend.accounts import repository
+from backend.accounts.access import is_staff
 from backend.accounts.documents import Language, Role, User
 from backend.accounts.errors import PhoneRequired
 from backend.accounts.profiles import BloodGroup, EmergencyContact, Gender, PatientProfile
@@ -14,7 +15,6 @@ from backend.accounts.user_search import search_filter
 from backend.accounts.users import create_user, deactivate_user, update_user, user_deactivated
 from backend.core.events import Signal
 from backend.core.http.pagination import PageRequest
-from backend.directory.access import patients_visible_to
 from backend.directory.doctors import require_active_doctor
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound
 
@@ -39,6 +39,11 @@ _REFUSED: dict[Role, frozenset[str]] = {
 def profile_of(patient: User) -> PatientProfile:
     """Returns the profile of a patient."""
     return patient.patient or PatientProfile()
+
+
+def visible_patients(caller: User) -> dict[str, Any]:
+    """Returns the filter for patients: staff see all, patients only themselves."""
+    return {} if is_staff(caller) else {"_id": caller.user_id}
 
 
 async def create_patient(
@@ -109,13 +114,16 @@ async def list_patients(
     return await repository.find_by_name(conditions, page, fields=dict.fromkeys(_IN_LISTS, 1))
 
 
-async def update_patient(patient_id: PydanticObjectId, changes: Mapping[str, Any], *, caller: User) -> User:
+async def update_patient(
+    patient_id: PydanticObjectId, changes: Mapping[str, Any], *, caller: User, version: int | None = None
+) -> User:
     """Changes fields of a patient whom the caller may see; None removes one.
 
     The fields are those of `PatientPatch`, which validates them. Raises `PatientNotFound`, `FieldNotAllowed`,
-    `PhoneRequired`, `EmailRequired`, `UnknownDoctor`, `EmailTaken`, `PhoneTaken`, `EditConflict`.
+    `PhoneRequired`, `EmailRequired`, `UnknownDoctor`, `EmailTaken`, `PhoneTaken`, and `EditConflict` if the patient
+    has another `version`.
     """
-    old = await get_patient(patient_id, where=patients_visible_to(caller))
+    old = await get_patient(patient_id, where=visible_patients(caller))
     _check_fields(caller, changes)
     assigned_doctor_id = changes.get("assigned_doctor_id")
     if assigned_doctor_id is not None and assigned_doctor_id != profile_of(old).assigned_doctor_id:
@@ -126,7 +134,7 @@ async def update_patient(patient_id: PydanticObjectId, changes: Mapping[str, Any
     if new.get("emergency_contact") is not None:
         new["emergency_contact"] = _contact(new["emergency_contact"])
     stored = {f"patient.{name}" if name in _OF_PROFILE else name: value for name, value in new.items()}
-    return await update_user(patient_id, stored, where=_IS_PATIENT)
+    return await update_user(patient_id, stored, where=_IS_PATIENT, version=version)
 
 
 def _check_fields(caller: User, changes: Mapping[str, Any]) -> None:

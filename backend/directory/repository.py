@@ -94,15 +94,14 @@ async def find_clinics_near(
     return [(Clinic.model_validate(row), row["distance_m"]) for row in rows], next_cursor
 
 
-async def update_clinic(
-    clinic_id: PydanticObjectId, fields: Filter, *, where: Filter | None = None
-) -> Clinic | None:
-    """Updates a clinic that matches a filter and returns it as it is then. A field that is None is removed.
+async def update_clinic(clinic_id: PydanticObjectId, fields: Filter, *, where: Filter) -> Clinic | None:
+    """Updates a clinic that matches a filter and returns it as it is then; None removes a field.
 
     Raises `ClinicTaken`.
     """
+    update = {**changes({**fields, "updated_at": utc_now()}), "$inc": {"version": 1}}
     try:
-        return await _write_clinic(clinic_id, changes({**fields, "updated_at": utc_now()}), where or {})
+        return await _write_clinic(clinic_id, update, where)
     except DuplicateKeyError:
         raise ClinicTaken from None
 
@@ -159,12 +158,17 @@ async def find_departments_by_name(
     return [Department.model_validate(row) for row in rows], next_cursor
 
 
-async def update_department(department_id: PydanticObjectId, fields: Filter) -> Department | None:
-    """Updates a department and returns it as it is then; None removes a field. Raises `DepartmentTaken`."""
+async def update_department(
+    department_id: PydanticObjectId, fields: Filter, *, where: Filter
+) -> Department | None:
+    """Updates a department that matches a filter and returns it as it is then; None removes a field.
+
+    Raises `DepartmentTaken`.
+    """
     try:
         raw = await _departments().find_one_and_update(
-            {"_id": department_id},
-            changes({**fields, "updated_at": utc_now()}),
+            {**where, "_id": department_id},
+            {**changes({**fields, "updated_at": utc_now()}), "$inc": {"version": 1}},
             return_document=ReturnDocument.AFTER,
         )
     except DuplicateKeyError:

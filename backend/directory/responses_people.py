@@ -7,13 +7,13 @@ from typing import Any, Self
 from beanie import PydanticObjectId
 from pydantic import ConfigDict, Field
 
+from backend.accounts.access import is_staff
 from backend.accounts.documents import User
 from backend.accounts.profiles import BloodGroup, Gender
 from backend.accounts.responses import EmergencyContactOut, LanguageField
 from backend.core.http.fields import Id, Response
 from backend.core.http.pagination import Page
 from backend.directory import doctors, patients
-from backend.directory.access import is_staff
 from backend.directory.clinics import read_clinics
 from backend.directory.departments import read_departments
 from backend.directory.documents import Clinic, Department

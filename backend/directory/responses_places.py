@@ -9,7 +9,7 @@ from backend.accounts.documents import Language
 from backend.accounts.profiles import Weekday
 from backend.core.http.fields import Id, Response
 from backend.directory.clinics import FoundClinic
-from backend.directory.documents import Clinic
+from backend.directory.documents import Clinic, Policy, Rules
 
 _ID = "671f0c0e9b1d8a0001a1b2c3"
 
@@ -29,28 +29,12 @@ class OpeningHoursOut(Response):
     closes: str = Field(examples=["17:00"], description="Up to `24:00`.")
 
 
-class PolicyOut(Response):
+class PolicyOut(Response, Policy):
     """A clinic's own rules. Null: the setting of the system applies."""
 
-    slot_minutes: int | None
-    horizon_days: int | None
-    confirm_window_minutes: int | None
-    check_in_window_minutes: int | None
-    no_show_grace_minutes: int | None
-    reminder_minutes: list[int] | None
-    auto_cancel_minutes: int | None
 
-
-class RulesOut(Response):
+class RulesOut(Response, Rules):
     """The rules of a clinic in force. Minutes, except for the horizon."""
-
-    slot_minutes: int
-    horizon_days: int
-    confirm_window_minutes: int
-    check_in_window_minutes: int
-    no_show_grace_minutes: int
-    reminder_minutes: list[int]
-    auto_cancel_minutes: int
 
 
 class ClinicOut(Response):

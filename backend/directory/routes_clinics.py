@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Response, status
 
-from backend.accounts.access import CurrentAdmin, OptionalUser
+from backend.accounts.access import CurrentAdmin, OptionalUser, visible_to
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Line
+from backend.core.http.headers import ETAG_HEADER, set_etag, set_location
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import clinics, doctors
-from backend.directory.access import visible_to
 from backend.directory.errors import ClinicNotFound, ClinicTaken, NearRequired
 from backend.directory.fields import NearPoint, position_of
 from backend.directory.responses_people import DoctorPage, doctor_responses
@@ -59,15 +59,19 @@ async def list_clinics(
 @router.post(
     "", summary="Create a clinic", status_code=status.HTTP_201_CREATED, responses=responses(ClinicTaken)
 )
-async def create_clinic(body: NewClinic, caller: CurrentAdmin) -> ClinicOut:
+async def create_clinic(body: NewClinic, caller: CurrentAdmin, response: Response) -> ClinicOut:
     """Creates an active clinic. Its name must be unique in its city; case and accents don't matter."""
-    return ClinicOut.of(await clinics.create_clinic(**body.model_dump()))
+    clinic = await clinics.create_clinic(**body.model_dump())
+    set_location(response, f"/clinics/{clinic.clinic_id}")
+    return ClinicOut.of(clinic)
 
 
-@router.get("/{clinic_id}", summary="Read a clinic", responses=responses(ClinicNotFound))
-async def get_clinic(clinic_id: Id, viewer: OptionalUser) -> ClinicOut:
+@router.get("/{clinic_id}", summary="Read a clinic", responses={**ETAG_HEADER, **responses(ClinicNotFound)})
+async def get_clinic(clinic_id: Id, viewer: OptionalUser, response: Response) -> ClinicOut:
     """Returns a clinic. Needs no login. Only staff see deactivated ones."""
-    return ClinicOut.of(await clinics.get_clinic(clinic_id, where=visible_to(viewer)))
+    clinic = await clinics.get_clinic(clinic_id, where=visible_to(viewer))
+    set_etag(response, clinic.version)
+    return ClinicOut.of(clinic)
 
 
 @router.get(

@@ -2,15 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Response, status
 
-from backend.accounts.access import CurrentAdmin, OptionalUser
+from backend.accounts.access import CurrentAdmin, OptionalUser, visible_to
 from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Line
+from backend.core.http.headers import ETAG_HEADER, set_etag, set_location
 from backend.core.http.pagination import BadCursor, RequestedPage
 from backend.directory import doctors
-from backend.directory.access import visible_to
 from backend.directory.errors import DoctorNotFound, UnknownDepartment
 from backend.directory.responses_people import (
     DoctorDetail,
@@ -61,16 +61,18 @@ async def list_doctors(
     status_code=status.HTTP_201_CREATED,
     responses=responses(EmailTaken, PhoneTaken, LicenseTaken, UnknownClinic, UnknownDepartment),
 )
-async def create_doctor(body: NewDoctor, caller: CurrentAdmin) -> DoctorDetail:
+async def create_doctor(body: NewDoctor, caller: CurrentAdmin, response: Response) -> DoctorDetail:
     """Creates a doctor with a login. Until their hours are set, they are those of the main clinic."""
     fields = body.model_dump(exclude={"password"})
     doctor = await doctors.create_doctor(**fields, password=body.password.get_secret_value())
+    set_location(response, f"/doctors/{doctor.user_id}")
     return await doctor_detail(doctor)
 
 
-@router.get("/{doctor_id}", summary="Read a doctor", responses=responses(DoctorNotFound))
-async def get_doctor(doctor_id: Id, viewer: OptionalUser) -> DoctorDetail | DoctorOut:
+@router.get("/{doctor_id}", summary="Read a doctor", responses={**ETAG_HEADER, **responses(DoctorNotFound)})
+async def get_doctor(doctor_id: Id, viewer: OptionalUser, response: Response) -> DoctorDetail | DoctorOut:
     """Returns a doctor. Needs no login; staff also see contact, licence, limits, and deactivated doctors."""
     doctor = await doctors.get_doctor(doctor_id, where=visible_to(viewer))
-    [response] = await doctor_responses([doctor], viewer)
-    return response
+    set_etag(response, doctor.version)
+    [found] = await doctor_responses([doctor], viewer)
+    return found

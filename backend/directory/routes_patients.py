@@ -2,15 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Response, status
 
 from backend.accounts.access import CurrentStaff, CurrentUser, FrontDesk
 from backend.accounts.errors import EmailTaken, PhoneRequired, PhoneTaken
 from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id, Line
+from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import patients
-from backend.directory.access import patients_visible_to
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound, UnknownDoctor
 from backend.directory.responses_people import PatientDetail, PatientOut, PatientRow, patient_response
 from backend.directory.schemas import NewPatient, PatientPatch
@@ -43,28 +43,36 @@ async def list_patients(
     status_code=status.HTTP_201_CREATED,
     responses=responses(EmailTaken, PhoneTaken, UnknownDoctor),
 )
-async def create_patient(body: NewPatient, caller: CurrentStaff) -> PatientDetail:
+async def create_patient(body: NewPatient, caller: CurrentStaff, response: Response) -> PatientDetail:
     """Creates a patient without a password, for example one who walks in or calls. Phone and e-mail are optional."""
-    return PatientDetail.of(await patients.create_patient(**body.model_dump()))
+    patient = await patients.create_patient(**body.model_dump())
+    set_location(response, f"/patients/{patient.user_id}")
+    return PatientDetail.of(patient)
 
 
-@router.get("/{patient_id}", summary="Read a patient", responses=responses(PatientNotFound))
-async def get_patient(patient_id: Id, caller: CurrentUser) -> PatientDetail | PatientOut:
+@router.get(
+    "/{patient_id}", summary="Read a patient", responses={**ETAG_HEADER, **responses(PatientNotFound)}
+)
+async def get_patient(patient_id: Id, caller: CurrentUser, response: Response) -> PatientDetail | PatientOut:
     """Returns a patient's record. Patients can read only their own, without the staff's notes."""
-    patient = await patients.get_patient(patient_id, where=patients_visible_to(caller))
+    patient = await patients.get_patient(patient_id, where=patients.visible_patients(caller))
+    set_etag(response, patient.version)
     return patient_response(patient, caller)
 
 
 @router.patch(
     "/{patient_id}",
     summary="Update a patient",
-    responses=responses(
-        *(PatientNotFound, FieldNotAllowed, EmailTaken, PhoneTaken, EditConflict),
-        *(PhoneRequired, EmailRequired, UnknownDoctor),
-    ),
+    responses={
+        **ETAG_HEADER,
+        **responses(
+            *(PatientNotFound, FieldNotAllowed, EmailTaken, PhoneTaken, EditConflict),
+            *(PhoneRequired, EmailRequired, UnknownDoctor),
+        ),
+    },
 )
 async def update_patient(
-    patient_id: Id, body: PatientPatch, caller: CurrentUser
+    patient_id: Id, body: PatientPatch, caller: CurrentUser, version: ExpectedVersion, response: Response
 ) -> PatientDetail | PatientOut:
     """Changes the fields sent and leaves the others.
 
@@ -72,7 +80,9 @@ async def update_patient(
     assigned doctor. If the caller may not change one of the fields sent, none is changed.
     """
     changes = body.model_dump(exclude_unset=True)
-    return patient_response(await patients.update_patient(patient_id, changes, caller=caller), caller)
+    patient = await patients.update_patient(patient_id, changes, caller=caller, version=version)
+    set_etag(response, patient.version)
+    return patient_response(patient, caller)
 
 
 @router.delete(

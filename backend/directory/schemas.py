@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from backend.accounts.documents import Language
+from backend.accounts.fields import Email, Phone
 from backend.accounts.login.passwords import Password
 from backend.accounts.profiles import BloodGroup, Gender
 from backend.accounts.responses import LanguageField
 from backend.accounts.schemas import BirthDay, EmergencyContactBody, PatientFields, WebAddress, left_out
-from backend.core.http.fields import Email, Id, Line, Phone, Request, Text
+from backend.core.http.fields import Id, Line, Request, Text
 from backend.directory.fields import (
     ClinicIds,
     LicenseNumber,

@@ -1,1 +1,1 @@
-"""A doctor's time: weekly hours, leave, closures, and the slots that come of them."""
+"""A doctor's time: weekly hours, leave, closures, and the slots that follow from them."""

@@ -1,52 +1,52 @@
-"""Whose book a member of the staff may change. What is out of reach is not found."""
+"""Which doctors' and clinics' schedules a caller may see and change. Those outside their access return 404."""
 
 from collections.abc import Iterable
 
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role, User
+from backend.directory import doctors
+from backend.directory.clinics import get_clinic
 from backend.directory.documents import Clinic
 from backend.directory.errors import ClinicNotFound, DoctorNotFound
 from backend.scheduling.documents import SeatClaim
 
 
 def clinics_of(user: User) -> list[PydanticObjectId]:
-    """The clinics a doctor or a nurse works at."""
+    """Returns the clinics at which a doctor or a nurse works."""
     profile = user.doctor or user.nurse
     return profile.clinic_ids if profile else []
 
 
-def only_clinics_of(caller: User) -> list[PydanticObjectId] | None:
-    """The clinics that bound what the caller sees and changes of a book; None where nothing does.
+def clinic_scope(caller: User) -> list[PydanticObjectId] | None:
+    """Returns the clinics to which the caller's access to schedules is limited; None if it isn't limited.
 
-    A doctor may work at clinics of several front desks. Each keeps its own part of that book.
+    A doctor may work at clinics of several front desks. Each manages the schedule at its own clinics.
     """
     return clinics_of(caller) if caller.role is Role.NURSE else None
 
 
-def in_sight(caller: User, booked: Iterable[SeatClaim]) -> list[SeatClaim]:
-    """Of the appointments that a change has met, those that the caller may see."""
-    clinic_ids = only_clinics_of(caller)
-    return [holder for holder in booked if clinic_ids is None or holder.clinic_id in clinic_ids]
+def visible_appointments(caller: User, booked: Iterable[SeatClaim]) -> list[SeatClaim]:
+    """Returns those of the booked appointments that the caller may see."""
+    clinic_ids = clinic_scope(caller)
+    return [claim for claim in booked if clinic_ids is None or claim.clinic_id in clinic_ids]
 
 
 async def reachable_doctor(caller: User, doctor_id: PydanticObjectId) -> User:
-    """A doctor whose book the caller may change: his own, one of the nurse's clinics, any for an administrator.
+    """Returns a doctor whose schedule the caller may change. Raises `DoctorNotFound`.
 
-    Raises `DoctorNotFound`.
+    Doctors may change their own, nurses those of doctors at their clinics, administrators all.
     """
-    doctor = await User.find_one({"_id": doctor_id, "role": Role.DOCTOR})
-    if doctor is None or doctor.doctor is None:
-        raise DoctorNotFound
+    doctor = await doctors.get_doctor(doctor_id)
     is_own = caller.role is Role.DOCTOR and caller.user_id == doctor_id
-    shares_clinic = caller.role is Role.NURSE and set(clinics_of(caller)) & set(doctor.doctor.clinic_ids)
+    shares_clinic = caller.role is Role.NURSE and set(clinics_of(caller)) & set(clinics_of(doctor))
     if not (caller.role is Role.ADMIN or is_own or shares_clinic):
         raise DoctorNotFound
     return doctor
 
 
 async def reachable_doctor_at(caller: User, doctor_id: PydanticObjectId, clinic_id: PydanticObjectId) -> User:
-    """The same, for the doctor's book at one clinic, which must be the nurse's own."""
+    """Returns a doctor whose schedule at a clinic the caller may change. Raises `DoctorNotFound`."""
     doctor = await reachable_doctor(caller, doctor_id)
     if caller.role is Role.NURSE and clinic_id not in clinics_of(caller):
         raise DoctorNotFound
@@ -54,16 +54,16 @@ async def reachable_doctor_at(caller: User, doctor_id: PydanticObjectId, clinic_
 
 
 async def visible_doctor(caller: User, doctor_id: PydanticObjectId) -> User:
-    """A doctor whom the caller can know of: an active one, or any for an administrator."""
-    doctor = await User.find_one({"_id": doctor_id, "role": Role.DOCTOR})
-    if doctor is None or not (doctor.is_active or caller.role is Role.ADMIN):
+    """Returns an active doctor; administrators get inactive ones too. Raises `DoctorNotFound`."""
+    doctor = await doctors.get_doctor(doctor_id)
+    if not (doctor.is_active or caller.role is Role.ADMIN):
         raise DoctorNotFound
     return doctor
 
 
 async def reachable_clinic(caller: User, clinic_id: PydanticObjectId) -> Clinic:
-    """A clinic whose book the caller may change. Raises `ClinicNotFound`."""
-    clinic = await Clinic.find_one({"_id": clinic_id})
-    if clinic is None or not (caller.role is Role.ADMIN or clinic_id in clinics_of(caller)):
+    """Returns a clinic whose schedule the caller may change. Raises `ClinicNotFound`."""
+    clinic = await get_clinic(clinic_id)
+    if not (caller.role is Role.ADMIN or clinic_id in clinics_of(caller)):
         raise ClinicNotFound
     return clinic

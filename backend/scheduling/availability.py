@@ -1,8 +1,8 @@
-"""The only slot arithmetic. Pure: facts in, offers out; no database and no clock.
+"""The only slot arithmetic. It is pure: inputs in, offers out, no database and no clock.
 
-Wall-clock hours become instants here, once. A doctor who sees patients from 9:00 does so in summer and in
-winter; a stretch of the wall clock that a change of clocks skips yields no slot, one that it repeats yields its
-slots once (their first occurrence).
+Wall-clock hours become instants only here. A doctor who sees patients from 9:00 does so in summer and in winter.
+Wall-clock time that a change of clocks skips yields no slot. Time that it repeats yields its slots once, at the first
+occurrence.
 """
 
 from bisect import bisect
@@ -20,23 +20,23 @@ MOST_CAPACITY = 100
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time: UTC, end exclusive."""
+    """A period of time: UTC, end exclusive."""
 
     start: datetime
     end: datetime
 
     def overlaps(self, other: "Span") -> bool:
-        """Whether the two share a moment."""
+        """Returns whether the two share a moment."""
         return self.start < other.end and other.start < self.end
 
-    def holds(self, other: "Span") -> bool:
-        """Whether the other lies wholly inside."""
+    def contains(self, other: "Span") -> bool:
+        """Returns whether the other lies wholly inside."""
         return self.start <= other.start and other.end <= self.end
 
 
 @dataclass(frozen=True, slots=True)
 class WallBlock:
-    """A stretch of a weekday (0 is Monday) on the wall clock: minutes since midnight, at most 1440."""
+    """A period of a weekday (0 is Monday) on the wall clock: minutes since midnight, at most 1440."""
 
     weekday: int
     start: int
@@ -45,7 +45,7 @@ class WallBlock:
 
 @dataclass(frozen=True, slots=True)
 class WorkingBlock:
-    """A wall block in which the doctor works at a clinic, cut into slots of a length, for several patients each."""
+    """A wall block in which the doctor works at a clinic. It is cut into slots, each for one patient or several."""
 
     clinic_id: PydanticObjectId
     wall: WallBlock
@@ -66,7 +66,7 @@ class ClinicInputs:
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityInputs:
-    """All that decides on a doctor's slots. Two equal AvailabilityInputs offer the same slots at the same moment."""
+    """All that decides on a doctor's slots. Equal inputs offer the same slots at the same moment."""
 
     is_active: bool
     blocks: tuple[WorkingBlock, ...]
@@ -76,7 +76,7 @@ class AvailabilityInputs:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A slot as it should be."""
+    """A slot that the weekly hours require."""
 
     clinic_id: PydanticObjectId
     span: Span
@@ -84,24 +84,24 @@ class Offer:
 
 
 def on_grid(moment: datetime) -> bool:
-    """Whether a moment falls on a tick: a whole multiple of five minutes, to the microsecond."""
+    """Returns whether a moment is a whole multiple of five minutes, to the microsecond."""
     return moment.timestamp() % (TICK_MINUTES * 60) == 0
 
 
 def ticks(span: Span) -> list[int]:
-    """The five-minute ticks that a stretch covers, counted from 1970. Both its ends must be on the grid."""
+    """Returns the five-minute ticks that a span covers, counted from 1970. Both its ends must be on the grid."""
     first = int(span.start.timestamp()) // (TICK_MINUTES * 60)
     last = int(span.end.timestamp()) // (TICK_MINUTES * 60)
     return list(range(first, last))
 
 
 def local_day(moment: datetime, zone: ZoneInfo) -> date:
-    """The calendar day of a moment where the clinic is."""
+    """Returns the calendar day of a moment in the clinic's zone."""
     return moment.astimezone(zone).date()
 
 
 def instant(day: date, minutes: int, zone: ZoneInfo) -> datetime:
-    """The UTC moment of a wall-clock time, `minutes` after midnight of a day.
+    """Returns the UTC moment of a wall-clock time, `minutes` after midnight of a day.
 
     A time that occurs twice means the first (PEP 495, fold=0); one that is skipped means the moment of the change.
     """
@@ -109,7 +109,7 @@ def instant(day: date, minutes: int, zone: ZoneInfo) -> datetime:
     moment = wall.astimezone(UTC)
     if moment.astimezone(zone).replace(tzinfo=None) == wall.replace(tzinfo=None):
         return moment
-    # fold=0 reads a skipped time by the offset before the change, and so lands behind it: go back to the change.
+    # fold=0 reads a skipped time by the offset before the change, and so ends up after it: go back to the change.
     tick, offset = timedelta(minutes=TICK_MINUTES), moment.astimezone(zone).utcoffset()
     while (moment - tick).astimezone(zone).utcoffset() == offset:
         moment -= tick
@@ -117,10 +117,9 @@ def instant(day: date, minutes: int, zone: ZoneInfo) -> datetime:
 
 
 def cut(wall: WallBlock, day: date, minutes: int, zone: ZoneInfo) -> Iterator[Span]:
-    """The slots of one block on one day, each of `minutes`, the first at the block's start.
+    """Yields the slots of one block on one day, each of `minutes`, the first at the block's start.
 
-    A slot that the change of clocks would shorten is left out, and so is one whose start is skipped: what is left of
-    it begins with the change.
+    It leaves out slots that a change of clocks would shorten, including those whose start the change skips.
     """
     length = timedelta(minutes=minutes)
     for start in range(wall.start, wall.end - minutes + 1, minutes):
@@ -130,68 +129,69 @@ def cut(wall: WallBlock, day: date, minutes: int, zone: ZoneInfo) -> Iterator[Sp
 
 
 def last_day(clinic: ClinicInputs, now: datetime) -> date:
-    """The last day of the booking horizon, as the clinic's calendar has it."""
+    """Returns the last day of the booking horizon, in the clinic's zone."""
     return local_day(now, ZoneInfo(clinic.time_zone)) + timedelta(days=clinic.horizon_days)
 
 
 def bookable_until(clinic: ClinicInputs, now: datetime) -> datetime:
-    """The end of the booking horizon: midnight at the clinic after its last day. UTC."""
+    """Returns the end of the booking horizon: midnight at the clinic after its last day. UTC."""
     zone = ZoneInfo(clinic.time_zone)
     return instant(last_day(clinic, now) + timedelta(days=1), 0, zone)
 
 
 def is_open(clinic: ClinicInputs, span: Span) -> bool:
-    """Whether the clinic's opening hours hold the whole stretch and no closure touches it."""
+    """Returns whether the span lies within the clinic's opening hours and overlaps no closure."""
     if any(closure.overlaps(span) for closure in clinic.closures):
         return False
     zone = ZoneInfo(clinic.time_zone)
     day = local_day(span.start, zone)
     return any(
-        Span(instant(day, hours.start, zone), instant(day, hours.end, zone)).holds(span)
+        Span(instant(day, hours.start, zone), instant(day, hours.end, zone)).contains(span)
         for hours in clinic.opening_hours
         if hours.weekday == day.weekday()
     )
 
 
-def is_possible(facts: AvailabilityInputs, clinic_id: PydanticObjectId, span: Span, now: datetime) -> bool:
-    """Whether the doctor could see patients at the clinic in this stretch, whatever the weekly hours say."""
-    clinic = facts.clinics.get(clinic_id)
+def is_possible(inputs: AvailabilityInputs, clinic_id: PydanticObjectId, span: Span, now: datetime) -> bool:
+    """Returns whether the doctor could see patients at the clinic in this span, whatever the weekly hours say."""
+    clinic = inputs.clinics.get(clinic_id)
     return (
         clinic is not None
-        and facts.is_active
+        and inputs.is_active
         and clinic.is_active
         and span.end <= bookable_until(clinic, now)
-        and not any(leave.overlaps(span) for leave in facts.leaves)
+        and not any(leave.overlaps(span) for leave in inputs.leaves)
         and is_open(clinic, span)
     )
 
 
-def without_absence(facts: AvailabilityInputs) -> AvailabilityInputs:
-    """The facts as they'd be if nobody were away: no leave, no closure, doctor and clinics active."""
+def without_absence(inputs: AvailabilityInputs) -> AvailabilityInputs:
+    """Returns the inputs without leave and closures, and with the doctor and all clinics active."""
     clinics = {
-        clinic_id: replace(clinic, is_active=True, closures=()) for clinic_id, clinic in facts.clinics.items()
+        clinic_id: replace(clinic, is_active=True, closures=())
+        for clinic_id, clinic in inputs.clinics.items()
     }
-    return replace(facts, is_active=True, leaves=(), clinics=clinics)
+    return replace(inputs, is_active=True, leaves=(), clinics=clinics)
 
 
-def offers(facts: AvailabilityInputs, *, since: datetime, now: datetime) -> list[Offer]:
-    """The slots that the weekly hours make from `since` up to the horizon, by start, none overlapping another.
+def offers(inputs: AvailabilityInputs, *, since: datetime, now: datetime) -> list[Offer]:
+    """Returns the slots that the weekly hours require from `since` up to the horizon, by start. None overlap.
 
-    Where blocks of two clinics collide (they can, between zones), the block listed first wins. "The earlier start
-    wins" would turn over as the day goes on: each slot that is past lets go of the next one that it had beaten.
+    Where blocks of two clinics overlap (they can, between zones), the block listed first wins. If the earlier start
+    won, the result would change during the day: once a slot was over, one that it had beaten would appear.
     """
     apart: list[Offer] = []
-    for block in facts.blocks:
-        clinic = facts.clinics.get(block.clinic_id)
+    for block in inputs.blocks:
+        clinic = inputs.clinics.get(block.clinic_id)
         if clinic is None:
             continue
         zone = ZoneInfo(clinic.time_zone)
-        # From a day before: what has begun by now still wins against what it collides with.
+        # From a day before: a slot that has started still wins against those that it overlaps.
         day, last = local_day(since, zone) - timedelta(days=1), last_day(clinic, now)
         while day <= last:
             if day.weekday() == block.wall.weekday:
                 for span in cut(block.wall, day, block.slot_minutes, zone):
-                    if is_possible(facts, block.clinic_id, span, now):
+                    if is_possible(inputs, block.clinic_id, span, now):
                         _insert_if_apart(apart, Offer(block.clinic_id, span, block.capacity))
             day += timedelta(days=1)
     return [offer for offer in apart if offer.span.start >= since]

@@ -1,62 +1,65 @@
-"""Reads the facts that decide on a doctor's slots, in the shape of the rules."""
+"""Reads what decides on a doctor's slots, in the form that `availability` takes."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from beanie import PydanticObjectId
 
-from backend.accounts.documents import Role, User
+from backend.accounts.documents import User
 from backend.accounts.profiles import WEEK, HoursBlock
-from backend.core.http.fields import minutes_of
+from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
-from backend.scheduling.availability import AvailabilityInputs, ClinicInputs, Span, WallBlock, WorkingBlock
-from backend.scheduling.documents import Leave, Slot
+from backend.directory.fields import minutes_of
+from backend.scheduling.availability import (
+    AvailabilityInputs,
+    ClinicInputs,
+    Span,
+    WallBlock,
+    WorkingBlock,
+    local_day,
+    ticks,
+)
+from backend.scheduling.documents import Slot
+from backend.scheduling.hours import repository
 
 _REMEMBERED = timedelta(days=1)
-"""Leave that is over still counts: which of two colliding clinics has an hour must not change during the day."""
+"""Leave that is over still counts: which of two overlapping clinics gets an hour must not change during the day."""
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorSchedule:
-    """A doctor, the clinics that matter to him, and the facts drawn from both."""
+    """A doctor, their clinics, and the inputs to the slot arithmetic that follow from both."""
 
     doctor: User
     clinics: dict[PydanticObjectId, Clinic]
-    facts: AvailabilityInputs
+    inputs: AvailabilityInputs
 
     def agrees_with(self, other: "DoctorSchedule") -> bool:
-        """Whether both would write the same slots."""
-        return self.facts == other.facts and self._shown() == other._shown()
+        """Returns whether both would write the same slots."""
+        return self.inputs == other.inputs and self._shown() == other._shown()
 
     def _shown(self) -> dict[PydanticObjectId, dict[str, Any]]:
         return {clinic_id: shown_names(self.doctor, clinic) for clinic_id, clinic in self.clinics.items()}
 
 
 async def read_schedule(doctor_id: PydanticObjectId, *, now: datetime) -> DoctorSchedule | None:
-    """The present facts of a doctor, active or not; None where there is no such doctor. Three reads."""
-    doctor, leaves = await asyncio.gather(
-        User.find_one({"_id": doctor_id, "role": Role.DOCTOR}),
-        Leave.find({"doctor_id": doctor_id, "end": {"$gt": now - _REMEMBERED}})
-        .sort("start", "_id")
-        .to_list(),
-    )
+    """Reads what decides on a doctor's slots, active or not; None if there is no such doctor. Three reads."""
+    doctor, leaves = await repository.find_doctor_and_leave(doctor_id, since=now - _REMEMBERED)
     if doctor is None or doctor.doctor is None:
         return None
-    found = await Clinic.find({"_id": {"$in": doctor.doctor.clinic_ids}}).to_list()
-    clinics = {clinic.clinic_id: clinic for clinic in found}
-    facts = AvailabilityInputs(
+    clinics = await read_clinics(doctor.doctor.clinic_ids)
+    inputs = AvailabilityInputs(
         is_active=doctor.is_active,
         blocks=tuple(_working_block(block) for block in effective_hours(doctor, clinics)),
         leaves=tuple(Span(leave.start, leave.end) for leave in leaves),
-        clinics={clinic.clinic_id: clinic_inputs(clinic) for clinic in found},
+        clinics={clinic_id: clinic_inputs(clinic) for clinic_id, clinic in clinics.items()},
     )
-    return DoctorSchedule(doctor=doctor, clinics=clinics, facts=facts)
+    return DoctorSchedule(doctor=doctor, clinics=clinics, inputs=inputs)
 
 
 def effective_hours(doctor: User, clinics: dict[PydanticObjectId, Clinic]) -> list[HoursBlock]:
-    """The doctor's weekly hours; while none were ever set, the opening hours of the first clinic."""
+    """Returns the doctor's weekly hours; while none were ever set, the opening hours of the first clinic."""
     assert doctor.doctor is not None  # noqa: S101 - callers hold a doctor
     profile = doctor.doctor
     if profile.weekly_hours is not None:
@@ -77,7 +80,7 @@ def effective_hours(doctor: User, clinics: dict[PydanticObjectId, Clinic]) -> li
 
 
 def clinic_inputs(clinic: Clinic) -> ClinicInputs:
-    """What of a clinic decides on slots."""
+    """Returns what about a clinic decides on slots."""
     return ClinicInputs(
         is_active=clinic.is_active,
         time_zone=clinic.time_zone,
@@ -96,7 +99,7 @@ def _working_block(block: HoursBlock) -> WorkingBlock:
 
 
 def shown_names(doctor: User, clinic: Clinic) -> dict[str, Any]:
-    """What a slot copies of its doctor and clinic, so that lists need no join and booking no third read."""
+    """Returns what a slot copies of its doctor and clinic, so that lists need no join and booking no third read."""
     assert doctor.doctor is not None  # noqa: S101 - callers hold a doctor
     profile = doctor.doctor
     return {
@@ -112,23 +115,16 @@ def shown_names(doctor: User, clinic: Clinic) -> dict[str, Any]:
     }
 
 
-def slot_for(
-    book: DoctorSchedule,
-    *,
-    clinic_id: PydanticObjectId,
-    span: Span,
-    capacity: int,
-    day: str,
-    ticks: list[int],
-) -> Slot:
-    """A pending slot, not yet stored."""
+def slot_for(schedule: DoctorSchedule, *, clinic_id: PydanticObjectId, span: Span, capacity: int) -> Slot:
+    """Returns a new pending slot, not yet stored."""
+    clinic = schedule.clinics[clinic_id]
     return Slot(
-        doctor_id=book.doctor.user_id,
+        doctor_id=schedule.doctor.user_id,
         clinic_id=clinic_id,
         start=span.start,
         end=span.end,
-        day=day,
-        ticks=ticks,
+        day=local_day(span.start, clinic.zone).isoformat(),
+        ticks=ticks(span),
         capacity=capacity,
-        **shown_names(book.doctor, book.clinics[clinic_id]),
+        **shown_names(schedule.doctor, clinic),
     )

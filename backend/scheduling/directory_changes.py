@@ -1,8 +1,8 @@
-"""Changes of doctors and clinics that change the book: closures, opening hours, zones, who is active, names."""
+"""Changes of doctors and clinics that affect slots: closures, opening hours, zones, who is active, names."""
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,48 +12,48 @@ from backend.accounts.documents import Role, User
 from backend.accounts.users import user_renamed
 from backend.core.clock import utc_now
 from backend.core.events import Signal
-from backend.core.mongo.updates import changes
 from backend.directory import clinics, doctors
 from backend.directory.documents import Clinic, Closure
+from backend.scheduling import repository as claims
 from backend.scheduling.availability_inputs import shown_names
-from backend.scheduling.documents import SeatClaim, Slot, SlotState
+from backend.scheduling.documents import SeatClaim
 from backend.scheduling.errors import InThePast, ScheduleBusy
-from backend.scheduling.hours.working_hours import left_over
-from backend.scheduling.outcome import SyncResult
-from backend.scheduling.slots import seats
-from backend.scheduling.slots.horizon import look_again
-from backend.scheduling.slots.slot_sync import HINDSIGHT, reconcile
+from backend.scheduling.hours import repository as hours_repository
+from backend.scheduling.hours.working_hours import find_without_slot
+from backend.scheduling.slots import repository as slots
+from backend.scheduling.slots.slot_sync import LOOKBACK, SyncResult, reconcile
 
 log = logging.getLogger(__name__)
 
 clinic_changed: Signal[Clinic] = Signal()
-"""Sent with the clinic as it now is. Its policy also decides when its patients are reminded."""
+"""Sent with the changed clinic. Its policy also decides when its patients are reminded."""
 
 _AT_ONCE = 4
-"""Doctors of a clinic that are brought in line at the same time."""
+"""Doctors of a clinic that are reconciled at the same time."""
 
 
 async def close_clinic(
     clinic: Clinic, *, start: datetime, end: datetime, reason: str | None
 ) -> tuple[Closure, SyncResult, list[SeatClaim]]:
-    """Closes a clinic for a stretch of time. When it returns, nothing more can be booked in it there.
+    """Closes a clinic for a period. When it returns, no new booking can land there in that time.
 
-    Raises `InThePast` for a closure that is over already, and `TooManyClosures`.
+    Returns every active appointment in that time too. Raises `InThePast` for a closure that is over already, and
+    `TooManyClosures`.
     """
     if end <= utc_now():
         raise InThePast
     closure = Closure(start=start, end=end, reason=reason)
     await clinics.add_closure(clinic.clinic_id, closure)
     try:
-        outcome = await _reconcile_clinic(clinic.clinic_id)
+        result = await _reconcile_clinic(clinic.clinic_id)
     except ScheduleBusy:
-        # Told to try again, the caller would make two.
+        # The caller will try again, and would otherwise create two.
         await clinics.drop_closure(clinic.clinic_id, closure.id)
         for doctor in await _doctors_of(clinic.clinic_id):
-            await look_again(doctor.user_id)
+            await hours_repository.request_sync(doctor.user_id)
         raise
-    booked = await seats.booked_between({"clinic_id": clinic.clinic_id}, start=start, end=end)
-    return closure, outcome, booked
+    booked = await claims.find_booked_between({"clinic_id": clinic.clinic_id}, start=start, end=end)
+    return closure, result, booked
 
 
 async def reopen_clinic(clinic: Clinic, closure_id: PydanticObjectId) -> SyncResult:
@@ -63,125 +63,99 @@ async def reopen_clinic(clinic: Clinic, closure_id: PydanticObjectId) -> SyncRes
 
 
 async def change_clinic(
-    clinic: Clinic, wanted: Mapping[str, Any]
+    clinic: Clinic, wanted: Mapping[str, Any], *, version: int | None = None
 ) -> tuple[Clinic, SyncResult, list[SeatClaim]]:
-    """Changes a clinic and brings the book in line; answers with the appointments that no longer fit."""
-    changed = await clinics.update_clinic(clinic.clinic_id, wanted)
+    """Changes a clinic and updates its slots. Returns the appointments that no longer fit too."""
+    changed = await clinics.update_clinic(clinic.clinic_id, wanted, version=version)
     if changed.name != clinic.name:
-        await _rename_on_appointments({"clinic_id": changed.clinic_id}, {"clinic_name": changed.name})
+        await claims.rename_on_appointments({"clinic_id": changed.clinic_id}, {"clinic_name": changed.name})
     await _refresh_slots(await _doctors_of(changed.clinic_id), [changed])
     await clinic_changed.send(changed)
-    outcome = await _reconcile_clinic(changed.clinic_id)
-    return changed, outcome, await _left_over_at(changed.clinic_id)
+    result = await _reconcile_clinic(changed.clinic_id)
+    return changed, result, await _find_without_slot_at(changed.clinic_id)
 
 
 async def deactivate_clinic(clinic: Clinic) -> tuple[SyncResult, list[SeatClaim]]:
-    """Takes a clinic out of use; answers with all its future appointments."""
+    """Deactivates a clinic and withdraws its slots. Returns all its future appointments too."""
     await clinics.set_active(clinic.clinic_id, False)
-    outcome = await _reconcile_clinic(clinic.clinic_id)
-    return outcome, await seats.booked({"clinic_id": clinic.clinic_id, "end": {"$gt": utc_now()}})
+    result = await _reconcile_clinic(clinic.clinic_id)
+    return result, await claims.find_booked({"clinic_id": clinic.clinic_id, "end": {"$gt": utc_now()}})
 
 
-async def change_doctor(doctor: User, wanted: Mapping[str, Any]) -> tuple[User, SyncResult, list[SeatClaim]]:
-    """Changes a doctor's profile and brings the book in line; answers with what no longer fits."""
+async def change_doctor(
+    doctor: User, wanted: Mapping[str, Any], *, version: int | None = None
+) -> tuple[User, SyncResult, list[SeatClaim]]:
+    """Changes a doctor's profile and updates their slots. Returns the appointments that no longer fit too."""
     assert doctor.doctor is not None  # noqa: S101 - callers hold a doctor
-    changed = await doctors.update_doctor(doctor.user_id, wanted)
+    changed = await doctors.update_doctor(doctor.user_id, wanted, version=version)
     assert changed.doctor is not None  # noqa: S101 - it is the same doctor
-    found = await Clinic.find({"_id": {"$in": changed.doctor.clinic_ids}}).to_list()
-    await _refresh_slots([changed], found)
-    outcome = await reconcile(doctor.user_id)
-    return changed, outcome, await left_over(doctor.user_id)
+    await _refresh_slots([changed], (await clinics.read_clinics(changed.doctor.clinic_ids)).values())
+    result = await reconcile(doctor.user_id)
+    return changed, result, await find_without_slot(doctor.user_id)
 
 
 async def deactivate_doctor(doctor: User) -> tuple[SyncResult, list[SeatClaim]]:
-    """Takes a doctor out of the book; answers with all his future appointments."""
+    """Deactivates a doctor and withdraws their slots. Returns all their future appointments too."""
     await doctors.set_doctor_active(doctor.user_id, False)
-    outcome = await reconcile(doctor.user_id)
-    return outcome, await seats.booked({"doctor_id": doctor.user_id, "end": {"$gt": utc_now()}})
+    result = await reconcile(doctor.user_id)
+    return result, await claims.find_booked({"doctor_id": doctor.user_id, "end": {"$gt": utc_now()}})
 
 
 async def _doctors_of(clinic_id: PydanticObjectId) -> list[User]:
-    """Those who work there, and those who have just left and whose slots may still be open there."""
-    ahead = {"clinic_id": clinic_id, "is_active": True, "start": {"$gt": utc_now() - HINDSIGHT}}
-    with_slots = await Slot.get_pymongo_collection().distinct("doctor_id", ahead)
-    either = [{"doctor.clinic_ids": clinic_id}, {"_id": {"$in": with_slots}}]
-    return await User.find({"role": Role.DOCTOR, "$or": either}).to_list()
+    """Returns the doctors who work there, and those who have just left and whose slots may still be open there."""
+    with_slots = await slots.find_doctors_with_slots(clinic_id, since=utc_now() - LOOKBACK)
+    return await hours_repository.find_doctors(at=clinic_id, or_by_id=with_slots)
 
 
 async def _reconcile_clinic(clinic_id: PydanticObjectId) -> SyncResult:
-    """Brings the book of each of the clinic's doctors in line, a few at a time."""
+    """Reconciles the slots of each of the clinic's doctors, a few at a time."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def one(doctor: User) -> SyncResult:
         async with gate:
             return await reconcile(doctor.user_id)
 
-    outcomes = await asyncio.gather(*(one(doctor) for doctor in await _doctors_of(clinic_id)))
-    return sum(outcomes, SyncResult())
+    results = await asyncio.gather(*(one(doctor) for doctor in await _doctors_of(clinic_id)))
+    return sum(results, SyncResult())
 
 
-async def _left_over_at(clinic_id: PydanticObjectId) -> list[SeatClaim]:
+async def _find_without_slot_at(clinic_id: PydanticObjectId) -> list[SeatClaim]:
     found: list[SeatClaim] = []
     for doctor in await _doctors_of(clinic_id):
-        found += [seat for seat in await left_over(doctor.user_id) if seat.clinic_id == clinic_id]
-    return sorted(found, key=lambda seat: (seat.start or utc_now(), str(seat.id)))
+        found += [c for c in await find_without_slot(doctor.user_id) if c.clinic_id == clinic_id]
+    return sorted(found, key=lambda claim: (claim.start or utc_now(), str(claim.id)))
 
 
-async def _refresh_slots(of_doctors: list[User], at_clinics: list[Clinic]) -> None:
-    """Writes present names onto future slots. The revision goes up: whoever read the old ones can't open them."""
+async def _refresh_slots(of_doctors: Iterable[User], at_clinics: Iterable[Clinic]) -> None:
+    """Writes the present names onto future slots. A slot keeps its time zone: a change of zone makes new slots."""
+    at = list(at_clinics)
     for doctor in of_doctors:
-        for clinic in at_clinics:
-            await Slot.get_pymongo_collection().update_many(
-                {
-                    "doctor_id": doctor.user_id,
-                    "clinic_id": clinic.clinic_id,
-                    "is_active": True,
-                    "state": {"$ne": SlotState.CLOSING},  # is given its names when it opens again
-                    "start": {"$gt": utc_now()},
-                },
-                {
-                    # With a new limit of the day a slot may have room again.
-                    **changes(
-                        {
-                            **_without_zone(shown_names(doctor, clinic)),
-                            **{"known_full": False, "marking": None},
-                        }
-                    ),
-                    "$inc": {"revision": 1},
-                },
-            )
-
-
-def _without_zone(names: dict[str, Any]) -> dict[str, Any]:
-    """A slot keeps the zone it was made in: a change of zone makes new slots."""
-    return {name: value for name, value in names.items() if name != "time_zone"}
-
-
-async def _rename_on_appointments(query: dict[str, Any], names: dict[str, str]) -> None:
-    await SeatClaim.get_pymongo_collection().update_many(query, {"$set": names})
+        for clinic in at:
+            names = shown_names(doctor, clinic)
+            del names["time_zone"]
+            await slots.refresh_names(doctor.user_id, clinic_id=clinic.clinic_id, names=names)
 
 
 @doctors.doctor_created.connect
 async def _open_first_slots(doctor: User) -> None:
-    """A new doctor can be booked at once."""
+    """Opens the slots of a new doctor, so that patients can book at once."""
     await _reconcile_if_quiet(doctor)
 
 
 async def _reconcile_if_quiet(doctor: User) -> None:
-    """Brings a book in line; if others are at it again and again, it is left to them and to `extend_slots`."""
+    """Reconciles a doctor's slots. If others keep changing them, it leaves the rest to them and to `extend_slots`."""
     try:
         await reconcile(doctor.user_id)
     except ScheduleBusy:
-        log.warning("slots of doctor %s are brought in line later", doctor.user_id)
+        log.warning("slots of doctor %s will be reconciled later", doctor.user_id)
 
 
 @user_renamed.connect
 async def _rename_user(user: User) -> None:
-    """A user's name stands on appointments, and a doctor's on slots."""
+    """Writes a user's new name onto their appointments, and a doctor's onto their slots."""
     if user.role is Role.PATIENT:
-        await _rename_on_appointments({"patient_id": user.user_id}, {"patient_name": user.name})
+        await claims.rename_on_appointments({"patient_id": user.user_id}, {"patient_name": user.name})
     if user.role is Role.DOCTOR and user.doctor is not None:
-        await _rename_on_appointments({"doctor_id": user.user_id}, {"doctor_name": user.name})
-        found = await Clinic.find({"_id": {"$in": user.doctor.clinic_ids}}).to_list()
-        await _refresh_slots([user], found)
-        await _reconcile_if_quiet(user)  # of two new names at once, the slots must bear the later
+        await claims.rename_on_appointments({"doctor_id": user.user_id}, {"doctor_name": user.name})
+        await _refresh_slots([user], (await clinics.read_clinics(user.doctor.clinic_ids)).values())
+        await _reconcile_if_quiet(user)  # of two new names at once, slots must get the later one

@@ -1,4 +1,4 @@
-"""Slots, leaves, and the part of an appointment that scheduling knows: who holds which seat."""
+"""Slots, leave, and the part of an appointment that scheduling knows: who holds which seat."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -10,21 +10,21 @@ from pymongo import ASCENDING, IndexModel
 from backend.core.clock import utc_now
 
 SEATS_PER_GENERATION = 1000
-"""Seat numbers of one round of a slot. Withdrawing a slot ends its round, so that no seat is dealt twice."""
+"""Seat numbers of one generation of a slot. Withdrawing a slot starts the next: no seat is given twice."""
 
 
 class SlotState(StrEnum):
-    """Where a slot stands. Only an open one is offered and can be booked."""
+    """The state of a slot. Only an open slot is offered and can be booked."""
 
-    PENDING = "pending"  # written, its facts still to be read once more before it is offered
+    PENDING = "pending"  # stored, but its inputs are read once more before it is offered
     OPEN = "open"
-    CLOSING = "closing"  # being withdrawn; finished by whoever comes by, should its process die
+    CLOSING = "closing"  # being withdrawn; if its process dies, the next run finishes it
     CLOSED = "closed"  # withdrawn; holds its time only while booked appointments remain
-    REMOVED = "removed"  # taken out by hand; holds its time, so that the weekly hours don't bring it back
+    REMOVED = "removed"  # removed by staff; holds its time, so that the weekly hours don't bring it back
 
 
 class SlotSource(StrEnum):
-    """What a slot comes from, and so what may take it away again."""
+    """Where a slot comes from. One of the weekly hours is withdrawn when they change."""
 
     HOURS = "hours"
     STAFF = "staff"
@@ -42,11 +42,11 @@ SEARCH_INDEXES = {
         ("specialty_key", "city_key"),
     )
 }
-"""The index of slots for a search by just these fields."""
+"""The indexes of slots, each for a search by just these fields."""
 
 
 class Slot(Document):
-    """A stretch of a doctor's time that patients can book. `day` is the clinic's calendar day."""
+    """A period of a doctor's time that patients can book. `day` is the clinic's calendar day."""
 
     doctor_id: PydanticObjectId
     doctor_name: str
@@ -68,18 +68,18 @@ class Slot(Document):
     state: SlotState = SlotState.PENDING
     is_active: bool = True
     known_full: bool = Field(
-        default=False, description="Searches pass it over. A full one need not be known: see `known_full`."
+        default=False, description="Searches skip it. Not every full slot has this hint: see `full_hint`."
     )
     marking: PydanticObjectId | None = Field(
         default=None,
-        description="A search is about to say that it is full. Whoever makes room takes it away.",
+        description="A search is about to set `known_full`. Whatever frees a seat removes it.",
     )
     is_removed: bool = Field(
-        default=False, description="Taken out by hand: whoever ends its withdrawal leaves it removed."
+        default=False, description="Staff removed it: finishing its withdrawal leaves it removed."
     )
-    first_seat: int = Field(default=0, description="The first seat number of the present round.")
+    first_seat: int = Field(default=0, description="The first seat number of the present generation.")
     revision: int = Field(
-        default=0, description="Counts withdrawals; whoever opens the slot must have seen it."
+        default=0, description="Counts withdrawals. A slot opens only at the revision at which it was read."
     )
     created_at: datetime = Field(default_factory=utc_now)
 
@@ -100,7 +100,7 @@ class Slot(Document):
 
     @property
     def slot_id(self) -> PydanticObjectId:
-        """The id of a stored slot."""
+        """Returns the id of a stored slot."""
         assert self.id is not None  # noqa: S101 - every slot that is read has one
         return self.id
 
@@ -123,17 +123,23 @@ class Leave(Document):
             IndexModel([("doctor_id", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
         ]
 
+    @property
+    def leave_id(self) -> PydanticObjectId:
+        """Returns the id of a stored leave."""
+        assert self.id is not None  # noqa: S101 - every leave that is read has one
+        return self.id
 
-SEEN_THAT_DAY = ("scheduled", "confirmed", "checked_in", "completed")
-"""The statuses of those who count among a doctor's patients of the day: a visit that is over was one of them."""
+
+COUNTED_STATUSES = ("scheduled", "confirmed", "checked_in", "completed")
+"""The statuses of appointments that count against a doctor's limit of patients per day. Completed ones do too."""
 
 
 class SeatClaim(Document):
     """What holds a seat: an appointment, or a block that a withdrawal put there. Both lie in `appointments`.
 
     This is all that scheduling knows of an appointment. A block has a slot, a seat and `expires_at`. The
-    `reserved_seat` of an appointment is its seat, except while a withdrawal moves it: see `seats`. One that
-    `clears_full_hint` is in a slot, or on a day, that searches skip as full: see `full_hint`.
+    `reserved_seat` of an appointment is its seat, except while a withdrawal moves it: see `withdrawal`. An
+    appointment that `clears_full_hint` is in a slot, or on a day, that searches skip as full: see `full_hint`.
     """
 
     slot_id: PydanticObjectId
@@ -149,6 +155,7 @@ class SeatClaim(Document):
     clinic_id: PydanticObjectId | None = None
     clinic_name: str | None = None
     clinic_day: str | None = None
+    time_zone: str | None = None
     daily_number: int | None = None
     start: datetime | None = None
     end: datetime | None = None

@@ -1,20 +1,20 @@
-"""What can go wrong with hours, leave, closures and slots."""
+"""Errors of working hours, leave, closures and slots."""
 
 from backend.core.http.errors import Conflict, Forbidden, NotFound, Unprocessable
 
 
 class LeaveNotFound(NotFound):
-    """No such leave of this doctor."""
+    """The doctor has no such leave."""
 
     code = "LEAVE_NOT_FOUND"
     detail = "This doctor has no such leave."
 
 
 class SlotNotFound(NotFound):
-    """No such slot, or not for the caller."""
+    """No such slot, or the caller has no access to it."""
 
     code = "SLOT_NOT_FOUND"
-    detail = "There is no such slot, or not for you."
+    detail = "No such slot, or you don't have access."
 
 
 class NotTheDoctorsClinic(Unprocessable):
@@ -25,7 +25,7 @@ class NotTheDoctorsClinic(Unprocessable):
 
 
 class OtherClinicHours(Forbidden):
-    """A nurse's change of hours at a clinic where she doesn't work."""
+    """A nurse's change of hours at a clinic where they don't work."""
 
     code = "OTHER_CLINIC_HOURS"
     detail = (
@@ -34,21 +34,21 @@ class OtherClinicHours(Forbidden):
 
 
 class HoursOverlap(Conflict):
-    """Hours over those that the doctor has at a clinic which the caller may not change."""
+    """Hours that overlap the doctor's hours at a clinic where the caller can't change them."""
 
     code = "HOURS_OVERLAP"
-    detail = "In this time the doctor works at another clinic."
+    detail = "The doctor works at another clinic at this time."
 
 
 class WeekTooFull(Unprocessable):
-    """Hours that cut into more slots or seats a week than one doctor can mean."""
+    """Hours with more slots or seats a week than are allowed."""
 
     code = "WEEK_TOO_FULL"
     detail = "A doctor's week can't have more than 1,000 slots or 5,000 seats."
 
 
 class OutsideOpeningHours(Unprocessable):
-    """Hours or a slot that the clinic's opening hours don't hold."""
+    """Hours or a slot outside the clinic's opening hours."""
 
     code = "OUTSIDE_OPENING_HOURS"
     detail = "The clinic is not open for the whole of this time."
@@ -62,42 +62,42 @@ class StartNotAligned(Unprocessable):
 
 
 class InThePast(Unprocessable):
-    """Time that is over; for a slot, that has already begun."""
+    """A leave or a closure that is over, or a slot that has started."""
 
     code = "IN_THE_PAST"
-    detail = "This time has already begun, or is over."
+    detail = "This time has already started, or is over."
 
 
 class BeyondHorizon(Unprocessable):
-    """Time further ahead than the clinic's book reaches."""
+    """Time after the clinic's booking horizon."""
 
     code = "BEYOND_HORIZON"
-    detail = "This time is further ahead than the clinic's book reaches."
+    detail = "This time is after the clinic's booking horizon."
 
 
 class TimeNotAvailable(Conflict):
-    """A leave or a closure, an inactive doctor or an inactive clinic."""
+    """A slot during leave or a closure, or of an inactive doctor or clinic."""
 
     code = "TIME_NOT_AVAILABLE"
-    detail = "The doctor is on leave, or the clinic is closed, at this time."
+    detail = "The doctor is on leave or the clinic is closed at this time, or one of them is inactive."
 
 
 class SlotOverlaps(Conflict):
-    """The doctor's time is held by another slot."""
+    """Another slot holds the doctor's time."""
 
     code = "SLOT_OVERLAPS"
-    detail = "The doctor already has a slot in this time."
+    detail = "The doctor already has a slot at this time."
 
 
 class TooManySlots(Unprocessable):
-    """A range that would make more slots at once than a person can mean."""
+    """A range with more slots than one request may add."""
 
     code = "TOO_MANY_SLOTS"
-    detail = "This would make more than 5,000 slots. Ask for a shorter range."
+    detail = "This would add more than 5,000 slots. Choose a shorter range."
 
 
 class ScheduleBusy(Conflict):
-    """The doctor's hours, leave or clinics changed again and again while slots were brought in line."""
+    """The doctor's hours, leave or clinics changed again and again while their slots were updated."""
 
     code = "SCHEDULE_BUSY"
-    detail = "This doctor's hours are being changed by others at this moment. Try again."
+    detail = "Others are changing this doctor's hours at this moment. Try again."

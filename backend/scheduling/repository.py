@@ -1,21 +1,42 @@
-"""Queries of slots and of the seats claimed in them."""
+"""Every query and update of seat claims, and what booking reads of slots. For the rest see `slots/repository.py`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from beanie import PydanticObjectId
 from bson import encode
 from bson.raw_bson import RawBSONDocument
+from pymongo import UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import BulkWriteError
 
 from backend.accounts.documents import User
-from backend.scheduling.documents import SEEN_THAT_DAY, SeatClaim, Slot
+from backend.core.mongo.updates import duplicates
+from backend.scheduling.documents import COUNTED_STATUSES, SeatClaim, Slot
 
 Row = Mapping[str, Any]
+
+DoctorDay = tuple[PydanticObjectId, str]
+"""A doctor, and a calendar day of the clinic."""
 
 CLAIM_FIELDS = dict.fromkeys(
     ("slot_id", "seat", "reserved_seat", "doctor_id", "clinic_day", "daily_number", "active"), 1
 )
 """What choosing a free seat needs to know of each claim."""
+
+_IS_APPOINTMENT = {"patient_id": {"$exists": True}}
+
+_AT_ONCE = 1000
+"""Documents of one write. It then stays far below the time limit of an operation and lets other requests in between:
+a week may well have hundreds of slots with many seats each."""
+
+
+def _claims() -> AsyncCollection[dict[str, Any]]:
+    return SeatClaim.get_pymongo_collection()
+
+
+# What booking reads
 
 
 class SlotsWithClaims(NamedTuple):
@@ -49,18 +70,16 @@ async def read_slots_with_claims(
     )
 
 
-async def find_claims(
-    slot_id: PydanticObjectId, *, of_doctors_day: tuple[PydanticObjectId, str] | None
-) -> Sequence[Row]:
+async def find_claims(slot_id: PydanticObjectId, *, of_doctors_day: DoctorDay | None) -> Sequence[Row]:
     """Returns the claims on a slot's seats, blocks included, and with `of_doctors_day` those of a doctor's day
     too."""
     in_slot: Row = {"slot_id": slot_id, "active": True}
     where = in_slot
     if of_doctors_day is not None:
         doctor_id, day = of_doctors_day
-        on_day = {"doctor_id": doctor_id, "clinic_day": day, "status": {"$in": SEEN_THAT_DAY}}
+        on_day = {"doctor_id": doctor_id, "clinic_day": day, "status": {"$in": COUNTED_STATUSES}}
         where = {"$or": [in_slot, on_day]}
-    return await SeatClaim.get_pymongo_collection().find(where, CLAIM_FIELDS).to_list()
+    return await _claims().find(where, CLAIM_FIELDS).to_list()
 
 
 _HAS_A_CHOICE = {"$or": [{"capacity": {"$gt": 1}}, {"max_patients_per_day": {"$gt": 0}}]}
@@ -80,7 +99,7 @@ _WITH_CLAIMS = RawBSONDocument(
                             "from": SeatClaim.Settings.name,
                             "let": {"doctor": "$doctor_id", "day": "$day"},
                             "pipeline": [
-                                {"$match": {"$expr": _SAME_DAY, "status": {"$in": SEEN_THAT_DAY}}},
+                                {"$match": {"$expr": _SAME_DAY, "status": {"$in": COUNTED_STATUSES}}},
                                 {"$project": CLAIM_FIELDS},
                             ],
                             "as": "claims",
@@ -107,3 +126,121 @@ def _with_user(user_id: PydanticObjectId) -> Mapping[str, Any]:
             "as": "users",
         }
     }
+
+
+# Counting free seats. `only` is a further condition on the claims.
+
+
+async def find_taken_seats(slot_ids: Iterable[PydanticObjectId], **only: Any) -> Sequence[Row]:
+    """Returns slot and seat of each active claim in these slots."""
+    return (
+        await _claims()
+        .find(
+            {"slot_id": {"$in": list(slot_ids)}, "active": True, **only},
+            {"_id": 0, "slot_id": 1, "seat": 1},
+        )
+        .to_list()
+    )
+
+
+async def find_visits_on(days: Set[DoctorDay], **only: Any) -> Sequence[Row]:
+    """Returns doctor and day of each appointment that counts against a doctor's limit on these days."""
+    found = _claims().find({**_counted_on(days), **only}, {"_id": 0, "doctor_id": 1, "clinic_day": 1})
+    return await found.to_list()
+
+
+def _counted_on(days: Set[DoctorDay]) -> dict[str, Any]:
+    wanted = [{"doctor_id": doctor_id, "clinic_day": day} for doctor_id, day in days]
+    return {"$or": wanted, "status": {"$in": COUNTED_STATUSES}}
+
+
+async def set_clears_full_hint(slot_ids: Sequence[PydanticObjectId], days: Set[DoctorDay]) -> None:
+    """Makes the active claims in these slots, and the appointments that count on these days, clear the full hint when
+    they give their seat back."""
+    update = {"$set": {"clears_full_hint": True}}
+    in_slots = {"slot_id": {"$in": slot_ids}, "active": True}
+    await _claims().update_many({**in_slots, "clears_full_hint": {"$ne": True}}, update)
+    if days:
+        await _claims().update_many({**_counted_on(days), "clears_full_hint": {"$ne": True}}, update)
+
+
+# Withdrawing slots: see `slots/withdrawal.py`
+
+
+async def find_seat_holders(first_seats: Mapping[PydanticObjectId, int]) -> list[Row]:
+    """Returns the active appointments and blocks that hold seats of slots, from each slot's first seat on.
+
+    Blocks have no `patient_id`.
+    """
+    return await _find_holders(first_seats)
+
+
+async def find_seated_appointments(first_seats: Mapping[PydanticObjectId, int]) -> list[Row]:
+    """Returns the active appointments that hold seats of slots, from each slot's first seat on."""
+    return await _find_holders(first_seats, **_IS_APPOINTMENT)
+
+
+async def _find_holders(first_seats: Mapping[PydanticObjectId, int], **only: Any) -> list[Row]:
+    rows = _claims().find(
+        {"slot_id": {"$in": list(first_seats)}, "active": True, **only},
+        {"slot_id": 1, "seat": 1, "reserved_seat": 1, "patient_id": 1},
+    )
+    return [row async for row in rows if row["seat"] >= first_seats[row["slot_id"]]]
+
+
+async def find_booked_slots(slot_ids: Iterable[PydanticObjectId]) -> set[PydanticObjectId]:
+    """Returns which of these slots have active appointments."""
+    return {row["slot_id"] for row in await find_seated_appointments(dict.fromkeys(slot_ids, 0))}
+
+
+async def insert_blocks(seats: Iterable[tuple[PydanticObjectId, int]], *, expires_at: datetime) -> None:
+    """Blocks seats, each a slot and a seat number. A seat that somebody holds stays theirs."""
+    blocks = [
+        {"slot_id": slot_id, "seat": seat, "active": True, "expires_at": expires_at}
+        for slot_id, seat in sorted(seats)
+    ]
+    for first in range(0, len(blocks), _AT_ONCE):
+        try:
+            await _claims().insert_many(blocks[first : first + _AT_ONCE], ordered=False)
+        except BulkWriteError as error:
+            duplicates(error)  # raises whatever isn't a seat that is held already
+
+
+async def move_to_seat(holder: Row, seat: int) -> bool:
+    """Moves an appointment to another seat of its slot; False if it has left the slot or its seat meanwhile.
+
+    Raises `DuplicateKeyError` if somebody holds that seat.
+    """
+    where = {key: holder[key] for key in ("_id", "slot_id", "seat")} | {"active": True}
+    result = await _claims().update_one(where, {"$set": {"seat": seat}})
+    return result.matched_count > 0
+
+
+async def release_reserved_seats(holders: Iterable[Row]) -> None:
+    """Ends the hold of appointments on the reserved seat from which they have moved, now that a block holds it."""
+    updates = []
+    for holder in holders:
+        where = {key: holder[key] for key in ("_id", "slot_id", "reserved_seat")}
+        has_moved = {"active": True, "seat": {"$ne": holder["reserved_seat"]}}
+        updates.append(UpdateOne({**where, **has_moved}, [{"$set": {"reserved_seat": "$seat"}}]))
+    for first in range(0, len(updates), _AT_ONCE):
+        await _claims().bulk_write(updates[first : first + _AT_ONCE], ordered=False)
+
+
+# Appointments, as far as scheduling knows them
+
+
+async def find_booked(where: Row) -> list[SeatClaim]:
+    """Returns active appointments, by start."""
+    found = SeatClaim.find({**where, "active": True, **_IS_APPOINTMENT})
+    return await found.sort("start", "_id").to_list()
+
+
+async def find_booked_between(where: Row, *, start: datetime, end: datetime) -> list[SeatClaim]:
+    """Returns active appointments that overlap a period (UTC), by start."""
+    return await find_booked({**where, "start": {"$lt": end}, "end": {"$gt": start}})
+
+
+async def rename_on_appointments(where: Row, names: Mapping[str, str]) -> None:
+    """Writes a new name of a person or a clinic onto appointments, past and future."""
+    await _claims().update_many(where, {"$set": names})

@@ -1,14 +1,14 @@
-"""Routes that change doctors and clinics, and with them the book: each answers with what that has done."""
+"""Routes that change doctors and clinics, and so their slots. Each returns a report of what that did."""
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
 from pydantic import ConfigDict
 
-from backend.accounts.access import CurrentAdmin, FrontDesk, OptionalUser
+from backend.accounts.access import CurrentAdmin, FrontDesk, OptionalUser, visible_to
 from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
+from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
 from backend.directory import clinics, doctors
-from backend.directory.access import visible_to
 from backend.directory.errors import (
     ClinicNotFound,
     ClinicTaken,
@@ -23,22 +23,22 @@ from backend.directory.schemas import ClinicPatch, DoctorPatch
 from backend.scheduling import directory_changes
 from backend.scheduling.access import reachable_clinic
 from backend.scheduling.errors import InThePast, ScheduleBusy
-from backend.scheduling.schemas import ClosureMade, ClosureOut, SpanIn, WithdrawalReport, report
+from backend.scheduling.schemas import ClosureOut, ClosureReport, PeriodIn, WithdrawalReport, report
 
 clinics_router = APIRouter(prefix="/clinics/{clinic_id}", tags=["clinics"])
 doctors_router = APIRouter(prefix="/doctors/{doctor_id}", tags=["doctors"])
 
 
-class ClinicChanged(ClinicOut):
-    """The clinic as it now is, and what the change has done to the book."""
+class ClinicReport(ClinicOut):
+    """The changed clinic, and what the change did to slots and appointments."""
 
     model_config = ConfigDict(json_schema_extra=None)
 
     report: WithdrawalReport
 
 
-class DoctorChanged(DoctorDetail):
-    """The doctor as he now is, and what the change has done to the book."""
+class DoctorReport(DoctorDetail):
+    """The changed doctor, and what the change did to slots and appointments."""
 
     model_config = ConfigDict(json_schema_extra=None)
 
@@ -48,50 +48,70 @@ class DoctorChanged(DoctorDetail):
 @clinics_router.patch(
     "",
     summary="Change a clinic",
-    responses=responses(ClinicNotFound, ClinicTaken, EditConflict, ScheduleBusy),
+    responses={**ETAG_HEADER, **responses(ClinicNotFound, ClinicTaken, EditConflict, ScheduleBusy)},
 )
-async def update_clinic(clinic_id: Id, body: ClinicPatch, caller: CurrentAdmin) -> ClinicChanged:
-    """New opening hours, another zone or horizon withdraw the slots that no longer fit and open those that now do;
-    the report lists the booked appointments that no longer fit. They stay valid until a person decides."""
+async def update_clinic(
+    clinic_id: Id, body: ClinicPatch, caller: CurrentAdmin, version: ExpectedVersion, response: Response
+) -> ClinicReport:
+    """New opening hours, another time zone or horizon withdraw slots that no longer fit and open those that now do.
+    The report lists the booked appointments that no longer fit. They stay valid until somebody reschedules or cancels
+    them."""
     clinic = await clinics.get_clinic(clinic_id)
-    changed, outcome, booked = await directory_changes.change_clinic(
-        clinic, body.model_dump(exclude_unset=True)
+    changed, result, booked = await directory_changes.change_clinic(
+        clinic, body.model_dump(exclude_unset=True), version=version
     )
-    return ClinicChanged(**ClinicOut.of(changed).model_dump(), report=report(outcome, booked, caller=caller))
+    set_etag(response, changed.version)
+    return ClinicReport(**ClinicOut.of(changed).model_dump(), report=report(result, booked, caller=caller))
 
 
 @clinics_router.delete("", summary="Deactivate a clinic", responses=responses(ClinicNotFound, ScheduleBusy))
 async def deactivate_clinic(clinic_id: Id, caller: CurrentAdmin) -> WithdrawalReport:
-    """Withdraws all its slots. Once this is answered nothing can be booked there, and every appointment to come is
-    listed."""
+    """Withdraws all its slots. Once the request returns, no new booking can land there. The report lists every coming
+    appointment."""
     return report(
         *await directory_changes.deactivate_clinic(await clinics.get_clinic(clinic_id)), caller=caller
     )
 
 
-@clinics_router.get("/closures", summary="A clinic's closures", responses=responses(ClinicNotFound))
+@clinics_router.get("/closures", summary="List a clinic's closures", responses=responses(ClinicNotFound))
 async def list_closures(clinic_id: Id, viewer: OptionalUser) -> list[ClosureOut]:
-    """Past and coming, by start. Needs no login. Those of a deactivated clinic are there for the staff only."""
+    """Returns past and coming closures, by start. Needs no login. Only staff see those of a deactivated clinic."""
     clinic = await clinics.get_clinic(clinic_id, where=visible_to(viewer))
-    return [ClosureOut.model_validate(closure) for closure in clinic.closures]
+    return [ClosureOut.of(closure, clinic) for closure in clinic.closures]
+
+
+@clinics_router.get(
+    "/closures/{closure_id}",
+    summary="Get a closure",
+    responses=responses(ClinicNotFound, ClosureNotFound),
+)
+async def get_closure(clinic_id: Id, closure_id: Id, viewer: OptionalUser) -> ClosureOut:
+    """Returns one closure of the clinic. Needs no login. Only staff see those of a deactivated clinic."""
+    clinic = await clinics.get_clinic(clinic_id, where=visible_to(viewer))
+    closure = next((each for each in clinic.closures if each.id == closure_id), None)
+    if closure is None:
+        raise ClosureNotFound
+    return ClosureOut.of(closure, clinic)
 
 
 @clinics_router.post(
     "/closures",
-    summary="Close a clinic for a time",
+    summary="Create a closure",
     status_code=status.HTTP_201_CREATED,
     responses=responses(ClinicNotFound, TooManyClosures, InThePast, ScheduleBusy),
 )
-async def close_clinic(clinic_id: Id, body: SpanIn, caller: FrontDesk) -> ClosureMade:
-    """Withdraws the free slots of all its doctors in this time. Once this is answered nothing more can be booked in
-    it, and every appointment in it is listed in the report. They stay valid until a person decides."""
+async def close_clinic(clinic_id: Id, body: PeriodIn, caller: FrontDesk, response: Response) -> ClosureReport:
+    """Withdraws the free slots of all the clinic's doctors in this time. Once the request returns, no new booking can
+    land in it. The report lists every appointment in it. They stay valid until rescheduled or cancelled. Dates are
+    whole days in the clinic's time zone."""
     clinic = await reachable_clinic(caller, clinic_id)
-    closure, outcome, booked = await directory_changes.close_clinic(
-        clinic, start=body.start, end=body.end, reason=body.reason
+    period = body.span(clinic.zone)
+    closure, result, booked = await directory_changes.close_clinic(
+        clinic, start=period.start, end=period.end, reason=body.reason
     )
-    return ClosureMade(
-        **ClosureOut.model_validate(closure).model_dump(), report=report(outcome, booked, caller=caller)
-    )
+    set_location(response, f"/clinics/{clinic_id}/closures/{closure.id}")
+    out = ClosureOut.of(closure, clinic)
+    return ClosureReport(**out.model_dump(), report=report(result, booked, caller=caller))
 
 
 @clinics_router.delete(
@@ -100,7 +120,7 @@ async def close_clinic(clinic_id: Id, body: SpanIn, caller: FrontDesk) -> Closur
     responses=responses(ClinicNotFound, ClosureNotFound, ScheduleBusy),
 )
 async def delete_closure(clinic_id: Id, closure_id: Id, caller: FrontDesk) -> WithdrawalReport:
-    """Opens the closure's time again, as far as the doctors' weekly hours ask for it."""
+    """Opens the closure's time again, as far as it lies in the doctors' weekly hours."""
     clinic = await reachable_clinic(caller, clinic_id)
     return report(await directory_changes.reopen_clinic(clinic, closure_id), [], caller=caller)
 
@@ -108,26 +128,32 @@ async def delete_closure(clinic_id: Id, closure_id: Id, caller: FrontDesk) -> Wi
 @doctors_router.patch(
     "",
     summary="Change a doctor",
-    responses=responses(
-        *(DoctorNotFound, EmailTaken, PhoneTaken, LicenseTaken, EditConflict),
-        *(UnknownClinic, UnknownDepartment, ScheduleBusy),
-    ),
+    responses={
+        **ETAG_HEADER,
+        **responses(
+            *(DoctorNotFound, EmailTaken, PhoneTaken, LicenseTaken, EditConflict),
+            *(UnknownClinic, UnknownDepartment, ScheduleBusy),
+        ),
+    },
 )
-async def update_doctor(doctor_id: Id, body: DoctorPatch, caller: CurrentAdmin) -> DoctorChanged:
-    """Leaving a clinic withdraws the slots there; a limit of patients a day applies to bookings from now on. The
-    report lists the booked appointments that no longer fit."""
+async def update_doctor(
+    doctor_id: Id, body: DoctorPatch, caller: CurrentAdmin, version: ExpectedVersion, response: Response
+) -> DoctorReport:
+    """Removing a clinic withdraws the doctor's slots there. A limit of patients per day applies to bookings from now
+    on. The report lists the booked appointments that no longer fit."""
     doctor = await doctors.get_doctor(doctor_id)
-    changed, outcome, booked = await directory_changes.change_doctor(
-        doctor, body.model_dump(exclude_unset=True)
+    changed, result, booked = await directory_changes.change_doctor(
+        doctor, body.model_dump(exclude_unset=True), version=version
     )
+    set_etag(response, changed.version)
     shown = await doctor_detail(changed)
-    return DoctorChanged(**shown.model_dump(), report=report(outcome, booked, caller=caller))
+    return DoctorReport(**shown.model_dump(), report=report(result, booked, caller=caller))
 
 
 @doctors_router.delete("", summary="Deactivate a doctor", responses=responses(DoctorNotFound, ScheduleBusy))
 async def deactivate_doctor(doctor_id: Id, caller: CurrentAdmin) -> WithdrawalReport:
-    """Ends the doctor's login and withdraws all slots. Once this is answered nothing can be booked any more, and
-    every appointment to come is listed."""
+    """Ends the doctor's login and withdraws all their slots. Once the request returns, nobody can book them. The
+    report lists every coming appointment."""
     return report(
         *await directory_changes.deactivate_doctor(await doctors.get_doctor(doctor_id)), caller=caller
     )

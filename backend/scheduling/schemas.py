@@ -1,43 +1,36 @@
-"""Requests and answers about hours, leave, closures and slots."""
+"""Requests and responses about slots and closures, and the report of every change."""
 
 from collections.abc import Iterable
 from datetime import datetime
-from itertools import pairwise
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, model_validator
 
 from backend.accounts.documents import User
-from backend.accounts.profiles import WEEK, HoursBlock, Weekday
-from backend.core.http.fields import (
-    ClosingTime,
-    Day,
-    Id,
-    Instant,
-    Request,
-    Response,
-    Text,
-    WallTime,
-    minutes_of,
-)
+from backend.accounts.profiles import Weekday
+from backend.core.http.fields import Day, Id, Instant, Request, Response, Text
 from backend.core.http.json_rows import Rows
-from backend.scheduling.access import in_sight
-from backend.scheduling.availability import MOST_CAPACITY, MOST_SLOT_MINUTES
+from backend.core.http.time_range import DayOrInstant, end_moment, first_moment
+from backend.directory.documents import Clinic, Closure
+from backend.directory.fields import ClosingTime, WallTime, minutes_of
+from backend.scheduling.access import visible_appointments
+from backend.scheduling.availability import MOST_CAPACITY, MOST_SLOT_MINUTES, Span
 from backend.scheduling.documents import SeatClaim, Slot
-from backend.scheduling.outcome import SyncResult
 from backend.scheduling.slots.capacity import OpenSlot
+from backend.scheduling.slots.slot_sync import SyncResult
 
-_EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
+EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
 
 SlotMinutes = Annotated[int, Field(ge=5, le=MOST_SLOT_MINUTES, multiple_of=5)]
 Capacity = Annotated[int, Field(ge=1, le=MOST_CAPACITY)]
 
-_LENGTH = "Length of a slot in minutes. Default: the doctor's slot length, else the clinic's."
-_CAPACITY = "How many patients can book one slot."
+LENGTH = "Length of a slot in minutes. Default: the doctor's slot length, else the clinic's."
+CAPACITY = "How many patients can book one slot."
 
 
 class SlotOut(Response):
-    """A slot as it can be booked. Times are UTC; show them in `time_zone`."""
+    """A slot that can be booked. Times are UTC; show them in `time_zone`."""
 
     id: Id
     doctor_id: Id
@@ -55,12 +48,12 @@ class SlotOut(Response):
 
     @classmethod
     def of(cls, found: OpenSlot) -> "SlotOut":
-        """From a search's find."""
+        """Builds it from a slot that a search found."""
         return cls.model_validate({**SLOT_ROWS.row(found.stored), "free": found.free})
 
     @classmethod
     def of_empty(cls, slot: Slot) -> "SlotOut":
-        """From a slot that was only just opened."""
+        """Builds it from a slot that was just added: all its seats are free."""
         return cls.model_validate({**slot.model_dump(), "free": slot.capacity})
 
 
@@ -68,12 +61,12 @@ SLOT_ROWS = Rows(SlotOut)
 
 
 def slot_page(found: Iterable[OpenSlot], next_cursor: str | None) -> bytes:
-    """A page of a search, as the JSON of `Page[SlotOut]`."""
+    """Returns a page of a search as the JSON of `Page[SlotOut]`."""
     return SLOT_ROWS.page(({**slot.stored, "free": slot.free} for slot in found), next_cursor)
 
 
 class BookedOut(Response):
-    """A booked appointment that a withdrawal of time has met. It stays valid until a person decides."""
+    """A booked appointment in time that was withdrawn. It stays valid until somebody reschedules or cancels it."""
 
     appointment_id: Id
     patient_id: Id
@@ -82,21 +75,22 @@ class BookedOut(Response):
     doctor_name: str
     clinic_id: Id
     clinic_name: str
+    time_zone: str
     start: datetime
     end: datetime
     status: str
 
     @classmethod
-    def of(cls, holder: SeatClaim) -> "BookedOut":
-        """From what scheduling sees of an appointment."""
-        return cls.model_validate({**holder.model_dump(), "appointment_id": holder.id})
+    def of(cls, claim: SeatClaim) -> "BookedOut":
+        """Builds it from what scheduling knows of an appointment."""
+        return cls.model_validate({**claim.model_dump(), "appointment_id": claim.id})
 
 
 class WithdrawalReport(Response):
-    """What a change has done to the book. Once it is answered, nothing new can be booked in the time it took."""
+    """What a change did to slots and appointments. Once the request returns, no new booking can land in that time."""
 
-    slots_opened: int = Field(description="Slots that the change has added to the book.")
-    slots_withdrawn: int = Field(description="Open slots that the change has taken out of the book.")
+    slots_opened: int = Field(description="How many slots the change opened.")
+    slots_withdrawn: int = Field(description="How many open slots the change withdrew.")
     appointments: list[BookedOut] = Field(
         description="Every active appointment in the time that was withdrawn. None of them was changed."
     )
@@ -105,168 +99,82 @@ class WithdrawalReport(Response):
     )
 
 
-def report(outcome: SyncResult, booked: list[SeatClaim], *, caller: User) -> WithdrawalReport:
-    """The report of a change, with the appointments that the caller may see."""
-    seen = in_sight(caller, booked)
+def report(result: SyncResult, booked: list[SeatClaim], *, caller: User) -> WithdrawalReport:
+    """Returns the report of a change, with the appointments that the caller may see."""
+    visible = visible_appointments(caller, booked)
     return WithdrawalReport(
-        slots_opened=outcome.opened,
-        slots_withdrawn=outcome.withdrawn,
-        appointments=[BookedOut.of(holder) for holder in seen],
-        appointments_elsewhere=len(booked) - len(seen),
+        slots_opened=result.opened,
+        slots_withdrawn=result.withdrawn,
+        appointments=[BookedOut.of(claim) for claim in visible],
+        appointments_elsewhere=len(booked) - len(visible),
     )
 
 
-class HoursBlockIn(Request):
-    """Working hours on one weekday at one clinic, in the clinic's wall-clock time."""
-
-    clinic_id: Id
-    weekday: Weekday
-    start: WallTime = Field(examples=["09:00"])
-    end: ClosingTime = Field(examples=["17:00"])
-    slot_minutes: SlotMinutes | None = Field(default=None, description=_LENGTH)
-    capacity: Capacity = Field(default=1, description=_CAPACITY)
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "HoursBlockIn":
-        if minutes_of(self.start) >= minutes_of(self.end):
-            raise ValueError("end must lie after start")
-        return self
-
-
-def overlap(hours: Iterable[HoursBlockIn | HoursBlock]) -> HoursBlockIn | HoursBlock | None:
-    """The first block of a week that begins before the one before it has ended; None where all are apart."""
-    in_order = sorted(hours, key=lambda block: (WEEK.index(block.weekday), minutes_of(block.start)))
-    for earlier, later in pairwise(in_order):
-        if earlier.weekday == later.weekday and minutes_of(earlier.end) > minutes_of(later.start):
-            return later
-    return None
-
-
-class WorkingHoursIn(Request):
-    """A doctor's whole week; it replaces the one before. An empty list: no hours at all."""
+class PeriodIn(Request):
+    """A period of time: either two times (RFC 3339 with an offset, `end` exclusive) or two dates (`end` included)."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {
-                    "hours": [
-                        {"clinic_id": _EXAMPLE_ID, "weekday": "monday", "start": "09:00", "end": "12:30"},
-                        {
-                            "clinic_id": _EXAMPLE_ID,
-                            "weekday": "monday",
-                            "start": "13:30",
-                            "end": "17:00",
-                            "slot_minutes": 20,
-                            "capacity": 2,
-                        },
-                    ]
-                }
+                {"start": "2026-12-24", "end": "2026-12-26", "reason": "Christmas"},
+                {"start": "2026-12-24T13:00:00-05:00", "end": "2026-12-24T18:00:00-05:00"},
             ]
         }
     )
 
-    hours: list[HoursBlockIn] = Field(max_length=56)
-
-    @model_validator(mode="after")
-    def _apart(self) -> "WorkingHoursIn":
-        if block := overlap(self.hours):
-            raise ValueError(f"hours overlap on {block.weekday} at {block.start}")
-        return self
-
-
-class HoursBlockOut(Response):
-    """Working hours on one weekday at one clinic, in the clinic's wall-clock time."""
-
-    clinic_id: Id
-    weekday: Weekday
-    start: str
-    end: str
-    slot_minutes: int
-    capacity: int
-
-
-class WorkingHoursOut(Response):
-    """A doctor's week."""
-
-    hours: list[HoursBlockOut]
-    is_default: bool = Field(description="True while no hours were set: the first clinic's opening hours.")
-
-
-class WorkingHoursChanged(WorkingHoursOut):
-    """The week as it now is, and what the change has done to the book."""
-
-    report: WithdrawalReport
-
-
-class SpanIn(Request):
-    """A stretch of time. RFC 3339 with an offset; the end is exclusive."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "start": "2026-12-24T00:00:00-05:00",
-                    "end": "2026-12-27T00:00:00-05:00",
-                    "reason": "Christmas",
-                }
-            ]
-        }
-    )
-
-    start: Instant
-    end: Instant
+    start: DayOrInstant
+    end: DayOrInstant
     reason: Text | None = None
 
     @model_validator(mode="after")
-    def _in_order(self) -> "SpanIn":
-        if self.start >= self.end:
-            raise ValueError("end must lie after start")
-        if (self.end - self.start).days > 366:
+    def _starts_before_end(self) -> "PeriodIn":
+        if type(self.start) is not type(self.end):
+            raise ValueError("start and end must both be times or both be dates")
+        span = self.span(ZoneInfo("UTC"))
+        if span.start >= span.end:
+            raise ValueError("end must be after start")
+        if (span.end - span.start).days > 366:
             raise ValueError("must not be longer than 366 days")
         return self
 
-
-class LeaveOut(Response):
-    """A doctor's time off."""
-
-    id: Id
-    doctor_id: Id
-    start: datetime
-    end: datetime
-    reason: str | None
-    created_at: datetime
-
-
-class LeaveTaken(LeaveOut):
-    """A leave, and what it has done to the book."""
-
-    report: WithdrawalReport
+    def span(self, zone: ZoneInfo) -> Span:
+        """Returns the period in UTC. Dates are whole days in the zone."""
+        return Span(first_moment(self.start, zone), end_moment(self.end, zone))
 
 
 class ClosureOut(Response):
-    """A stretch in which a clinic is closed in spite of its opening hours."""
+    """A period in which a clinic is closed in spite of its opening hours. Times are UTC; show them in `time_zone`."""
 
     id: Id
+    clinic_id: Id
+    clinic_name: str
+    time_zone: str = Field(examples=["America/New_York"])
     start: datetime
     end: datetime
     reason: str | None
 
+    @classmethod
+    def of(cls, closure: Closure, clinic: Clinic) -> "ClosureOut":
+        """Builds it from a closure and its clinic."""
+        whose = {"clinic_id": clinic.clinic_id, "clinic_name": clinic.name, "time_zone": clinic.time_zone}
+        return cls(**closure.model_dump(), **whose)
 
-class ClosureMade(ClosureOut):
-    """A closure, and what it has done to the book."""
+
+class ClosureReport(ClosureOut):
+    """A closure, and what it did to slots and appointments."""
 
     report: WithdrawalReport
 
 
 class SlotIn(Request):
-    """One slot, outside the weekly hours if need be."""
+    """One slot. It may lie outside the weekly hours."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
-                    "doctor_id": _EXAMPLE_ID,
-                    "clinic_id": _EXAMPLE_ID,
+                    "doctor_id": EXAMPLE_ID,
+                    "clinic_id": EXAMPLE_ID,
                     "start": "2026-12-05T09:00:00-05:00",
                     "minutes": 30,
                     "capacity": 1,
@@ -278,19 +186,19 @@ class SlotIn(Request):
     doctor_id: Id
     clinic_id: Id
     start: Instant
-    minutes: SlotMinutes | None = Field(default=None, description=_LENGTH)
-    capacity: Capacity = Field(default=1, description=_CAPACITY)
+    minutes: SlotMinutes | None = Field(default=None, description=LENGTH)
+    capacity: Capacity = Field(default=1, description=CAPACITY)
 
 
 class GenerateIn(Request):
-    """Slots over a range of days: those of given hours, or (without `start` and `end`) of the weekly hours."""
+    """A range of days that gets slots: those of `start` to `end`, or without these, those of the weekly hours."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
-                    "doctor_id": _EXAMPLE_ID,
-                    "clinic_id": _EXAMPLE_ID,
+                    "doctor_id": EXAMPLE_ID,
+                    "clinic_id": EXAMPLE_ID,
                     "first_day": "2026-12-05",
                     "last_day": "2026-12-19",
                     "weekdays": ["saturday"],
@@ -311,21 +219,21 @@ class GenerateIn(Request):
     )
     start: WallTime | None = None
     end: ClosingTime | None = None
-    minutes: SlotMinutes | None = Field(default=None, description=_LENGTH)
-    capacity: Capacity = Field(default=1, description=_CAPACITY)
+    minutes: SlotMinutes | None = Field(default=None, description=LENGTH)
+    capacity: Capacity = Field(default=1, description=CAPACITY)
 
     @model_validator(mode="after")
     def _complete(self) -> "GenerateIn":
         if self.first_day > self.last_day:
-            raise ValueError("last_day must not lie before first_day")
+            raise ValueError("last_day must not be before first_day")
         if (self.start is None) != (self.end is None):
-            raise ValueError("start and end go together")
+            raise ValueError("set both start and end, or neither")
         if self.start and self.end and minutes_of(self.start) >= minutes_of(self.end):
-            raise ValueError("end must lie after start")
+            raise ValueError("end must be after start")
         return self
 
 
-class Generated(Response):
-    """What was generated. Time that was held already was passed over, so that repeating it adds nothing."""
+class GenerateReport(Response):
+    """How many slots were added. Time that other slots hold was skipped, so repeating the request adds nothing."""
 
     created: int

@@ -7,10 +7,9 @@ from typing import Protocol
 
 from beanie import PydanticObjectId
 
-from backend.accounts.documents import User
 from backend.directory.documents import Clinic
 from backend.scheduling.availability import Span
-from backend.scheduling.documents import Leave
+from backend.scheduling.hours import repository
 
 
 class Visit(Protocol):
@@ -23,26 +22,25 @@ class Visit(Protocol):
 
 
 async def called_off(visits: Sequence[Visit], clinics: Mapping[PydanticObjectId, Clinic]) -> list[bool]:
-    """For each visit, whether clinic or doctor are out of use, closed or away then. Two reads for all of them.
+    """Returns for each visit whether its clinic or doctor is inactive, closed or away then. Two reads in all.
 
-    Such an appointment stays valid until a person decides; but nobody should be told to come.
+    Such an appointment stays valid until a person decides, but nobody should be asked to come.
     """
     doctor_ids = list({visit.doctor_id for visit in visits})
     leaves: dict[PydanticObjectId, list[Span]] = defaultdict(list)
     earliest = min((visit.start for visit in visits), default=None)
     if earliest is not None:
-        async for leave in Leave.find({"doctor_id": {"$in": doctor_ids}, "end": {"$gt": earliest}}):
+        for leave in await repository.find_leave_of_doctors(doctor_ids, since=earliest):
             leaves[leave.doctor_id].append(Span(leave.start, leave.end))
-    users = User.get_pymongo_collection().find({"_id": {"$in": doctor_ids}}, {"is_active": 1})
-    active = {user["_id"] async for user in users if user["is_active"]}
+    active = await repository.find_active_ids(doctor_ids)
 
     def is_off(visit: Visit) -> bool:
         span, clinic = Span(visit.start, visit.end), clinics[visit.clinic_id]
-        stretches = [Span(closure.start, closure.end) for closure in clinic.closures]
+        closures = [Span(closure.start, closure.end) for closure in clinic.closures]
         return (
             not clinic.is_active
             or visit.doctor_id not in active
-            or any(stretch.overlaps(span) for stretch in (*stretches, *leaves[visit.doctor_id]))
+            or any(absence.overlaps(span) for absence in (*closures, *leaves[visit.doctor_id]))
         )
 
     return [is_off(visit) for visit in visits]

@@ -28,7 +28,7 @@ def _second_admin(admin, api):
     return made.json()["id"], bearer(login["access_token"])
 
 
-def test_administrators_make_accounts_that_can_log_in(admin, api):
+def test_administrators_create_accounts_that_can_log_in(admin, api):
     for body in (NURSE, ADMIN):
         made = admin.client.post("/users", json=body)
         assert made.status_code == 201, made.text
@@ -37,7 +37,7 @@ def test_administrators_make_accounts_that_can_log_in(admin, api):
         assert login.json()["user"]["email"] == body["email"].lower()
 
 
-def test_a_nurse_is_given_clinics(admin, clinic):
+def test_a_nurse_is_assigned_clinics(admin, clinic):
     clinic_id = str(clinic.id)
     made = admin.client.post("/users", json={**NURSE, "clinic_ids": [clinic_id, clinic_id]})
     assert made.json()["nurse"] == {"clinic_ids": [clinic_id]}
@@ -47,7 +47,7 @@ def test_a_nurse_is_given_clinics(admin, clinic):
     assert (changed.json()["name"], changed.json()["nurse"]["clinic_ids"]) == ("F.", [clinic_id])
 
 
-def test_a_nurse_is_not_given_clinics_that_are_not_there(admin, clinic, nurse):
+def test_a_nurse_is_not_assigned_unknown_clinics(admin, clinic, nurse):
     made = admin.client.post("/users", json={**NURSE, "clinic_ids": [str(clinic.id), NOBODY]})
     assert (made.status_code, made.json()["error_code"]) == (422, "UNKNOWN_CLINIC")
     changed = admin.client.patch(f"/users/{nurse.id}", json={"name": "X", "clinic_ids": [NOBODY]})
@@ -55,7 +55,7 @@ def test_a_nurse_is_not_given_clinics_that_are_not_there(admin, clinic, nurse):
     assert admin.client.get(f"/users/{nurse.id}").json()["name"] == nurse.user.name
 
 
-def test_a_patient_is_made_without_a_password_and_cannot_log_in(admin, api):
+def test_a_patient_without_a_password_cannot_log_in(admin, api):
     made = admin.client.post("/users", json={"role": "patient", "name": "Walk-in", "phone": "+15550140101"})
     assert made.status_code == 201
     for password in (PASSWORD, "", "None"):
@@ -79,13 +79,13 @@ def test_a_patient_is_made_without_a_password_and_cannot_log_in(admin, api):
         ({**NURSE, "password_hash": "x"}, "VALIDATION_ERROR"),
     ],
 )
-def test_accounts_that_make_no_sense_are_refused(admin, db, body, code):
+def test_invalid_accounts_are_refused(admin, db, body, code):
     answer = admin.client.post("/users", json=body)
     assert (answer.status_code, answer.json()["error_code"]) == (422, code)
     assert db.users.count_documents({}) == 1
 
 
-def test_refusing_a_doctor_names_the_route_that_makes_one(admin):
+def test_refusing_a_doctor_names_the_route_that_creates_one(admin):
     answer = admin.client.post("/users", json={**ADMIN, "role": "doctor"})
     assert "POST /doctors" in answer.json()["detail"]
 
@@ -114,7 +114,7 @@ def test_nobody_else_sees_or_touches_accounts(request, role, admin):
     assert codes(answers) == ["NOT_ALLOWED"] * len(answers)
 
 
-def test_the_list_is_by_name_and_goes_on_page_by_page(admin, nurse, doctor, patient):
+def test_the_list_is_by_name_and_in_pages(admin, nurse, doctor, patient):
     seen, cursor = [], None
     for _ in range(10):
         params = {"limit": 2, **({"cursor": cursor} if cursor else {})}
@@ -173,14 +173,14 @@ def test_one_account_is_read_by_id(admin, patient):
         ({"clinic_ids": []}, "WRONG_ROLE"),
     ],
 )
-def test_changes_that_make_no_sense_are_refused(admin, patient, sent, code):
+def test_invalid_changes_are_refused(admin, patient, sent, code):
     before = admin.client.get(f"/users/{patient.id}").json()
     answer = admin.client.patch(f"/users/{patient.id}", json=sent)
     assert (answer.status_code, answer.json()["error_code"]) == (422, code)
     assert admin.client.get(f"/users/{patient.id}").json() == before
 
 
-def test_a_password_set_by_an_administrator_ends_the_users_logins(admin, api, ada, log_in):
+def test_an_administrators_new_password_closes_all_sessions(admin, api, ada, log_in):
     assert admin.client.patch(f"/users/{ada.id}", json={"password": "given at the desk"}).status_code == 200
     assert ada.client.get("/users/me").status_code == 401
     refused = api.post("/auth/refresh", json={"refresh_token": ada.refresh_token})
@@ -197,7 +197,7 @@ def test_deactivating_keeps_the_account_and_may_be_repeated(admin, ada, db):
     assert admin.client.patch(f"/users/{ada.id}", json={"is_active": True}).json()["is_active"] is True
 
 
-def test_an_address_of_a_deactivated_account_stays_taken(admin, api, ada):
+def test_the_email_of_a_deactivated_account_stays_taken(admin, api, ada):
     admin.client.delete(f"/users/{ada.id}")
     assert api.post("/auth/register", json=registration()).json()["error_code"] == "EMAIL_TAKEN"
 
@@ -224,7 +224,7 @@ def test_the_last_administrator_stays(run, admin):
     assert admin.client.get("/users").status_code == 200
 
 
-def test_of_administrators_who_deactivate_each_other_at_once_one_stays(run, admin, api, db):
+def test_of_two_admins_who_deactivate_each_other_one_stays(run, admin, api, db):
     second = ObjectId(_second_admin(admin, api)[0])
 
     async def both() -> list[object]:
@@ -239,7 +239,7 @@ def test_of_administrators_who_deactivate_each_other_at_once_one_stays(run, admi
         db.users.update_many({"role": "admin"}, {"$set": {"is_active": True}})
 
 
-def test_doctors_come_and_go_through_the_directory(admin, doctor):
+def test_doctors_are_deactivated_with_the_doctors_route(admin, doctor):
     answers = [
         admin.client.delete(f"/users/{doctor.id}"),
         admin.client.patch(f"/users/{doctor.id}", json={"is_active": True}),

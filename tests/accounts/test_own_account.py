@@ -10,7 +10,7 @@ from backend.core import clock
 from tests.accounts.helpers import at_once, codes, registration
 
 
-def test_a_patient_changes_what_is_the_patients(ada):
+def test_patients_change_contact_and_profile(ada):
     sent = {
         "name": "Ada King",
         "phone": "(555) 014-0009",
@@ -54,7 +54,7 @@ def test_fields_left_out_stay(ada):
     assert ada.client.patch("/users/me", json={}).status_code == 200
 
 
-def test_null_empties_what_may_be_empty(ada, db):
+def test_null_removes_optional_values(ada, db):
     fields = {
         "language": "es",
         "photo_url": "https://example.com/a",
@@ -73,7 +73,7 @@ def test_null_empties_what_may_be_empty(ada, db):
 
 
 @pytest.mark.parametrize("field", ["name", "email", "phone", "allergies"])
-def test_null_is_refused_where_there_must_be_something(ada, field):
+def test_null_is_refused_for_required_values(ada, field):
     before = ada.client.get("/users/me").json()
     assert ada.client.patch("/users/me", json={field: None}).status_code == 422
     assert ada.client.get("/users/me").json() == before
@@ -83,7 +83,7 @@ def test_null_is_refused_where_there_must_be_something(ada, field):
     "field",
     ["role", "is_active", "is_verified", "notes", "medical_history", "assigned_doctor_id", "patient", "id"],
 )
-def test_what_is_not_the_patients_to_change_is_refused(ada, field):
+def test_patients_cannot_change_fields_of_the_staff(ada, field):
     assert ada.client.patch("/users/me", json={field: "admin"}).status_code == 422
     assert ada.client.get("/users/me").json()["role"] == "patient"
 
@@ -135,7 +135,7 @@ def test_malformed_changes_change_nothing(ada, sent):
     assert ada.client.get("/users/me").json() == before
 
 
-def test_nobody_is_born_tomorrow_but_somewhere_it_is_tomorrow_already(ada):
+def test_a_date_of_birth_is_at_most_today_anywhere_on_earth(ada):
     with clock.stopped(datetime(2026, 11, 21, 12, tzinfo=UTC)):
         token = ada.client.post("/auth/refresh", json={"refresh_token": ada.refresh_token}).json()
         headers = {"Authorization": f"Bearer {token['access_token']}"}
@@ -146,7 +146,7 @@ def test_nobody_is_born_tomorrow_but_somewhere_it_is_tomorrow_already(ada):
     assert statuses == [200, 200, 422]
 
 
-def test_a_taken_email_or_phone_is_refused_and_nothing_changes(api, ada):
+def test_a_taken_email_or_phone_changes_nothing(api, ada):
     api.post("/auth/register", json=registration(email="b@example.com", phone="+15550140002"))
     before = ada.client.get("/users/me").json()
     by_email = ada.client.patch("/users/me", json={"name": "X", "email": "B@example.com"})
@@ -155,7 +155,7 @@ def test_a_taken_email_or_phone_is_refused_and_nothing_changes(api, ada):
     assert ada.client.get("/users/me").json() == before
 
 
-def test_a_new_phone_has_yet_to_be_verified(ada, db):
+def test_a_new_phone_is_not_yet_verified(ada, db):
     db.users.update_one({"email": ada.email}, {"$set": {"is_verified": True}})
     ada.client.patch("/users/me", json={"email": "new@example.com", "phone": "555 014 0001"})
     assert ada.client.get("/users/me").json()["is_verified"] is True
@@ -178,11 +178,11 @@ def test_staff_have_no_patients_profile(nurse, db, sent):
     assert "patient" not in db.users.find_one({"_id": nurse.user.id})
 
 
-def test_staff_may_do_without_a_phone(nurse):
+def test_staff_can_remove_their_phone(nurse):
     assert nurse.client.patch("/users/me", json={"phone": None}).json()["phone"] is None
 
 
-def test_everybody_sees_the_own_role(admin, nurse, doctor, patient):
+def test_everybody_sees_their_own_role(admin, nurse, doctor, patient):
     for person in (admin, nurse, doctor, patient):
         body = person.client.get("/users/me").json()
         assert body["id"] == person.id
@@ -192,7 +192,7 @@ def test_everybody_sees_the_own_role(admin, nurse, doctor, patient):
         assert (body["doctor"] is not None) == (body["role"] == "doctor")
 
 
-def test_a_new_name_is_found_and_told(ada, admin, run):
+def test_a_new_name_is_searchable_and_signalled(ada, admin, run):
     told = []
 
     async def remember(user):
@@ -207,7 +207,7 @@ def test_a_new_name_is_found_and_told(ada, admin, run):
     assert admin.client.get("/users", params={"q": "lovelace"}).json()["items"] == []
 
 
-def test_changes_of_different_fields_at_once_leave_the_search_words_right(ada, db):
+def test_search_words_match_after_changes_at_once(ada, db):
     for n in range(5):
         answers = at_once(
             lambda n=n: ada.client.patch("/users/me", json={"name": f"Name{n}"}),

@@ -53,11 +53,7 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
             accounts.LicenseTaken,
         )
     ),
-    (
-        directory.ClinicTaken,
-        "the name stays",
-        {"deactivate_clinic", "close_clinic", "delete_closure"},
-    ),
+    (directory.ClinicTaken, "the name stays", {"deactivate_clinic"}),
     (EditConflict, "the name stays", {"deactivate_clinic"}),
     (directory.DepartmentTaken, "the name stays", {"deactivate_department"}),
     (BadCursor, "the alternatives are a first page", {"book_appointment", "reschedule_appointment"}),

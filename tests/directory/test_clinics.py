@@ -20,7 +20,7 @@ def hours(*blocks: tuple[str, str], weekday: str = "monday") -> list[dict[str, s
     return [{"weekday": weekday, "opens": opens, "closes": closes} for opens, closes in blocks]
 
 
-def test_a_clinic_is_made_with_all_its_fields_and_read_by_everybody(admin: Person, api: httpx.Client) -> None:
+def test_a_clinic_is_created_and_read_by_everybody(admin: Person, api: httpx.Client) -> None:
     body = {
         "name": "Midtown Clinic",
         "address": "350 Fifth Avenue",
@@ -63,7 +63,7 @@ def test_a_clinic_is_made_with_all_its_fields_and_read_by_everybody(admin: Perso
     assert clinic["created_at"].endswith("Z")
 
 
-def test_what_is_left_out_has_its_usual_value(admin: Person) -> None:
+def test_fields_left_out_have_defaults(admin: Person) -> None:
     clinic = made(admin.client, "/clinics", {"name": "A", "city": "B", "time_zone": "Europe/London"})
 
     assert clinic["language"] == "en"
@@ -101,7 +101,7 @@ def test_a_zone_must_be_an_iana_zone(admin: Person, zone: str) -> None:
 @pytest.mark.parametrize(
     "zone", ["Australia/Lord_Howe", "Asia/Kolkata", "UTC", "America/Argentina/Buenos_Aires"]
 )
-def test_every_iana_zone_is_one(admin: Person, zone: str) -> None:
+def test_every_iana_zone_is_accepted(admin: Person, zone: str) -> None:
     assert made(admin.client, "/clinics", new_clinic(time_zone=zone))["time_zone"] == zone
 
 
@@ -123,7 +123,7 @@ def test_every_iana_zone_is_one(admin: Person, zone: str) -> None:
         ("", "17:00"),
     ],
 )
-def test_opening_hours_lie_on_the_grid_and_in_order(admin: Person, opens: str, closes: str) -> None:
+def test_opening_hours_are_aligned_and_ordered(admin: Person, opens: str, closes: str) -> None:
     answer = admin.client.post("/clinics", json=new_clinic(opening_hours=hours((opens, closes))))
 
     assert all(field.startswith("opening_hours.0") for field in faults(answer))
@@ -147,13 +147,13 @@ def test_opening_hours_are_text(admin: Person, value: object) -> None:
         [("08:00", "09:00"), ("10:00", "11:00"), ("12:00", "13:00"), ("14:00", "15:00"), ("16:00", "17:00")],
     ],
 )
-def test_blocks_of_a_weekday_are_apart_and_at_most_four(admin: Person, blocks: list[tuple[str, str]]) -> None:
+def test_a_weekday_has_at_most_four_separate_blocks(admin: Person, blocks: list[tuple[str, str]]) -> None:
     answer = admin.client.post("/clinics", json=new_clinic(opening_hours=hours(*blocks)))
 
     assert faults(answer) == ["opening_hours"]
 
 
-def test_blocks_that_touch_become_one(admin: Person) -> None:
+def test_adjacent_blocks_become_one(admin: Person) -> None:
     blocks = hours(("13:00", "17:00"), ("09:00", "12:00"), ("12:00", "13:00"), ("18:00", "24:00"))
 
     clinic = made(
@@ -202,7 +202,7 @@ def test_a_policy_has_bounds(admin: Person, policy: dict[str, object]) -> None:
     assert all(field.startswith(f"policy.{next(iter(policy))}") for field in faults(answer))
 
 
-def test_a_policy_may_go_to_its_bounds(admin: Person) -> None:
+def test_a_policy_accepts_its_bounds(admin: Person) -> None:
     for policy in (
         {"slot_minutes": 5, "horizon_days": 1, "confirm_window_minutes": 0, "reminder_minutes": [10_080]},
         {"slot_minutes": 480, "horizon_days": 366, "no_show_grace_minutes": 1440, "reminder_minutes": [15]},
@@ -233,7 +233,7 @@ def test_a_location_is_on_earth(admin: Person, location: object) -> None:
 
 
 @pytest.mark.parametrize("location", [(180, 90), (-180, -90), (0, 0)])
-def test_a_location_may_be_at_the_end_of_the_world(admin: Person, location: tuple[int, int]) -> None:
+def test_a_location_accepts_its_bounds(admin: Person, location: tuple[int, int]) -> None:
     place = {"longitude": location[0], "latitude": location[1]}
 
     assert made(admin.client, "/clinics", new_clinic(location=place))["location"] == place
@@ -243,14 +243,14 @@ def test_a_location_may_be_at_the_end_of_the_world(admin: Person, location: tupl
     ("name", "city"),
     [("Harbour Clinic", "Córdoba"), ("HARBOUR  CLINIC", "Cordoba"), ("Härbour clinic", " córdoba ")],
 )
-def test_a_name_is_given_once_in_a_city(admin: Person, name: str, city: str) -> None:
+def test_a_name_is_unique_in_its_city(admin: Person, name: str, city: str) -> None:
     made(admin.client, "/clinics", new_clinic(name="Harbour Clinic", city="Cordoba"))
 
     assert code(admin.client.post("/clinics", json=new_clinic(name=name, city=city))) == (409, "CLINIC_TAKEN")
     made(admin.client, "/clinics", new_clinic(name=name, city="Elsewhere"))
 
 
-def test_of_clinics_of_one_name_and_city_made_at_once_one_is_made(admin: Person) -> None:
+def test_of_equal_clinics_created_at_once_one_is_created(admin: Person) -> None:
     bodies = [new_clinic(name=name) for name in ("Same", "same", "SAME", "Sáme", " Same ", "sAME")]
 
     answers = at_once(*(lambda body=body: admin.client.post("/clinics", json=body) for body in bodies))
@@ -271,7 +271,7 @@ def test_of_clinics_renamed_at_once_to_one_name_one_is_renamed(admin: Person, ap
     assert sorted(map(code, answers), key=str) == [(200, None), *[(409, "CLINIC_TAKEN")] * 3]
 
 
-def test_what_is_not_sent_stays_and_null_empties(admin: Person, db: Any) -> None:
+def test_fields_left_out_stay_and_null_removes(admin: Person, db: Any) -> None:
     clinic = made(
         admin.client,
         "/clinics",
@@ -297,7 +297,7 @@ def test_what_is_not_sent_stays_and_null_empties(admin: Person, db: Any) -> None
     assert stored["policy"] == {"horizon_days": 30}
 
 
-def test_a_change_of_name_or_city_is_found_under_the_new_one(admin: Person, api: httpx.Client) -> None:
+def test_a_renamed_clinic_is_found_by_its_new_name_only(admin: Person, api: httpx.Client) -> None:
     clinic = made(admin.client, "/clinics", new_clinic(name="Old Mill", city="Boston", address="Quay 7"))
 
     changed(admin.client, f"/clinics/{clinic['id']}", name="New Forge", city="Salem")
@@ -327,18 +327,18 @@ def test_two_changes_at_once_both_keep_their_words(admin: Person, api: httpx.Cli
     "field",
     ["name", "city", "time_zone", "language", "opening_hours", "policy", "is_active"],
 )
-def test_what_every_clinic_has_cannot_be_emptied(admin: Person, clinic: Clinic, field: str) -> None:
+def test_required_fields_of_a_clinic_cannot_be_null(admin: Person, clinic: Clinic, field: str) -> None:
     assert faults(admin.client.patch(f"/clinics/{clinic.id}", json={field: None})) == [field]
 
 
 @pytest.mark.parametrize(
     "body", [{"is_active": False}, {"closures": []}, {"id": NOWHERE}, {"name": ""}, [], "x", None]
 )
-def test_a_change_of_what_is_no_field_is_refused(admin: Person, clinic: Clinic, body: object) -> None:
+def test_unknown_fields_are_refused(admin: Person, clinic: Clinic, body: object) -> None:
     assert code(admin.client.patch(f"/clinics/{clinic.id}", json=body)) == (422, "VALIDATION_ERROR")
 
 
-def test_a_clinic_that_is_not_there(admin: Person, api: httpx.Client) -> None:
+def test_an_unknown_clinic_is_not_found(admin: Person, api: httpx.Client) -> None:
     assert code(api.get(f"/clinics/{NOWHERE}")) == (404, "CLINIC_NOT_FOUND")
     assert code(api.get(f"/clinics/{NOWHERE}/doctors")) == (404, "CLINIC_NOT_FOUND")
     assert code(admin.client.patch(f"/clinics/{NOWHERE}", json={"name": "x"})) == (404, "CLINIC_NOT_FOUND")
@@ -346,7 +346,7 @@ def test_a_clinic_that_is_not_there(admin: Person, api: httpx.Client) -> None:
     assert code(api.get("/clinics/nonsense")) == (422, "VALIDATION_ERROR")
 
 
-def test_only_administrators_make_clinics(
+def test_only_administrators_create_clinics(
     nurse: Person, doctor: Person, patient: Person, api: httpx.Client
 ) -> None:
     assert code(api.post("/clinics", json=new_clinic())) == (401, "NOT_AUTHENTICATED")

@@ -30,14 +30,14 @@ def test_closures_are_kept_in_order_and_deleted_by_id(clinic: Clinic, run: Run[A
         run(clinics.delete_closure(clinic.clinic_id, added[2].id))
 
 
-def test_closures_of_a_clinic_that_is_not_there(run: Run[Any]) -> None:
+def test_an_unknown_clinic_has_no_closures(run: Run[Any]) -> None:
     with pytest.raises(ClinicNotFound):
         run(clinics.add_closure(PydanticObjectId(), closure(1)))
     with pytest.raises(ClinicNotFound):
         run(clinics.delete_closure(PydanticObjectId(), PydanticObjectId()))
 
 
-def test_a_clinic_has_only_so_many_closures(clinic: Clinic, run: Run[Any], db: Any) -> None:
+def test_the_number_of_closures_is_limited(clinic: Clinic, run: Run[Any], db: Any) -> None:
     stored = [closure(day).model_dump() for day in range(clinics.MOST_CLOSURES - 1)]
     db.clinics.update_one({"_id": clinic.id}, {"$set": {"closures": stored}})
 

@@ -21,7 +21,7 @@ from tests.directory.support import (
 from tests.factories import Person
 
 
-def test_a_department_is_made_and_read_by_everybody(admin: Person, api: httpx.Client) -> None:
+def test_a_department_is_created_and_read_by_everybody(admin: Person, api: httpx.Client) -> None:
     made_one = made(admin.client, "/departments", {"name": " Cardiology ", "description": "Heart.\nVessels."})
 
     assert read(api, f"/departments/{made_one['id']}") == made_one
@@ -31,7 +31,7 @@ def test_a_department_is_made_and_read_by_everybody(admin: Person, api: httpx.Cl
 
 
 @pytest.mark.parametrize("name", ["CARDIOLOGÍA", "cardiologia", " Cardiología ", "Cardiologi\u0301a"])
-def test_a_name_is_given_once_whatever_its_case_and_accents(admin: Person, name: str) -> None:
+def test_names_differ_in_more_than_case_and_accents(admin: Person, name: str) -> None:
     made(admin.client, "/departments", {"name": "Cardiología"})
     other = made(admin.client, "/departments", {"name": "Surgery"})
 
@@ -41,7 +41,7 @@ def test_a_name_is_given_once_whatever_its_case_and_accents(admin: Person, name:
     assert code(again) == code(rename) == (409, "DEPARTMENT_TAKEN")
 
 
-def test_of_departments_of_one_name_made_at_once_one_is_made(admin: Person) -> None:
+def test_of_equal_departments_at_once_one_is_created(admin: Person) -> None:
     answers = at_once(
         *(
             lambda name=name: admin.client.post("/departments", json={"name": name})
@@ -52,7 +52,7 @@ def test_of_departments_of_one_name_made_at_once_one_is_made(admin: Person) -> N
     assert sorted(map(code, answers), key=str) == [(201, None), *[(409, "DEPARTMENT_TAKEN")] * 3]
 
 
-def test_a_change_leaves_what_is_not_sent_and_null_empties(admin: Person, db: Any) -> None:
+def test_fields_left_out_stay_and_null_removes(admin: Person, db: Any) -> None:
     one = made(admin.client, "/departments", {"name": "Surgery", "description": "Knives."})
     path = f"/departments/{one['id']}"
 
@@ -63,7 +63,7 @@ def test_a_change_leaves_what_is_not_sent_and_null_empties(admin: Person, db: An
     assert faults(admin.client.patch(path, json={"is_active": False})) == ["is_active"]
 
 
-def test_a_department_with_active_doctors_stays(admin: Person, clinic: Clinic) -> None:
+def test_a_department_with_active_doctors_stays_active(admin: Person, clinic: Clinic) -> None:
     one = made(admin.client, "/departments", {"name": "Surgery"})
     doctor = made(admin.client, "/doctors", new_doctor(clinic.id, department_id=one["id"]))
 
@@ -74,7 +74,7 @@ def test_a_department_with_active_doctors_stays(admin: Person, clinic: Clinic) -
     assert code(admin.client.delete(f"/departments/{one['id']}")) == (204, None)
 
 
-def test_a_department_is_deactivated_again_and_brought_back(admin: Person, api: httpx.Client) -> None:
+def test_a_department_is_deactivated_and_reactivated(admin: Person, api: httpx.Client) -> None:
     one = made(admin.client, "/departments", {"name": "Surgery"})
     path = f"/departments/{one['id']}"
 
@@ -86,7 +86,7 @@ def test_a_department_is_deactivated_again_and_brought_back(admin: Person, api: 
     assert read(api, path)["name"] == "Surgery"
 
 
-def test_pages_are_by_name_and_stable_while_departments_are_added(admin: Person, api: httpx.Client) -> None:
+def test_pages_are_stable_while_departments_are_created(admin: Person, api: httpx.Client) -> None:
     for name in ("b", "d", "f"):
         made(admin.client, "/departments", {"name": name})
     first = read(api, "/departments", limit=1)
@@ -100,14 +100,14 @@ def test_pages_are_by_name_and_stable_while_departments_are_added(admin: Person,
     assert [len(page) for page in pages(api, "/departments", limit=4)] == [4, 2]
 
 
-def test_a_department_that_is_not_there(admin: Person, api: httpx.Client) -> None:
+def test_an_unknown_department_is_not_found(admin: Person, api: httpx.Client) -> None:
     path = f"/departments/{NOWHERE}"
     answers = [api.get(path), admin.client.patch(path, json={"name": "x"}), admin.client.delete(path)]
 
     assert [code(answer) for answer in answers] == [(404, "DEPARTMENT_NOT_FOUND")] * 3
 
 
-def test_only_administrators_keep_departments(
+def test_only_administrators_change_departments(
     admin: Person, nurse: Person, doctor: Person, patient: Person, api: httpx.Client
 ) -> None:
     one = made(admin.client, "/departments", {"name": "Surgery"})

@@ -33,9 +33,7 @@ def deactivate(admin: Person, path: str) -> None:
     assert admin.client.delete(path).status_code in (200, 204)
 
 
-def test_a_doctor_is_made_and_can_log_in(
-    admin: Person, clinic: Clinic, run: Run[Any], api: httpx.Client
-) -> None:
+def test_a_new_doctor_can_log_in(admin: Person, clinic: Clinic, run: Run[Any], api: httpx.Client) -> None:
     other = make_clinic(run, name="Other", city="Salem", opening_hours=[])
     department = made(admin.client, "/departments", {"name": "Heart"})
     body = new_doctor(
@@ -117,7 +115,7 @@ def test_contact_and_licence_belong_to_one_doctor(admin: Person, clinic: Clinic,
     assert code(admin.client.patch(f"/doctors/{other['id']}", json={what: taken})) == expected
 
 
-def test_of_doctors_with_one_licence_made_at_once_one_is_made(admin: Person, clinic: Clinic) -> None:
+def test_of_doctors_with_one_licence_at_once_one_is_created(admin: Person, clinic: Clinic) -> None:
     bodies = [new_doctor(clinic.id, license_number=number) for number in ("ab-1", "AB-1", "aB-1", " ab-1")]
 
     answers = at_once(*(lambda body=body: admin.client.post("/doctors", json=body) for body in bodies))
@@ -125,7 +123,7 @@ def test_of_doctors_with_one_licence_made_at_once_one_is_made(admin: Person, cli
     assert sorted(map(code, answers), key=str) == [(201, None), *[(409, "LICENSE_TAKEN")] * 3]
 
 
-def test_clinics_and_department_must_be_there_and_active(
+def test_clinics_and_department_must_exist_and_be_active(
     admin: Person, clinic: Clinic, run: Run[Any]
 ) -> None:
     closed = make_clinic(run, is_active=False)
@@ -144,7 +142,7 @@ def test_clinics_and_department_must_be_there_and_active(
         assert refused(department_id=each) == (422, "UNKNOWN_DEPARTMENT")
 
 
-def test_a_refused_doctor_leaves_nothing_behind(admin: Person, clinic: Clinic, db: Any) -> None:
+def test_a_refused_doctor_is_not_stored(admin: Person, clinic: Clinic, db: Any) -> None:
     before = db.users.count_documents({}, hint="_id_")
 
     assert code(admin.client.post("/doctors", json=new_doctor(NOWHERE))) == (422, "UNKNOWN_CLINIC")
@@ -214,7 +212,7 @@ def test_a_doctors_fields_have_bounds(admin: Person, clinic: Clinic, field: str,
 
 
 @pytest.mark.parametrize("password", ["short", None, "", "x" * 129, "tab\there!", 12345678])
-def test_a_password_is_needed_and_never_repeated(admin: Person, clinic: Clinic, password: object) -> None:
+def test_a_password_is_required_and_never_returned(admin: Person, clinic: Clinic, password: object) -> None:
     answer = admin.client.post("/doctors", json=new_doctor(clinic.id, password=password))
 
     assert faults(answer) == ["password"]
@@ -275,7 +273,7 @@ def test_doctors_are_found(
 
 
 @pytest.mark.parametrize("q", ["zebra", "15550777777", "+15550777777", "example", "555"])
-def test_a_search_tells_nothing_of_contacts(staffed: dict[str, Any], api: httpx.Client, q: str) -> None:
+def test_a_search_reveals_no_contacts(staffed: dict[str, Any], api: httpx.Client, q: str) -> None:
     assert names(api, "/doctors", q=q) == []
 
 
@@ -283,7 +281,7 @@ def test_a_clinics_doctors(staffed: dict[str, Any], api: httpx.Client) -> None:
     assert names(api, f"/clinics/{staffed['salem']}/doctors") == ["Bo Li", "Cy O'Neill-Smith"]
 
 
-def test_pages_are_stable_while_doctors_are_made(admin: Person, clinic: Clinic, api: httpx.Client) -> None:
+def test_pages_are_stable_while_doctors_are_created(admin: Person, clinic: Clinic, api: httpx.Client) -> None:
     for name in "bdf":
         made(admin.client, "/doctors", new_doctor(clinic.id, name=name))
     first = read(api, "/doctors", limit=2)
@@ -297,7 +295,7 @@ def test_pages_are_stable_while_doctors_are_made(admin: Person, clinic: Clinic, 
     assert [len(page) for page in pages(api, "/doctors", limit=5)] == [5, 1]
 
 
-def test_what_is_not_sent_stays_and_null_empties(admin: Person, clinic: Clinic, db: Any) -> None:
+def test_fields_left_out_stay_and_null_removes(admin: Person, clinic: Clinic, db: Any) -> None:
     doctor = made(
         admin.client,
         "/doctors",
@@ -320,13 +318,11 @@ def test_what_is_not_sent_stays_and_null_empties(admin: Person, clinic: Clinic, 
 @pytest.mark.parametrize(
     "field", ["name", "email", "specialty", "license_number", "clinic_ids", "qualifications"]
 )
-def test_what_every_doctor_has_cannot_be_emptied(admin: Person, doctor: Person, field: str) -> None:
+def test_required_fields_of_a_doctor_cannot_be_null(admin: Person, doctor: Person, field: str) -> None:
     assert faults(admin.client.patch(f"/doctors/{doctor.id}", json={field: None})) == [field]
 
 
-def test_a_doctor_is_found_by_the_new_name_and_specialty_only(
-    admin: Person, clinic: Clinic, api: httpx.Client
-) -> None:
+def test_a_doctor_is_found_by_the_new_name_only(admin: Person, clinic: Clinic, api: httpx.Client) -> None:
     doctor = made(admin.client, "/doctors", new_doctor(clinic.id, name="Old Mill", specialty="Eyes"))
 
     changed(admin.client, f"/doctors/{doctor['id']}", specialty="Ears")
@@ -343,7 +339,7 @@ def test_a_doctor_is_found_by_the_new_name_and_specialty_only(
     assert (names(api, "/doctors", q="third"), names(api, "/doctors", q="forge")) == (["Third"], [])
 
 
-def test_a_deactivated_doctor_is_gone_for_the_public_and_logged_out(
+def test_a_deactivated_doctor_is_hidden_and_logged_out(
     admin: Person, nurse: Person, patient: Person, doctor: Person, api: httpx.Client
 ) -> None:
     deactivate(admin, f"/doctors/{doctor.id}")
@@ -362,7 +358,9 @@ def test_a_deactivated_doctor_is_gone_for_the_public_and_logged_out(
     assert doctor.client.get("/users/me").status_code == 401
 
 
-def test_who_is_no_doctor_is_not_there(admin: Person, nurse: Person, patient: Person, run: Run[Any]) -> None:
+def test_other_users_are_not_found_as_doctors(
+    admin: Person, nurse: Person, patient: Person, run: Run[Any]
+) -> None:
     other_admin = make_user(run, Role.ADMIN)
     for each in (nurse.id, patient.id, other_admin.id, NOWHERE):
         path = f"/doctors/{each}"
@@ -374,7 +372,7 @@ def test_who_is_no_doctor_is_not_there(admin: Person, nurse: Person, patient: Pe
         assert [code(answer) for answer in answers] == [(404, "DOCTOR_NOT_FOUND")] * 3
 
 
-def test_only_administrators_make_doctors(
+def test_only_administrators_create_doctors(
     nurse: Person, doctor: Person, patient: Person, clinic: Clinic, api: httpx.Client
 ) -> None:
     assert code(api.post("/doctors", json=new_doctor(clinic.id))) == (401, "NOT_AUTHENTICATED")

@@ -63,13 +63,15 @@ def clinics(admin: Person) -> list[dict[str, Any]]:
         ({"q": "new", "city": "Newark"}, ["Ironbound", "Nomads"]),
     ],
 )
-def test_by_city_and_by_words(
+def test_clinics_are_found_by_city_and_by_words(
     clinics: list[dict[str, Any]], api: httpx.Client, filters: dict[str, str], expected: list[str]
 ) -> None:
     assert names(api, "/clinics", **filters) == expected
 
 
-def test_the_nearest_first_with_the_distance(clinics: list[dict[str, Any]], api: httpx.Client) -> None:
+def test_the_nearest_clinics_come_first_with_their_distance(
+    clinics: list[dict[str, Any]], api: httpx.Client
+) -> None:
     found = read(api, "/clinics", near=f"{NEW_YORK[0]},{NEW_YORK[1]}")["items"]
 
     assert [c["name"] for c in found] == ["Hudson", "Ironbound", "Boston Common", "Thames-side"]
@@ -78,7 +80,7 @@ def test_the_nearest_first_with_the_distance(clinics: list[dict[str, Any]], api:
         assert clinic["distance_m"] == pytest.approx(haversine_m(NEW_YORK, where), rel=1e-4, abs=1)
 
 
-def test_not_farther_than(clinics: list[dict[str, Any]], api: httpx.Client) -> None:
+def test_the_distance_can_be_limited(clinics: list[dict[str, Any]], api: httpx.Client) -> None:
     near = f"{NEW_YORK[0]}, {NEW_YORK[1]}"
     to_newark = haversine_m(NEW_YORK, NEWARK)
 
@@ -138,9 +140,7 @@ def test_a_distance_without_a_point_is_refused(api: httpx.Client) -> None:
     assert code(api.get("/clinics", params={"max_distance_m": 100})) == (422, "NEAR_REQUIRED")
 
 
-def test_pages_by_distance_hold_each_clinic_once_even_at_one_distance(
-    admin: Person, api: httpx.Client
-) -> None:
+def test_pages_by_distance_contain_each_clinic_once(admin: Person, api: httpx.Client) -> None:
     made_ids = [made(admin.client, "/clinics", new_clinic(location=place(BOSTON)))["id"] for _ in range(5)]
     made_ids += [made(admin.client, "/clinics", new_clinic(location=place(LONDON)))["id"] for _ in range(2)]
 
@@ -175,7 +175,7 @@ def test_pages_by_name_are_stable_while_clinics_are_added(admin: Person, api: ht
     assert seen == list("bd") + list("efghijk")
 
 
-def test_names_that_are_the_same_are_all_listed(admin: Person, api: httpx.Client) -> None:
+def test_clinics_of_one_name_are_all_listed(admin: Person, api: httpx.Client) -> None:
     ids = [made(admin.client, "/clinics", new_clinic(name="Twin", city=f"City {n}"))["id"] for n in range(5)]
 
     found = pages(api, "/clinics", limit=2)
@@ -195,7 +195,7 @@ def test_names_that_are_the_same_are_all_listed(admin: Person, api: httpx.Client
         "WyJcdWQ4MDAiLCB7IiRvaWQiOiI2NzFmMGMwZTliMWQ4YTAwMDFhMWIyYzMifV0",
     ],
 )
-def test_a_cursor_that_no_list_gave_is_refused(api: httpx.Client, cursor: str) -> None:
+def test_a_cursor_of_no_list_is_refused(api: httpx.Client, cursor: str) -> None:
     for path in ("/clinics", "/clinics?near=0,0", "/departments", "/doctors"):
         assert code(api.get(path, params={**httpx.URL(path).params, "cursor": cursor})) == (422, "BAD_CURSOR")
 

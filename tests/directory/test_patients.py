@@ -42,7 +42,7 @@ def charles(admin: Person, doctor: Person) -> dict[str, Any]:
     return made(admin.client, "/patients", {**RECORD, "assigned_doctor_id": doctor.id})
 
 
-def test_a_walk_in_is_a_name_and_no_login(nurse: Person, db: Any) -> None:
+def test_a_walk_in_needs_only_a_name(nurse: Person, db: Any) -> None:
     answer = made(nurse.client, "/patients", {"name": "Jane Doe"})
 
     assert answer["is_active"] is True
@@ -55,7 +55,7 @@ def test_a_walk_in_is_a_name_and_no_login(nurse: Person, db: Any) -> None:
     assert not {"email", "phone", "password_hash"} & stored.keys()
 
 
-def test_many_patients_have_neither_phone_nor_e_mail(nurse: Person) -> None:
+def test_many_patients_may_have_neither_phone_nor_email(nurse: Person) -> None:
     for _ in range(3):
         made(nurse.client, "/patients", {"name": "Jane Doe"})
 
@@ -81,7 +81,7 @@ def test_a_record_is_kept_whole(charles: dict[str, Any], doctor: Person) -> None
     assert read(doctor.client, f"/patients/{charles['id']}") == charles
 
 
-def test_who_may_do_what_with_anothers_record(
+def test_each_role_has_its_access_to_a_record(
     everybody: dict[str, httpx.Client], charles: dict[str, Any]
 ) -> None:
     path = f"/patients/{charles['id']}"
@@ -109,7 +109,7 @@ def test_who_may_do_what_with_anothers_record(
         assert [code(answer) for answer in answers] == expected[who], who
 
 
-def test_a_patient_sees_only_himself_and_no_notes(
+def test_patients_see_only_themselves_and_no_notes(
     admin: Person, patient: Person, charles: dict[str, Any], run: Run[Any]
 ) -> None:
     path = f"/patients/{patient.id}"
@@ -143,7 +143,7 @@ def test_a_patient_changes_contact_and_personal_data(patient: Person) -> None:
 
 
 @pytest.mark.parametrize("value", ["set", "null"])
-def test_a_patient_changes_nothing_of_the_staffs(
+def test_patients_cannot_change_fields_of_the_staff(
     patient: Person, doctor: Person, db: Any, value: str
 ) -> None:
     before = db.users.find_one({"_id": patient.object_id})
@@ -167,14 +167,14 @@ def test_a_patient_changes_nothing_of_the_staffs(
     assert db.users.find_one({"_id": patient.object_id}) == before
 
 
-def test_a_patient_keeps_a_phone_and_an_e_mail(patient: Person) -> None:
+def test_patients_cannot_remove_their_phone_or_email(patient: Person) -> None:
     path = f"/patients/{patient.id}"
 
     assert code(patient.client.patch(path, json={"phone": None})) == (422, "PHONE_REQUIRED")
     assert code(patient.client.patch(path, json={"email": None})) == (422, "EMAIL_REQUIRED")
 
 
-def test_what_is_not_sent_stays_and_null_empties(doctor: Person, charles: dict[str, Any], db: Any) -> None:
+def test_fields_left_out_stay_and_null_removes(doctor: Person, charles: dict[str, Any], db: Any) -> None:
     path = f"/patients/{charles['id']}"
     emptied = (
         *("email", "phone", "language", "date_of_birth", "gender", "address", "blood_group"),
@@ -196,7 +196,7 @@ def test_what_is_not_sent_stays_and_null_empties(doctor: Person, charles: dict[s
         assert faults(doctor.client.patch(path, json={field: None})) == [field]
 
 
-def test_a_change_of_phone_is_a_phone_nobody_has_verified(patient: Person, nurse: Person, db: Any) -> None:
+def test_a_new_phone_is_not_yet_verified(patient: Person, nurse: Person, db: Any) -> None:
     db.users.update_one({"_id": patient.object_id}, {"$set": {"is_verified": True}})
 
     changed(nurse.client, f"/patients/{patient.id}", phone="+12125550169")
@@ -265,7 +265,7 @@ def test_a_records_fields_have_bounds(nurse: Person, patient: Person, field: str
         assert all(fault.split(".")[0] == field for fault in faults(answer))
 
 
-def test_nobody_is_born_tomorrow(nurse: Person) -> None:
+def test_a_date_of_birth_is_not_in_the_future(nurse: Person) -> None:
     with stopped(datetime(2026, 11, 21, 9, tzinfo=UTC)):
         assert code(nurse.client.post("/patients", json={"name": "x", "date_of_birth": "2026-11-21"})) == (
             201,
@@ -287,7 +287,7 @@ def test_contact_belongs_to_one_account(nurse: Person, doctor: Person, charles: 
         assert code(nurse.client.patch(f"/patients/{other['id']}", json=taken)) == (409, expected)
 
 
-def test_of_patients_with_one_phone_entered_at_once_one_is_entered(nurse: Person) -> None:
+def test_of_patients_with_one_phone_at_once_one_is_created(nurse: Person) -> None:
     bodies = [{"name": "x", "phone": phone} for phone in ("+12125550170", "212 555 0170", "(212) 555-0170")]
 
     answers = at_once(*(lambda body=body: nurse.client.post("/patients", json=body) for body in bodies))
@@ -322,7 +322,7 @@ def test_patients_are_found_by_name_and_contact(
     assert names(nurse.client, "/patients", q=q) == (["Charles Babbage"] if found else [])
 
 
-def test_a_list_shows_no_medical_data_and_nobody_but_patients(
+def test_a_list_shows_patients_only_and_no_medical_data(
     nurse: Person, doctor: Person, charles: dict[str, Any]
 ) -> None:
     [row] = read(nurse.client, "/patients")["items"]
@@ -342,7 +342,7 @@ def test_a_doctors_own_patients(nurse: Person, doctor: Person, charles: dict[str
     assert names(doctor.client, "/patients", assigned_doctor_id=NOWHERE) == []
 
 
-def test_pages_are_stable_while_patients_are_entered(nurse: Person) -> None:
+def test_pages_are_stable_while_patients_are_created(nurse: Person) -> None:
     for name in "bdf":
         made(nurse.client, "/patients", {"name": name})
     first = read(nurse.client, "/patients", limit=2)
@@ -355,7 +355,7 @@ def test_pages_are_stable_while_patients_are_entered(nurse: Person) -> None:
     assert [len(page) for page in pages(nurse.client, "/patients", limit=3)] == [3, 3, 1]
 
 
-def test_a_deactivated_patient_is_kept_logged_out_and_told_of(
+def test_deactivating_a_patient_logs_out_and_sends_the_signal(
     admin: Person, nurse: Person, patient: Person, db: Any
 ) -> None:
     path = f"/patients/{patient.id}"
@@ -374,7 +374,7 @@ def test_a_deactivated_patient_is_kept_logged_out_and_told_of(
     assert patient.client.get(path).status_code == 401
 
 
-def test_a_patient_deactivated_as_an_account_is_told_of_too(
+def test_deactivating_a_patients_account_sends_the_signal_too(
     admin: Person, patient: Person, nurse: Person
 ) -> None:
     DEACTIVATED.clear()
@@ -385,7 +385,7 @@ def test_a_patient_deactivated_as_an_account_is_told_of_too(
     assert [user.user_id for user in DEACTIVATED] == [patient.object_id]
 
 
-def test_a_doctor_does_not_bring_back_patients(nurse: Person, doctor: Person, patient: Person) -> None:
+def test_doctors_cannot_reactivate_patients(nurse: Person, doctor: Person, patient: Person) -> None:
     nurse.client.delete(f"/patients/{patient.id}")
 
     answer = doctor.client.patch(f"/patients/{patient.id}", json={"is_active": True, "notes": "x"})
@@ -394,7 +394,7 @@ def test_a_doctor_does_not_bring_back_patients(nurse: Person, doctor: Person, pa
     assert answer.json()["fields"] == ["is_active"]
 
 
-def test_who_is_no_patient_is_not_there(admin: Person, nurse: Person, doctor: Person) -> None:
+def test_other_users_are_not_found_as_patients(admin: Person, nurse: Person, doctor: Person) -> None:
     for each in (admin.id, nurse.id, doctor.id, NOWHERE):
         path = f"/patients/{each}"
         answers = [

@@ -11,7 +11,7 @@ from tests.factories import Person, Run, make_clinic
 STAFF = ("admin", "nurse", "doctor")
 
 
-def test_deactivated_clinics_and_departments(everybody: dict[str, httpx.Client]) -> None:
+def test_only_staff_see_deactivated_clinics_and_departments(everybody: dict[str, httpx.Client]) -> None:
     admin = everybody["admin"]
     location = {"longitude": 1, "latitude": 1}
     paths = []
@@ -35,7 +35,7 @@ def test_deactivated_clinics_and_departments(everybody: dict[str, httpx.Client])
         assert client.get(f"{clinic}/doctors").status_code == (200 if who in STAFF else 404)
 
 
-def test_a_doctor_is_shown_to_the_public_without_what_is_out_of_use(
+def test_the_public_sees_no_inactive_clinics_of_a_doctor(
     everybody: dict[str, httpx.Client], run: Run[Any]
 ) -> None:
     admin = everybody["admin"]
@@ -52,7 +52,7 @@ def test_a_doctor_is_shown_to_the_public_without_what_is_out_of_use(
         assert names(client, "/doctors", city="here") == ["One"]
 
 
-def test_a_nurse_is_given_active_clinics_only(admin: Person, nurse: Person, run: Run[Any]) -> None:
+def test_a_nurse_is_assigned_active_clinics_only(admin: Person, nurse: Person, run: Run[Any]) -> None:
     clinic = make_clinic(run, is_active=False)
     body = {
         "role": "nurse",
@@ -68,7 +68,7 @@ def test_a_nurse_is_given_active_clinics_only(admin: Person, nurse: Person, run:
 
 
 @pytest.mark.parametrize("path", ["/clinics", "/departments", "/doctors"])
-def test_a_token_that_is_no_good_is_refused_on_public_routes_too(api: httpx.Client, path: str) -> None:
+def test_an_invalid_token_is_refused_on_public_routes_too(api: httpx.Client, path: str) -> None:
     answer = api.get(path, headers={"Authorization": "Bearer nonsense"})
 
     assert code(answer) == (401, "NOT_AUTHENTICATED")

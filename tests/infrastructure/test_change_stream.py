@@ -271,7 +271,7 @@ def test_the_log_reaches_as_far_as_what_was_written_before(collection: Db) -> No
         for _ in range(15):
             async with client.start_session() as session:
                 await notes.insert_one({"by": number}, session=session)
-                log = await stream._hellos.load(None, stream._hello)
+                log = await stream._hellos.load(stream._database, change_stream._log_of)
                 assert session.operation_time is not None
                 assert log.end >= session.operation_time
 

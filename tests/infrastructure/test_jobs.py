@@ -88,7 +88,8 @@ def test_a_web_process_names_a_late_job_of_the_worker_and_stays(base_url: str, d
 
 @pytest.mark.parametrize(("age", "code"), [(timedelta(minutes=4), 0), (timedelta(minutes=6), 1)])
 def test_the_command_line_fails_while_a_job_is_late(base_url: str, db: Db, age: timedelta, code: int) -> None:
-    db["job_runs"].insert_one(a_run("mark_no_shows", last_success=utc_now() - age))
+    run = a_run("mark_no_shows", last_success=utc_now() - age)
+    db["job_runs"].insert_many([run, a_run("a job of an older version")])
     program = launch("-m", "backend", "jobs", environment=dict(os.environ))
     assert program.wait() == code, program.output
     assert ("LATE" in program.output) == bool(code)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from backend.__main__ import _parser
 from backend.core.settings import Settings
 from tests.support.servers import ROOT
 
@@ -46,15 +47,29 @@ def compose() -> dict[str, Any]:
 
 
 def test_compose_waits_for_a_primary_of_the_set_that_the_url_names(compose: dict[str, Any]) -> None:
-    api, mongo = compose["services"]["api"], compose["services"]["mongo"]
-    assert api["depends_on"]["mongo"]["condition"] == "service_healthy"
-    assert api["environment"]["MONGODB_URL"] == "mongodb://mongo:27017/?replicaSet=rs0"
+    mongo = compose["services"]["mongo"]
+    for name in ("api", "worker"):
+        service = compose["services"][name]
+        assert service["depends_on"]["mongo"]["condition"] == "service_healthy"
+        assert service["environment"]["MONGODB_URL"] == "mongodb://mongo:27017/?replicaSet=rs0"
+        assert set(service["environment"]) - set(Settings.model_fields) <= {"PORT"}
     assert mongo["command"][:2] == ["--replSet", "rs0"]
     check = " ".join(mongo["healthcheck"]["test"])
     assert 'rs.initiate({_id: "rs0"' in check
     assert "isWritablePrimary" in check
     assert "ports" not in mongo, "no password: nobody outside may reach it"
-    assert set(api["environment"]) - set(Settings.model_fields) == {"PORT"}
+
+
+def test_compose_leaves_timed_work_to_a_worker_that_is_checked(compose: dict[str, Any]) -> None:
+    api, worker = compose["services"]["api"], compose["services"]["worker"]
+    assert api["environment"]["SCHEDULER_ENABLED"] == "false"
+    assert "SCHEDULER_ENABLED" not in worker["environment"]
+    assert worker["healthcheck"]["test"] == ["CMD", "python", "-m", "backend", "jobs"]
+    assert "ports" not in worker, "its metrics are for this network only"
+    for service in (api, worker):
+        module, *arguments = service["command"][2:]
+        assert module == "backend"
+        assert _parser().parse_args(arguments)
 
 
 def test_the_image_runs_as_nobody_special_and_checks_its_health() -> None:

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from backend.scheduling.outcome import SyncResult
-from backend.scheduling.slots.slot_sync import reconcile
+from backend.scheduling.slots.slot_sync import SyncResult, reconcile
 from tests.factories import Person, Run
 from tests.races import changes
 from tests.races.rush import Call, all_at_once, post

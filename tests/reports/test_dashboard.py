@@ -57,7 +57,7 @@ def fill(book: Book, day: int, count: int, patient: Person, *, cancelled: bool =
         (datetime(2037, 6, 3, 12, tzinfo=UTC), (2, 6), (3, 5)),
     ],
 )
-def test_today_is_each_clinics_own(
+def test_today_is_by_each_clinics_calendar(
     open_in: OpenIn,
     admin: Person,
     run: Run[Any],
@@ -86,7 +86,7 @@ def test_today_is_each_clinics_own(
         ("Pacific/Pago_Pago", datetime(2037, 6, 5, 5, tzinfo=UTC), 4),  # 11 hours behind
     ],
 )
-def test_the_next_seven_days_reach_as_far_in_the_farthest_zones(
+def test_the_next_seven_days_are_counted_in_every_zone(
     open_in: OpenIn, admin: Person, patient: Person, run: Run[Any], zone: str, moment: datetime, today: int
 ) -> None:
     book = open_in(zone)
@@ -118,14 +118,14 @@ def test_appointments_are_counted_by_status(open_in: OpenIn, admin: Person, run:
     assert (found["appointments"], found["today"], found["next_7_days"]) == (expected, NOTHING, NOTHING)
 
 
-def test_an_empty_book_has_zeros(run: Run[Any], admin: Person) -> None:
+def test_without_appointments_all_counts_are_zero(run: Run[Any], admin: Person) -> None:
     found = dashboard(run, admin, TEN)
     assert found["appointments"] == found["today"] == found["next_7_days"] == NOTHING
     people = ("patients", "doctors", "nurses", "clinics")
     assert {name: found[name] for name in people} == dict.fromkeys(people, 0)
 
 
-def test_people_and_clinics_count_while_they_are_active(
+def test_only_active_people_and_clinics_are_counted(
     run: Run[Any], admin: Person, clinic: Clinic, nurse: Person, db: Db
 ) -> None:
     people = make_patients(run, 4)

@@ -83,7 +83,7 @@ def test_appointments_are_counted_by_status_and_day(open_in: OpenIn, admin: Pers
 @pytest.mark.parametrize(
     "zone", ["America/New_York", "Pacific/Auckland", "Pacific/Honolulu", "Asia/Kolkata", "Pacific/Kiritimati"]
 )
-def test_a_day_and_a_month_end_at_midnight_where_the_clinic_is(
+def test_days_and_months_end_at_midnight_of_the_clinic(
     open_in: OpenIn, admin: Person, patient: Person, zone: str
 ) -> None:
     book = open_in(zone)
@@ -124,7 +124,7 @@ def test_both_days_of_a_range_are_counted(open_in: OpenIn, admin: Person, patien
     assert totals(months) == {"2037-06": 2}, "a month counts only its days within the range"
 
 
-def test_the_usual_range_is_a_month_back_and_a_month_ahead(open_in: OpenIn, admin: Person) -> None:
+def test_the_default_range_is_a_month_back_and_a_month_ahead(open_in: OpenIn, admin: Person) -> None:
     doctor = open_in("America/New_York").doctor
 
     def span(**params: str) -> tuple[str, str]:
@@ -152,7 +152,7 @@ def test_a_range_has_a_limit(open_in: OpenIn, admin: Person) -> None:
 @pytest.mark.parametrize(
     "day", ["1899-12-31", "2200-01-01", "9999-12-31", "0001-01-01", "2037-02-30", "x", ""]
 )
-def test_a_day_that_makes_no_sense_is_refused(open_in: OpenIn, admin: Person, day: str) -> None:
+def test_an_invalid_day_is_refused(open_in: OpenIn, admin: Person, day: str) -> None:
     doctor = open_in("America/New_York").doctor
     for name in ("from", "to"):
         answer = admin.client.get(f"/doctors/{doctor.id}/stats", params={name: day})
@@ -160,7 +160,7 @@ def test_a_day_that_makes_no_sense_is_refused(open_in: OpenIn, admin: Person, da
 
 
 @pytest.mark.parametrize("day", ["1900-01-01", "2199-12-31"])
-def test_the_first_and_the_last_day_of_all_are_counted(open_in: OpenIn, admin: Person, day: str) -> None:
+def test_the_earliest_and_latest_possible_days_are_counted(open_in: OpenIn, admin: Person, day: str) -> None:
     doctor = open_in("America/New_York").doctor
     assert stats(admin, doctor, **{"from": day, "to": day})["items"] == []
     if day > "2037":
@@ -191,7 +191,7 @@ def test_statistics_are_for_the_doctor_nurses_and_admins(
     refused(api.get(path), 401, "NOT_AUTHENTICATED")
 
 
-def test_statistics_hold_one_doctors_appointments_only(
+def test_statistics_count_one_doctors_appointments_only(
     open_in: OpenIn, admin: Person, patient: Person
 ) -> None:
     one, other = open_in("America/New_York"), open_in("America/New_York")

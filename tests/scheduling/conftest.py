@@ -1,4 +1,4 @@
-"""A Monday morning in New York that doesn't pass, and a clinic whose book reaches to Wednesday."""
+"""A clock that stands on a Monday morning in New York, and a clinic with slots up to Wednesday."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from tests.scheduling.support import NOW, every_day
 
 @pytest.fixture(autouse=True)
 def monday() -> Iterator[None]:
-    """The clock stands at NOW. Who goes elsewhere than a few minutes logs in there anew."""
+    """The clock stands at NOW. A test that moves it by more than a few minutes logs in again."""
     with clock.stopped(NOW):
         yield
 

@@ -1,4 +1,4 @@
-"""What the tests of scheduling share: hours, the book as the public sees it, and requests in the domain's words."""
+"""What the tests of scheduling share: hours, slots as the public sees them, and requests in the domain's words."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,7 @@ from pymongo.database import Database
 
 from backend.accounts.profiles import WEEK, HoursBlock, Weekday
 from backend.directory.documents import Clinic
-from backend.scheduling.outcome import SyncResult
-from backend.scheduling.slots.slot_sync import reconcile
+from backend.scheduling.slots.slot_sync import SyncResult, reconcile
 from tests.factories import Person, Run
 
 Db = Database[dict[str, Any]]
@@ -26,10 +25,10 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 NOBODY = "6b01a5e15cfa6f855f45c9b2"
-"""An id that nothing has."""
+"""An unknown id."""
 
 NOBODY_MET = {"appointments": [], "appointments_elsewhere": 0}
-"""The rest of a report that lists nobody."""
+"""The rest of a report without appointments."""
 
 MORNING = ["09:00", "09:30", "10:00", "10:30"]
 """The slots of the usual doctor on each day."""
@@ -47,7 +46,7 @@ def text(moment: datetime) -> str:
 
 
 def every_day(clinic: Clinic, start: str, end: str, **over: Any) -> list[HoursBlock]:
-    """The same hours on each weekday, half-hour slots for one patient unless told otherwise."""
+    """The same hours on each weekday, half-hour slots for one patient by default."""
     return hours(clinic, start, end, *WEEK, **over)
 
 
@@ -74,13 +73,13 @@ def as_json(blocks: Iterable[HoursBlock]) -> dict[str, Any]:
 
 
 def opened(run: Run[Any], *doctors: Person) -> None:
-    """Fills the books of these doctors."""
+    """Opens the slots of these doctors."""
     for doctor in doctors:
         run(reconcile(doctor.object_id))
 
 
-def brought_in_line(run: Run[Any], doctor: Person) -> tuple[int, int]:
-    """Reconciles; how many slots that opened and withdrew."""
+def reconciled(run: Run[Any], doctor: Person) -> tuple[int, int]:
+    """Reconciles and returns how many slots that opened and withdrew."""
     outcome: SyncResult = run(reconcile(doctor.object_id))
     return outcome.opened, outcome.withdrawn
 
@@ -99,7 +98,7 @@ def search(client: httpx.Client, **wanted: Any) -> list[dict[str, Any]]:
 
 
 def on_the_wall(moment: str, zone: str = "America/New_York") -> str:
-    """A moment of an answer as the clinic's clock shows it, `HH:MM`."""
+    """A moment of a response as the clinic's clock shows it, `HH:MM`."""
     return f"{datetime.fromisoformat(moment).astimezone(ZoneInfo(zone)):%H:%M}"
 
 
@@ -125,23 +124,23 @@ def slot_at(client: httpx.Client, doctor: Person, wall_time: str, *, days: int =
 
 
 def try_booking(person: Person, slot: dict[str, Any], **body: Any) -> httpx.Response:
-    """Asks for a seat in a slot."""
+    """Tries to book a slot."""
     return person.client.post("/appointments", json={"slot_id": slot["id"], **body})
 
 
 def book(person: Person, slot: dict[str, Any], **body: Any) -> dict[str, Any]:
-    """Books a seat, which must be granted."""
+    """Books a slot, which must succeed."""
     return done(try_booking(person, slot, **body), 201)
 
 
 def done(answer: httpx.Response, status: int = 200) -> Any:
-    """The body of an answer that must be a success."""
+    """Returns the body of a response that must be a success."""
     assert answer.status_code == status, answer.text
     return answer.json()
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The body of an answer that must be this error."""
+    """Returns the body of a response that must be this error."""
     body: dict[str, Any] = answer.json()
     assert (answer.status_code, body.get("error_code")) == (status, code), answer.text
     return body
@@ -153,7 +152,7 @@ def listed(report: dict[str, Any]) -> list[str]:
 
 
 def status_of(person: Person, appointment: dict[str, Any]) -> str:
-    """Where an appointment stands, as its patient sees it."""
+    """Returns an appointment's status as its patient sees it."""
     found: str = done(person.client.get(f"/appointments/{appointment['id']}"))["status"]
     return found
 
@@ -177,11 +176,11 @@ def stored_slot(db: Db, slot: dict[str, Any]) -> dict[str, Any]:
 
 
 def ask_for_slot(doctor: Person, clinic: Clinic, start: str, **body: Any) -> httpx.Response:
-    """The doctor asks for a slot of his at a clinic."""
+    """The doctor tries to add a slot of their own at a clinic."""
     whose = {"doctor_id": doctor.id, "clinic_id": str(clinic.clinic_id)}
     return doctor.client.post("/slots", json={**whose, "start": start, **body})
 
 
 def add_slot(doctor: Person, clinic: Clinic, wall_time: str, *, days: int = 0, **body: Any) -> Any:
-    """The doctor gets a slot of his at a clinic."""
+    """The doctor adds a slot of their own at a clinic."""
     return done(ask_for_slot(doctor, clinic, text(at(wall_time, days=days)), **body), 201)

@@ -1,4 +1,4 @@
-"""Closures of a clinic: what they take out of the books of all its doctors, and what comes back without them."""
+"""Closures of a clinic: which slots of all its doctors they withdraw, and what reopens without them."""
 
 from datetime import datetime
 from typing import Any
@@ -51,7 +51,7 @@ def reopen(person: Person, clinic: Clinic, closure: dict[str, Any]) -> Any:
 
 @pytest.fixture
 def colleague(run: Run[Any], clinic: Clinic, doctor: Person) -> Person:
-    """A second doctor of the clinic with the same hours, for two patients each; both books are open."""
+    """A second doctor of the clinic with the same hours, for two patients each; the slots of both are open."""
     hours = every_day(clinic, "09:00", "11:00", capacity=2)
     colleague = factories.make_doctor(run, clinic, weekly_hours=hours)
     opened(run, doctor, colleague)
@@ -69,7 +69,7 @@ def colleague(run: Run[Any], clinic: Clinic, doctor: Person) -> Person:
         (("00:00", "23:59"), []),
     ],
 )
-def test_a_closure_withdraws_the_slots_of_all_the_clinic_s_doctors(
+def test_a_closure_withdraws_the_slots_of_all_doctors(
     api: httpx.Client,
     clinic: Clinic,
     doctor: Person,
@@ -85,7 +85,7 @@ def test_a_closure_withdraws_the_slots_of_all_the_clinic_s_doctors(
     assert closure["reason"] == "Water damage"
 
 
-def test_every_appointment_in_the_closure_is_listed_and_stays_valid(
+def test_appointments_in_a_closure_are_listed_and_stay_valid(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, colleague: Person
 ) -> None:
     admin = factories.make_user(run, Role.ADMIN)
@@ -135,7 +135,7 @@ def test_a_closure_closes_one_clinic_only(
     assert status_of(patient, there) == "scheduled"
 
 
-def test_of_two_closures_over_one_time_both_must_go(
+def test_time_under_two_closures_opens_when_both_are_deleted(
     api: httpx.Client, clinic: Clinic, doctor: Person, colleague: Person, nurse: Person
 ) -> None:
     first = close(nurse, clinic, at("09:00"), at("10:00"))
@@ -157,7 +157,7 @@ def test_leave_under_a_closure_outlasts_it(
     assert offered(api, colleague) == MORNING
 
 
-def test_a_closure_ahead_keeps_the_days_free_that_the_horizon_reaches_later(
+def test_a_closure_beyond_the_horizon_applies_later(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, nurse: Person
 ) -> None:
     opened(run, doctor)
@@ -167,9 +167,30 @@ def test_a_closure_ahead_keeps_the_days_free_that_the_horizon_reaches_later(
         assert [offered(api, doctor, days=days) for days in (2, 3, 4)] == [MORNING, [], MORNING]
 
 
-def test_a_closure_that_is_over_is_refused_and_one_that_has_begun_is_not(
-    clinic: Clinic, doctor: Person, nurse: Person
+def test_a_closure_of_one_date_covers_the_day_at_the_clinic(
+    run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, nurse: Person
 ) -> None:
+    opened(run, doctor)
+    day = {"start": "2030-06-04", "end": "2030-06-04"}
+    closure = done(nurse.client.post(path(clinic), json=day), 201)
+    assert (closure["start"], closure["end"]) == (text(at("00:00", days=1)), text(at("00:00", days=2)))
+    assert [offered(api, doctor, days=days) for days in range(3)] == [MORNING, [], MORNING]
+
+
+def test_a_closure_has_names_a_zone_and_a_location(api: httpx.Client, clinic: Clinic, nurse: Person) -> None:
+    span = {"start": text(NOW), "end": text(NOW + DAY)}
+    answer = nurse.client.post(path(clinic), json=span)
+    created = done(answer, 201)
+    assert created["clinic_id"] == str(clinic.clinic_id)
+    assert (created["clinic_name"], created["time_zone"]) == (clinic.name, "America/New_York")
+    del created["report"]
+    assert answer.headers["Location"] == f"/api/v1{path(clinic)}/{created['id']}"
+    assert done(api.get(answer.headers["Location"].removeprefix("/api/v1"))) == created
+    assert done(api.get(path(clinic))) == [created]
+    refused(api.get(f"{path(clinic)}/{NOBODY}"), 404, "CLOSURE_NOT_FOUND")
+
+
+def test_only_a_closure_that_is_over_is_refused(clinic: Clinic, doctor: Person, nurse: Person) -> None:
     for length in (MINUTE, 30 * DAY):
         span = {"start": text(NOW - length), "end": text(NOW)}
         refused(nurse.client.post(path(clinic), json=span), 422, "IN_THE_PAST")
@@ -197,11 +218,12 @@ def test_closures_are_public_and_listed_by_start(api: httpx.Client, clinic: Clin
         close(nurse, clinic, at("09:00", days=days), at("10:00", days=days))
     shown = done(api.get(path(clinic)))
     assert [row["start"] for row in shown] == [text(at("09:00", days=days)) for days in (1, 2, 3)]
-    assert set(shown[0]) == {"id", "start", "end", "reason"}
+    whose = {"clinic_id", "clinic_name", "time_zone"}
+    assert set(shown[0]) == {"id", "start", "end", "reason"} | whose
     refused(api.get(f"/clinics/{NOBODY}/closures"), 404, "CLINIC_NOT_FOUND")
 
 
-def test_the_nurses_of_the_clinic_and_administrators_close_it_and_nobody_else(
+def test_only_own_nurses_and_administrators_close_a_clinic(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, nurse: Person
 ) -> None:
     elsewhere = factories.make_nurse(run, factories.make_clinic(run))
@@ -224,7 +246,7 @@ def test_the_nurses_of_the_clinic_and_administrators_close_it_and_nobody_else(
     refused(admin.client.post(f"/clinics/{NOBODY}/closures", json=span), 404, "CLINIC_NOT_FOUND")
 
 
-def test_one_clinic_s_closure_can_not_be_deleted_through_another(run: Run[Any], clinic: Clinic) -> None:
+def test_a_closure_can_t_be_deleted_through_another_clinic(run: Run[Any], clinic: Clinic) -> None:
     admin = factories.make_user(run, Role.ADMIN)
     other = factories.make_clinic(run)
     closure = close(admin, clinic, NOW + HOUR, NOW + 2 * HOUR)
@@ -232,7 +254,7 @@ def test_one_clinic_s_closure_can_not_be_deleted_through_another(run: Run[Any], 
     assert len(done(admin.client.get(path(clinic)))) == 1
 
 
-def test_closures_that_nobody_clears_away_are_bounded(clinic: Clinic, nurse: Person, db: Db) -> None:
+def test_the_number_of_closures_is_limited(clinic: Clinic, nurse: Person, db: Db) -> None:
     many = [
         {"id": PydanticObjectId(), "start": NOW - (900 - n) * DAY, "end": NOW - (900 - n) * DAY + HOUR}
         for n in range(500)
@@ -244,7 +266,7 @@ def test_closures_that_nobody_clears_away_are_bounded(clinic: Clinic, nurse: Per
     done(nurse.client.post(path(clinic), json=span), 201)
 
 
-def test_a_closure_that_its_maker_s_death_left_unapplied_withdraws_with_the_next_run(
+def test_a_closure_of_a_killed_request_applies_in_the_next_run(
     run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, db: Db
 ) -> None:
     opened(run, doctor)

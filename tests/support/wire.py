@@ -7,7 +7,6 @@ slow network. MongoDB's wire protocol: https://www.mongodb.com/docs/manual/refer
 import contextlib
 import random
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ from typing import Any
 
 import bson
 
-_HEADER = struct.Struct("<iiii")
+_HEADER_BYTES = 16  # four numbers: length, id, id answered to, kind of message
 _OP_MSG = 2013
 _BACKGROUND = {"hello", "ismaster", "isMaster", "ping", "endSessions", "buildInfo", "killCursors"}
 """What the driver says of its own accord."""
@@ -240,8 +239,12 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 
 def _read_message(source: socket.socket) -> bytes:
-    header = _read(source, _HEADER.size)
-    return header + _read(source, _HEADER.unpack(header)[0] - _HEADER.size) if header else b""
+    header = _read(source, _HEADER_BYTES)
+    return header + _read(source, _number(header, 0) - _HEADER_BYTES) if header else b""
+
+
+def _number(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 4], "little")
 
 
 def _read(source: socket.socket, size: int) -> bytes:
@@ -256,12 +259,12 @@ def _read(source: socket.socket, size: int) -> bytes:
 
 def _read_command(message: bytes) -> Command | None:
     """What an OP_MSG asks for; None for the older messages with which a driver says hello."""
-    if _HEADER.unpack_from(message)[3] != _OP_MSG:
+    if _number(message, 12) != _OP_MSG:
         return None
-    at, body, documents = _HEADER.size + 4, {}, []
+    at, body, documents = _HEADER_BYTES + 4, {}, []
     while at < len(message):
         kind, at = message[at], at + 1
-        size = struct.unpack_from("<i", message, at)[0]
+        size = _number(message, at)
         if kind == 0:
             body = bson.decode(message[at : at + size])
         else:

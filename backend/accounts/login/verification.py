@@ -39,8 +39,7 @@ async def verify_phone(user: User, code: str) -> User:
         user_id=user.user_id, purpose=Purpose.VERIFY_PHONE, phone=phone, code=code
     ):
         raise CodeInvalid
-    # Only if the user still has this phone.
-    verified = await repository.update(user.user_id, {"is_verified": True}, where={"phone": phone})
+    verified = await repository.mark_phone_verified(user.user_id, phone)
     if verified is None:
         raise CodeInvalid
     return verified

@@ -14,12 +14,12 @@ from backend.core.mongo.batching import Batcher, SingleFlight
 from backend.core.mongo.updates import breaks_index_on
 from backend.scheduling import repository as scheduling
 from backend.scheduling.documents import SEATS_PER_GENERATION
+from backend.scheduling.hours.repository import request_sync
 from backend.scheduling.repository import Row
 from backend.scheduling.schemas import SlotOut
 from backend.scheduling.slots.capacity import BookableSlot
-from backend.scheduling.slots.full_hint import seat_given_back
-from backend.scheduling.slots.horizon import look_again
 from backend.scheduling.slots.search import next_free
+from backend.scheduling.slots.search_repository import clear_hints_of_day
 
 T = TypeVar("T")
 
@@ -181,6 +181,6 @@ async def seat_freed(before: Appointment, after: Appointment) -> None:
     up to date.
     """
     if after.clears_full_hint:
-        await seat_given_back(doctor_id=before.doctor_id, day=before.clinic_day, start=before.start)
+        await clear_hints_of_day(doctor_id=before.doctor_id, day=before.clinic_day, start=before.start)
     if before.seat >= SEATS_PER_GENERATION:
-        await look_again(before.doctor_id)
+        await request_sync(before.doctor_id)

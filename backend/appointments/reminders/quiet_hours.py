@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from backend.core.http.fields import minutes_of
 from backend.core.settings import settings
+from backend.directory.fields import minutes_of
 from backend.scheduling.availability import instant, local_day
 
 EVENING_MINUTES = 60

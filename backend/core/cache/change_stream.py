@@ -24,6 +24,7 @@ from backend.core.mongo.batching import SingleFlight
 log = logging.getLogger(__name__)
 
 Document = dict[str, Any]
+Database = AsyncDatabase[Document]
 Ids = frozenset[Hashable]
 
 _HELLO_SECONDS = 0.5
@@ -75,12 +76,12 @@ class ChangeStream:
 
     def __init__(
         self,
-        database: AsyncDatabase[Document],
+        database: Database,
         collections: Mapping[str, Sequence[str]],
         invalidate: Callable[[Ids | None], None],
     ) -> None:
         self._database, self._collections, self._invalidate = database, collections, invalidate
-        self._hellos: SingleFlight[None, _Log] = SingleFlight()
+        self._hellos: SingleFlight[Database, _Log] = SingleFlight()
         self._writer: tuple[ObjectId, int] | None = None
         self._received: Timestamp | None = None
         self._progress = asyncio.Event()
@@ -97,7 +98,7 @@ class ChangeStream:
     async def is_current(self) -> bool:
         """Whether every change was received that had been acknowledged when this was called."""
         try:
-            its_log = await self._hellos.load(None, self._hello)
+            its_log = await self._hellos.load(self._database, _log_of)
         except (PyMongoError, CannotFollow):
             return False
         if its_log.writer != self._writer:
@@ -113,11 +114,8 @@ class ChangeStream:
             return False
         return self._received is not None
 
-    async def _hello(self, _: None) -> _Log:
-        return await _log_of(self._database)
-
     @asynccontextmanager
-    async def running(self, waiting: AsyncDatabase[Document]) -> AsyncIterator[None]:
+    async def running(self, waiting: Database) -> AsyncIterator[None]:
         """Follows until the block ends. `waiting` is the same database by a client whose operations may wait."""
         task = asyncio.create_task(self._run(waiting))
         try:
@@ -127,7 +125,7 @@ class ChangeStream:
                 task.cancel()
                 await asyncio.wait([task], timeout=0.1)
 
-    async def _run(self, waiting: AsyncDatabase[Document]) -> None:
+    async def _run(self, waiting: Database) -> None:
         reason = ""
         while True:
             await self._wanted.wait()
@@ -135,9 +133,11 @@ class ChangeStream:
                 await self._follow(waiting)
                 reason = ""
             except (PyMongoError, CannotFollow) as error:
-                if reason != (
-                    reason := str(error) if isinstance(error, CannotFollow) else type(error).__name__
-                ):
+                before, reason = (
+                    reason,
+                    str(error) if isinstance(error, CannotFollow) else type(error).__name__,
+                )
+                if reason != before:
                     log.warning("response cache off, every request reads the database: %s", reason)
                 await asyncio.sleep(_RETRY_SECONDS)
             except Exception:  # the outermost edge: without this loop the cache would stay off for ever
@@ -146,7 +146,7 @@ class ChangeStream:
             if self._is_rush():
                 await asyncio.sleep(_REST_SECONDS)
 
-    async def _follow(self, waiting: AsyncDatabase[Document]) -> None:
+    async def _follow(self, waiting: Database) -> None:
         its_log = await _log_of(waiting)
         if its_log.settled_term != its_log.term or its_log.writer != (await _log_of(self._database)).writer:
             raise CannotFollow("a primary was just elected")
@@ -169,13 +169,13 @@ class ChangeStream:
         self._invalidate(None)
         self._recent.clear()
         self._writer, self._received = its_log.writer, its_log.settled
-        metrics.set_change_stream(up=True)
+        metrics.stream_up.set(1)
 
     def _end(self) -> None:
         self._writer = None
         self._reach(None)
         self._invalidate(None)
-        metrics.set_change_stream(up=False)
+        metrics.stream_up.set(0)
 
     async def _receive(self, cursor: Document) -> None:
         changes = cursor["nextBatch"]
@@ -188,7 +188,7 @@ class ChangeStream:
             now = asyncio.get_running_loop().time()
             self._recent.append((now, len(changes)))
             if self._received is not None:
-                metrics.set_change_stream_lag(utc_now().timestamp() - self._received.time)
+                metrics.stream_lag.set(max(0.0, utc_now().timestamp() - self._received.time))
             await asyncio.sleep(_BREATH_SECONDS)
 
     def _reach(self, received: Timestamp | None) -> None:
@@ -242,7 +242,7 @@ class ChangeStream:
         return frozenset([name, change["documentKey"]["_id"], *(document[field] for field in fields)])
 
 
-async def _log_of(database: AsyncDatabase[Document]) -> _Log:
+async def _log_of(database: Database) -> _Log:
     """Asks the primary. Raises `CannotFollow` and PyMongo's errors.
 
     Source: https://www.mongodb.com/docs/manual/reference/command/hello/

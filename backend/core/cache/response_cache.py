@@ -164,7 +164,7 @@ class ResponseCache:
 
         The parameters are those of `ChangeStream`.
         """
-        metrics.set_cache_on(settings.RESPONSE_CACHE_ENABLED)
+        metrics.cache_on.set(settings.RESPONSE_CACHE_ENABLED)
         if not settings.RESPONSE_CACHE_ENABLED:
             log.info("response cache off, every request reads the database: RESPONSE_CACHE_ENABLED is false")
             yield

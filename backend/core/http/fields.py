@@ -1,4 +1,4 @@
-"""Field types that requests share: text that can be stored and shown, phones, times inside a sane range."""
+"""Field types that requests share: text that can be stored and shown, ids, times inside a sane range."""
 
 import json
 import re
@@ -6,7 +6,6 @@ import unicodedata
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-import phonenumbers
 from beanie import PydanticObjectId
 from bson import ObjectId
 from pydantic import (
@@ -15,16 +14,12 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    EmailStr,
-    Field,
     GetJsonSchemaHandler,
     StringConstraints,
     WithJsonSchema,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
-
-from backend.core.settings import settings
 
 _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
@@ -61,7 +56,8 @@ class Response(BaseModel):
     model_config = ConfigDict(from_attributes=True, json_schema_serialization_defaults_required=True)
 
 
-def _without_control_characters(text: str) -> str:
+def without_control_characters(text: str) -> str:
+    """Raises `ValueError` at characters that can't be shown. Line breaks and tabs are allowed."""
     if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
         raise ValueError("must not hold control characters")
     return text
@@ -70,45 +66,16 @@ def _without_control_characters(text: str) -> str:
 Line = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\r\n\t]*$"),
-    AfterValidator(_without_control_characters),
+    AfterValidator(without_control_characters),
 ]
 """One line of text: 1 to 120 characters, no control characters."""
 
 Text = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=2000),
-    AfterValidator(_without_control_characters),
+    AfterValidator(without_control_characters),
 ]
 """Free text: at most 2,000 characters, line breaks allowed."""
-
-
-def e164(value: str) -> str:
-    """Reads a phone number as people write it; raises `ValueError`.
-
-    Fictional numbers (+1 555…) are possible, though not assigned.
-    """
-    try:
-        number = phonenumbers.parse(value, settings.DEFAULT_PHONE_REGION)
-    except phonenumbers.NumberParseException:
-        raise ValueError("is not a phone number") from None
-    if not phonenumbers.is_possible_number(number):
-        raise ValueError("is not a phone number")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-
-
-Phone = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=3, max_length=40),
-    AfterValidator(_without_control_characters),
-    AfterValidator(e164),
-    Field(examples=["+15550100001"], description="Any usual notation; stored and shown as E.164."),
-]
-
-Email = Annotated[
-    EmailStr,
-    AfterValidator(str.lower),
-    Field(examples=["ada@example.com"], max_length=254, description="Stored and compared in lower case."),
-]
 
 
 def _sane_instant(value: datetime) -> datetime:
@@ -166,23 +133,3 @@ Id = Annotated[
     ),
 ]
 """An ObjectId, 24 hexadecimal digits in JSON."""
-
-WallTime = Annotated[
-    str,
-    StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][05]$"),
-    Field(examples=["09:00"], description="A wall-clock time, `HH:MM`, on the grid of five minutes."),
-]
-"""A wall-clock time of day, `HH:MM`, on the grid of five minutes; whose wall is up to the field."""
-
-ClosingTime = Annotated[
-    str,
-    StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][05]|24:00)$"),
-    Field(examples=["17:00"], description="A wall-clock time like an opening one, or `24:00`: midnight."),
-]
-"""A wall-clock time at which something ends: like `WallTime`, and also `24:00`."""
-
-
-def minutes_of(wall_time: str) -> int:
-    """The minutes from midnight to a `WallTime` or `ClosingTime`, on the clock's face: 0 to 1440."""
-    hours, minutes = wall_time.split(":")
-    return int(hours) * 60 + int(minutes)

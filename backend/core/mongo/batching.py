@@ -67,7 +67,7 @@ class Batcher(Generic[K, V]):
         await asyncio.gather(*(self._load(waiting[at : at + size]) for at in range(0, len(waiting), size)))
 
     async def _load(self, batch: Sequence[tuple[K, "asyncio.Future[V]"]]) -> None:
-        metrics.observe_batch(self._name, len(batch))
+        metrics.batch_size.labels(self._name).observe(len(batch))
         try:
             results = await self._load_all([key for key, _ in batch])
         except PyMongoError as error:
@@ -213,7 +213,7 @@ async def update_together(collection: Collection, change: Change) -> bool:
 async def _write_all(collection: Collection, queues: dict[str, _Waiting]) -> None:
     while batch := queues[collection.full_name]:
         queues[collection.full_name] = []
-        metrics.observe_batch("update", len(batch))
+        metrics.batch_size.labels("update").observe(len(batch))
         try:
             is_certain = await _write(collection, [change for change, _ in batch]) == len(batch)
         except BulkWriteError:

@@ -1,92 +1,122 @@
-"""Routes of a doctor's weekly hours and leave."""
+"""Routes of a doctor's working hours and leave."""
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
 
 from backend.accounts.access import CurrentStaff, CurrentUser
-from backend.core.http.errors import responses
+from backend.accounts.documents import User
+from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
+from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
+from backend.directory.doctors import profile_of
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
-from backend.scheduling.access import only_clinics_of, reachable_doctor, visible_doctor
+from backend.scheduling.access import clinic_scope, reachable_doctor, visible_doctor
 from backend.scheduling.errors import ScheduleBusy
-from backend.scheduling.hours import working_hours
-from backend.scheduling.schemas import (
+from backend.scheduling.hours import repository, working_hours
+from backend.scheduling.hours.schemas import (
     HoursBlockOut,
     LeaveOut,
-    LeaveTaken,
-    SpanIn,
-    WithdrawalReport,
-    WorkingHoursChanged,
+    LeaveReport,
     WorkingHoursIn,
     WorkingHoursOut,
-    report,
+    WorkingHoursReport,
 )
+from backend.scheduling.schemas import PeriodIn, WithdrawalReport, report
 
 router = APIRouter(prefix="/doctors/{doctor_id}", tags=["schedule"])
 
 
-@router.get("/working-hours", summary="A doctor's weekly hours", responses=responses(DoctorNotFound))
-async def get_working_hours(doctor_id: Id, caller: CurrentUser) -> WorkingHoursOut:
-    """The hours in force, in the wall-clock time of each block's clinic."""
-    blocks, is_default = await working_hours.read_hours(await visible_doctor(caller, doctor_id))
+@router.get(
+    "/working-hours",
+    summary="Get a doctor's working hours",
+    responses={**ETAG_HEADER, **responses(DoctorNotFound)},
+)
+async def get_working_hours(doctor_id: Id, caller: CurrentUser, response: Response) -> WorkingHoursOut:
+    """Returns the hours in force, in the wall-clock time of each block's clinic."""
+    doctor = await visible_doctor(caller, doctor_id)
+    set_etag(response, profile_of(doctor).weekly_hours_version)
+    return await _working_hours(doctor)
+
+
+async def _working_hours(doctor: User) -> WorkingHoursOut:
+    blocks, is_default = await working_hours.read_hours(doctor)
     return WorkingHoursOut(hours=[HoursBlockOut.model_validate(b) for b in blocks], is_default=is_default)
 
 
 @router.put(
     "/working-hours",
-    summary="Set a doctor's weekly hours",
-    responses=responses(
-        *(DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours),
-        *(errors.OtherClinicHours, errors.HoursOverlap, errors.WeekTooFull, ScheduleBusy),
-    ),
+    summary="Set a doctor's working hours",
+    responses={
+        **ETAG_HEADER,
+        **responses(
+            *(DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours, EditConflict),
+            *(errors.OtherClinicHours, errors.HoursOverlap, errors.WeekTooFull, ScheduleBusy),
+        ),
+    },
 )
-async def set_working_hours(doctor_id: Id, body: WorkingHoursIn, caller: CurrentStaff) -> WorkingHoursChanged:
-    """Replaces the whole week. Free future slots that no longer fit are withdrawn, new ones opened; the report lists
-    the booked appointments that no longer fit. They stay valid until a person moves or cancels them. A nurse sets
-    the hours at her clinics: those at others stay, whether they are sent along or left out."""
+async def set_working_hours(
+    doctor_id: Id, body: WorkingHoursIn, caller: CurrentStaff, version: ExpectedVersion, response: Response
+) -> WorkingHoursReport:
+    """Replaces the whole week, withdraws the free future slots that no longer fit, and opens new ones. The report
+    lists the booked appointments that no longer fit. They stay valid until somebody reschedules or cancels them.
+    Nurses set the hours at their own clinics. Hours at other clinics stay, repeated in the request or not."""
     doctor = await reachable_doctor(caller, doctor_id)
-    outcome, booked = await working_hours.set_hours(doctor, body.hours, only_at=only_clinics_of(caller))
-    blocks, is_default = await working_hours.read_hours(await reachable_doctor(caller, doctor_id))
-    return WorkingHoursChanged(
-        hours=[HoursBlockOut.model_validate(block) for block in blocks],
-        is_default=is_default,
-        report=report(outcome, booked, caller=caller),
+    result, booked = await working_hours.set_hours(
+        doctor, body.hours, only_at=clinic_scope(caller), version=version
     )
+    changed = await reachable_doctor(caller, doctor_id)
+    set_etag(response, profile_of(changed).weekly_hours_version)
+    week = await _working_hours(changed)
+    return WorkingHoursReport(**week.model_dump(), report=report(result, booked, caller=caller))
 
 
-@router.get("/leaves", summary="A doctor's leave", responses=responses(DoctorNotFound, BadCursor))
+@router.get("/leaves", summary="List a doctor's leave", responses=responses(DoctorNotFound, BadCursor))
 async def list_leaves(doctor_id: Id, caller: CurrentStaff, page: RequestedPage) -> Page[LeaveOut]:
-    """Past and coming leave, by start."""
+    """Returns past and coming leave, by start."""
     doctor = await reachable_doctor(caller, doctor_id)
-    leaves, next_cursor = await working_hours.list_leaves(doctor, page)
-    return Page(items=[LeaveOut.model_validate(leave) for leave in leaves], next_cursor=next_cursor)
+    leaves, next_cursor = await repository.find_leave_page(doctor.user_id, page)
+    zone = await working_hours.zone_of(doctor)
+    return Page(items=[LeaveOut.of(leave, doctor, zone) for leave in leaves], next_cursor=next_cursor)
+
+
+@router.get(
+    "/leaves/{leave_id}", summary="Get a leave", responses=responses(DoctorNotFound, errors.LeaveNotFound)
+)
+async def get_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> LeaveOut:
+    """Returns one leave of the doctor."""
+    doctor = await reachable_doctor(caller, doctor_id)
+    leave = await working_hours.get_leave(doctor, leave_id)
+    return LeaveOut.of(leave, doctor, await working_hours.zone_of(doctor))
 
 
 @router.post(
     "/leaves",
-    summary="Take leave",
+    summary="Create a leave",
     status_code=status.HTTP_201_CREATED,
     responses=responses(DoctorNotFound, errors.InThePast, ScheduleBusy),
 )
-async def take_leave(doctor_id: Id, body: SpanIn, caller: CurrentStaff) -> LeaveTaken:
-    """Withdraws the free slots in this time. Once this is answered nothing more can be booked in it, and every
-    appointment in it is listed in the report. They stay valid until a person moves or cancels them."""
+async def take_leave(doctor_id: Id, body: PeriodIn, caller: CurrentStaff, response: Response) -> LeaveReport:
+    """Withdraws the free slots in this time. Once the request returns, no new booking can land in it. The report
+    lists every appointment in it. They stay valid until somebody reschedules or cancels them. Dates are whole days in
+    the time zone of the doctor's first clinic."""
     doctor = await reachable_doctor(caller, doctor_id)
-    leave, outcome, booked = await working_hours.take_leave(
-        doctor, start=body.start, end=body.end, reason=body.reason, created_by=caller.user_id
+    zone = await working_hours.zone_of(doctor)
+    period = body.span(zone)
+    leave, result, booked = await working_hours.take_leave(
+        doctor, start=period.start, end=period.end, reason=body.reason, created_by=caller.user_id
     )
-    return LeaveTaken(
-        **LeaveOut.model_validate(leave).model_dump(), report=report(outcome, booked, caller=caller)
-    )
+    set_location(response, f"/doctors/{doctor_id}/leaves/{leave.leave_id}")
+    out = LeaveOut.of(leave, doctor, zone)
+    return LeaveReport(**out.model_dump(), report=report(result, booked, caller=caller))
 
 
 @router.delete(
     "/leaves/{leave_id}",
-    summary="End or delete a leave",
+    summary="Delete a leave",
     responses=responses(DoctorNotFound, errors.LeaveNotFound, ScheduleBusy),
 )
 async def delete_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> WithdrawalReport:
-    """Opens the leave's time again, as far as the weekly hours ask for it."""
+    """Opens the leave's time again, as far as it lies in the weekly hours."""
     doctor = await reachable_doctor(caller, doctor_id)
     return report(await working_hours.end_leave(doctor, leave_id), [], caller=caller)

@@ -3,17 +3,21 @@
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import User
 from backend.accounts.profiles import HoursBlock
 from backend.core.clock import utc_now
-from backend.core.http.fields import minutes_of
-from backend.core.http.pagination import BY_START, PageRequest, after
+from backend.core.http.errors import EditConflict
+from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
+from backend.directory.fields import minutes_of
+from backend.scheduling import repository as claims
+from backend.scheduling.access import clinics_of
 from backend.scheduling.availability_inputs import effective_hours
-from backend.scheduling.documents import Leave, SeatClaim, Slot, SlotState
+from backend.scheduling.documents import Leave, SeatClaim
 from backend.scheduling.errors import (
     HoursOverlap,
     InThePast,
@@ -24,47 +28,50 @@ from backend.scheduling.errors import (
     ScheduleBusy,
     WeekTooFull,
 )
-from backend.scheduling.outcome import SyncResult
-from backend.scheduling.schemas import HoursBlockIn, overlap
-from backend.scheduling.slots import seats
-from backend.scheduling.slots.horizon import look_again
-from backend.scheduling.slots.slot_sync import reconcile
+from backend.scheduling.hours import repository
+from backend.scheduling.hours.schemas import HoursBlockIn, find_overlap
+from backend.scheduling.slots import repository as slot_repository
+from backend.scheduling.slots.slot_sync import SyncResult, reconcile
 
 _MOST_ATTEMPTS = 20
 
 MOST_SLOTS_A_WEEK = 1000
 MOST_SEATS_A_WEEK = 5000
-"""A change of hours writes every slot up to the horizon, and to withdraw one takes a document for each seat."""
+"""A change of hours writes every slot up to the horizon, and withdrawing one writes a document for each seat."""
 
 
 async def read_hours(doctor: User) -> tuple[list[HoursBlock], bool]:
-    """The hours in force, and whether they are only the default."""
-    assert doctor.doctor is not None  # noqa: S101 - callers hold a doctor
-    clinics = await Clinic.find({"_id": {"$in": doctor.doctor.clinic_ids}}).to_list()
-    hours = effective_hours(doctor, {clinic.clinic_id: clinic for clinic in clinics})
-    return hours, doctor.doctor.weekly_hours is None
+    """Returns the hours in force, and whether they are only the default."""
+    assert doctor.doctor is not None  # noqa: S101 - callers have a doctor
+    clinics = await read_clinics(doctor.doctor.clinic_ids)
+    return effective_hours(doctor, clinics), doctor.doctor.weekly_hours is None
 
 
 async def set_hours(
-    doctor: User, wanted: list[HoursBlockIn], *, only_at: Collection[PydanticObjectId] | None = None
+    doctor: User,
+    wanted: list[HoursBlockIn],
+    *,
+    only_at: Collection[PydanticObjectId] | None = None,
+    version: int | None = None,
 ) -> tuple[SyncResult, list[SeatClaim]]:
-    """Replaces the weekly hours and brings the slots in line. With `only_at`, those at other clinics stay.
+    """Replaces the weekly hours and updates the slots. With `only_at`, hours at other clinics stay.
 
-    Answers with the future appointments that the new hours no longer hold. Raises `NotTheDoctorsClinic`,
-    `OutsideOpeningHours`, `OtherClinicHours`, `HoursOverlap` and `WeekTooFull`; nothing is changed then.
+    Returns the future appointments outside the new hours too. Raises `NotTheDoctorsClinic`, `OutsideOpeningHours`,
+    `OtherClinicHours`, `HoursOverlap` and `WeekTooFull`, and `EditConflict` if the hours have another `version`;
+    nothing is changed then.
     """
-    users = User.get_pymongo_collection()
     for _ in range(_MOST_ATTEMPTS):
-        stored = await users.find_one({"_id": doctor.user_id}, {"doctor.weekly_hours": 1}) or {}
-        as_read = stored.get("doctor", {}).get("weekly_hours")
+        as_read, stored_version = await repository.read_weekly_hours(doctor.user_id)
+        if version not in (None, stored_version):
+            raise EditConflict
         blocks = await _week(doctor, as_read, wanted, only_at)
         # Another front desk may be setting its part of the week: neither may undo the other's.
-        unchanged = {} if only_at is None else {"doctor.weekly_hours": as_read}
-        new = {"doctor.weekly_hours": [block.model_dump() for block in blocks], "updated_at": utc_now()}
-        result = await users.update_one({"_id": doctor.user_id, **unchanged}, {"$set": new})
-        if result.matched_count:
-            outcome = await reconcile(doctor.user_id)
-            return outcome, await left_over(doctor.user_id)
+        unchanged: dict[str, Any] = {} if only_at is None else {"doctor.weekly_hours": as_read}
+        if version is not None:
+            unchanged["doctor.weekly_hours_version"] = version
+        if await repository.replace_weekly_hours(doctor.user_id, blocks, where=unchanged):
+            result = await reconcile(doctor.user_id)
+            return result, await find_without_slot(doctor.user_id)
     raise ScheduleBusy
 
 
@@ -74,10 +81,9 @@ async def _week(
     wanted: list[HoursBlockIn],
     only_at: Collection[PydanticObjectId] | None,
 ) -> list[HoursBlock]:
-    """The week as it is to be stored."""
-    assert doctor.doctor is not None  # noqa: S101 - callers hold a doctor
-    found = await Clinic.find({"_id": {"$in": doctor.doctor.clinic_ids}}).to_list()
-    clinics = {clinic.clinic_id: clinic for clinic in found}
+    """Returns the week to store."""
+    assert doctor.doctor is not None  # noqa: S101 - callers have a doctor
+    clinics = await read_clinics(doctor.doctor.clinic_ids)
     kept: list[HoursBlock] = []
     if only_at is not None:
         present = doctor.model_copy(
@@ -96,7 +102,7 @@ async def _week(
             blocks.append(new)
         elif new not in kept:
             raise OtherClinicHours
-    if overlap([*kept, *blocks]):
+    if find_overlap([*kept, *blocks]):
         raise HoursOverlap
     _check_size([*kept, *blocks])
     return [*kept, *blocks]
@@ -126,50 +132,49 @@ def _check_opening_hours(block: HoursBlockIn, clinic: Clinic) -> None:
         )
 
 
-async def left_over(doctor_id: PydanticObjectId) -> list[SeatClaim]:
-    """The doctor's future appointments whose slots are no longer in the book."""
-    closed = Slot.get_pymongo_collection().find(
-        {
-            "doctor_id": doctor_id,
-            "is_active": True,
-            "start": {"$gt": utc_now()},
-            "state": {"$in": [SlotState.CLOSED, SlotState.CLOSING, SlotState.REMOVED]},
-        },
-        {"_id": 1},
-    )
-    return await seats.booked({"slot_id": {"$in": [row["_id"] async for row in closed]}})
+async def find_without_slot(doctor_id: PydanticObjectId) -> list[SeatClaim]:
+    """Returns the doctor's future appointments whose slots were withdrawn."""
+    withdrawn = await slot_repository.find_withdrawn_ids(doctor_id)
+    return await claims.find_booked({"slot_id": {"$in": withdrawn}})
 
 
 async def take_leave(
     doctor: User, *, start: datetime, end: datetime, reason: str | None, created_by: PydanticObjectId
 ) -> tuple[Leave, SyncResult, list[SeatClaim]]:
-    """Takes the doctor's time out of the book. When it returns, nothing more can be booked in it.
+    """Records a leave and withdraws the doctor's slots in it. When it returns, no new booking can land in that time.
 
-    Answers with every active appointment in that time. Raises `InThePast` for a leave that is over already.
+    Returns every active appointment in that time too. Raises `InThePast` for a leave that is over already.
     """
     if end <= utc_now():
         raise InThePast
     leave = Leave(doctor_id=doctor.user_id, start=start, end=end, reason=reason, created_by=created_by)
-    await leave.insert()
+    await repository.insert_leave(leave)
     try:
-        outcome = await reconcile(doctor.user_id)
+        result = await reconcile(doctor.user_id)
     except ScheduleBusy:
-        await leave.delete()  # told to try again, the caller would take it twice
-        await look_again(doctor.user_id)
+        await repository.delete_leave(leave.leave_id, doctor_id=doctor.user_id)  # a retry would take it twice
+        await repository.request_sync(doctor.user_id)
         raise
-    return leave, outcome, await seats.booked_between({"doctor_id": doctor.user_id}, start=start, end=end)
+    booked = await claims.find_booked_between({"doctor_id": doctor.user_id}, start=start, end=end)
+    return leave, result, booked
 
 
-async def list_leaves(doctor: User, page: PageRequest) -> tuple[list[Leave], str | None]:
-    """A page of the doctor's leave by start, and the cursor of the next."""
-    query = {"$and": [{"doctor_id": doctor.user_id}, after(page, *BY_START)]}
-    found = await Leave.find(query).sort("start", "_id").limit(page.limit + 1).to_list()
-    return page.cut(found, lambda leave: (leave.start, leave.id))
+async def get_leave(doctor: User, leave_id: PydanticObjectId) -> Leave:
+    """Returns one leave of the doctor. Raises `LeaveNotFound`."""
+    leave = await repository.find_leave(leave_id, doctor_id=doctor.user_id)
+    if leave is None:
+        raise LeaveNotFound
+    return leave
+
+
+async def zone_of(doctor: User) -> ZoneInfo:
+    """Returns the time zone of the doctor's first clinic; UTC if they have none. Their leave is in this zone."""
+    first = clinics_of(doctor)[:1]
+    return next((clinic.zone for clinic in (await read_clinics(first)).values()), ZoneInfo("UTC"))
 
 
 async def end_leave(doctor: User, leave_id: PydanticObjectId) -> SyncResult:
     """Deletes a leave and opens its time again. Raises `LeaveNotFound`."""
-    result = await Leave.find({"_id": leave_id, "doctor_id": doctor.user_id}).delete()
-    if result is None or result.deleted_count == 0:
+    if not await repository.delete_leave(leave_id, doctor_id=doctor.user_id):
         raise LeaveNotFound
     return await reconcile(doctor.user_id)

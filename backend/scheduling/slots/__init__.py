@@ -1,1 +1,1 @@
-"""Slots: searching them, keeping them in line with the working hours, who holds which seat."""
+"""Slots: searching them, keeping them in line with the working hours, withdrawing them."""

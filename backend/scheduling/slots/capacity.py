@@ -1,34 +1,23 @@
-"""Which slots can be booked, and how many of their seats are free: what search, single slots and hints ask alike."""
+"""Which slots can be booked, and how many free seats they have: one rule for the search, single slots and hints."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from beanie import PydanticObjectId
 
-from backend.scheduling.documents import SeatClaim, Slot, SlotState
-from backend.scheduling.slots import seats
-
-Stored = Mapping[str, Any]
-"""A slot as it is stored, as far as it was read."""
-
-READ = dict.fromkeys(
-    (
-        *("doctor_id", "doctor_name", "specialty", "department_id", "clinic_id", "clinic_name", "city"),
-        *("time_zone", "start", "end", "day", "capacity", "max_patients_per_day", "first_seat"),
-    ),
-    1,
-)
-"""All that is shown of a slot, or that its free seats are counted from. It is read as it is stored: a page takes half
-as long without models."""
+from backend.scheduling import repository
+from backend.scheduling.documents import Slot, SlotState
+from backend.scheduling.repository import DoctorDay, Row
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSlot:
     """A slot as it is stored, with its free seats."""
 
-    stored: Stored
+    stored: Row
     free: int
 
     @property
@@ -39,7 +28,7 @@ class OpenSlot:
 
 @dataclass(frozen=True, slots=True)
 class BookableSlot:
-    """A slot as a booking reads it. Making the model, and asking it for each field, would cost a booking 50 µs."""
+    """A slot as a booking reads it. Building the model, and asking it for each field, would cost a booking 50 µs."""
 
     id: PydanticObjectId
     doctor_id: PydanticObjectId
@@ -59,8 +48,8 @@ class BookableSlot:
     is_active: bool
 
     @classmethod
-    def of(cls, stored: Stored) -> "BookableSlot":
-        """From the whole document."""
+    def of(cls, stored: Row) -> "BookableSlot":
+        """Builds it from the whole document."""
         return cls(
             id=stored["_id"],
             doctor_id=stored["doctor_id"],
@@ -82,71 +71,56 @@ class BookableSlot:
 
 
 def is_bookable(slot: Slot | BookableSlot, now: datetime) -> bool:
-    """Whether a slot may be booked if it has a free seat. What isn't open in the book never is."""
+    """Returns whether a slot can be booked if it has a free seat: it is open and hasn't started."""
     return slot.is_active and slot.state is SlotState.OPEN and slot.start > now
 
 
 def bookable(now: datetime) -> dict[str, Any]:
-    """The filter for the slots that `is_bookable` takes."""
+    """Returns the filter that finds the slots for which `is_bookable` is true."""
     return {"is_active": True, "state": SlotState.OPEN, "start": {"$gt": now}}
 
 
-async def with_free_seats(slots: Sequence[Stored], **holders: Any) -> list[OpenSlot]:
-    """Bookable slots with their free seats: capacity less active appointments; none when the doctor's day is full.
+async def with_free_seats(slots: Sequence[Row], **only: Any) -> list[OpenSlot]:
+    """Returns bookable slots with their free seats: capacity less active appointments.
 
-    Only appointments are counted that have what `holders` asks for.
+    If the doctor's day is full there are none. `only` is a further condition on the appointments that count.
     """
     if not slots:
         return []
-    taken = await seats.taken({slot["_id"]: slot["first_seat"] for slot in slots}, **holders)
-    return await _less_taken(slots, taken, **holders)
+    return await count_free_seats(
+        slots, await repository.find_taken_seats([slot["_id"] for slot in slots], **only), **only
+    )
 
 
-async def read_with_free_seats(
-    query: Mapping[str, Any],
-    *,
-    limit: int,
-    of_doctor: PydanticObjectId,
-    since: datetime,
-    until: datetime,
-    index: Sequence[tuple[str, int]] | None,
-) -> list[OpenSlot]:
-    """The bookable slots of one doctor that a query finds between two moments (UTC), by start, with their free seats.
+async def count_free_seats(slots: Sequence[Row], claims: Iterable[Row], **only: Any) -> list[OpenSlot]:
+    """Returns slots with their free seats. `claims` has all claims in them, and may have others too.
 
-    Slots and seats come in one read: it costs half of two (314 µs for 560, in the database 400 for 470). All of the
-    doctor's appointments in that time are read, so the time should be short. `index` is that of the
-    slots, if it is known.
+    Claims of earlier generations don't count. `only` as for `with_free_seats`.
     """
-    held = {"doctor_id": of_doctor, "start": {"$gte": since, "$lt": until}, "active": True}
-    pipeline: list[dict[str, Any]] = [
-        {"$match": query},
-        {"$sort": {"start": 1, "_id": 1}},
-        {"$limit": limit},
-        {"$project": READ},
-        {
-            "$unionWith": {
-                "coll": SeatClaim.Settings.name,
-                "pipeline": [{"$match": held}, {"$project": {"_id": 0, "slot_id": 1, "seat": 1}}],
-            }
-        },
-    ]
-    hint: dict[str, Any] = {"hint": dict(index)} if index else {}
-    rows = await (await Slot.get_pymongo_collection().aggregate(pipeline, **hint)).to_list()
-    slots = [row for row in rows if "slot_id" not in row]
     first_seats = {slot["_id"]: slot["first_seat"] for slot in slots}
-    taken = seats.count([row for row in rows if row.get("slot_id") in first_seats], first_seats)
-    return await _less_taken(slots, taken)
-
-
-async def _less_taken(
-    slots: Sequence[Stored], taken: Mapping[PydanticObjectId, int], **holders: Any
-) -> list[OpenSlot]:
-    limited = seats.limited_days(slots)
-    patients = await seats.patients_on(limited, **holders)
+    taken = Counter(
+        claim["slot_id"]
+        for claim in claims
+        if claim["slot_id"] in first_seats and claim["seat"] >= first_seats[claim["slot_id"]]
+    )
+    patients = await _count_patients(limited_days(slots), **only)
     found = []
     for slot in slots:
-        most = slot.get("max_patients_per_day")
-        is_full_day = most is not None and patients[slot["doctor_id"], slot["day"]] >= most
+        limit = slot.get("max_patients_per_day")
+        is_full_day = limit is not None and patients[slot["doctor_id"], slot["day"]] >= limit
         free = 0 if is_full_day else max(0, slot["capacity"] - taken[slot["_id"]])
         found.append(OpenSlot(slot, free))
     return found
+
+
+async def _count_patients(days: set[DoctorDay], **only: Any) -> Counter[DoctorDay]:
+    """Returns how many patients doctors see, or have seen, on days of the clinic."""
+    if not days:
+        return Counter()
+    visits = await repository.find_visits_on(days, **only)
+    return Counter((visit["doctor_id"], visit["clinic_day"]) for visit in visits)
+
+
+def limited_days(slots: Iterable[Mapping[str, Any]]) -> set[DoctorDay]:
+    """Returns the days of those slots whose doctor has a limit of patients per day."""
+    return {(slot["doctor_id"], slot["day"]) for slot in slots if "max_patients_per_day" in slot}

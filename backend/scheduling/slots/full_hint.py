@@ -1,84 +1,61 @@
-"""Slots that are known to be full: a hint on the slot by which searches pass it over without counting its seats.
+"""The hint that a slot is full. Searches skip slots with the hint without counting their seats.
 
-The hint never decides. A full slot without it is counted and left out, as any; only a slot with a free seat and the
-hint would be wrong, for a search wouldn't show it. Two rules keep that from happening:
+The hint never decides. A full slot without it is counted and left out like any other. Only a slot with the hint *and*
+a free seat would be wrong, because searches wouldn't show it. Two rules prevent that:
 
-- Who is about to set the hint says so on the slot (`marking`), then has those who hold the slot tell of it
-  (`clears_full_hint`), and counts once more, and only those who will tell. Where they fill the slot it is given
-  the hint, unless `marking` has gone meanwhile (`mark`).
-- Who makes room takes hint and `marking` away after, or in, the write that makes it, and before it is answered:
-  `seat_given_back` for an appointment that has to tell, as its own write finds; opening a slot, and new limits of a
-  doctor's day, write it with the rest.
+- Before a search sets the hint, it announces this on the slot (`marking`), makes the slot's appointments clear the
+  hint when they give their seat back (`clears_full_hint`), and counts again, only those appointments. If they fill
+  the slot, it sets the hint, unless `marking` has gone meanwhile (`mark_full`).
+- Whatever frees a seat removes hint and `marking` in the same write, or after it and before the response:
+  `clear_hints_of_day` for an appointment that has to, as its own write finds. Opening a slot, and a new limit of a
+  doctor's day, do so in the same write.
 
-So a seat that is given back while its slot is being marked is counted as free, or takes `marking` away before the
-hint is set, or the hint after it. A `marking` that is left behind says nothing to anybody. For all others giving a
-seat back stays one write. A process that dies before it takes the hint away leaves a wrong one to
-`repair_full_hints`, a job that goes over all hints, some thousand a minute.
+So a seat that becomes free while its slot is being marked is counted as free, or removes `marking` before the hint is
+set, or the hint after it. A leftover `marking` has no effect. For all other appointments giving a seat back stays one
+write. A process that dies before it clears the hint leaves a wrong one. `repair_full_hints`, a timed job, checks all
+hints, some thousand a minute.
 """
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from beanie import PydanticObjectId
-from bson import ObjectId
-from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
 from backend.core.clock import utc_now
 from backend.core.http.pagination import behind
-from backend.scheduling.documents import Slot
-from backend.scheduling.slots import seats
-from backend.scheduling.slots.capacity import READ, Stored, bookable, with_free_seats
+from backend.scheduling.repository import Row, set_clears_full_hint
+from backend.scheduling.slots import search_repository
+from backend.scheduling.slots.capacity import bookable, limited_days, with_free_seats
 
 log = logging.getLogger(__name__)
 
 PER_RUN = 5000
-"""Hints that one run of the job looks at: a wrong one lasts a minute at most for each so many that there are."""
+"""Hints that one run of the job checks. A wrong one lasts at most a minute for each so many that there are."""
 
 _AT_ONCE = 500
-_LONGEST_DAY = timedelta(hours=25)
 
 
-async def mark(slots: Sequence[Stored]) -> None:
-    """Has searches pass over slots that were found full. If the database fails meanwhile, it is left at that."""
+async def mark_full(slots: Sequence[Row]) -> None:
+    """Sets the hint on slots that were found full. A failure of the database is logged and otherwise ignored."""
     if not slots:
         return
-    these, mine = {"_id": {"$in": [slot["_id"] for slot in slots]}}, {"marking": ObjectId()}
+    slot_ids, marking = [slot["_id"] for slot in slots], PydanticObjectId()
     try:
-        await _slots().update_many({**these, "known_full": False}, {"$set": mine})
-        await seats.have_holders_tell(slots)
-        still = await _slots().find({**these, **mine}, READ, batch_size=len(slots)).to_list()
-        counted = await with_free_seats(still, clears_full_hint=True)
-        full = {"_id": {"$in": [slot.slot_id for slot in counted if not slot.free]}}
-        await _slots().update_many(
-            {**full, **mine}, {"$set": {"known_full": True}, "$unset": {"marking": ""}}
-        )
+        await search_repository.announce_marking(slot_ids, marking)
+        await set_clears_full_hint(slot_ids, limited_days(slots))
+        announced = await search_repository.find_announced(slot_ids, marking)
+        counted = await with_free_seats(announced, clears_full_hint=True)
+        await search_repository.mark_announced([slot.slot_id for slot in counted if not slot.free], marking)
     except PyMongoError as error:
-        log.warning("full slots were not marked to the end: %s", type(error).__name__)
+        log.warning("full slots were not all marked: %s", type(error).__name__)
 
 
-async def seat_given_back(*, doctor_id: PydanticObjectId, day: str, start: datetime) -> None:
-    """Has searches look again at a doctor's day. To be called after the write by which an appointment that
-    `clears_full_hint` gives its seat back.
+class _Progress:
+    """How far this process has come in checking all hints: the last slot's start and id, or None at the beginning."""
 
-    `start` is that of the seat's slot (UTC). The whole day: the seat may have been the last of a limited number.
-    """
-    near = {"$gt": start - _LONGEST_DAY, "$lt": start + _LONGEST_DAY}
-    await _slots().update_many(
-        {
-            **{"doctor_id": doctor_id, "is_active": True, "known_full": {"$in": [True, False]}},
-            **{"start": near, "day": day, "$or": [{"known_full": True}, {"marking": {"$exists": True}}]},
-        },
-        {"$set": {"known_full": False}, "$unset": {"marking": ""}},
-    )
-
-
-class _Round:
-    """How far this process has come in looking through all hints, by start; None at the beginning."""
-
-    behind: tuple[datetime, PydanticObjectId] | None = None
+    last: tuple[datetime, PydanticObjectId] | None = None
 
 
 async def repair_full_hints() -> int:
@@ -88,31 +65,19 @@ async def repair_full_hints() -> int:
     """
     wrong = 0
     for _ in range(PER_RUN // _AT_ONCE):
-        position = behind(_Round.behind, "start", "_id") if _Round.behind else {}
+        position = behind(_Progress.last, "start", "_id") if _Progress.last else {}
         query = {"$and": [{**bookable(utc_now()), "known_full": True}, position]}
-        found = _slots().find(
-            query, READ, sort=[("start", 1), ("_id", 1)], limit=_AT_ONCE, batch_size=_AT_ONCE
-        )
-        slots = await found.to_list()
-        wrong += await _offer_those_with_room(slots)
+        slots = await search_repository.find_rows(query, limit=_AT_ONCE)
+        wrong += await _clear_wrong_hints(slots)
         is_end = len(slots) < _AT_ONCE
-        _Round.behind = None if is_end else (slots[-1]["start"], slots[-1]["_id"])
+        _Progress.last = None if is_end else (slots[-1]["start"], slots[-1]["_id"])
         if is_end:
             break
     return wrong
 
 
-async def _offer_those_with_room(slots: Sequence[Stored]) -> int:
-    """Takes the hint back from slots with a seat that is free, or whose holder wouldn't tell."""
+async def _clear_wrong_hints(slots: Sequence[Row]) -> int:
+    """Clears the hint of slots with a seat that is free, or whose appointment wouldn't clear it."""
     counted = await with_free_seats(slots, clears_full_hint=True)
     with_room = [slot.slot_id for slot in counted if slot.free]
-    if not with_room:
-        return 0
-    result = await _slots().update_many(
-        {"_id": {"$in": with_room}, "known_full": True}, {"$set": {"known_full": False}}
-    )
-    return result.modified_count
-
-
-def _slots() -> AsyncCollection[dict[str, Any]]:
-    return Slot.get_pymongo_collection()
+    return await search_repository.clear_hints(with_room) if with_room else 0

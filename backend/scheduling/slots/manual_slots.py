@@ -1,4 +1,4 @@
-"""Single slots and ranges of them, made and taken out by hand."""
+"""Single slots, and ranges of them, that staff add and remove."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,9 +9,10 @@ from beanie import PydanticObjectId
 
 from backend.accounts.profiles import WEEK
 from backend.core.clock import utc_now
-from backend.core.http.fields import minutes_of
 from backend.directory.errors import DoctorNotFound
+from backend.directory.fields import minutes_of
 from backend.scheduling import availability
+from backend.scheduling import repository as claims
 from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, slot_for
 from backend.scheduling.documents import SeatClaim, Slot, SlotSource, SlotState
 from backend.scheduling.errors import (
@@ -26,10 +27,9 @@ from backend.scheduling.errors import (
     TooManySlots,
 )
 from backend.scheduling.schemas import GenerateIn
-from backend.scheduling.slots import seats
-from backend.scheduling.slots.capacity import OpenSlot
-from backend.scheduling.slots.search import get_open
-from backend.scheduling.slots.slot_sync import insert_new, let_go, open_slots, reconcile, remove, withdraw
+from backend.scheduling.slots import repository
+from backend.scheduling.slots.slot_sync import open_slots, reconcile
+from backend.scheduling.slots.withdrawal import remove, withdraw, withdraw_removed_too
 
 MOST_AT_ONCE = 5000
 
@@ -42,78 +42,69 @@ async def create_slot(
     minutes: int | None,
     capacity: int,
 ) -> Slot:
-    """Adds one slot. Start UTC, length in minutes.
+    """Adds one slot and returns it. Start UTC, length in minutes.
 
     Raises `DoctorNotFound`, `NotTheDoctorsClinic`, `StartNotAligned`, `InThePast`, `BeyondHorizon`,
-    `OutsideOpeningHours`, `TimeNotAvailable`, and `SlotOverlaps` when the doctor's time is held already.
+    `OutsideOpeningHours`, `TimeNotAvailable`, and `SlotOverlaps` if another slot holds the doctor's time.
     """
-    book = await _book_of(doctor_id)
-    length = minutes or _usual_minutes(book, clinic_id)
+    schedule = await _read_schedule(doctor_id)
+    length = minutes or _usual_minutes(schedule, clinic_id)
     span = availability.Span(start, start + timedelta(minutes=length))
-    _check(book, clinic_id, span)
+    _check(schedule, clinic_id, span)
     if not await _make_room(doctor_id, [span]):
         raise SlotOverlaps
-    added = await _add(book, clinic_id=clinic_id, spans=[span], capacity=capacity)
+    added = await _add(schedule, clinic_id=clinic_id, spans=[span], capacity=capacity)
     if not added:
-        _check(await _book_of(doctor_id), clinic_id, span)
+        _check(await _read_schedule(doctor_id), clinic_id, span)
         raise SlotOverlaps
     return added[0]
 
 
 async def generate_slots(wanted: GenerateIn) -> int:
-    """Adds the slots of a range of days and says how many were new. Time that is held already is passed over.
+    """Adds the slots of a range of days and returns how many were new. It skips time that other slots hold.
 
-    Without hours of its own the range gets the slots of the weekly hours. Either way what was removed by hand comes
+    Without `start` and `end` the range gets the slots of the weekly hours. Either way, slots that staff removed come
     back. Raises `DoctorNotFound`, `NotTheDoctorsClinic`, `BeyondHorizon`, `TooManySlots`.
     """
-    book = await _book_of(wanted.doctor_id)
-    clinic = _clinic(book, wanted.clinic_id)
+    schedule = await _read_schedule(wanted.doctor_id)
+    clinic = _clinic(schedule, wanted.clinic_id)
     now, zone = utc_now(), ZoneInfo(clinic.time_zone)
     if wanted.last_day > availability.last_day(clinic, now):
         raise BeyondHorizon
     days = _days(wanted, since=availability.local_day(now, zone))
     if wanted.start is None or wanted.end is None:
         return await _generate_weekly(wanted, days)
-    length = wanted.minutes or _usual_minutes(book, wanted.clinic_id)
+    length = wanted.minutes or _usual_minutes(schedule, wanted.clinic_id)
     wall = availability.WallBlock(0, minutes_of(wanted.start), minutes_of(wanted.end))
     if len(days) * ((wall.end - wall.start) // length) > MOST_AT_ONCE:
         raise TooManySlots
     cut = (span for day in days for span in availability.cut(wall, day, length, zone) if span.start > now)
-    spans = await _possible(book, wanted.clinic_id, cut, now)
+    spans = await _possible(schedule, wanted.clinic_id, cut, now)
     room = await _make_room(wanted.doctor_id, spans)
-    added = await _add(book, clinic_id=wanted.clinic_id, spans=room, capacity=wanted.capacity)
+    added = await _add(schedule, clinic_id=wanted.clinic_id, spans=room, capacity=wanted.capacity)
     return len(added)
 
 
 async def remove_slot(slot: Slot) -> list[SeatClaim]:
-    """Takes a slot out of the book for good. When it returns, nothing more can be booked in it.
+    """Removes a slot for good and returns the active appointments in it. After that nobody can book it any more.
 
-    Answers with the active appointments in it. Raises `SlotNotFound` if it was withdrawn meanwhile.
+    Raises `SlotNotFound` if it was withdrawn meanwhile.
     """
     if not await remove(slot.slot_id):
         raise SlotNotFound
-    return await seats.booked({"slot_id": slot.slot_id})
+    return await claims.find_booked({"slot_id": slot.slot_id})
 
 
 async def get_slot(slot_id: PydanticObjectId) -> Slot:
-    """A slot ahead that still holds its time, open or not, and wasn't removed. Raises `SlotNotFound`."""
-    ahead = {"is_active": True, "start": {"$gt": utc_now()}, "state": {"$ne": SlotState.REMOVED}}
-    slot = await Slot.find_one({"_id": slot_id, **ahead})
+    """Returns a coming slot that holds its time, open or not, unless staff removed it. Raises `SlotNotFound`."""
+    slot = await repository.find_present(slot_id)
     if slot is None:
         raise SlotNotFound
     return slot
 
 
-async def get_open_slot(slot_id: PydanticObjectId) -> OpenSlot:
-    """A bookable slot with its free seats, if any. Raises `SlotNotFound`."""
-    found = await get_open(slot_id)
-    if found is None:
-        raise SlotNotFound
-    return found
-
-
 def _days(wanted: GenerateIn, *, since: date) -> list[date]:
-    """The days of the range from `since` on: the range may begin in any year, but the past gets no slots."""
+    """Returns the days of the range from `since` on: it may begin in any year, but the past gets no slots."""
     weekdays = {WEEK.index(day) for day in wanted.weekdays or WEEK}
     first = max(wanted.first_day, since)
     days = (first + timedelta(days=number) for number in range((wanted.last_day - first).days + 1))
@@ -121,115 +112,109 @@ def _days(wanted: GenerateIn, *, since: date) -> list[date]:
 
 
 async def _generate_weekly(wanted: GenerateIn, days: list[date]) -> int:
-    """Lets the weekly hours bring back what was removed by hand on these days, and counts what is new on them."""
-    on_these_days = {
-        "doctor_id": wanted.doctor_id,
-        "is_active": True,
-        "start": {"$gt": utc_now()},
-        "clinic_id": wanted.clinic_id,
-        "day": {"$in": [day.isoformat() for day in days]},
-    }
+    """Brings back the slots of the weekly hours that staff removed on these days. Returns how many slots are new."""
 
-    async def found(state: SlotState) -> set[PydanticObjectId]:
-        return {slot.slot_id async for slot in Slot.find({**on_these_days, "state": state})}
+    async def find(state: SlotState) -> set[PydanticObjectId]:
+        return await repository.find_ids_on_days(
+            wanted.doctor_id,
+            clinic_id=wanted.clinic_id,
+            days=[day.isoformat() for day in days],
+            state=state,
+        )
 
-    before = await found(SlotState.OPEN)
-    await let_go(await found(SlotState.REMOVED))
+    before = await find(SlotState.OPEN)
+    await withdraw_removed_too(await find(SlotState.REMOVED))
     await reconcile(wanted.doctor_id)
-    return len(await found(SlotState.OPEN) - before)
+    return len(await find(SlotState.OPEN) - before)
 
 
-async def _book_of(doctor_id: PydanticObjectId) -> DoctorSchedule:
-    book = await read_schedule(doctor_id, now=utc_now())
-    if book is None:
+async def _read_schedule(doctor_id: PydanticObjectId) -> DoctorSchedule:
+    schedule = await read_schedule(doctor_id, now=utc_now())
+    if schedule is None:
         raise DoctorNotFound
-    return book
+    return schedule
 
 
-def _clinic(book: DoctorSchedule, clinic_id: PydanticObjectId) -> availability.ClinicInputs:
-    if clinic_id not in book.facts.clinics:
+def _clinic(schedule: DoctorSchedule, clinic_id: PydanticObjectId) -> availability.ClinicInputs:
+    if clinic_id not in schedule.inputs.clinics:
         raise NotTheDoctorsClinic
-    return book.facts.clinics[clinic_id]
+    return schedule.inputs.clinics[clinic_id]
 
 
 async def _possible(
-    book: DoctorSchedule, clinic_id: PydanticObjectId, spans: Iterable[availability.Span], now: datetime
+    schedule: DoctorSchedule, clinic_id: PydanticObjectId, spans: Iterable[availability.Span], now: datetime
 ) -> list[availability.Span]:
-    """Those in which the doctor could see patients. In a thread: of thousands it would hold up all requests."""
+    """Returns the spans in which the doctor could see patients. In a thread: thousands would hold up all requests."""
     return await asyncio.to_thread(
-        lambda: [span for span in spans if availability.is_possible(book.facts, clinic_id, span, now)]
+        lambda: [span for span in spans if availability.is_possible(schedule.inputs, clinic_id, span, now)]
     )
 
 
-def _usual_minutes(book: DoctorSchedule, clinic_id: PydanticObjectId) -> int:
-    _clinic(book, clinic_id)
-    assert book.doctor.doctor is not None  # noqa: S101 - a book has a doctor
-    return book.doctor.doctor.slot_minutes or book.clinics[clinic_id].rules.slot_minutes
+def _usual_minutes(schedule: DoctorSchedule, clinic_id: PydanticObjectId) -> int:
+    _clinic(schedule, clinic_id)
+    assert schedule.doctor.doctor is not None  # noqa: S101 - a schedule has a doctor
+    return schedule.doctor.doctor.slot_minutes or schedule.clinics[clinic_id].rules.slot_minutes
 
 
-def _check(book: DoctorSchedule, clinic_id: PydanticObjectId, span: availability.Span) -> None:
-    """Says why a slot can't be; the decision itself is `rules.is_possible`."""
-    clinic, now = _clinic(book, clinic_id), utc_now()
+def _check(schedule: DoctorSchedule, clinic_id: PydanticObjectId, span: availability.Span) -> None:
+    """Raises the reason why a slot isn't possible; `availability.is_possible` decides."""
+    clinic, now = _clinic(schedule, clinic_id), utc_now()
     if not availability.on_grid(span.start):
         raise StartNotAligned
     if span.start <= now:
         raise InThePast
     if span.end > availability.bookable_until(clinic, now):
         raise BeyondHorizon
-    if availability.is_possible(book.facts, clinic_id, span, now):
+    if availability.is_possible(schedule.inputs, clinic_id, span, now):
         return
-    is_away = any(stretch.overlaps(span) for stretch in (*book.facts.leaves, *clinic.closures))
-    if is_away or not (book.facts.is_active and clinic.is_active):
+    is_away = any(absence.overlaps(span) for absence in (*schedule.inputs.leaves, *clinic.closures))
+    if is_away or not (schedule.inputs.is_active and clinic.is_active):
         raise TimeNotAvailable
     raise OutsideOpeningHours
 
 
 async def _add(
-    book: DoctorSchedule, *, clinic_id: PydanticObjectId, spans: list[availability.Span], capacity: int
+    schedule: DoctorSchedule, *, clinic_id: PydanticObjectId, spans: list[availability.Span], capacity: int
 ) -> list[Slot]:
-    """Writes staff's slots and opens them; answers with those that are open.
+    """Inserts slots that staff add, and opens them. Returns those that are open.
 
-    They are in the book before they are offered. A leave or a closure that was written since the facts were read
-    either shows when they are read again, or finds the slots and withdraws them.
+    They are stored before they are offered. A leave or a closure that was written since the schedule was read either
+    shows when it is read again, or finds the slots and withdraws them.
     """
-    zone = ZoneInfo(book.facts.clinics[clinic_id].time_zone)
     slots = []
     for span in spans:
-        slot = slot_for(
-            book,
-            clinic_id=clinic_id,
-            span=span,
-            capacity=capacity,
-            day=availability.local_day(span.start, zone).isoformat(),
-            ticks=availability.ticks(span),
-        )
+        slot = slot_for(schedule, clinic_id=clinic_id, span=span, capacity=capacity)
         slot.id, slot.source = PydanticObjectId(), SlotSource.STAFF
         slots.append(slot)
-    await insert_new(slots)
-    again, now = await _book_of(book.doctor.user_id), utc_now()
-    ours = {"_id": {"$in": [slot.id for slot in slots]}, "is_active": True}
-    written = {availability.Span(slot.start, slot.end): slot for slot in await Slot.find(ours).to_list()}
+    await repository.insert_new(slots)
+    again, now = await _read_schedule(schedule.doctor.user_id), utc_now()
+    added = [slot.slot_id for slot in slots]
+    stored = await repository.find_still_active(added)
+    written = {availability.Span(slot.start, slot.end): slot for slot in stored}
     fitting = [written.pop(span) for span in await _possible(again, clinic_id, list(written), now)]
     await withdraw(slot.slot_id for slot in written.values())
     await open_slots(again, [slot for slot in fitting if slot.state is SlotState.PENDING])
-    return await Slot.find({**ours, "state": SlotState.OPEN}).sort("start", "_id").to_list()
+    return await repository.find_still_active(added, state=SlotState.OPEN)
 
 
 async def _make_room(doctor_id: PydanticObjectId, spans: list[availability.Span]) -> list[availability.Span]:
-    """Lets go of slots that only hold their time: withdrawn or removed, with nobody booked any more.
+    """Withdraws slots that only hold their time: closed or removed, and nobody is booked in them any more.
 
-    Answers with the stretches that nothing else holds. What stands in the way of the others stays as it is.
+    Returns the spans that no other slot holds. Slots that overlap the other spans stay as they are.
     """
     if not spans:
         return []
     earliest = min(span.start for span in spans) - timedelta(minutes=availability.MOST_SLOT_MINUTES)
-    near = {"$gt": earliest, "$lt": max(span.end for span in spans)}
-    present = await Slot.find({"doctor_id": doctor_id, "is_active": True, "start": near}).to_list()
+    present = await repository.find_starting_between(
+        doctor_id, after=earliest, before=max(span.end for span in spans)
+    )
     withdrawn = {s.slot_id: s for s in present if s.state in (SlotState.CLOSED, SlotState.REMOVED)}
-    booked = await seats.booked_in(withdrawn)
+    booked = await claims.find_booked_slots(withdrawn)
     empty = {slot_id: slot for slot_id, slot in withdrawn.items() if slot_id not in booked}
     held = {tick for slot in present if slot.slot_id not in empty for tick in slot.ticks}
     room = [span for span in spans if held.isdisjoint(availability.ticks(span))]
     needed = {tick for span in room for tick in availability.ticks(span)}
-    await let_go(slot_id for slot_id, slot in empty.items() if not needed.isdisjoint(slot.ticks))
+    await withdraw_removed_too(
+        slot_id for slot_id, slot in empty.items() if not needed.isdisjoint(slot.ticks)
+    )
     return room

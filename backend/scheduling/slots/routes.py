@@ -1,4 +1,4 @@
-"""Routes of slots: the public search, and what the staff make or take out by hand."""
+"""Routes of slots: the public search, and the slots that staff add or remove."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response, status
 from backend.accounts.access import CurrentStaff
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Line
+from backend.core.http.headers import set_location
 from backend.core.http.json_rows import written
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.core.http.time_range import RequestedRange
@@ -15,30 +16,17 @@ from backend.scheduling import errors
 from backend.scheduling.access import reachable_doctor_at
 from backend.scheduling.documents import SlotState
 from backend.scheduling.errors import ScheduleBusy
-from backend.scheduling.outcome import SyncResult
-from backend.scheduling.schemas import (
-    Generated,
-    GenerateIn,
-    SlotIn,
-    SlotOut,
-    WithdrawalReport,
-    report,
-)
-from backend.scheduling.slots.manual_slots import (
-    create_slot,
-    generate_slots,
-    get_open_slot,
-    get_slot,
-    remove_slot,
-)
-from backend.scheduling.slots.search import SlotQuery, page_of_open
+from backend.scheduling.schemas import GenerateIn, GenerateReport, SlotIn, SlotOut, WithdrawalReport, report
+from backend.scheduling.slots.manual_slots import create_slot, generate_slots, get_slot, remove_slot
+from backend.scheduling.slots.search import SlotQuery, find_open_slot, page_of_open
+from backend.scheduling.slots.slot_sync import SyncResult
 
 router = APIRouter(tags=["slots"])
 
 
 @router.get(
     "/slots",
-    summary="Find open slots, first free first",
+    summary="Search open slots",
     response_model=Page[SlotOut],
     responses=responses(BadCursor),
 )
@@ -51,7 +39,7 @@ async def search_slots(
     specialty: Annotated[Line | None, Query(description="Case and accents don't matter.")] = None,
     city: Annotated[Line | None, Query(description="Case and accents don't matter.")] = None,
 ) -> Response:
-    """Slots with at least one free seat, by start. What is listed here, booking accepts. Needs no login."""
+    """Returns slots with at least one free seat, by start. Booking accepts exactly these. Needs no login."""
     wanted = SlotQuery(
         doctor_id=doctor_id,
         clinic_id=clinic_id,
@@ -65,25 +53,25 @@ async def search_slots(
 
 @router.get(
     "/doctors/{doctor_id}/slots",
-    summary="A doctor's open slots",
+    summary="List a doctor's open slots",
     response_model=Page[SlotOut],
     responses=responses(BadCursor),
 )
 async def list_doctor_slots(doctor_id: Id, page: RequestedPage, times: RequestedRange) -> Response:
-    """The same search for one doctor. Needs no login. A doctor who isn't there has no slots."""
+    """Returns the same as the search for one doctor. Needs no login. For an unknown doctor the list is empty."""
     wanted = SlotQuery(doctor_id=doctor_id, times=times)
     return written(await page_of_open(wanted, page))
 
 
-@router.get("/slots/{slot_id}", summary="One open slot", responses=responses(errors.SlotNotFound))
+@router.get("/slots/{slot_id}", summary="Get an open slot", responses=responses(errors.SlotNotFound))
 async def get_slot_by_id(slot_id: Id) -> SlotOut:
-    """A slot that is open in the book, full or not, with its free seats. Needs no login."""
-    return SlotOut.of(await get_open_slot(slot_id))
+    """Returns an open slot, full or not, with its free seats. Needs no login."""
+    return SlotOut.of(await find_open_slot(slot_id))
 
 
 @router.post(
     "/slots",
-    summary="Add one slot",
+    summary="Create a slot",
     status_code=status.HTTP_201_CREATED,
     responses=responses(
         DoctorNotFound,
@@ -96,9 +84,9 @@ async def get_slot_by_id(slot_id: Id) -> SlotOut:
         errors.OutsideOpeningHours,
     ),
 )
-async def add_slot(body: SlotIn, caller: CurrentStaff) -> SlotOut:
-    """Adds a slot outside the weekly hours. It must start on a whole multiple of five minutes, lie inside the
-    clinic's opening hours and the booking horizon, and not overlap another slot of the doctor."""
+async def add_slot(body: SlotIn, caller: CurrentStaff, response: Response) -> SlotOut:
+    """Adds a slot, which may lie outside the weekly hours. It must start on a whole multiple of five minutes, lie
+    within the clinic's opening hours and the booking horizon, and not overlap another slot of the doctor."""
     await reachable_doctor_at(caller, body.doctor_id, body.clinic_id)
     slot = await create_slot(
         doctor_id=body.doctor_id,
@@ -107,12 +95,13 @@ async def add_slot(body: SlotIn, caller: CurrentStaff) -> SlotOut:
         minutes=body.minutes,
         capacity=body.capacity,
     )
+    set_location(response, f"/slots/{slot.slot_id}")
     return SlotOut.of_empty(slot)
 
 
 @router.post(
     "/slots/generate",
-    summary="Add slots over a range of days",
+    summary="Create slots over a range of days",
     responses=responses(
         DoctorNotFound,
         errors.NotTheDoctorsClinic,
@@ -121,17 +110,17 @@ async def add_slot(body: SlotIn, caller: CurrentStaff) -> SlotOut:
         ScheduleBusy,
     ),
 )
-async def generate_slots_over_range(body: GenerateIn, caller: CurrentStaff) -> Generated:
-    """With `start` and `end`: slots of these hours on the weekdays of the range. Without: the slots of the weekly
-    hours that are missing there, those removed by hand included. Repeating it adds nothing. At most 5,000 at once;
-    what is past, closed, on leave or held already is passed over."""
+async def generate_slots_over_range(body: GenerateIn, caller: CurrentStaff) -> GenerateReport:
+    """With `start` and `end`, adds slots in these hours on the weekdays of the range. Without, adds the missing slots
+    of the weekly hours, including those that staff removed. Repeating the request adds nothing. It adds at most 5,000
+    slots at once, and skips time that is past, closed, on leave or held by other slots."""
     await reachable_doctor_at(caller, body.doctor_id, body.clinic_id)
-    return Generated(created=await generate_slots(body))
+    return GenerateReport(created=await generate_slots(body))
 
 
-@router.delete("/slots/{slot_id}", summary="Take a slot out", responses=responses(errors.SlotNotFound))
+@router.delete("/slots/{slot_id}", summary="Remove a slot", responses=responses(errors.SlotNotFound))
 async def delete_slot(slot_id: Id, caller: CurrentStaff) -> WithdrawalReport:
-    """Nothing can be booked in the slot once this is answered. Its booked appointments are listed and stay valid.
+    """Once the request returns, nobody can book the slot. The report lists its booked appointments; they stay valid.
     The weekly hours don't bring it back; `POST /slots/generate` does."""
     slot = await get_slot(slot_id)
     try:

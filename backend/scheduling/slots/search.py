@@ -1,4 +1,4 @@
-"""The search for open slots: first free first, and nothing that booking would refuse."""
+"""The search for open slots, by start. It finds nothing that booking would refuse."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,9 +13,10 @@ from backend.core.http.time_range import ALL_TIMES, TimeRange
 from backend.core.mongo.batching import SingleFlight
 from backend.core.mongo.text_search import fold
 from backend.scheduling.documents import SEARCH_INDEXES, SeatClaim, Slot
+from backend.scheduling.errors import SlotNotFound
 from backend.scheduling.schemas import slot_page
-from backend.scheduling.slots import full_hint
-from backend.scheduling.slots.capacity import READ, OpenSlot, bookable, read_with_free_seats, with_free_seats
+from backend.scheduling.slots import full_hint, search_repository
+from backend.scheduling.slots.capacity import OpenSlot, bookable, count_free_seats, with_free_seats
 
 _SPARE = 10
 _LARGEST_BATCH = 1000
@@ -23,12 +24,12 @@ _LARGEST_BATCH = 1000
 _ALL_BOOKS = frozenset([Slot.Settings.name, SeatClaim.Settings.name])
 
 _FEW_DAYS = timedelta(days=8)
-"""A doctor's day or week, as calendars show it: few enough appointments to be read with the slots."""
+"""A doctor's day or week, as calendars show it: few enough appointments to read them with the slots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotQuery:
-    """What a search asks for."""
+    """The filters of a search."""
 
     doctor_id: PydanticObjectId | None = None
     clinic_id: PydanticObjectId | None = None
@@ -38,15 +39,15 @@ class SlotQuery:
     times: TimeRange = ALL_TIMES
 
     def query(self, now: datetime) -> dict[str, Any]:
-        """The filter."""
+        """Returns the filter for the database."""
         wanted = {**bookable(now), "known_full": False, **self._fields()}
-        asked = self.times.query("start", day="$day")
-        return {**wanted, **asked, "start": {**wanted["start"], **asked.get("start", {})}}
+        times = self.times.query("start", day="$day")
+        return {**wanted, **times, "start": {**wanted["start"], **times.get("start", {})}}
 
     def index(self) -> list[tuple[str, int]] | None:
-        """The index that leads to what is wanted; None where the database has to choose among several.
+        """Returns the index for just these filters; None where the database has to choose among several.
 
-        Left to itself it remembers its choices, and one that was good for a book of ten slots isn't for a full one.
+        The database remembers its choices, and a choice that was good for ten slots isn't for a full book.
         """
         return SEARCH_INDEXES.get(frozenset(self._fields()))
 
@@ -63,21 +64,24 @@ class SlotQuery:
         return fields
 
 
-_searches: SingleFlight[tuple[SlotQuery, PageRequest], tuple[list[OpenSlot], str | None]] = SingleFlight()
+_SearchKey = tuple[SlotQuery, PageRequest]
+_searches: SingleFlight[_SearchKey, tuple[list[OpenSlot], str | None]] = SingleFlight()
 
 
-async def get_open(slot_id: PydanticObjectId) -> OpenSlot | None:
-    """A bookable slot with its free seats, if any."""
-    stored = await Slot.get_pymongo_collection().find_one({"_id": slot_id, **bookable(utc_now())}, READ)
-    return None if stored is None else (await with_free_seats([stored]))[0]
+async def find_open_slot(slot_id: PydanticObjectId) -> OpenSlot:
+    """Returns a slot that is open, full or not, with its free seats. Raises `SlotNotFound`."""
+    stored = await search_repository.find_row(slot_id, where=bookable(utc_now()))
+    if stored is None:
+        raise SlotNotFound
+    return (await with_free_seats([stored]))[0]
 
 
 async def page_of_open(wanted: SlotQuery, page: PageRequest) -> bytes:
-    """The first free slots, as the JSON of `Page[SlotOut]`. Raises `BadCursor`.
+    """Returns the first free slots as the JSON of `Page[SlotOut]`. Raises `BadCursor`.
 
-    From memory, where nothing has happened since to the doctor's slots and appointments; or, where any doctor's may
-    come in between, to any. It holds until the first slot begins. Those who ask for the same at once share one
-    search: in a book that has just filled up it takes seconds.
+    The page comes from the cache unless the doctor's slots or appointments have changed since; where other doctors'
+    slots may come in between, unless any have. It is valid until its first slot begins. Equal searches at the same
+    moment share one read: in a book that has just filled up it takes seconds.
     """
 
     async def read() -> Cacheable[bytes]:
@@ -91,15 +95,15 @@ async def page_of_open(wanted: SlotQuery, page: PageRequest) -> bytes:
     return await response_cache.load(("open slots", wanted, page), read)
 
 
-async def _find(question: tuple[SlotQuery, PageRequest]) -> tuple[list[OpenSlot], str | None]:
-    return await find_open(*question)
+async def _find(key: _SearchKey) -> tuple[list[OpenSlot], str | None]:
+    return await find_open(*key)
 
 
 async def find_open(wanted: SlotQuery, page: PageRequest) -> tuple[list[OpenSlot], str | None]:
-    """The first free slots and the cursor of the next page.
+    """Returns the first free slots and the cursor of the next page.
 
-    Full slots are passed over in growing batches. Where one batch wasn't enough they are marked as full, and the next
-    search doesn't meet them: see `known_full`.
+    It skips full slots in growing batches. If one batch wasn't enough, it marks them as full, so that the next search
+    skips them in the index: see `full_hint`.
     """
     query = wanted.query(utc_now())
     position = after(page, *BY_START)
@@ -110,7 +114,7 @@ async def find_open(wanted: SlotQuery, page: PageRequest) -> tuple[list[OpenSlot
         found.extend(slot for slot in counted if slot.free)
         is_enough = len(found) > page.limit or len(counted) < size
         if size > first_size or not is_enough:
-            await full_hint.mark([slot.stored for slot in counted if not slot.free])
+            await full_hint.mark_full([slot.stored for slot in counted if not slot.free])
         if len(found) > page.limit:
             return page.cut(found, lambda slot: (slot.stored["start"], slot.stored["_id"]))
         if len(counted) < size:
@@ -121,19 +125,17 @@ async def find_open(wanted: SlotQuery, page: PageRequest) -> tuple[list[OpenSlot
 
 
 async def _read(wanted: SlotQuery, query: dict[str, Any], size: int) -> list[OpenSlot]:
-    """The first slots that a query finds, with their free seats."""
-    doctor, since, until = wanted.doctor_id, wanted.times.since, wanted.times.until
+    """Returns the first slots that a query finds, with their free seats."""
+    doctor, since, until, index = wanted.doctor_id, wanted.times.since, wanted.times.until, wanted.index()
     if doctor is not None and since is not None and until is not None and until - since <= _FEW_DAYS:
-        return await read_with_free_seats(
-            query, limit=size, of_doctor=doctor, since=since, until=until, index=wanted.index()
+        slots, claims = await search_repository.find_rows_and_seats(
+            query, limit=size, index=index, of_doctor=doctor, since=since, until=until
         )
-    found = Slot.get_pymongo_collection().find(
-        query, READ, sort=[("start", 1), ("_id", 1)], limit=size, batch_size=size, hint=wanted.index()
-    )
-    return await with_free_seats(await found.to_list())
+        return await count_free_seats(slots, claims)
+    return await with_free_seats(await search_repository.find_rows(query, limit=size, index=index))
 
 
 async def next_free(doctor_id: PydanticObjectId, *, limit: int = 3) -> list[OpenSlot]:
-    """The doctor's next free slots, for somebody whose choice was just taken."""
+    """Returns the doctor's next free slots, as alternatives to one that was just taken."""
     slots, _ = await find_open(SlotQuery(doctor_id=doctor_id), PageRequest(limit=limit))
     return slots

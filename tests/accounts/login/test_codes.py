@@ -17,12 +17,12 @@ from tests.accounts.login.support import MINUTES, VERIFICATION, confirm, is_refu
 
 
 @pytest.mark.parametrize("code", ["", "12345", "1234567", "12345a", "１２３４５６", "12345\n6", 123456, None])
-def test_what_cannot_be_a_code_is_malformed(reset, ada, code):
+def test_a_code_is_six_digits(reset, ada, code):
     for answer in (reset(code), confirm(ada, code)):
         assert (answer.status_code, answer.json()["error_code"]) == (422, "VALIDATION_ERROR")
 
 
-def test_a_code_expires_after_ten_minutes_though_it_still_lies_there(reset, reset_code, db):
+def test_a_code_expires_after_ten_minutes(reset, reset_code, db):
     with clock.shifted(10 * MINUTES):
         assert db.one_time_codes.count_documents({}) == 1
         assert is_refused(reset(reset_code))
@@ -30,7 +30,7 @@ def test_a_code_expires_after_ten_minutes_though_it_still_lies_there(reset, rese
         assert reset(reset_code).status_code == 204
 
 
-def test_a_code_survives_four_wrong_guesses_and_not_five(run, ada, verification_code, phones):
+def test_a_code_is_void_after_five_wrong_guesses(run, ada, verification_code, phones):
     for _ in range(TRIES - 1):
         assert is_refused(confirm(ada, other_than(verification_code)))
     assert confirm(ada, verification_code).status_code == 200
@@ -43,14 +43,14 @@ def test_a_code_survives_four_wrong_guesses_and_not_five(run, ada, verification_
     assert is_refused(confirm(grace, code))
 
 
-def test_guesses_in_parallel_have_no_more_tries(ada, verification_code, db):
+def test_parallel_guesses_have_no_more_tries(ada, verification_code, db):
     guesses = [lambda n=n: confirm(ada, other_than(f"{int(verification_code) + n:06}")) for n in range(30)]
     assert codes(at_once(*guesses)) == ["CODE_INVALID"] * 30
     assert db.one_time_codes.find_one()["tries_left"] == 0
     assert is_refused(confirm(ada, verification_code))
 
 
-def test_a_new_code_ends_the_one_before(reset, forgot, reset_code, phones):
+def test_a_new_code_replaces_the_one_before(reset, forgot, reset_code, phones):
     with clock.shifted(MINUTES):
         forgot()
         second = phones.wait_for(2)
@@ -59,7 +59,7 @@ def test_a_new_code_ends_the_one_before(reset, forgot, reset_code, phones):
         assert reset(second).status_code == 204
 
 
-def test_within_a_minute_no_other_code_is_sent_and_the_first_stays_good(run, ada, verification_code, phones):
+def test_within_a_minute_no_other_code_is_sent(run, ada, verification_code, phones):
     assert ada.client.post(VERIFICATION).status_code == 202
     with clock.shifted(timedelta(seconds=50)):
         answer = ada.client.post(VERIFICATION)
@@ -68,7 +68,7 @@ def test_within_a_minute_no_other_code_is_sent_and_the_first_stays_good(run, ada
     assert confirm(ada, verification_code).status_code == 200
 
 
-def test_asked_for_many_times_at_once_one_code_is_sent(ada, phones, db):
+def test_of_many_requests_at_once_one_sends_a_code(ada, phones, db):
     assert codes(at_once(*[lambda: ada.client.post(VERIFICATION)] * 10)) == ["202"] * 10
     assert len(phones) == 1
     with clock.shifted(MINUTES):
@@ -77,7 +77,7 @@ def test_asked_for_many_times_at_once_one_code_is_sent(ada, phones, db):
     assert len(db.one_time_codes.find_one()["issues"]) == 2
 
 
-def test_a_sixth_code_within_an_hour_is_refused_and_told_how_long(ada, phones):
+def test_a_sixth_code_within_an_hour_is_refused(ada, phones):
     for n in range(MOST_AN_HOUR):
         with clock.shifted(2 * n * MINUTES):
             assert ada.client.post(VERIFICATION).status_code == 202
@@ -89,7 +89,7 @@ def test_a_sixth_code_within_an_hour_is_refused_and_told_how_long(ada, phones):
     assert len(phones) == MOST_AN_HOUR
 
 
-def test_the_hour_is_one_that_slides(run, patient, phones):
+def test_the_hourly_limit_is_a_sliding_window(run, patient, phones):
     for n in range(MOST_AN_HOUR):
         with clock.shifted(2 * n * MINUTES):
             patient.client.post(VERIFICATION)
@@ -100,20 +100,20 @@ def test_the_hour_is_one_that_slides(run, patient, phones):
             assert len(phones) == number
 
 
-def test_the_database_holds_neither_code_nor_phone(ada, reset_code, db):
+def test_the_database_stores_neither_code_nor_phone(ada, reset_code, db):
     stored = str(db.one_time_codes.find_one())
     assert reset_code not in stored.replace(ada.id, "")
     assert ada.phone not in stored
 
 
-def test_who_reads_the_database_cannot_try_all_codes(verification_code, db):
+def test_stored_hashes_of_codes_are_keyed(verification_code, db):
     """A hash without a key gives its code away in a second."""
     stored = db.one_time_codes.find_one()
     plain = (verification_code, stored["_id"] + verification_code, f"{stored['_id']}\n{verification_code}")
     assert stored["code_hash"] not in {hashlib.sha256(text.encode()).hexdigest() for text in plain}
 
 
-def test_the_document_goes_when_it_has_nothing_left_to_count(reset_code, db):
+def test_a_code_is_deleted_after_an_hour(reset_code, db):
     stored = db.one_time_codes.find_one()
     assert stored["expires_at"] - stored["issued_at"] == timedelta(hours=1)
 

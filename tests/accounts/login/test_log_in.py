@@ -51,7 +51,7 @@ def test_the_login_is_the_email_or_the_phone_in_any_spelling(log_in, ada, login)
     assert log_in(email=login).status_code == 200
 
 
-def test_every_failure_gets_the_same_answer(api, log_in, ada, admin, run):
+def test_every_failure_gets_the_same_response(api, log_in, ada, admin, run):
     run(users.create_user(name="Walk-in", role=Role.PATIENT, email="walkin@example.com"))
     gone = admin.client.post(
         "/users",
@@ -96,13 +96,13 @@ def test_every_failure_gets_the_same_answer(api, log_in, ada, admin, run):
         (b"{}", "", 415),
     ],
 )
-def test_a_malformed_login_is_told_so_without_its_password(api, content, kind, status):
+def test_a_malformed_login_is_refused_without_its_password(api, content, kind, status):
     answer = api.post("/auth/login", content=content, headers={"Content-Type": kind})
     assert answer.status_code == status, answer.text
     assert "Tr0ub4dor" not in answer.text
 
 
-def test_failures_are_limited_and_told_how_long(log_in, ada):
+def test_failures_are_limited(log_in, ada):
     for _ in range(settings.LOGIN_ATTEMPTS):
         assert log_in(password=WRONG).status_code == 401
     refused = log_in()
@@ -110,7 +110,7 @@ def test_failures_are_limited_and_told_how_long(log_in, ada):
     assert 0 < int(refused.headers["Retry-After"]) <= settings.LOGIN_WINDOW_MINUTES * 60
 
 
-def test_the_limit_ends_with_its_window_though_the_counter_still_lies_there(log_in, ada, db):
+def test_the_limit_ends_with_its_window(log_in, ada, db):
     for _ in range(settings.LOGIN_ATTEMPTS):
         log_in(password=WRONG)
     assert log_in().status_code == 429
@@ -134,27 +134,27 @@ def test_email_and_phone_share_the_limit(log_in, ada):
     assert log_in(email=ada.email).status_code == 429
 
 
-def test_successes_are_not_counted_and_write_no_counter(log_in, ada, db):
+def test_successes_write_no_counter(log_in, ada, db):
     for _ in range(settings.LOGIN_ATTEMPTS + 2):
         assert log_in().status_code == 200
     assert db.login_failures.count_documents({}) == 0
 
 
-def test_guesses_in_parallel_do_not_slip_past_the_limit(log_in, ada, db):
+def test_parallel_guesses_are_limited_too(log_in, ada, db):
     guesses = [lambda: log_in(password=WRONG) for _ in range(3 * settings.LOGIN_ATTEMPTS)]
     answers = codes(at_once(*guesses, log_in))
     assert answers.count("INVALID_CREDENTIALS") == settings.LOGIN_ATTEMPTS
     assert db.login_failures.count_documents({}) == 1
 
 
-def test_the_counter_names_neither_account_nor_address(log_in, ada, db):
+def test_the_counter_reveals_neither_account_nor_address(log_in, ada, db):
     log_in(password=WRONG)
     stored = str(db.login_failures.find_one())
     for trace in (ada.id, ada.email, ada.phone, "127.0.0.1"):
         assert trace not in stored
 
 
-def test_a_hash_of_weaker_parameters_is_replaced_at_login(log_in, ada, db):
+def test_a_hash_with_weaker_parameters_is_replaced_at_login(log_in, ada, db):
     weak = passwords.argon2.using(type="ID", time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
     db.users.update_one({"email": ada.email}, {"$set": {"password_hash": weak}})
     assert log_in().status_code == 200
@@ -164,13 +164,13 @@ def test_a_hash_of_weaker_parameters_is_replaced_at_login(log_in, ada, db):
     assert db.users.find_one({"email": ada.email})["password_hash"] == stored
 
 
-def test_login_is_dated(log_in, ada, db):
+def test_a_login_updates_last_login(log_in, ada, db):
     before = clock.utc_now()
     log_in()
     assert db.users.find_one({"email": ada.email})["last_login"] >= before
 
 
-def test_a_correct_guess_among_many_in_parallel_is_refused_too(run, ada):
+def test_a_correct_guess_beyond_the_limit_is_refused(run, ada):
     """It passed the first check with the others; when it has been compared, the limit is reached."""
     device = Device(address="192.0.2.7", user_agent=None)
 
@@ -195,7 +195,7 @@ def test_a_correct_guess_among_many_in_parallel_is_refused_too(run, ada):
         ("", "", True),
     ],
 )
-def test_guesses_are_counted_by_address_and_for_ipv6_by_network(one, other, same):
+def test_failures_are_counted_by_address_or_ipv6_network(one, other, same):
     assert (throttle_key("ada", one) == throttle_key("ada", other)) is same
 
 
@@ -208,7 +208,7 @@ def _seconds_of_hashing() -> float:
 
 
 @pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="no CPU clocks of threads here")
-def test_an_unknown_user_costs_a_hash_too(run, log_in, ada):
+def test_a_login_with_an_unknown_user_hashes_too(run, log_in, ada):
     def cost(**login: str) -> float:
         before = _seconds_of_hashing()
         assert log_in(**login).status_code == 401
@@ -238,7 +238,7 @@ def test_hashing_does_not_run_on_the_event_loop(run):
     assert any(name.startswith("argon2") for name in threads)
 
 
-def test_other_requests_are_answered_while_eight_log_in(api, log_in, ada):
+def test_other_requests_are_served_while_eight_log_in(api, log_in, ada):
     done: list[httpx.Response] = []
     threads = [threading.Thread(target=lambda: done.append(log_in())) for _ in range(8)]
     answered = 0

@@ -21,7 +21,7 @@ from tests.accounts.helpers import PASSWORD, at_once, codes
 from tests.accounts.login.support import MINUTES, NEW_PASSWORD, is_refused, other_than
 
 
-def test_a_forgotten_password_is_set_with_the_code(api, ada, log_in, reset, reset_code, db):
+def test_the_code_sets_a_new_password(api, ada, log_in, reset, reset_code, db):
     answer = reset(reset_code)
     assert (answer.status_code, answer.content) == (204, b"")
     assert db.sessions.count_documents({}) == 0
@@ -41,12 +41,12 @@ def test_the_code_goes_to_the_phone_of_the_account_for_ten_minutes(ada, reset_co
 
 
 @pytest.mark.parametrize("login", [" ADA@Example.com ", "+15550140001", "(555) 014-0001"])
-def test_email_and_phone_in_any_spelling_mean_the_same_account(forgot, reset, phones, login):
+def test_email_and_phone_work_in_any_spelling(forgot, reset, phones, login):
     forgot(login)
     assert reset(phones.wait_for(1), login=login).status_code == 204
 
 
-def test_a_patient_who_never_had_a_password_gets_one(api, run, phones):
+def test_a_patient_without_a_password_gets_one(api, run, phones):
     walk_in = run(users.create_user(name="Walk-in", role=Role.PATIENT, phone="+15550140007"))
     api.post("/auth/password/forgot", json={"login": walk_in.phone})
     body = {"login": walk_in.phone, "code": phones.wait_for(1), "new_password": NEW_PASSWORD}
@@ -55,7 +55,7 @@ def test_a_patient_who_never_had_a_password_gets_one(api, run, phones):
     assert login.status_code == 200
 
 
-def test_who_failed_to_log_in_too_often_can_after_the_reset(log_in, reset, reset_code):
+def test_a_reset_ends_the_limit_on_logging_in(log_in, reset, reset_code):
     for _ in range(settings.LOGIN_ATTEMPTS):
         log_in(password="not the password")
     assert log_in().status_code == 429
@@ -72,7 +72,7 @@ def strangers(admin, run, ada):
     return ["nobody@example.com", "+15550149999", "no login", "@", "nophone@example.com", "gone@example.com"]
 
 
-def test_the_answer_does_not_tell_whether_there_is_an_account(forgot, ada, strangers, phones):
+def test_the_response_does_not_reveal_whether_an_account_exists(forgot, ada, strangers, phones):
     answers = [forgot(login) for login in (ada.email, *strangers)]
     shown = [{k: v for k, v in a.headers.items() if k not in ("date", "x-request-id")} for a in answers]
     assert {(a.status_code, a.text) for a in answers} == {(202, '{"expires_in":600,"resend_after":60}')}
@@ -80,14 +80,14 @@ def test_the_answer_does_not_tell_whether_there_is_an_account(forgot, ada, stran
     phones.wait_for(1)
 
 
-def test_strangers_are_sent_nothing(run, strangers, phones, db):
+def test_unknown_and_inactive_logins_get_no_code(run, strangers, phones, db):
     for login in strangers:
         run(verification.send_reset_code(login))
     assert len(phones) == 0
     assert db.one_time_codes.count_documents({}) == 0
 
 
-def test_the_answer_does_not_wait_for_the_code_to_be_sent(forgot, server):
+def test_the_response_does_not_wait_for_the_code_to_be_sent(forgot, server):
     """So its time says nothing either: whatever is done for an account is done after it."""
     begun, may_end = threading.Event(), asyncio.Event()
 
@@ -108,7 +108,7 @@ def test_the_answer_does_not_wait_for_the_code_to_be_sent(forgot, server):
         code_issued.disconnect(be_slow)
 
 
-def test_every_failed_reset_gets_the_same_answer(reset, reset_code, strangers, ada):
+def test_every_failed_reset_gets_the_same_response(reset, reset_code, strangers, ada):
     answers = [reset(other_than(reset_code)), *(reset(reset_code, login=login) for login in strangers)]
     assert {(a.status_code, a.text) for a in answers} == {(422, answers[0].text)}
     assert is_refused(answers[0])
@@ -116,7 +116,7 @@ def test_every_failed_reset_gets_the_same_answer(reset, reset_code, strangers, a
     assert reset(reset_code).text == answers[0].text, "a used one"
 
 
-def test_an_unknown_login_costs_a_hash_too(reset, reset_code):
+def test_a_reset_with_an_unknown_login_hashes_too(reset, reset_code):
     def cost(**given):
         before = _seconds_of_hashing()
         assert is_refused(reset(other_than(reset_code), **given))
@@ -134,7 +134,7 @@ def _seconds_of_hashing():
     return sum(time.clock_gettime(time.pthread_getcpuclockid(t.ident)) for t in threads)
 
 
-def test_a_code_asked_for_before_the_account_ended_is_worth_nothing(admin, ada, reset, reset_code, db):
+def test_a_code_from_before_the_deactivation_is_refused(admin, ada, reset, reset_code, db):
     admin.client.delete(f"/users/{ada.id}")
     before = db.users.find_one({"email": ada.email})
     assert is_refused(reset(reset_code))
@@ -142,9 +142,7 @@ def test_a_code_asked_for_before_the_account_ended_is_worth_nothing(admin, ada, 
 
 
 @pytest.mark.parametrize("change", [{"phone": "+15550140009"}, None])
-def test_an_account_that_changes_during_a_reset_keeps_its_password(
-    server, admin, ada, reset, reset_code, db, change
-):
+def test_a_reset_fails_if_the_account_changes_meanwhile(server, admin, ada, reset, reset_code, db, change):
     """The code is tried at once, and the new password waits until others are hashed."""
     with ThreadPoolExecutor(2) as pool:
         hashing = pool.submit(server.run, _hash_many())
@@ -173,7 +171,7 @@ def test_of_two_resets_at_once_with_the_right_code_one_succeeds(log_in, reset, r
     assert log_in(password=passwords[won]).status_code == 200
 
 
-def test_asking_is_limited_per_address_for_any_login_alike(forgot, phones):
+def test_requests_are_limited_for_any_login_alike(forgot, phones):
     for login in ("nobody@example.com", "ada@example.com"):
         answers = [forgot(login) for _ in range(settings.LOGIN_ATTEMPTS + 1)]
         assert codes(answers) == ["202"] * settings.LOGIN_ATTEMPTS + ["TOO_MANY_REQUESTS"]
@@ -188,7 +186,7 @@ def test_failed_resets_are_limited_for_any_login_alike(reset, reset_code, login)
     assert codes(answers) == ["CODE_INVALID"] * settings.LOGIN_ATTEMPTS + ["TOO_MANY_REQUESTS"]
 
 
-def test_after_too_many_failed_resets_the_right_code_waits_too(forgot, reset, phones, db):
+def test_after_too_many_failed_resets_the_right_code_is_refused(forgot, reset, phones, db):
     for _ in range(settings.LOGIN_ATTEMPTS):
         assert is_refused(reset("000000"))
     forgot()
@@ -202,7 +200,7 @@ def test_a_code_sent_to_the_old_phone_resets_no_password(reset, reset_code, chan
     assert is_refused(reset(reset_code))
 
 
-def test_a_sixth_code_for_a_forgotten_password_is_not_sent_and_nothing_is_said(forgot, run, ada, phones):
+def test_a_sixth_reset_code_within_an_hour_is_silently_not_sent(forgot, run, ada, phones):
     for n in range(MOST_AN_HOUR + 2):
         with clock.shifted(2 * n * MINUTES):
             assert forgot().status_code == 202
@@ -210,7 +208,7 @@ def test_a_sixth_code_for_a_forgotten_password_is_not_sent_and_nothing_is_said(f
     assert len(phones) == MOST_AN_HOUR
 
 
-def test_a_database_that_is_away_after_the_answer_is_survived(run, caplog):
+def test_a_database_failure_after_the_response_is_logged(run, caplog):
     """Nobody is left to be told; the next request makes it up."""
 
     async def lose_the_database(issued):

@@ -10,7 +10,7 @@ from tests.accounts.helpers import registration
 from tests.accounts.login.support import VERIFICATION, confirm, is_refused
 
 
-def test_a_phone_is_verified_with_the_code(ada, verification_code):
+def test_the_code_verifies_the_phone(ada, verification_code):
     answer = confirm(ada, verification_code)
     assert answer.status_code == 200
     assert answer.json()["is_verified"] is True
@@ -26,7 +26,7 @@ def test_every_role_may_verify_its_phone(admin, nurse, doctor, patient, phones):
         assert confirm(person, phones.wait_for(number)).json()["is_verified"] is True
 
 
-def test_without_a_phone_there_is_nothing_to_verify(nurse, phones):
+def test_an_account_without_a_phone_gets_no_code(nurse, phones):
     nurse.client.patch("/users/me", json={"phone": None})
     answer = nurse.client.post(VERIFICATION)
     assert (answer.status_code, answer.json()["error_code"]) == (409, "NO_PHONE")
@@ -34,13 +34,13 @@ def test_without_a_phone_there_is_nothing_to_verify(nurse, phones):
     assert len(phones) == 0
 
 
-def test_the_code_of_another_user_verifies_nothing(ada, verification_code, patient):
+def test_another_users_code_is_refused(ada, verification_code, patient):
     assert is_refused(confirm(patient, verification_code))
     patient.client.post(VERIFICATION)
     assert confirm(ada, verification_code).status_code == 200
 
 
-def test_a_code_is_good_for_its_purpose_only(ada, reset, verification_code, forgot, phones):
+def test_a_code_works_for_its_purpose_only(ada, reset, verification_code, forgot, phones):
     assert is_refused(reset(verification_code))
     forgot()
     code = phones.wait_for(2)
@@ -49,7 +49,7 @@ def test_a_code_is_good_for_its_purpose_only(ada, reset, verification_code, forg
 
 
 @pytest.mark.parametrize("route", ["own", "users", "patients"])
-def test_a_code_sent_to_the_old_phone_does_not_verify_the_new_one(
+def test_a_code_sent_to_the_old_phone_does_not_verify_the_new(
     ada, verification_code, phones, change_phone, route
 ):
     change_phone(route, "+15550140009")
@@ -61,7 +61,7 @@ def test_a_code_sent_to_the_old_phone_does_not_verify_the_new_one(
 
 
 @pytest.mark.parametrize("route", ["own", "users", "patients"])
-def test_another_phone_is_not_verified(ada, verification_code, change_phone, route):
+def test_a_new_phone_is_not_verified(ada, verification_code, change_phone, route):
     assert confirm(ada, verification_code).json()["is_verified"] is True
     change_phone(route, "+15550140001")
     assert ada.client.get("/users/me").json()["is_verified"] is True
@@ -69,7 +69,7 @@ def test_another_phone_is_not_verified(ada, verification_code, change_phone, rou
     assert ada.client.get("/users/me").json()["is_verified"] is False
 
 
-def test_another_phone_is_no_way_around_the_hours_limit(ada, phones):
+def test_a_new_phone_does_not_reset_the_hourly_limit(ada, phones):
     for n in range(MOST_AN_HOUR + 3):
         ada.client.patch("/users/me", json={"phone": f"+155501401{n:02}"})
         ada.client.post(VERIFICATION)
@@ -77,7 +77,7 @@ def test_another_phone_is_no_way_around_the_hours_limit(ada, phones):
     assert ada.client.post(VERIFICATION).status_code == 429
 
 
-def test_a_phone_changed_while_its_code_is_being_confirmed_is_not_verified(run, ada, verification_code):
+def test_a_phone_that_changes_meanwhile_is_not_verified(run, ada, verification_code):
     """The user was read with the old phone, which another request has replaced meanwhile."""
     as_read = run(users.find_by_login(ada.email))
     ada.client.patch("/users/me", json={"phone": "+15550140009"})

@@ -23,7 +23,7 @@ def _me(api, token):
     return api.get("/users/me", headers=bearer(token)).status_code
 
 
-def test_a_refresh_token_brings_the_next_pair(api, ada):
+def test_a_refresh_token_returns_the_next_pair(api, ada):
     answer = _refresh(api, ada.refresh_token)
     assert answer.status_code == 200
     assert answer.json()["refresh_token"] != ada.refresh_token
@@ -31,7 +31,7 @@ def test_a_refresh_token_brings_the_next_pair(api, ada):
     assert _refresh(api, answer.json()["refresh_token"]).status_code == 200
 
 
-def test_a_used_refresh_token_ends_its_login_and_no_other(api, ada, log_in, db):
+def test_a_used_refresh_token_closes_its_session_only(api, ada, log_in, db):
     other = log_in().json()
     second = _refresh(api, ada.refresh_token).json()
     third = _refresh(api, second["refresh_token"]).json()
@@ -47,7 +47,7 @@ def test_a_used_refresh_token_ends_its_login_and_no_other(api, ada, log_in, db):
     assert db.sessions.count_documents({}) == 1
 
 
-def test_of_two_refreshes_at_once_at_most_one_wins_and_the_login_ends(api, ada, db):
+def test_two_refreshes_at_once_close_the_session(api, ada, db):
     """The winner is told so unless the other has ended the login before its answer was ready."""
     answers = at_once(*[lambda: _refresh(api, ada.refresh_token)] * 2)
     assert codes(answers) in (
@@ -59,7 +59,7 @@ def test_of_two_refreshes_at_once_at_most_one_wins_and_the_login_ends(api, ada, 
     assert db.sessions.count_documents({}) == 0
 
 
-def test_an_unknown_secret_for_a_known_login_ends_nothing(api, ada):
+def test_an_unknown_token_of_a_known_session_closes_nothing(api, ada):
     session_id = ada.refresh_token.partition(".")[0]
     guess = _refresh(api, f"{session_id}.{'x' * 43}")
     assert (guess.status_code, guess.json()["error_code"]) == (401, "REFRESH_TOKEN_INVALID")
@@ -74,7 +74,7 @@ def test_an_unknown_refresh_token_is_invalid(api, token):
 
 
 @pytest.mark.parametrize("token", ["", "a" * 201, "a\x00b", "ä", 7, None])
-def test_what_cannot_be_a_refresh_token_is_malformed(api, token):
+def test_a_malformed_refresh_token_is_a_validation_error(api, token):
     assert _refresh(api, token).status_code == 422
 
 
@@ -84,7 +84,7 @@ def test_a_refresh_token_expires(api, ada, db):
         assert _refresh(api, ada.refresh_token).json()["error_code"] == "REFRESH_TOKEN_INVALID"
 
 
-def test_each_renewal_extends_the_login(api, ada):
+def test_each_refresh_extends_the_session(api, ada):
     almost = timedelta(days=settings.REFRESH_TOKEN_EXPIRE_DAYS) - timedelta(minutes=1)
     with clock.shifted(almost):
         pair = _refresh(api, ada.refresh_token).json()
@@ -92,7 +92,7 @@ def test_each_renewal_extends_the_login(api, ada):
         assert _refresh(api, pair["refresh_token"]).status_code == 200
 
 
-def test_the_database_holds_no_token(api, ada, db):
+def test_the_database_stores_no_token(api, ada, db):
     _refresh(api, ada.refresh_token)
     stored = str(db.sessions.find_one())
     assert ada.refresh_token.partition(".")[2] not in stored
@@ -111,7 +111,7 @@ def test_logging_out_needs_a_token(api):
     assert api.post("/auth/logout").status_code == 401
 
 
-def test_a_new_password_ends_all_other_logins(api, ada, log_in, db):
+def test_a_new_password_closes_all_other_sessions(api, ada, log_in, db):
     other = log_in().json()
     answer = ada.client.post(
         "/users/me/password", json={"current_password": PASSWORD, "new_password": NEW_PASSWORD}
@@ -157,7 +157,7 @@ def test_of_two_new_passwords_at_once_one_is_set(api, ada, log_in):
     assert log_in(password=(first, second)[won]).status_code == 200
 
 
-def test_a_login_under_way_with_the_old_password_opens_nothing(run, ada, db):
+def test_a_login_with_a_just_changed_password_is_refused(run, ada, db):
     """The password is changed between the comparison and the opening of the session."""
     compared = run(find_by_login(ada.email))
     ada.client.post("/users/me/password", json={"current_password": PASSWORD, "new_password": NEW_PASSWORD})
@@ -166,7 +166,7 @@ def test_a_login_under_way_with_the_old_password_opens_nothing(run, ada, db):
     assert db.sessions.count_documents({}) == 1
 
 
-def test_the_oldest_login_makes_room_for_the_newest(run, api, ada, db):
+def test_one_session_too_many_closes_the_oldest(run, api, ada, db):
     user = run(find_by_login(ada.email))
     for _ in range(MOST_SESSIONS):
         newest = run(sessions.open_session(user))
@@ -176,7 +176,7 @@ def test_the_oldest_login_makes_room_for_the_newest(run, api, ada, db):
     assert len(db.users.find_one({"email": ada.email})["sessions"]) == MOST_SESSIONS
 
 
-def test_all_logins_can_be_ended_but_one(run, api, ada, log_in):
+def test_all_sessions_but_one_can_be_closed(run, api, ada, log_in):
     other = log_in().json()["access_token"]
     user = run(find_by_login(ada.email))
     run(sessions.close_all_sessions(user.user_id, except_sid=ada.refresh_token.partition(".")[0]))
@@ -185,7 +185,7 @@ def test_all_logins_can_be_ended_but_one(run, api, ada, log_in):
     assert _me(api, ada.access_token) == 401
 
 
-def test_a_deactivated_user_is_out_at_once(api, ada, admin, db):
+def test_a_deactivated_user_is_logged_out_at_once(api, ada, admin, db):
     assert admin.client.delete(f"/users/{ada.id}").status_code == 204
     assert _me(api, ada.access_token) == 401
     assert _refresh(api, ada.refresh_token).json()["error_code"] == "REFRESH_TOKEN_INVALID"
@@ -194,7 +194,7 @@ def test_a_deactivated_user_is_out_at_once(api, ada, admin, db):
     assert _refresh(api, ada.refresh_token).json()["error_code"] == "REFRESH_TOKEN_INVALID"
 
 
-def test_a_user_who_is_not_active_is_refused_though_a_session_were_left(api, ada, db):
+def test_an_inactive_user_with_a_session_is_refused(api, ada, db):
     db.users.update_one({"email": ada.email}, {"$set": {"is_active": False}})
     assert _me(api, ada.access_token) == 401
     assert _refresh(api, ada.refresh_token).json()["error_code"] == "REFRESH_TOKEN_INVALID"

@@ -34,13 +34,13 @@ def test_a_token_expires_by_our_clock(api, ada):
         assert _me(api, ada.access_token).status_code == 401
 
 
-def test_a_token_made_while_the_clock_was_ahead_works_until_it_expires(api, ada):
+def test_a_token_from_the_future_works_until_it_expires(api, ada):
     with clock.shifted(timedelta(days=1)):
         answer = api.post("/auth/refresh", json={"refresh_token": ada.refresh_token})
     assert _me(api, answer.json()["access_token"]).status_code == 200
 
 
-def test_the_systems_clock_is_not_asked(api, ada):
+def test_expiry_does_not_depend_on_the_systems_clock(api, ada):
     with clock.shifted(timedelta(days=-2)):
         answer = api.post("/auth/refresh", json={"refresh_token": ada.refresh_token})
         assert _me(api, answer.json()["access_token"]).status_code == 200
@@ -90,7 +90,7 @@ def test_unsigned_and_wrongly_signed_tokens_are_refused(api, ada):
         {"exp": {}},
     ],
 )
-def test_a_signed_token_without_sense_is_refused(api, ada, change):
+def test_a_signed_token_with_invalid_claims_is_refused(api, ada, change):
     """Nobody but we can sign; still no content may end in a 500 or pass for more than it is."""
     claims = {**jwt.decode(ada.access_token, options={"verify_signature": False}), **change}
     claims = {name: value for name, value in claims.items() if value is not None}
@@ -131,7 +131,7 @@ def test_an_access_token_is_no_refresh_token(api, ada):
     assert answer.status_code == 401
 
 
-def test_the_session_of_another_user_does_not_help(api, ada, patient):
+def test_a_token_with_another_users_session_is_refused(api, ada, patient):
     theirs = jwt.decode(patient.token, options={"verify_signature": False})
     mine = jwt.decode(ada.access_token, options={"verify_signature": False})
     mixed = jwt.encode({**mine, "sub": theirs["sub"]}, settings.SECRET_KEY, algorithm="HS256")

@@ -10,7 +10,7 @@ from backend.accounts.documents import Role
 from backend.directory.documents import Clinic
 from backend.scheduling.directory_changes import deactivate_doctor
 from backend.scheduling.slots.manual_slots import remove_slot
-from backend.scheduling.slots.slot_sync import withdraw
+from backend.scheduling.slots.withdrawal import withdraw
 from tests import factories
 from tests.appointments.support import (
     DAY,

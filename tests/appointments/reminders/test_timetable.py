@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backend.appointments.reminders.quiet_hours import QuietHours
 from backend.appointments.reminders.timetable import deadline, reminders_of
-from tests.scheduling.facts import transitions
+from tests.scheduling.inputs import transitions
 
 HOUR = 60
 DAY = 24 * HOUR

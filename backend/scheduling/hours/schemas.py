@@ -1,0 +1,123 @@
+"""Requests and responses about working hours and leave."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from pydantic import ConfigDict, Field, model_validator
+
+from backend.accounts.documents import User
+from backend.accounts.profiles import WEEK, HoursBlock, Weekday
+from backend.core.http.fields import Id, Request, Response
+from backend.directory.fields import ClosingTime, WallTime, minutes_of
+from backend.scheduling.documents import Leave
+from backend.scheduling.schemas import CAPACITY, EXAMPLE_ID, LENGTH, Capacity, SlotMinutes, WithdrawalReport
+
+
+class HoursBlockIn(Request):
+    """Working hours on one weekday at one clinic, in the clinic's wall-clock time."""
+
+    clinic_id: Id
+    weekday: Weekday
+    start: WallTime = Field(examples=["09:00"])
+    end: ClosingTime = Field(examples=["17:00"])
+    slot_minutes: SlotMinutes | None = Field(default=None, description=LENGTH)
+    capacity: Capacity = Field(default=1, description=CAPACITY)
+
+    @model_validator(mode="after")
+    def _starts_before_end(self) -> "HoursBlockIn":
+        if minutes_of(self.start) >= minutes_of(self.end):
+            raise ValueError("end must be after start")
+        return self
+
+
+def find_overlap(hours: Iterable[HoursBlockIn | HoursBlock]) -> HoursBlockIn | HoursBlock | None:
+    """Returns a block of a week that overlaps an earlier one; None if no blocks overlap."""
+    by_start = sorted(hours, key=lambda block: (WEEK.index(block.weekday), minutes_of(block.start)))
+    for earlier, later in pairwise(by_start):
+        if earlier.weekday == later.weekday and minutes_of(earlier.end) > minutes_of(later.start):
+            return later
+    return None
+
+
+class WorkingHoursIn(Request):
+    """A doctor's whole week. It replaces the one before. An empty list means no hours at all."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "hours": [
+                        {"clinic_id": EXAMPLE_ID, "weekday": "monday", "start": "09:00", "end": "12:30"},
+                        {
+                            "clinic_id": EXAMPLE_ID,
+                            "weekday": "monday",
+                            "start": "13:30",
+                            "end": "17:00",
+                            "slot_minutes": 20,
+                            "capacity": 2,
+                        },
+                    ]
+                }
+            ]
+        }
+    )
+
+    hours: list[HoursBlockIn] = Field(max_length=56)
+
+    @model_validator(mode="after")
+    def _no_overlap(self) -> "WorkingHoursIn":
+        if block := find_overlap(self.hours):
+            raise ValueError(f"hours overlap on {block.weekday} at {block.start}")
+        return self
+
+
+class HoursBlockOut(Response):
+    """Working hours on one weekday at one clinic, in the clinic's wall-clock time."""
+
+    clinic_id: Id
+    weekday: Weekday
+    start: str
+    end: str
+    slot_minutes: int
+    capacity: int
+
+
+class WorkingHoursOut(Response):
+    """A doctor's week."""
+
+    hours: list[HoursBlockOut]
+    is_default: bool = Field(
+        description="True while no hours are set. The first clinic's opening hours apply then."
+    )
+
+
+class WorkingHoursReport(WorkingHoursOut):
+    """The week as it now is, and what the change did to slots and appointments."""
+
+    report: WithdrawalReport
+
+
+class LeaveOut(Response):
+    """A doctor's time off. Times are UTC; show them in `time_zone`."""
+
+    id: Id
+    doctor_id: Id
+    doctor_name: str
+    time_zone: str = Field(description="That of the doctor's first clinic; `UTC` if they have none.")
+    start: datetime
+    end: datetime
+    reason: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, leave: Leave, doctor: User, zone: ZoneInfo) -> "LeaveOut":
+        """Builds it from a leave, its doctor and the zone of their first clinic."""
+        return cls(**leave.model_dump(), doctor_name=doctor.name, time_zone=zone.key)
+
+
+class LeaveReport(LeaveOut):
+    """A leave, and what it did to slots and appointments."""
+
+    report: WithdrawalReport
