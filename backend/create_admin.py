@@ -57,8 +57,7 @@ def _ask(question: str, *, option: str, read: Callable[[str], str] = input) -> s
 
 
 def _password() -> str:
-    given = os.environ.get("ADMIN_PASSWORD")
-    if given is not None:
+    if (given := os.environ.get("ADMIN_PASSWORD")) is not None:
         return given
     if not sys.stdin.isatty():
         raise EOFError("set ADMIN_PASSWORD.")
@@ -66,8 +65,5 @@ def _password() -> str:
 
 
 async def _store(body: NewUser) -> None:
-    connection = await connect(DOCUMENTS)
-    try:
+    async with connect(DOCUMENTS):
         await add_user(body)
-    finally:
-        await connection.close()

@@ -1,6 +1,7 @@
 """Uses the embedded MongoDB where MONGODB_URL is empty."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,10 +12,9 @@ from backend.devtools.mongod import Mongod, MongodError
 
 @contextmanager
 def embedded_mongodb() -> Iterator[None]:
-    """Runs the embedded MongoDB until the block ends, for this process and its children. Does nothing where
-    MONGODB_URL names a server.
+    """Runs the embedded MongoDB until the block ends, and with it the program: for this process and its children.
 
-    Blocks while it starts. Raises `DatabaseStartError`.
+    Does nothing where MONGODB_URL names a server. Blocks while it starts. Raises `DatabaseStartError`.
     """
     if settings.MONGODB_URL:
         yield
@@ -27,6 +27,6 @@ def embedded_mongodb() -> Iterator[None]:
     try:
         yield
     finally:
-        settings.MONGODB_URL = ""
-        del os.environ["MONGODB_URL"]
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave it behind
+            signal.signal(number, signal.SIG_IGN)
         mongod.release()
