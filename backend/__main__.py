@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pkgutil import resolve_name
 
 from pydantic import ValidationError
 
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 def main() -> int:
     """Does what the arguments say. What went wrong goes to stderr in words; returns the exit code."""
-    arguments = _parser().parse_args()
+    options = vars(_parser().parse_args())
     try:
         from backend.core.settings import SettingsError  # noqa: PLC0415
     except ValidationError as error:
@@ -25,7 +26,7 @@ def main() -> int:
     from backend.core.mongo.client import DatabaseStartError  # noqa: PLC0415
 
     try:
-        return int(arguments.command(arguments))
+        return int(options.pop("command")(**options))
     except SettingsError as error:
         return _failed(str(error), code=2)
     except DatabaseStartError as error:
@@ -48,15 +49,11 @@ def _parser() -> argparse.ArgumentParser:
         help="the port (default: $PORT, or else 8000)",
     )
     serve.add_argument(
-        "--workers",
-        type=_within(1, 1000),
-        metavar="N",
-        default=1,
-        help="how many processes (default: %(default)s)",
+        "--workers", type=_within(1, 1000), metavar="N", default=1, help="how many processes (default: 1)"
     )
     serve.add_argument("--demo", action="store_true", help="fill an empty database with demo data first")
     serve.add_argument("--reload", action="store_true", help="start again whenever the code changes")
-    serve.set_defaults(command=_serve)
+    serve.set_defaults(command=_later("backend.serving:serve"))
 
     worker = commands.add_parser("worker", help="do the timed work, without serving")
     worker.add_argument(
@@ -68,23 +65,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PORT",
         help="serve its metrics to Prometheus on this port (default: not at all)",
     )
-    worker.set_defaults(command=_work)
+    worker.set_defaults(command=_later("backend.worker:work"))
 
     jobs = commands.add_parser("jobs", help="show when each timed job last succeeded; fails if one is late")
-    jobs.set_defaults(command=_jobs)
+    jobs.set_defaults(command=_later("backend.worker:show_jobs"))
 
     admin = commands.add_parser(
         "create-admin",
         help="make an administrator",
         description="Makes an administrator. Asks for what isn't given; the password may come in ADMIN_PASSWORD.",
     )
-    admin.add_argument("--name")
-    admin.add_argument("--email")
-    admin.add_argument("--phone")
-    admin.set_defaults(command=_create_admin)
+    for option in ("--name", "--email", "--phone"):
+        admin.add_argument(option)
+    admin.set_defaults(command=_later("backend.create_admin:create_admin"))
 
     openapi = commands.add_parser("openapi", help="print the OpenAPI document")
-    openapi.set_defaults(command=_openapi)
+    openapi.set_defaults(command=_print_openapi)
     return parser
 
 
@@ -97,37 +93,12 @@ def _within(lowest: int, highest: int) -> Callable[[str], int]:
     return read
 
 
-def _serve(arguments: argparse.Namespace) -> int:
-    from backend.serving import serve  # noqa: PLC0415
-
-    return serve(
-        host=arguments.host,
-        port=arguments.port,
-        workers=arguments.workers,
-        demo=arguments.demo,
-        reload=arguments.reload,
-    )
+def _later(function: str) -> Callable[..., int]:
+    """Returns a function that is imported only when it is called."""
+    return lambda **options: int(resolve_name(function)(**options))
 
 
-def _work(arguments: argparse.Namespace) -> int:
-    from backend.worker import work  # noqa: PLC0415
-
-    return work(beside_web=arguments.beside_web, metrics_port=arguments.metrics_port)
-
-
-def _jobs(_: argparse.Namespace) -> int:
-    from backend.worker import show_jobs  # noqa: PLC0415
-
-    return show_jobs()
-
-
-def _create_admin(arguments: argparse.Namespace) -> int:
-    from backend.create_admin import create_admin  # noqa: PLC0415
-
-    return create_admin(name=arguments.name, email=arguments.email, phone=arguments.phone)
-
-
-def _openapi(_: argparse.Namespace) -> int:
+def _print_openapi() -> int:
     from backend.app import create_app  # noqa: PLC0415
 
     print(json.dumps(create_app().openapi(), indent=2))

@@ -58,6 +58,7 @@ PUBLIC: set[str] = {
     "get_clinic",
     "list_clinic_doctors",
     "list_closures",
+    "get_closure",
     "list_departments",
     "get_department",
     "list_doctors",

@@ -13,9 +13,8 @@ from backend.accounts.documents import Role
 from backend.accounts.schemas import NewUser
 from backend.core.http.errors import DomainError
 from backend.core.settings import settings
-from backend.devtools.embedded import embedded_mongodb
 from backend.documents import DOCUMENTS
-from backend.startup import connect
+from backend.startup import connect, database_server
 
 
 def create_admin(*, name: str | None, email: str | None, phone: str | None) -> int:
@@ -40,7 +39,7 @@ def create_admin(*, name: str | None, email: str | None, phone: str | None) -> i
         print(f"There is nobody to ask: {error}", file=sys.stderr)
         return 2
     try:
-        with embedded_mongodb():
+        with database_server():
             asyncio.run(_store(body))
     except DomainError as error:
         print(error.detail, file=sys.stderr)
@@ -57,8 +56,7 @@ def _ask(question: str, *, option: str, read: Callable[[str], str] = input) -> s
 
 
 def _password() -> str:
-    given = os.environ.get("ADMIN_PASSWORD")
-    if given is not None:
+    if (given := os.environ.get("ADMIN_PASSWORD")) is not None:
         return given
     if not sys.stdin.isatty():
         raise EOFError("set ADMIN_PASSWORD.")
@@ -66,8 +64,5 @@ def _password() -> str:
 
 
 async def _store(body: NewUser) -> None:
-    connection = await connect(DOCUMENTS)
-    try:
+    async with connect(DOCUMENTS):
         await add_user(body)
-    finally:
-        await connection.close()

@@ -1,15 +1,13 @@
 """Whether the process lives and can work, what it measures, and what time it has."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
 from pymongo.errors import PyMongoError
 
-from backend import jobs as timetable
 from backend.core import metrics
 from backend.core.clock import utc_now
 from backend.core.http.errors import DomainError, ErrorBody, responses
@@ -17,6 +15,7 @@ from backend.core.http.fields import Response
 from backend.core.mongo.client import Database
 from backend.core.settings import settings
 from backend.job_runs import list_job_runs
+from backend.jobs import NAMES as JOB_NAMES
 from backend.worker import TimedWork
 
 router = APIRouter(tags=["operations"])
@@ -29,8 +28,6 @@ SchedulerState = Annotated[
     Literal["running", "stopped", "disabled"],
     Field(description="`disabled` by SCHEDULER_ENABLED is in order: other processes do the timed work."),
 ]
-
-
 CarrierState = Annotated[
     Literal["ok", "unreachable", "simulated", "disabled"],
     Field(description="Whether Twilio answered when last spoken to. While it doesn't, messages wait."),
@@ -77,10 +74,8 @@ class NotReady(DomainError):
     detail = "The database can't be reached, timed work has stopped, or one of its jobs keeps failing."
     body = NotReadyBody
 
-    def __init__(
-        self, database: DatabaseState, scheduler: SchedulerState, late_jobs: Sequence[str] = ()
-    ) -> None:
-        self.states = {"database": database, "scheduler": scheduler, "late_jobs": list(late_jobs)}
+    def __init__(self, database: DatabaseState, scheduler: SchedulerState, late_jobs: list[str]) -> None:
+        self.states = {"database": database, "scheduler": scheduler, "late_jobs": late_jobs}
         super().__init__(headers={"Retry-After": "5"})
 
     def content(self) -> dict[str, Any]:
@@ -105,8 +100,7 @@ async def get_health() -> Health:
     return Health()
 
 
-async def _database_state(request: Request) -> DatabaseState:
-    database: Database = request.app.state.database
+async def _database_state(database: Database) -> DatabaseState:
     try:
         await database.ping()
     except PyMongoError:
@@ -114,15 +108,13 @@ async def _database_state(request: Request) -> DatabaseState:
     return "ok"
 
 
-def _scheduler_state(request: Request) -> SchedulerState:
+def _scheduler_state(timed_work: TimedWork | None) -> SchedulerState:
     if not settings.SCHEDULER_ENABLED:
         return "disabled"
-    timed_work: TimedWork | None = request.app.state.timed_work
-    return "running" if timed_work and timetable.running(timed_work.scheduler) else "stopped"
+    return "running" if timed_work and timed_work.scheduler.running else "stopped"
 
 
-def _carrier_state(request: Request) -> CarrierState:
-    timed_work: TimedWork | None = request.app.state.timed_work
+def _carrier_state(timed_work: TimedWork | None) -> CarrierState:
     if timed_work is None:
         return "disabled"
     if not settings.has_carrier:
@@ -130,33 +122,30 @@ def _carrier_state(request: Request) -> CarrierState:
     return "ok" if timed_work.outbox.is_carrier_reachable else "unreachable"
 
 
-async def _job_states(database: Annotated[DatabaseState, Depends(_database_state)]) -> list[JobState]:
-    if database != "ok":
-        return []
+async def _job_states() -> list[JobState]:
     now = utc_now()
     return [
         JobState(name=run.id, last_success=run.last_success, is_late=run.is_late(now))
         for run in await list_job_runs()
-        if run.id in timetable.NAMES  # an older version may have had others
+        if run.id in JOB_NAMES  # an older version may have had others
     ]
 
 
 @router.get("/health/ready", summary="Check that the process can work", responses=responses(NotReady))
-async def get_readiness(
-    database: Annotated[DatabaseState, Depends(_database_state)],
-    scheduler: Annotated[SchedulerState, Depends(_scheduler_state)],
-    carrier: Annotated[CarrierState, Depends(_carrier_state)],
-    jobs: Annotated[list[JobState], Depends(_job_states)],
-) -> Readiness:
+async def get_readiness(request: Request) -> Readiness:
     """For load balancers. Returns 503 while the database can't be reached, timed work has stopped, or a job that this
     process runs has not succeeded for five of its periods.
 
     Where other processes do the timed work (`scheduler` is `disabled`), a late job is named and nothing more: one
     broken worker must not take every web process out of the load balancer. A carrier that doesn't respond is named
     too; a process without one can still work."""
+    timed_work: TimedWork | None = request.app.state.timed_work
+    database, scheduler = await _database_state(request.app.state.database), _scheduler_state(timed_work)
+    jobs = await _job_states() if database == "ok" else []
     late = [job.name for job in jobs if job.is_late] if scheduler == "running" else []
     if database != "ok" or scheduler == "stopped" or late:
         raise NotReady(database, scheduler, late)
+    carrier = _carrier_state(timed_work)
     return Readiness(database=database, scheduler=scheduler, carrier=carrier, jobs=jobs)
 
 

@@ -2,9 +2,8 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -14,9 +13,8 @@ from pymongo.errors import PyMongoError
 from backend.appointments.no_shows import mark_no_shows
 from backend.appointments.reminders.auto_cancel import cancel_unconfirmed
 from backend.appointments.reminders.due_reminders import enqueue_due_reminders
-from backend.core import metrics
 from backend.core.clock import utc_now
-from backend.job_runs import record_failure, record_success
+from backend.job_runs import PERIOD_SECONDS, record_run
 from backend.messaging.inbound.handle_reply import recover_replies
 from backend.messaging.outbox.sender import Outbox
 from backend.scheduling.slots.full_hint import repair_full_hints
@@ -25,81 +23,56 @@ from backend.scheduling.slots.horizon import extend_slots
 log = logging.getLogger(__name__)
 
 Scheduler: TypeAlias = AsyncIOScheduler
+Job: TypeAlias = Callable[[], Awaitable[int]]
+"""Returns how many items it did."""
 
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One line of the timetable. `run` returns how many items it did."""
-
-    name: str
-    run: Callable[[], Awaitable[int]]
-    period_seconds: int = 60
-
-
-TIMETABLE = (
-    Job("enqueue_due_reminders", enqueue_due_reminders),
-    Job("cancel_unconfirmed", cancel_unconfirmed),
-    Job("mark_no_shows", mark_no_shows),
-    Job("recover_replies", recover_replies),
-    Job("extend_slots", extend_slots),
-    Job("repair_full_hints", repair_full_hints),
-)
+TIMETABLE: dict[str, Job] = {
+    "enqueue_due_reminders": enqueue_due_reminders,
+    "cancel_unconfirmed": cancel_unconfirmed,
+    "mark_no_shows": mark_no_shows,
+    "recover_replies": recover_replies,
+    "extend_slots": extend_slots,
+    "repair_full_hints": repair_full_hints,
+}
 
 RECONCILE_MESSAGES = "reconcile_messages"
 """The job that needs this process's outbox."""
 
-NAMES = frozenset((*(job.name for job in TIMETABLE), RECONCILE_MESSAGES))
+NAMES = frozenset((*TIMETABLE, RECONCILE_MESSAGES))
 
 _JITTER_SECONDS = 5
 """Several processes don't all begin at once."""
 
 
-def start(outbox: Outbox) -> Scheduler:
-    """Starts the timetable on the running loop: each job at once, then once in its period."""
+@contextmanager
+def running_timetable(outbox: Outbox) -> Iterator[Scheduler]:
+    """Runs the timetable until the block ends: each job at once, then every minute.
+
+    What is under way then is cancelled with the loop, and another process takes it up.
+    """
     scheduler = AsyncIOScheduler(
-        timezone="UTC",
-        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     )
-    for job in (*TIMETABLE, Job(RECONCILE_MESSAGES, outbox.reconcile)):
-        trigger = IntervalTrigger(seconds=job.period_seconds, jitter=_JITTER_SECONDS)
-        scheduler.add_job(_run, trigger, args=[job], id=job.name, next_run_time=utc_now())
+    for name, job in {**TIMETABLE, RECONCILE_MESSAGES: outbox.reconcile}.items():
+        trigger = IntervalTrigger(seconds=PERIOD_SECONDS, jitter=_JITTER_SECONDS)
+        scheduler.add_job(_run, trigger, args=[name, job], id=name, next_run_time=utc_now())
     scheduler.start()
-    return scheduler
-
-
-def stop(scheduler: Scheduler) -> None:
-    """Stops the timetable. What is under way is cancelled with the loop, and another process takes it up."""
-    scheduler.shutdown(wait=False)
-
-
-def running(scheduler: Scheduler) -> bool:
-    """Whether the timetable runs."""
-    return bool(scheduler.running)
-
-
-async def _run(job: Job) -> None:
-    """One run. A failure is logged and recorded, and the next run tries again: what is due stays due."""
-    started, clock = utc_now(), time.perf_counter()
     try:
-        done = await job.run()
+        yield scheduler
+    finally:
+        scheduler.shutdown(wait=False)
+
+
+async def _run(name: str, job: Job) -> None:
+    """One run. A failure is logged and recorded, and the next run tries again: what is due stays due."""
+    started, clock, done, failure = utc_now(), time.perf_counter(), 0, None
+    try:
+        done = await job()
     except Exception as error:  # the outermost edge: whatever failed is recorded, and tried again
-        log.exception("job %s failed; it runs again at its next time", job.name)
-        seconds = time.perf_counter() - clock
-        metrics.observe_job(job.name, seconds=seconds, succeeded=False)
-        with suppress(PyMongoError):  # often the database is what failed
-            await record_failure(
-                job.name,
-                period_seconds=job.period_seconds,
-                started=started,
-                seconds=seconds,
-                error=type(error).__name__,
-            )
-        return
+        log.exception("job %s failed; it runs again at its next time", name)
+        failure = type(error).__name__
     seconds = time.perf_counter() - clock
-    metrics.observe_job(job.name, seconds=seconds, succeeded=True)
-    with suppress(PyMongoError):  # the job itself has succeeded
-        await record_success(
-            job.name, period_seconds=job.period_seconds, started=started, seconds=seconds, done=done
-        )
+    with suppress(PyMongoError):  # often the database is what failed; or the job itself has succeeded
+        await record_run(name, started=started, seconds=seconds, done=done, failure=failure)
     if done:
-        log.info("job %s: %d done", job.name, done)
+        log.info("job %s: %d done", name, done)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -11,8 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from types import FrameType
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
@@ -22,7 +20,7 @@ from uvicorn.supervisors import ChangeReload, Multiprocess
 from backend.core.logging import configure_logging
 from backend.core.settings import SettingsError, settings
 from backend.documents import DOCUMENTS
-from backend.startup import connect
+from backend.startup import connect, database_server
 
 if TYPE_CHECKING:
     from seed.credentials import DemoLogin
@@ -35,12 +33,6 @@ GRACE_SECONDS = 20
 """How long requests under way may take when the server is told to stop."""
 
 _WATCH_SECONDS, _RESTART_SECONDS = 0.2, 1
-
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-
-
-class PortUnusable(Exception):
-    """Somebody else listens there, or we may not."""
 
 
 def serve(*, host: str, port: int, workers: int, demo: bool, reload: bool = False) -> int:
@@ -57,11 +49,12 @@ def serve(*, host: str, port: int, workers: int, demo: bool, reload: bool = Fals
     configure_logging()
     try:
         listener = _listen(host, port)
-    except PortUnusable as error:
-        print(error, file=sys.stderr)
+    except OSError as error:
+        reason = f"Can't listen on {host}, port {port}: {error.strerror}."
+        print(f"{reason} Choose another port with PORT=… or --port.", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, _leave)
-    with listener, _embedded_mongodb(), _shared_metrics(workers):
+    with listener, database_server(), _shared_metrics(workers):
         logins = _run_until_told(_prepare(demo))
         signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it is through with it
         if demo:
@@ -70,52 +63,19 @@ def serve(*, host: str, port: int, workers: int, demo: bool, reload: bool = Fals
         return _run(listener, workers, reload=reload)
 
 
-def _leave(_: int, __: FrameType | None) -> None:
+def _leave(*_: object) -> None:
     sys.exit(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Takes the port before anything else is done. Raises `PortUnusable`."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()  # only now it is nobody else's; who calls early waits
-    except OSError as error:
-        raise PortUnusable(
-            f"Can't listen on {host}, port {port}: {error.strerror}. Choose another port with PORT=… or --port."
-        ) from None
+    """Takes the port before anything else is done."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    listener.listen()  # only now it is nobody else's; who calls early waits
     listener.set_inheritable(True)
     return listener
-
-
-@contextmanager
-def _embedded_mongodb() -> Iterator[None]:
-    """Where MONGODB_URL is empty: this process owns the embedded MongoDB and stops it after its children."""
-    if settings.MONGODB_URL:
-        yield
-        return
-    from backend.devtools.embedded import embedded_mongodb  # noqa: PLC0415 - nothing in production imports it
-
-    with ExitStack() as stack:
-        stack.enter_context(embedded_mongodb())
-        try:
-            yield
-        finally:
-            with _undisturbed():
-                stack.close()
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Lets no second Ctrl-C leave the embedded MongoDB behind."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -124,12 +84,9 @@ def _shared_metrics(workers: int) -> Iterator[None]:
     if workers == 1:
         yield
         return
-    folder = tempfile.mkdtemp(prefix="clinic-metrics-")
-    os.environ[METRICS_FOLDER] = folder
-    try:
+    with tempfile.TemporaryDirectory(prefix="clinic-metrics-", ignore_cleanup_errors=True) as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _prepare(demo: bool) -> "list[DemoLogin]":
@@ -138,9 +95,8 @@ async def _prepare(demo: bool) -> "list[DemoLogin]":
         from seed.run import ensure_demo  # noqa: PLC0415 - the only place that knows of demo data
 
         return await ensure_demo()
-    database = await connect(DOCUMENTS)
-    await database.close()
-    return []
+    async with connect(DOCUMENTS):
+        return []
 
 
 def _run_until_told(work: Coroutine[Any, Any, T]) -> T:
@@ -172,25 +128,16 @@ def _where_to_look(host: str, port: int, logins: "list[DemoLogin]") -> str:
     shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host  # noqa: S104
     width = max((len(login.email) for login in logins), default=0)
     people = [f"    {login.role:<8} {login.email:<{width}}  {login.password}" for login in logins]
+    phone = f"\n  Its SMS, and replies:      http://{shown}:{port}/dev/phone\n"
     return "\n".join(
         [
-            "",
-            f"  The appointment book is on http://{shown}:{port}",
-            f"  Try it at                  http://{shown}:{port}/docs  (Authorize with one of these)",
-            "",
+            f"\n  The appointment book is on http://{shown}:{port}",
+            f"  Try it at                  http://{shown}:{port}/docs  (Authorize with one of these)\n",
             *people,
-            "",
-            *_phone(shown, port),
-            "  Ctrl-C stops it.",
-            "",
+            phone if settings.offers_simulated_phone else "",
+            "  Ctrl-C stops it.\n",
         ]
     )
-
-
-def _phone(host: str, port: int) -> list[str]:
-    if settings.in_production or settings.has_carrier:
-        return []
-    return [f"  Its SMS, and replies:      http://{host}:{port}/dev/phone", ""]
 
 
 def _run(listener: socket.socket, workers: int, *, reload: bool) -> int:
@@ -232,19 +179,18 @@ def _worker_process() -> Iterator[None]:
     command = [sys.executable, "-m", "backend", "worker", "--beside-web"]
 
     def keep_running() -> None:
-        while not ending.is_set():
+        while True:
             worker = subprocess.Popen(command, env=environment)  # noqa: S603 - our own command
-            while worker.poll() is None and not ending.wait(_WATCH_SECONDS):
-                pass
-            if worker.poll() is not None:
-                log.error("the worker ended with code %s; it is started again", worker.returncode)
-                ending.wait(_RESTART_SECONDS)
-                continue
-            worker.terminate()
-            try:
-                worker.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                worker.kill()
+            while worker.poll() is None:
+                if ending.wait(_WATCH_SECONDS):
+                    worker.terminate()
+                    with suppress(subprocess.TimeoutExpired):
+                        worker.wait(GRACE_SECONDS)
+                    worker.kill()
+                    return
+            log.error("the worker ended with code %s; it is started again", worker.returncode)
+            if ending.wait(_RESTART_SECONDS):
+                return
 
     thread = threading.Thread(target=keep_running, name="worker")
     thread.start()

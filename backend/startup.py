@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import pymongo
@@ -27,8 +29,18 @@ class _Unready(Exception):
     """The database can't be used yet, but may be soon."""
 
 
-async def connect(documents: Sequence[type[Document]]) -> Database:
-    """Connects, waiting DATABASE_START_TIMEOUT_SECONDS for the server, and creates missing indexes.
+def database_server() -> AbstractContextManager[None]:
+    """Runs the embedded MongoDB until the block ends if MONGODB_URL is empty. Raises `DatabaseStartError`."""
+    if settings.MONGODB_URL:
+        return nullcontext()
+    from backend.devtools.embedded import embedded_mongodb  # noqa: PLC0415 - nothing in production imports it
+
+    return embedded_mongodb()
+
+
+@asynccontextmanager
+async def connect(documents: Sequence[type[Document]]) -> AsyncIterator[Database]:
+    """Connects until the block ends. Waits DATABASE_START_TIMEOUT_SECONDS for the server; creates missing indexes.
 
     Safe to run in several processes at once. Raises `DatabaseStartError`.
     """
@@ -37,11 +49,11 @@ async def connect(documents: Sequence[type[Document]]) -> Database:
     try:
         await _wait_until_usable(database, url)
         await _create_indexes(database, documents)
-    except BaseException:  # cancelled, too
+        where = {"address": database.address, "database": settings.DATABASE_NAME}
+        log.info("database connected", extra=where)
+        yield database
+    finally:
         await database.close()
-        raise
-    log.info("database connected", extra={"address": database.address, "database": settings.DATABASE_NAME})
-    return database
 
 
 async def _wait_until_usable(database: Database, url: str) -> None:
@@ -141,23 +153,12 @@ class PlainStartFailure:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes requests on."""
-        if scope["type"] != "lifespan":
-            await self.app(scope, receive, send)
-            return
-        failure: Message | None = None
 
-        async def hold_failure(message: Message) -> None:
-            nonlocal failure
-            if message["type"] == "lifespan.startup.failed":
-                failure = message
-            else:
-                await send(message)
+        async def send_plainly(message: Message) -> None:
+            error = sys.exc_info()[1]  # Starlette sends from within `except`
+            is_failure = message["type"] == "lifespan.startup.failed"
+            if is_failure and isinstance(error, SettingsError | DatabaseStartError):
+                message["message"] = str(error)
+            await send(message)
 
-        try:
-            await self.app(scope, receive, hold_failure)
-        except (SettingsError, DatabaseStartError) as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-        except BaseException:
-            if failure is not None:
-                await send(failure)
-            raise
+        await self.app(scope, receive, send_plainly if scope["type"] == "lifespan" else send)

@@ -20,9 +20,6 @@ from backend.startup import connect
 
 log = logging.getLogger(__name__)
 
-NICENESS = 10
-"""Of 19: beside web processes on the same machine, requests come first."""
-
 
 @dataclass(frozen=True, slots=True)
 class TimedWork:
@@ -36,11 +33,8 @@ class TimedWork:
 async def timed_work() -> AsyncIterator[TimedWork]:
     """Does all timed work until the block ends. Any number of processes may: claims decide who does what."""
     async with open_outbox() as outbox:
-        scheduler = jobs.start(outbox)
-        try:
+        with jobs.running_timetable(outbox) as scheduler:
             yield TimedWork(scheduler, outbox)
-        finally:
-            jobs.stop(scheduler)
 
 
 def work(*, beside_web: bool, metrics_port: int | None) -> int:
@@ -54,7 +48,7 @@ def work(*, beside_web: bool, metrics_port: int | None) -> int:
     if metrics_port:
         metrics.serve(metrics_port)
     if beside_web:
-        os.nice(NICENESS)
+        os.nice(10)  # of 19: requests come first
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     asyncio.run(_work(ends_by=(signal.SIGTERM,) if beside_web else (signal.SIGTERM, signal.SIGINT)))
     return 0
@@ -64,13 +58,11 @@ async def _work(*, ends_by: tuple[signal.Signals, ...]) -> None:
     end = asyncio.Event()
     for number in ends_by:
         asyncio.get_running_loop().add_signal_handler(number, end.set)
-    database = await connect(DOCUMENTS)
     try:
-        async with timed_work():
+        async with connect(DOCUMENTS), timed_work():
             log.info("worker running")
             await end.wait()
     finally:
-        await database.close()
         metrics.forget_process()
 
 
@@ -90,8 +82,5 @@ def show_jobs() -> int:
 
 
 async def _read_job_runs() -> Sequence[JobRun]:
-    database = await connect(DOCUMENTS)
-    try:
+    async with connect(DOCUMENTS):
         return await list_job_runs()
-    finally:
-        await database.close()

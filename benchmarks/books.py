@@ -157,10 +157,7 @@ def _with_services(database_name: str, work: Callable[[], Any]) -> Any:
 
     async def connected() -> Any:
         settings.DATABASE_NAME = database_name
-        connection = await connect(DOCUMENTS)
-        try:
+        async with connect(DOCUMENTS):
             return await work()
-        finally:
-            await connection.close()
 
     return asyncio.run(connected())

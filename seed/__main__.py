@@ -44,14 +44,11 @@ def main() -> int:
 
 
 async def _seed(arguments: argparse.Namespace) -> list[DemoLogin]:
-    connection = await connect([*DOCUMENTS, SeedRun])
-    try:
+    async with connect([*DOCUMENTS, SeedRun]):
         logins = await seed_demo(random_seed=arguments.random_seed, force=arguments.force)
         if arguments.appointments:
             await fill_in_bulk(arguments.appointments, random_seed=arguments.random_seed)
         return logins
-    finally:
-        await connection.close()
 
 
 def show(logins: list[DemoLogin]) -> None:

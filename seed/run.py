@@ -45,14 +45,11 @@ class SeedRun(Document):
 
 async def ensure_demo() -> list[DemoLogin]:
     """Seeds the settings' database if nobody is in it. Returns a login of each role; none for other people's data."""
-    connection = await connect([*DOCUMENTS, SeedRun])
-    try:
+    async with connect([*DOCUMENTS, SeedRun]):
         run = await SeedRun.get("demo")
         if run is None and await User.find_one({}, sort=[("_id", 1)]) is not None:
             return []
         return await seed_demo(random_seed=DEFAULT_RANDOM_SEED)
-    finally:
-        await connection.close()
 
 
 async def seed_demo(*, random_seed: int, force: bool = False) -> list[DemoLogin]:

@@ -1,4 +1,4 @@
-"""Who may call a route, as the type of a parameter: `caller: CurrentPatient`."""
+"""Who may call a route, as the type of a parameter: `caller: CurrentPatient`. And what only staff see."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -116,3 +116,13 @@ CurrentAdmin = Annotated[User, Depends(Only(Role.ADMIN))]
 CurrentStaff = Annotated[User, Depends(Only(Role.DOCTOR, Role.NURSE, Role.ADMIN))]
 FrontDesk = Annotated[User, Depends(Only(Role.NURSE, Role.ADMIN))]
 DoctorOrAdmin = Annotated[User, Depends(Only(Role.DOCTOR, Role.ADMIN))]
+
+
+def is_staff(viewer: User | None) -> bool:
+    """Returns whether the viewer is logged in and not a patient."""
+    return viewer is not None and viewer.role is not Role.PATIENT
+
+
+def visible_to(viewer: User | None) -> dict[str, Any]:
+    """Returns the filter for clinics, departments and doctors: only staff see inactive ones."""
+    return {} if is_staff(viewer) else {"is_active": True}

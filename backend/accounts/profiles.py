@@ -97,6 +97,9 @@ class DoctorProfile(BaseModel):
     weekly_hours: list[HoursBlock] | None = Field(
         default=None, description="None: the opening hours of the first clinic."
     )
+    weekly_hours_version: int = Field(
+        default=0, description="Incremented by every change of the hours. `If-Match` compares it."
+    )
     slots_due_at: datetime = Field(
         default=datetime(1970, 1, 1, tzinfo=UTC),
         description="UTC. When the slots are next due for an update: the next midnight at one of the clinics.",

@@ -3,10 +3,7 @@
 from backend.appointments.documents import Appointment, Status
 from backend.core.clock import utc_now
 
-_STATUS = {
-    Status.SCHEDULED: "TENTATIVE",
-    Status.CANCELLED: "CANCELLED",
-}
+_STATUS = {Status.SCHEDULED: "TENTATIVE", Status.CANCELLED: "CANCELLED"}
 
 
 def as_calendar(appointment: Appointment) -> bytes:

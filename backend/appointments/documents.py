@@ -58,9 +58,7 @@ class HistoryEntry(BaseModel):
     by_name: str
     by_role: ActorRole
     reason: str | None = None
-    start: datetime | None = Field(
-        default=None, description="The start it led to, for `book` and `reschedule`. UTC."
-    )
+    start: datetime | None = None  # that it led to, for `book` and `reschedule`
 
 
 class MessageKind(StrEnum):
@@ -97,6 +95,14 @@ class PendingMessage(BaseModel):
     pending_since: datetime
     requests_confirmation: bool = False
 
+    @classmethod
+    def about_time(
+        cls, reschedule_count: int, *, kind: MessageKind, to: Recipient, now: datetime
+    ) -> "PendingMessage":
+        """Returns a message of which the appointment's time after that many reschedules causes only one."""
+        counts = {"occurrence": reschedule_count, "reschedule_count": reschedule_count}
+        return cls(kind=kind, to=to, pending_since=now, **counts)
+
 
 class Appointment(Document):
     """A patient's seat in a doctor's slot. Times are UTC; `clinic_day` is the clinic's calendar day."""
@@ -111,16 +117,9 @@ class Appointment(Document):
     time_zone: str
     slot_id: PydanticObjectId
     seat: int
-    reserved_seat: int | None = Field(
-        default=None, description="The same seat. A withdrawal moves `seat` first, then this one."
-    )
-    daily_number: int | None = Field(
-        default=None, description="A number among the doctor's patients of the day, where these are limited."
-    )
-    clears_full_hint: bool | None = Field(
-        default=None,
-        description="Searches may skip its slot as full. The write that frees the seat clears that hint.",
-    )
+    reserved_seat: int | None = None  # the same seat: a withdrawal moves `seat` first, then this one
+    daily_number: int | None = None  # among the doctor's patients of the day, where these are limited
+    clears_full_hint: bool | None = None  # its slot may be hinted as full: freeing the seat clears that
     start: datetime
     end: datetime
     clinic_day: str
@@ -131,35 +130,17 @@ class Appointment(Document):
     notes: str | None = None
     history: list[HistoryEntry] = []
     pending_messages: list[PendingMessage] = []
-    remind_at: datetime | None = Field(
-        default=None, description="When its reminders are looked at next; absent after the last one. UTC."
-    )
-    reminded_until: datetime | None = Field(
-        default=None,
-        description="Reminders due until then were added, or were due before the booking. UTC.",
-    )
-    reminders: int = Field(
-        default=0, description="How many were added so far, those for earlier times included."
-    )
-    confirmation_requested_at: datetime | None = Field(
-        default=None, description="When the carrier took the reminder that requests a confirmation. UTC."
-    )
-    auto_cancel_at: datetime | None = Field(
-        default=None,
-        description="When it is cancelled if nobody confirms; set only once the patient was asked. UTC.",
-    )
-    confirmation_undelivered: bool | None = Field(
-        default=None, description="The patient could not be asked, so silence doesn't cancel."
-    )
+    remind_at: datetime | None = None  # when its reminders are looked at next; absent after the last one
+    reminded_until: datetime | None = None  # reminders due until then aren't added any more
+    reminders: int = 0  # how many were added so far, those for earlier times included
+    confirmation_requested_at: datetime | None = None  # when the carrier took the reminder that asks for it
+    auto_cancel_at: datetime | None = None  # unless confirmed before; set only once the patient was asked
+    confirmation_undelivered: bool | None = None  # the patient could not be asked, so silence doesn't cancel
     reschedule_count: int = 0
-    version: int = Field(
-        default=1, description="Counts the writes. A transition applies only to the version that was read."
-    )
+    version: int = 1  # counts the writes: a transition applies only to the version that was read
     created_by: PydanticObjectId
     idempotency_key: str | None = None
-    request_hash: str | None = Field(
-        default=None, description="Hash of the request that `idempotency_key` belongs to."
-    )
+    request_hash: str | None = None  # of the request that `idempotency_key` belongs to
     cancelled_at: datetime | None = None
     cancelled_by: PydanticObjectId | None = None
     cancel_reason: str | None = None
@@ -182,10 +163,10 @@ class Appointment(Document):
                 unique=True,
                 partialFilterExpression={"idempotency_key": {"$gt": ""}},
             ),
-            IndexModel([("patient_id", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
-            IndexModel([("doctor_id", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
-            IndexModel([("clinic_id", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
-            IndexModel([("status", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
+            *(
+                IndexModel([(field, ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)])
+                for field in ("patient_id", "doctor_id", "clinic_id", "status")
+            ),
             IndexModel([("start", ASCENDING), ("_id", ASCENDING)]),
             # Timed work scans these. They hold only what is still to be done.
             *(

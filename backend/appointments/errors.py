@@ -1,5 +1,6 @@
 """Errors of reading, booking and rescheduling. Those of status and time are in `lifecycle`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
@@ -41,17 +42,12 @@ class SlotUnavailable(Conflict):
     """The slot can't be booked. The response offers other slots."""
 
     body = WithAlternatives
-
-    def __init__(self, alternatives: list[SlotOut] | None = None) -> None:
-        super().__init__()
-        self.alternatives = alternatives or []
+    alternatives: Sequence[SlotOut] = ()
 
     def content(self) -> dict[str, Any]:
         """Returns the usual body and the alternatives."""
-        return {
-            **super().content(),
-            "alternatives": [slot.model_dump(mode="json") for slot in self.alternatives],
-        }
+        alternatives = [slot.model_dump(mode="json") for slot in self.alternatives]
+        return {**super().content(), "alternatives": alternatives}
 
     @classmethod
     def example(cls) -> dict[str, Any]:

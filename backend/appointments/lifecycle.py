@@ -3,7 +3,7 @@
 The API, SMS replies and timed work all use it. A transition that isn't allowed raises an error that names the reason.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
@@ -12,9 +12,7 @@ from pydantic import Field
 
 from backend.appointments.documents import ActorRole, Status, TransitionName
 from backend.core.http.errors import Conflict, ErrorBody, Forbidden
-
-CORRECTION_HOURS = 24
-"""How long after its end a no-show may be corrected to `checked_in`."""
+from backend.directory.documents import Rules
 
 
 class InvalidTransition(Conflict):
@@ -73,14 +71,6 @@ class TransitionForbidden(Forbidden):
     detail = "Your role can't make this transition."
 
 
-class Windows(Protocol):
-    """The clinic's rules that open and close transitions, in minutes."""
-
-    confirm_window_minutes: int
-    check_in_window_minutes: int
-    no_show_grace_minutes: int
-
-
 class Timed(Protocol):
     """The fields of an appointment that the table reads. UTC."""
 
@@ -90,7 +80,7 @@ class Timed(Protocol):
     confirmation_requested_at: datetime | None
 
 
-Moment = Callable[[Timed, Windows], datetime]
+Moment = Callable[[Timed, Rules], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,120 +91,70 @@ class Transition:
     replaces `opens` for what the system does by itself.
     """
 
-    sources: frozenset[Status]
+    sources: Set[Status]
     target: Status
-    roles: frozenset[ActorRole]
+    roles: Set[ActorRole]
     opens: Moment | None = None
     closes: Moment | None = None
     opens_for_system: Moment | None = None
 
-    def opens_for(self, role: ActorRole) -> Moment | None:
-        """Returns when the transition opens for a role."""
-        return self.opens_for_system or self.opens if role is ActorRole.SYSTEM else self.opens
 
-
-def _start(appointment: Timed, _: Windows) -> datetime:
+def _start(appointment: Timed, _: Rules) -> datetime:
     return appointment.start
 
 
-def _end(appointment: Timed, _: Windows) -> datetime:
+def _end(appointment: Timed, _: Rules) -> datetime:
     return appointment.end
 
 
-def confirm_opens(appointment: Timed, windows: Windows) -> datetime:
+def confirm_opens(appointment: Timed, rules: Rules) -> datetime:
     """Returns when confirming opens: some time before the start, or when the patient was asked, if earlier."""
-    window = appointment.start - timedelta(minutes=windows.confirm_window_minutes)
-    return (
-        min(window, appointment.confirmation_requested_at)
-        if appointment.confirmation_requested_at
-        else window
-    )
+    opens = appointment.start - timedelta(minutes=rules.confirm_window_minutes)
+    return min(opens, appointment.confirmation_requested_at or opens)
 
 
-def _check_in_opens(appointment: Timed, windows: Windows) -> datetime:
-    return appointment.start - timedelta(minutes=windows.check_in_window_minutes)
+def _check_in_opens(appointment: Timed, rules: Rules) -> datetime:
+    return appointment.start - timedelta(minutes=rules.check_in_window_minutes)
 
 
-def no_show_due(appointment: Timed, windows: Windows) -> datetime:
+def no_show_due(appointment: Timed, rules: Rules) -> datetime:
     """Returns when the system marks a no-show if the patient isn't checked in by then."""
-    return appointment.start + timedelta(minutes=windows.no_show_grace_minutes)
+    return appointment.start + timedelta(minutes=rules.no_show_grace_minutes)
 
 
-def _correction_closes(appointment: Timed, _: Windows) -> datetime:
-    return appointment.end + timedelta(hours=CORRECTION_HOURS)
+def _a_day_after_the_end(appointment: Timed, _: Rules) -> datetime:
+    return appointment.end + timedelta(hours=24)
 
 
-_P, _D, _N, _A, _S = (
-    ActorRole.PATIENT,
-    ActorRole.DOCTOR,
-    ActorRole.NURSE,
-    ActorRole.ADMIN,
-    ActorRole.SYSTEM,
-)
-_AHEAD = frozenset({Status.SCHEDULED, Status.CONFIRMED})
+_P, _D, _N, _A, _S = ActorRole  # in its order: patient, doctor, nurse, admin, system
+_AHEAD = {Status.SCHEDULED, Status.CONFIRMED}
 
 TRANSITIONS: dict[TransitionName, Transition] = {
     TransitionName.CONFIRM: Transition(
-        sources=frozenset({Status.SCHEDULED}),
-        target=Status.CONFIRMED,
-        roles=frozenset({_P, _N, _A}),
-        opens=confirm_opens,
-        closes=_start,
+        {Status.SCHEDULED}, Status.CONFIRMED, roles={_P, _N, _A}, opens=confirm_opens, closes=_start
     ),
-    TransitionName.CANCEL: Transition(
-        sources=_AHEAD,
-        target=Status.CANCELLED,
-        roles=frozenset({_P, _D, _N, _A, _S}),
-        closes=_start,
-    ),
-    TransitionName.RESCHEDULE: Transition(
-        sources=_AHEAD,
-        target=Status.SCHEDULED,
-        roles=frozenset({_P, _N, _A}),
-        closes=_start,
-    ),
+    TransitionName.CANCEL: Transition(_AHEAD, Status.CANCELLED, roles={_P, _D, _N, _A, _S}, closes=_start),
+    TransitionName.RESCHEDULE: Transition(_AHEAD, Status.SCHEDULED, roles={_P, _N, _A}, closes=_start),
     TransitionName.CHECK_IN: Transition(
-        sources=_AHEAD,
-        target=Status.CHECKED_IN,
-        roles=frozenset({_D, _N, _A}),
-        opens=_check_in_opens,
-        closes=_end,
+        _AHEAD, Status.CHECKED_IN, roles={_D, _N, _A}, opens=_check_in_opens, closes=_end
     ),
-    TransitionName.COMPLETE: Transition(
-        sources=frozenset({Status.CHECKED_IN}),
-        target=Status.COMPLETED,
-        roles=frozenset({_D, _A}),
-        opens=_start,
-    ),
+    TransitionName.COMPLETE: Transition({Status.CHECKED_IN}, Status.COMPLETED, roles={_D, _A}, opens=_start),
     TransitionName.NO_SHOW: Transition(
-        sources=_AHEAD,
-        target=Status.NO_SHOW,
-        roles=frozenset({_D, _N, _A, _S}),
-        opens=_start,
-        opens_for_system=no_show_due,
+        _AHEAD, Status.NO_SHOW, roles={_D, _N, _A, _S}, opens=_start, opens_for_system=no_show_due
     ),
 }
 
 CORRECTIONS: dict[Status, Transition] = {
     Status.CHECKED_IN: Transition(
-        sources=frozenset({Status.NO_SHOW}),
-        target=Status.CHECKED_IN,
-        roles=frozenset({_D, _N, _A}),
-        opens=_start,
-        closes=_correction_closes,
+        {Status.NO_SHOW}, Status.CHECKED_IN, roles={_D, _N, _A}, opens=_start, closes=_a_day_after_the_end
     ),
-    Status.COMPLETED: Transition(
-        sources=frozenset({Status.NO_SHOW}),
-        target=Status.COMPLETED,
-        roles=frozenset({_D, _A}),
-        opens=_start,
-    ),
+    Status.COMPLETED: Transition({Status.NO_SHOW}, Status.COMPLETED, roles={_D, _A}, opens=_start),
 }
 """Correcting a no-show is a transition of its own, so that a check-in never undoes a no-show by accident."""
 
 
 def check(
-    transition: Transition, appointment: Timed, *, role: ActorRole, now: datetime, windows: Windows
+    transition: Transition, appointment: Timed, *, role: ActorRole, now: datetime, rules: Rules
 ) -> None:
     """Raises unless the transition is allowed now.
 
@@ -223,20 +163,17 @@ def check(
     if role not in transition.roles:
         raise TransitionForbidden
     if appointment.status not in transition.sources:
-        status, sources = _in_words(appointment.status), _sources_of(transition)
+        sources = " or ".join(_in_words(status) for status in Status if status in transition.sources)
         raise InvalidTransition(
-            f"The appointment is {status}; this transition is allowed only from {sources}."
+            f"The appointment is {_in_words(appointment.status)}; "
+            f"this transition is allowed only from {sources}."
         )
-    opening = transition.opens_for(role)
-    if opening is not None and now < (opens := opening(appointment, windows)):
-        raise TooEarly(opens)
-    if transition.closes is not None and now >= (closes := transition.closes(appointment, windows)):
-        raise TooLate(closes)
+    opens = (role is ActorRole.SYSTEM and transition.opens_for_system) or transition.opens
+    if opens and now < (opening := opens(appointment, rules)):
+        raise TooEarly(opening)
+    if transition.closes and now >= (closing := transition.closes(appointment, rules)):
+        raise TooLate(closing)
 
 
 def _in_words(status: Status) -> str:
     return status.value.replace("_", " ")
-
-
-def _sources_of(transition: Transition) -> str:
-    return " or ".join(_in_words(status) for status in Status if status in transition.sources)

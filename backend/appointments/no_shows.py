@@ -2,16 +2,13 @@
 
 import logging
 
-from beanie import PydanticObjectId
-
 from backend.appointments import repository, transitions
 from backend.appointments.documents import Appointment
 from backend.appointments.lifecycle import no_show_due
 from backend.appointments.permissions import SYSTEM
 from backend.core.clock import utc_now
 from backend.core.http.errors import Conflict
-from backend.directory.clinics import get_clinic
-from backend.directory.documents import Rules
+from backend.directory.clinics import read_clinics
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +21,11 @@ async def mark_no_shows() -> int:
     Any number of processes may run it at once: only one of them can make the transition.
     """
     marked, last, now = 0, None, utc_now()
-    rules: dict[PydanticObjectId, Rules] = {}
     while True:
         batch = await repository.find_not_arrived(started_by=now, after=last, limit=_BATCH)
+        clinics = await read_clinics(appointment.clinic_id for appointment in batch)
         for appointment in batch:
-            if appointment.clinic_id not in rules:
-                rules[appointment.clinic_id] = (await get_clinic(appointment.clinic_id)).rules
-            if no_show_due(appointment, rules[appointment.clinic_id]) <= now:
+            if no_show_due(appointment, clinics[appointment.clinic_id].rules) <= now:
                 marked += await _mark(appointment)
         if len(batch) < _BATCH:
             return marked

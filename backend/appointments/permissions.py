@@ -59,7 +59,6 @@ def cache_scope(user: User) -> frozenset[PydanticObjectId | str]:
 
 def check_may_book(user: User, slot: BookableSlot) -> None:
     """Raises `OutsideYourScope` unless the user may book this slot: doctors their own, nurses their clinics'."""
-    if user.role is Role.DOCTOR and slot.doctor_id != user.user_id:
-        raise OutsideYourScope
-    if user.role is Role.NURSE and slot.clinic_id not in clinics_of(user):
+    is_others = user.role is Role.DOCTOR and slot.doctor_id != user.user_id
+    if is_others or (user.role is Role.NURSE and slot.clinic_id not in clinics_of(user)):
         raise OutsideYourScope

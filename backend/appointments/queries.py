@@ -64,12 +64,9 @@ async def list_appointments(
 
 async def _read_page(caller: User, filters: Filters, page: PageRequest, *, newest_first: bool) -> bytes:
     position = after(page, *BY_START, descending=newest_first)
-    rows = await repository.find_rows(
-        {"$and": [visible_to(caller), filters.query(), position]},
-        fields=APPOINTMENT_ROWS.projection,
-        newest_first=newest_first,
-        limit=page.limit + 1,
-    )
+    where = {"$and": [visible_to(caller), filters.query(), position]}
+    fields, limit = APPOINTMENT_ROWS.projection, page.limit + 1
+    rows = await repository.find_rows(where, fields=fields, newest_first=newest_first, limit=limit)
     return APPOINTMENT_ROWS.page(*page.cut(rows, lambda row: (row["start"], row["_id"])))
 
 

@@ -28,6 +28,10 @@ def _appointments() -> AsyncCollection[Document]:
 _inserts = inserts(_appointments)
 
 
+def _ahead(patient: Any, **where: Any) -> Document:
+    return {"patient_id": patient, "start": {"$gt": utc_now()}, **where}
+
+
 # Booking, reading and changing one appointment
 
 
@@ -36,7 +40,7 @@ async def insert(appointment: Document) -> None:
     await _inserts.load(appointment)
 
 
-async def find_by_idempotency_key(*, created_by: PydanticObjectId, key: str) -> Document | None:
+async def find_by_idempotency_key(created_by: PydanticObjectId, key: str) -> Document | None:
     """Returns the appointment that a user's request with this key made."""
     return await _appointments().find_one({"created_by": created_by, "idempotency_key": key})
 
@@ -46,18 +50,13 @@ async def find(appointment_id: PydanticObjectId, *, scope: Filter) -> Appointmen
     return await Appointment.find_one({"_id": appointment_id, **scope})
 
 
-async def is_in_scope(appointment_id: PydanticObjectId, scope: Filter) -> bool:
-    """Returns whether an appointment lies in the scope."""
-    return await _appointments().find_one({"_id": appointment_id, **scope}, {"_id": 1}) is not None
-
-
 async def find_rows(
     where: Filter, *, fields: Mapping[str, int], newest_first: bool, limit: int
 ) -> Sequence[Document]:
     """Returns stored appointments by start, with these fields only."""
     direction = -1 if newest_first else 1
-    found = _appointments().find(where, fields).sort([("start", direction), ("_id", direction)])
-    return await found.limit(limit).to_list()
+    sort = [("start", direction), ("_id", direction)]
+    return await _appointments().find(where, fields, sort=sort, limit=limit).to_list()
 
 
 async def update_unchanged(
@@ -72,9 +71,7 @@ async def update_unchanged(
     if push:
         update["$push"] = push
     raw = await _appointments().find_one_and_update(
-        {"_id": appointment.id, "version": appointment.version},
-        update,
-        return_document=ReturnDocument.AFTER,
+        {"_id": appointment.id, "version": appointment.version}, update, return_document=ReturnDocument.AFTER
     )
     if raw is None:
         raise AppointmentChanged
@@ -116,8 +113,7 @@ async def find_due_for_reminders(
 ) -> Sequence[Document]:
     """Returns stored appointments whose reminders are to be looked at, the longest due first."""
     due = {"remind_at": {"$gt": EPOCH, "$lte": now}}
-    found = _appointments().find(due, fields, sort=[("remind_at", 1)])
-    return await found.limit(limit).to_list()
+    return await _appointments().find(due, fields, sort=[("remind_at", 1)], limit=limit).to_list()
 
 
 async def apply(wanted: Iterable[Change]) -> None:
@@ -146,20 +142,10 @@ async def mark_confirmation_requested(
     """
 
     def update(now: datetime) -> list[Mapping[str, Any]]:
-        auto_cancel_at = deadline(
-            start, confirmation_requested_at=now, auto_cancel_minutes=auto_cancel_minutes
-        )
-        sets_deadline = (
-            {"$eq": [{"$type": "$confirmation_undelivered"}, "missing"]} if auto_cancel_at else False
-        )
-        return [
-            {
-                "$set": {
-                    "confirmation_requested_at": now,
-                    "auto_cancel_at": {"$cond": [sets_deadline, auto_cancel_at, "$auto_cancel_at"]},
-                }
-            }
-        ]
+        at = deadline(start, confirmation_requested_at=now, auto_cancel_minutes=auto_cancel_minutes)
+        none_undelivered = {"$eq": [{"$type": "$confirmation_undelivered"}, "missing"]}
+        auto_cancel = {"$cond": [none_undelivered if at else False, at, "$auto_cancel_at"]}
+        return [{"$set": {"confirmation_requested_at": now, "auto_cancel_at": auto_cancel}}]
 
     where = {
         "reschedule_count": reschedule_count,
@@ -181,7 +167,7 @@ async def mark_confirmation_undelivered(appointment_id: PydanticObjectId, *, res
 
 async def stop_auto_cancel_for(patient_id: PydanticObjectId) -> None:
     """Removes the deadlines of a patient who can't be messaged any more, and prevents new ones."""
-    coming = {"patient_id": patient_id, "start": {"$gt": utc_now()}, "status": {"$in": list(ACTIVE)}}
+    coming = _ahead(patient_id, status={"$in": list(ACTIVE)})
     await _appointments().update_many(coming, _UNDELIVERED)
 
 
@@ -190,15 +176,8 @@ async def resume_auto_cancel_for(patient_id: PydanticObjectId) -> None:
 
     Appointments with a request from before stay without a deadline.
     """
-    await _appointments().update_many(
-        {
-            "patient_id": patient_id,
-            "start": {"$gt": utc_now()},
-            "confirmation_requested_at": None,
-            "confirmation_undelivered": True,
-        },
-        {"$unset": {"confirmation_undelivered": ""}},
-    )
+    coming = _ahead(patient_id, confirmation_requested_at=None, confirmation_undelivered=True)
+    await _appointments().update_many(coming, {"$unset": {"confirmation_undelivered": ""}})
 
 
 # What messages are about
@@ -210,8 +189,7 @@ OPEN = frozenset({Status.SCHEDULED, Status.CONFIRMED})
 async def find_with_pending_messages(*, fields: Collection[str], limit: int) -> Sequence[Document]:
     """Returns stored appointments with pending messages, with these fields only."""
     pending = {"pending_messages.pending_since": {"$gt": EPOCH}}
-    found = _appointments().find(pending, dict.fromkeys(fields, 1))
-    return await found.limit(limit).to_list()
+    return await _appointments().find(pending, dict.fromkeys(fields, 1), limit=limit).to_list()
 
 
 async def remove_pending_messages(rows: Iterable[Document]) -> None:
@@ -231,14 +209,14 @@ async def find_rows_by_id(ids: Sequence[PydanticObjectId], *, fields: Collection
 
 async def count_open_by_patient(patient_ids: Sequence[PydanticObjectId]) -> Counter[PydanticObjectId]:
     """Returns how many open appointments each patient has ahead."""
-    ahead = {"patient_id": {"$in": patient_ids}, "start": {"$gt": utc_now()}, "status": {"$in": list(OPEN)}}
+    ahead = _ahead({"$in": patient_ids}, status={"$in": list(OPEN)})
     found = _appointments().find(ahead, {"_id": 0, "patient_id": 1})
     return Counter([row["patient_id"] async for row in found])
 
 
 async def find_open_of_patient(patient_id: PydanticObjectId) -> list[Appointment]:
     """Returns a patient's open appointments ahead, by start."""
-    ahead = {"patient_id": patient_id, "start": {"$gt": utc_now()}, "status": {"$in": list(OPEN)}}
+    ahead = _ahead(patient_id, status={"$in": list(OPEN)})
     return await Appointment.find(ahead).sort("start", "_id").to_list()
 
 

@@ -1,5 +1,7 @@
 """Routes of appointments."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response, status
@@ -42,7 +44,9 @@ IdempotencyKey = Annotated[
         description="Any text you choose. A repeated request with the same key returns the first one's appointment.",
     ),
 ]
-Statuses = Annotated[list[Status] | None, Query(description="Repeat the parameter for several statuses.")]
+Statuses = Annotated[
+    tuple[Status, ...] | None, Query(description="Repeat the parameter for several statuses.")
+]
 Descending = Annotated[bool, Query(description="List the latest start first.")]
 
 TRANSITION_ERRORS = (
@@ -53,6 +57,7 @@ TRANSITION_ERRORS = (
     errors.AppointmentChanged,
     lifecycle.TransitionForbidden,
 )
+_TRANSITION = responses(*TRANSITION_ERRORS)
 SEAT_ERRORS = (
     SlotNotFound,
     errors.SlotTaken,
@@ -65,6 +70,16 @@ SEAT_ERRORS = (
 
 def _response(caller: CurrentUser, appointment: Appointment) -> AppointmentOut:
     return AppointmentOut.for_role(ActorRole(caller.role.value), appointment)
+
+
+async def _make(
+    transition: Callable[[Appointment, Actor], Awaitable[Appointment]],
+    appointment_id: Id,
+    caller: CurrentUser,
+    body: TransitionIn | None,
+) -> AppointmentOut:
+    appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
+    return _response(caller, await transition(appointment, Actor.of(caller)))
 
 
 @router.post(
@@ -80,13 +95,7 @@ async def book_appointment(
     """Books a seat in a slot: patients for themselves, staff for a patient. A `409` about the slot offers the
     doctor's next free slots. With an `Idempotency-Key`, a repeated request returns the appointment that the first
     one made, with the header `Idempotent-Replayed: true`."""
-    request = BookingRequest(
-        slot_id=body.slot_id,
-        patient_id=body.patient_id,
-        reason=body.reason,
-        idempotency_key=idempotency_key,
-    )
-    booking = await book(caller, request)
+    booking = await book(caller, BookingRequest(**dict(body), idempotency_key=idempotency_key))
     headers = {"Location": f"/api/v1/appointments/{booking.document['_id']}"}
     if booking.is_replay:
         headers["Idempotent-Replayed"] = "true"
@@ -113,11 +122,7 @@ async def list_my_appointments(
     """Sorted by start. Patients and doctors see their own appointments, nurses those of their clinics, administrators
     all. Filters narrow this further."""
     filters = Filters(
-        status=tuple(status or ()),
-        times=times,
-        doctor_id=doctor_id,
-        patient_id=patient_id,
-        clinic_id=clinic_id,
+        status=status or (), times=times, doctor_id=doctor_id, patient_id=patient_id, clinic_id=clinic_id
     )
     return await list_appointments(caller, filters, page, newest_first=descending)
 
@@ -137,13 +142,7 @@ async def list_patient_appointments(
 ) -> Response:
     """Sorted by start. Patients can list only their own appointments; nurses see those at their clinics, doctors
     those with themselves."""
-    return await list_of_patient(
-        caller,
-        patient_id,
-        page,
-        status=tuple(status or ()),
-        newest_first=descending,
-    )
+    return await list_of_patient(caller, patient_id, page, status=status or (), newest_first=descending)
 
 
 @router.get(
@@ -173,9 +172,7 @@ async def update_appointment(
 
 
 @router.post(
-    "/appointments/{appointment_id}/confirm",
-    summary="Confirm an appointment",
-    responses=responses(*TRANSITION_ERRORS),
+    "/appointments/{appointment_id}/confirm", summary="Confirm an appointment", responses=_TRANSITION
 )
 async def confirm_appointment(
     appointment_id: Id, caller: CurrentUser, body: TransitionIn | None = None
@@ -183,22 +180,16 @@ async def confirm_appointment(
     """Records that the patient will come. Available from three hours before the start (the clinic's policy), or
     from when the patient was asked, until the start. Patients, nurses and administrators can confirm; doctors
     can't."""
-    appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _response(caller, await transitions.confirm(appointment, Actor.of(caller)))
+    return await _make(transitions.confirm, appointment_id, caller, body)
 
 
-@router.post(
-    "/appointments/{appointment_id}/cancel",
-    summary="Cancel an appointment",
-    responses=responses(*TRANSITION_ERRORS),
-)
+@router.post("/appointments/{appointment_id}/cancel", summary="Cancel an appointment", responses=_TRANSITION)
 async def cancel_appointment(
     appointment_id: Id, caller: CurrentUser, body: CancelIn | None = None
 ) -> AppointmentOut:
     """Available until the start. Others can book the time at once."""
-    body = body or CancelIn()
-    appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return _response(caller, await transitions.cancel(appointment, Actor.of(caller), reason=body.reason))
+    cancel = partial(transitions.cancel, reason=body.reason if body else None)
+    return await _make(cancel, appointment_id, caller, body)
 
 
 @router.post(
@@ -215,45 +206,30 @@ async def reschedule_appointment(
     return _response(caller, await reschedule(appointment, caller, to=body.slot_id))
 
 
-@router.post(
-    "/appointments/{appointment_id}/check-in",
-    summary="Check a patient in",
-    responses=responses(*TRANSITION_ERRORS),
-)
+@router.post("/appointments/{appointment_id}/check-in", summary="Check a patient in", responses=_TRANSITION)
 async def check_in_appointment(
     appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None
 ) -> AppointmentOut:
     """Records that the patient has arrived. Available to staff from 60 minutes before the start (the clinic's policy)
     until the end."""
-    appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _response(caller, await transitions.check_in(appointment, Actor.of(caller)))
+    return await _make(transitions.check_in, appointment_id, caller, body)
 
 
-@router.post(
-    "/appointments/{appointment_id}/complete",
-    summary="Complete a visit",
-    responses=responses(*TRANSITION_ERRORS),
-)
+@router.post("/appointments/{appointment_id}/complete", summary="Complete a visit", responses=_TRANSITION)
 async def complete_appointment(
     appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None
 ) -> AppointmentOut:
     """Records that the visit is over. Available after check-in, from the start, to the doctor and administrators."""
-    appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _response(caller, await transitions.complete(appointment, Actor.of(caller)))
+    return await _make(transitions.complete, appointment_id, caller, body)
 
 
-@router.post(
-    "/appointments/{appointment_id}/no-show",
-    summary="Mark a no-show",
-    responses=responses(*TRANSITION_ERRORS),
-)
+@router.post("/appointments/{appointment_id}/no-show", summary="Mark a no-show", responses=_TRANSITION)
 async def mark_no_show(
     appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None
 ) -> AppointmentOut:
     """Records that the patient didn't come. Available to staff from the start. The system does it by itself 15
     minutes after the start (the clinic's policy)."""
-    appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _response(caller, await transitions.no_show(appointment, Actor.of(caller)))
+    return await _make(transitions.no_show, appointment_id, caller, body)
 
 
 @router.post(
@@ -264,8 +240,7 @@ async def mark_no_show(
 async def correct_no_show(appointment_id: Id, body: CorrectIn, caller: CurrentStaff) -> AppointmentOut:
     """Records that the patient was there after all. Staff can correct to `checked_in` until 24 hours after the end;
     the doctor and administrators can correct to `completed` at any time."""
-    appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return _response(caller, await transitions.correct_no_show(appointment, Actor.of(caller), to=body.status))
+    return await _make(partial(transitions.correct_no_show, to=body.status), appointment_id, caller, body)
 
 
 @router.get(
@@ -283,8 +258,5 @@ async def correct_no_show(appointment_id: Id, body: CorrectIn, caller: CurrentSt
 async def get_appointment_calendar(appointment_id: Id, caller: CurrentUser) -> Response:
     """The event names the doctor and the clinic, but not the reason for the visit."""
     appointment = await get_appointment(caller, appointment_id)
-    return Response(
-        as_calendar(appointment),
-        media_type="text/calendar",
-        headers={"Content-Disposition": 'attachment; filename="appointment.ics"'},
-    )
+    headers = {"Content-Disposition": 'attachment; filename="appointment.ics"'}
+    return Response(as_calendar(appointment), media_type="text/calendar", headers=headers)

@@ -12,10 +12,6 @@ from backend.core.http.fields import Id, Request, Response, Text
 from backend.core.http.json_rows import Rows
 
 _EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
-_VERSION = (
-    "The `version` you have read. If the appointment has changed since, the request fails with "
-    "`APPOINTMENT_CHANGED`. Leave it out to apply the request to the present version."
-)
 
 
 class BookIn(Request):
@@ -34,22 +30,27 @@ class BookIn(Request):
     )
 
 
-class AppointmentPatch(Request):
+class TransitionIn(Request):
+    """A transition."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 1}]})
+
+    version: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**31,
+        description="The `version` you have read. If the appointment has changed since, the request fails with "
+        "`APPOINTMENT_CHANGED`. Leave it out to apply the request to the present version.",
+    )
+
+
+class AppointmentPatch(TransitionIn):
     """The fields that can change without a transition. Only staff see and change `notes`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "Follow-up"}]})
 
     reason: Text | None = None
     notes: Text | None = None
-    version: int | None = Field(default=None, ge=1, le=2**31, description=_VERSION)
-
-
-class TransitionIn(Request):
-    """A transition."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 1}]})
-
-    version: int | None = Field(default=None, ge=1, le=2**31, description=_VERSION)
 
 
 class CancelIn(TransitionIn):

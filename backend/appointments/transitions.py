@@ -32,54 +32,44 @@ Messages = tuple[tuple[MessageKind, Recipient], ...]
 _MESSAGES: dict[TransitionName, Messages] = {
     TransitionName.CONFIRM: ((MessageKind.CONFIRMED, Recipient.DOCTOR),),
     TransitionName.CANCEL: ((MessageKind.CANCELLED, Recipient.PATIENT),),
-    TransitionName.NO_SHOW: (
-        (MessageKind.NO_SHOW, Recipient.PATIENT),
-        (MessageKind.NO_SHOW, Recipient.DOCTOR),
-    ),
+    TransitionName.NO_SHOW: tuple((MessageKind.NO_SHOW, to) for to in Recipient),
 }
-
-_AUTO_CANCEL_MESSAGES: Messages = (
-    (MessageKind.AUTO_CANCELLED, Recipient.PATIENT),
-    (MessageKind.AUTO_CANCELLED, Recipient.DOCTOR),
-)
+_AUTO_CANCEL_MESSAGES: Messages = tuple((MessageKind.AUTO_CANCELLED, to) for to in Recipient)
 
 _NO_MORE_REMINDERS = {"remind_at": None, "auto_cancel_at": None}
 """Set by every transition here: a patient who has confirmed, arrived or cancelled isn't asked again."""
 
-_NO_RESERVATION = {"reserved_seat": None, "daily_number": None}
-"""A correction competes with bookings for nothing but the patient's time."""
-
 
 async def confirm(appointment: Appointment, actor: Actor) -> Appointment:
     """Records that the patient will come. Allowed inside the confirmation window only."""
-    return await _make(appointment, TransitionName.CONFIRM, actor)
+    return await _write(appointment, TransitionName.CONFIRM, actor)
 
 
 async def cancel(appointment: Appointment, actor: Actor, *, reason: str | None = None) -> Appointment:
     """Cancels an appointment and frees its time, in the same write."""
-    return await _make(appointment, TransitionName.CANCEL, actor, reason=reason)
+    return await _write(appointment, TransitionName.CANCEL, actor, reason=reason)
 
 
 async def auto_cancel(appointment: Appointment, actor: Actor) -> Appointment:
     """Cancels an appointment that nobody confirmed. Patient and doctor get a message."""
-    return await _make(
+    return await _write(
         appointment, TransitionName.CANCEL, actor, reason="not confirmed", messages=_AUTO_CANCEL_MESSAGES
     )
 
 
 async def check_in(appointment: Appointment, actor: Actor) -> Appointment:
     """Records that the patient has arrived."""
-    return await _make(appointment, TransitionName.CHECK_IN, actor)
+    return await _write(appointment, TransitionName.CHECK_IN, actor)
 
 
 async def complete(appointment: Appointment, actor: Actor) -> Appointment:
     """Records that the visit is over."""
-    return await _make(appointment, TransitionName.COMPLETE, actor)
+    return await _write(appointment, TransitionName.COMPLETE, actor)
 
 
 async def no_show(appointment: Appointment, actor: Actor) -> Appointment:
     """Records that the patient didn't come."""
-    return await _make(appointment, TransitionName.NO_SHOW, actor)
+    return await _write(appointment, TransitionName.NO_SHOW, actor)
 
 
 async def correct_no_show(appointment: Appointment, actor: Actor, *, to: Status) -> Appointment:
@@ -92,11 +82,12 @@ async def correct_no_show(appointment: Appointment, actor: Actor, *, to: Status)
     if transition is None:
         raise NotACorrection
     if transition.target not in ACTIVE:
-        return await _write(appointment, TransitionName.CORRECT, transition, actor)
+        return await _write(appointment, TransitionName.CORRECT, actor, transition)
     for seat in same_seat_in_later_generations(appointment.seat):
-        fields = {**_NO_RESERVATION, "seat": seat}
+        # It competes with bookings for nothing but the patient's time.
+        fields = {"seat": seat, "reserved_seat": None, "daily_number": None}
         try:
-            return await _write(appointment, TransitionName.CORRECT, transition, actor, fields=fields)
+            return await _write(appointment, TransitionName.CORRECT, actor, transition, fields=fields)
         except DuplicateKeyError as error:
             if breaks_index_on(error, "ticks"):
                 raise PatientDoubleBooked from None
@@ -110,43 +101,27 @@ async def annotate(appointment: Appointment, fields: Mapping[str, str | None]) -
     return await repository.update_unchanged(appointment, fields)
 
 
-async def _make(
-    appointment: Appointment,
-    name: TransitionName,
-    actor: Actor,
-    *,
-    reason: str | None = None,
-    messages: Messages | None = None,
-) -> Appointment:
-    return await _write(appointment, name, TRANSITIONS[name], actor, reason=reason, messages=messages)
-
-
 async def _write(
     appointment: Appointment,
     name: TransitionName,
-    transition: Transition,
     actor: Actor,
+    transition: Transition | None = None,
     *,
     reason: str | None = None,
     fields: Mapping[str, Any] | None = None,
     messages: Messages | None = None,
 ) -> Appointment:
-    """Makes a transition that the table allows. `messages` replaces the usual ones.
+    """Makes a transition that the table allows. `transition` and `messages` replace the usual ones.
 
     Raises the errors of `lifecycle.check`, and `AppointmentChanged` if the document was changed since it was read: of
     two transitions at once, one is made.
     """
+    transition = transition or TRANSITIONS[name]
     clinic, now = await get_clinic(appointment.clinic_id), utc_now()
-    check(transition, appointment, role=actor.role, now=now, windows=clinic.rules)
+    check(transition, appointment, role=actor.role, now=now, rules=clinic.rules)
     entry = actor.history_entry(transition=name, status=transition.target, at=now, reason=reason)
     pending = [
-        PendingMessage(
-            kind=kind,
-            to=to,
-            occurrence=appointment.reschedule_count,
-            reschedule_count=appointment.reschedule_count,
-            pending_since=now,
-        )
+        PendingMessage.about_time(appointment.reschedule_count, kind=kind, to=to, now=now)
         for kind, to in (_usual_messages(name, actor) if messages is None else messages)
     ]
     changed = await repository.update_unchanged(
@@ -173,12 +148,8 @@ async def _write(
 def _fields_of(target: Status, actor: Actor, *, reason: str | None, now: datetime) -> dict[str, Any]:
     """The other fields that a status sets. Cancelled visits and no-shows free their daily number."""
     if target is Status.CANCELLED:
-        return {
-            "daily_number": None,
-            "cancelled_at": now,
-            "cancelled_by": actor.user_id,
-            "cancel_reason": reason,
-        }
+        by = {"cancelled_by": actor.user_id, "cancel_reason": reason}
+        return {"daily_number": None, "cancelled_at": now, **by}
     return {"daily_number": None} if target is Status.NO_SHOW else {}
 
 

@@ -1,6 +1,7 @@
 """Uses the embedded MongoDB where MONGODB_URL is empty."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,14 +12,10 @@ from backend.devtools.mongod import Mongod, MongodError
 
 @contextmanager
 def embedded_mongodb() -> Iterator[None]:
-    """Runs the embedded MongoDB until the block ends, for this process and its children. Does nothing where
-    MONGODB_URL names a server.
+    """Runs the embedded MongoDB until the block ends, and with it the program: for this process and its children.
 
     Blocks while it starts. Raises `DatabaseStartError`.
     """
-    if settings.MONGODB_URL:
-        yield
-        return
     mongod = Mongod(settings.DATA_DIR / "mongodb")
     try:
         settings.MONGODB_URL = os.environ["MONGODB_URL"] = mongod.start()
@@ -27,6 +24,6 @@ def embedded_mongodb() -> Iterator[None]:
     try:
         yield
     finally:
-        settings.MONGODB_URL = ""
-        del os.environ["MONGODB_URL"]
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave it behind
+            signal.signal(number, signal.SIG_IGN)
         mongod.release()

@@ -7,10 +7,8 @@ from pathlib import Path
 LOOPBACK = "127.0.0.1"
 
 
-def command_line_of(pid: int | None) -> str:
+def command_line_of(pid: int) -> str:
     """What a process was started with; empty if it has ended, even if its parent hasn't noticed yet."""
-    if pid is None:
-        return ""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ").strip()
     except OSError:

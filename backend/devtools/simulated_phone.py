@@ -17,7 +17,7 @@ from twilio.request_validator import RequestValidator
 from backend.accounts.documents import User
 from backend.accounts.fields import Phone
 from backend.appointments import repository as appointments
-from backend.appointments.documents import MessageKind, PendingMessage, Recipient, Status
+from backend.appointments.documents import Appointment, MessageKind, PendingMessage, Recipient, Status
 from backend.appointments.events import messages_pending
 from backend.core.clock import utc_now
 from backend.core.http.fields import Request as Body
@@ -61,20 +61,20 @@ class Told(Response):
 
 @router.get("")
 async def show_phone() -> HTMLResponse:
-    """The page."""
+    """Returns the page."""
     return HTMLResponse(_PAGE.read_text(encoding="utf-8"))
 
 
 @router.get("/numbers")
 async def list_numbers() -> list[str]:
-    """The numbers that were written to of late, for whoever has none at hand."""
+    """Lists the numbers of the latest messages."""
     rows = await SmsLog.find({}).sort("-created_at", "-_id").limit(_MOST).to_list()
     return list(dict.fromkeys(row.phone for row in rows if row.phone))[:10]
 
 
 @router.post("/messages")
 async def list_messages(body: Number) -> list[Bubble]:
-    """The conversation, oldest first."""
+    """Lists a phone's messages, oldest first."""
     rows = await SmsLog.find({"phone": body.number}).sort("-created_at", "-_id").limit(_MOST).to_list()
     bubbles: list[Bubble] = []
     for row in reversed(rows):
@@ -109,27 +109,23 @@ async def reply(body: TextMessage, request: Request) -> Told:
 
 @router.post("/remind")
 async def remind(body: Number) -> Told:
-    """Has the reminder of the owner's next appointment sent now."""
+    """Sends the reminder that requests a confirmation of the owner's next appointment, whatever the time.
+
+    It saves a demonstration from waiting until a reminder is due.
+    """
     user = await User.find_one({"phone": body.number})
     if user is None:
         return Told(text="Nobody has this number.")
-    is_reminded = await remind_now(user)
-    return Told(text="The reminder is on its way." if is_reminded else "There is nothing to be reminded of.")
+    ahead = await appointments.find_open_of_patient(user.user_id)
+    appointment = next((each for each in ahead if each.status is Status.SCHEDULED), None)
+    if appointment is None:
+        return Told(text="There is nothing to be reminded of.")
+    await _add_reminder(appointment)
+    await messages_pending.send(None)
+    return Told(text="The reminder is on its way.")
 
 
-async def remind_now(user: User) -> bool:
-    """Adds the reminder that requests a confirmation to the patient's next scheduled appointment, whatever the time.
-
-    Returns False if there is none. It saves a demonstration from waiting until a reminder is due.
-    """
-    coming = [
-        each
-        for each in await appointments.find_open_of_patient(user.user_id)
-        if each.status is Status.SCHEDULED
-    ]
-    if not coming:
-        return False
-    appointment = coming[0]
+async def _add_reminder(appointment: Appointment) -> None:
     message = PendingMessage(
         kind=MessageKind.REMINDER,
         to=Recipient.PATIENT,
@@ -145,5 +141,3 @@ async def remind_now(user: User) -> bool:
     }
     update = {"$push": {"pending_messages": message.model_dump()}, "$inc": {"reminders": 1}}
     await appointments.apply([Change(appointment.appointment_id, as_read, update)])
-    await messages_pending.send(None)
-    return True

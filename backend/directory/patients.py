@@ -6,6 +6,7 @@ from typing import Any
 from beanie import PydanticObjectId
 
 from backend.accounts import repository
+from backend.accounts.access import is_staff
 from backend.accounts.documents import Role, User
 from backend.accounts.errors import PhoneRequired
 from backend.accounts.profiles import PatientProfile
@@ -13,7 +14,6 @@ from backend.accounts.user_search import search_filter
 from backend.accounts.users import create_user, deactivate_user, update_user, user_deactivated
 from backend.core.events import Signal
 from backend.core.http.pagination import PageRequest
-from backend.directory.access import patients_visible_to
 from backend.directory.doctors import require_active_doctor
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound
 from backend.directory.schemas import NewPatient, PatientPatch
@@ -38,6 +38,11 @@ _REFUSED: dict[Role, frozenset[str]] = {
 def profile_of(patient: User) -> PatientProfile:
     """Returns the profile of a patient."""
     return patient.patient or PatientProfile()
+
+
+def visible_patients(caller: User) -> dict[str, Any]:
+    """Returns the filter for patients: staff see all, patients only themselves."""
+    return {} if is_staff(caller) else {"_id": caller.user_id}
 
 
 async def create_patient(new: NewPatient) -> User:
@@ -80,7 +85,7 @@ async def update_patient(
     Raises `PatientNotFound`, `FieldNotAllowed`, `PhoneRequired`, `EmailRequired`, `UnknownDoctor`, `EmailTaken`,
     `PhoneTaken`, and `EditConflict` if the patient has another `version`.
     """
-    old = await get_patient(patient_id, where=patients_visible_to(caller))
+    old = await get_patient(patient_id, where=visible_patients(caller))
     _check_fields(caller, body)
     if body.assigned_doctor_id not in (None, profile_of(old).assigned_doctor_id):
         await require_active_doctor(body.assigned_doctor_id)

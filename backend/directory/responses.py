@@ -7,6 +7,7 @@ from typing import Any, Self
 from beanie import PydanticObjectId
 from pydantic import Field
 
+from backend.accounts.access import is_staff
 from backend.accounts.documents import Language, User
 from backend.accounts.fields import example
 from backend.accounts.profiles import Weekday
@@ -14,7 +15,6 @@ from backend.accounts.responses import LanguageField, OwnPatientOut
 from backend.core.http.fields import Id, Response
 from backend.core.http.pagination import Page
 from backend.directory import doctors, patients
-from backend.directory.access import is_staff
 from backend.directory.clinics import read_clinics
 from backend.directory.departments import read_departments
 from backend.directory.documents import Clinic, Department, Policy, Rules

@@ -4,13 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, status
 
-from backend.accounts.access import CurrentAdmin, OptionalUser
+from backend.accounts.access import CurrentAdmin, OptionalUser, visible_to
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Line
 from backend.core.http.headers import ETAG_HEADER, set_etag, set_location
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import clinics, doctors
-from backend.directory.access import visible_to
 from backend.directory.errors import ClinicNotFound, ClinicTaken, NearRequired
 from backend.directory.fields import NearPoint, position_of
 from backend.directory.responses import ClinicOut, DoctorPage, doctor_responses

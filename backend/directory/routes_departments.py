@@ -4,13 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, status
 
-from backend.accounts.access import CurrentAdmin, OptionalUser
+from backend.accounts.access import CurrentAdmin, OptionalUser, visible_to
 from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
 from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import departments
-from backend.directory.access import visible_to
 from backend.directory.errors import DepartmentInUse, DepartmentNotFound, DepartmentTaken
 from backend.directory.responses import DepartmentOut
 from backend.directory.schemas import DepartmentPatch, NewDepartment

@@ -4,14 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, status
 
-from backend.accounts.access import CurrentAdmin, OptionalUser
+from backend.accounts.access import CurrentAdmin, OptionalUser, visible_to
 from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Line
 from backend.core.http.headers import ETAG_HEADER, set_etag, set_location
 from backend.core.http.pagination import BadCursor, RequestedPage
 from backend.directory import doctors
-from backend.directory.access import visible_to
 from backend.directory.errors import DoctorNotFound, UnknownDepartment
 from backend.directory.responses import DoctorDetail, DoctorOut, DoctorPage, doctor_detail, doctor_responses
 from backend.directory.schemas import NewDoctor

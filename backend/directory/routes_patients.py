@@ -11,7 +11,6 @@ from backend.core.http.fields import Id, Line
 from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import patients
-from backend.directory.access import patients_visible_to
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound, UnknownDoctor
 from backend.directory.responses import PatientDetail, PatientOut, PatientRow, patient_response
 from backend.directory.schemas import NewPatient, PatientPatch
@@ -56,7 +55,7 @@ async def create_patient(body: NewPatient, caller: CurrentStaff, response: Respo
 )
 async def get_patient(patient_id: Id, caller: CurrentUser, response: Response) -> PatientDetail | PatientOut:
     """Returns a patient's record. Patients can read only their own, without the staff's notes."""
-    patient = await patients.get_patient(patient_id, where=patients_visible_to(caller))
+    patient = await patients.get_patient(patient_id, where=patients.visible_patients(caller))
     set_etag(response, patient.version)
     return patient_response(patient, caller)
 

@@ -36,6 +36,12 @@ class SmsKind(StrEnum):
     ANSWER = "answer"
 
 
+APPOINTMENT_COPY = (
+    *("patient_id", "patient_name", "doctor_id", "doctor_name"),
+    *("clinic_id", "clinic_name", "time_zone", "start"),
+)
+"""The fields of an appointment that the log copies."""
+
 ONE_TIME_CODES = frozenset({SmsKind.VERIFICATION_CODE, SmsKind.PASSWORD_CODE})
 """The user waits for these: they ignore quiet hours. Their text is deleted once the carrier has it."""
 
@@ -112,9 +118,7 @@ class SmsLog(Document):
     clinic_name: str | None = None
     time_zone: str | None = Field(default=None, description="The clinic's, an IANA name.")
     user_id: PydanticObjectId | None = Field(default=None, description="The user who has the phone.")
-    start: datetime | None = Field(
-        default=None, description="The start of the appointment, when it was written."
-    )
+    start: datetime | None = Field(default=None, description="The appointment's, when this was written.")
     reschedule_count: int | None = None
     requests_confirmation: bool = False
     auto_cancel_minutes: int | None = Field(default=None, description="The clinic's, when it was sent.")
@@ -124,9 +128,7 @@ class SmsLog(Document):
     claimed_until: datetime | None = None
     attempt_id: str | None = None
     attempts: int = 0
-    reconcile_at: datetime | None = Field(
-        default=None, description="While unknown: when the carrier is asked for it."
-    )
+    reconcile_at: datetime | None = Field(default=None, description="While unknown: when to ask the carrier.")
     twilio_sid: str | None = None
     error_code: int | None = None
     answer: str | None = Field(default=None, description="Of a reply: what we answered.")
@@ -157,22 +159,28 @@ class SmsLog(Document):
                 IndexModel([(field, ASCENDING)], partialFilterExpression={field: {"$gt": EPOCH}})
                 for field in ("not_before", "claimed_until", "reconcile_at")
             ),
+            IndexModel([("created_at", DESCENDING), ("_id", DESCENDING)]),
             IndexModel(
                 [("call_list.since", DESCENDING), ("_id", DESCENDING)],
                 partialFilterExpression={"call_list.is_open": True},
             ),
             *(
-                IndexModel([*fields, ("created_at", DESCENDING), ("_id", DESCENDING)])
-                for fields in (
-                    [],
-                    [("patient_id", ASCENDING)],
-                    [("appointment_id", ASCENDING)],
-                    [("kind", ASCENDING)],
-                    [("status", ASCENDING)],
-                    [("phone", ASCENDING)],
-                )
+                IndexModel([(field, ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)])
+                for field in ("patient_id", "appointment_id", "kind", "status", "phone")
             ),
         ]
+
+
+def queued_message(now: datetime, **fields: Any) -> dict[str, Any]:
+    """Returns a message that waits to be sent, as the log stores it. `fields` are those of `SmsLog`."""
+    return {
+        "direction": SmsDirection.OUTBOUND,
+        "status": SmsStatus.QUEUED,
+        "attempts": 0,
+        "created_at": now,
+        "updated_at": now,
+        **fields,
+    }
 
 
 class SenderPace(Document):

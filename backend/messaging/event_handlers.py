@@ -7,41 +7,28 @@ from backend.appointments.events import deadline_missed, messages_pending
 from backend.core.clock import utc_now
 from backend.messaging import repository
 from backend.messaging.content.templates import render_code
-from backend.messaging.content.texts import CodeText
-from backend.messaging.documents import CODE_HEAD_START, SmsDirection, SmsKind, SmsStatus
-from backend.messaging.outbox import repository as outbox
+from backend.messaging.documents import CODE_HEAD_START, SmsKind, queued_message
 
-_CODES = {
-    Purpose.VERIFY_PHONE: (SmsKind.VERIFICATION_CODE, CodeText.VERIFICATION_CODE),
-    Purpose.RESET_PASSWORD: (SmsKind.PASSWORD_CODE, CodeText.PASSWORD_CODE),
-}
+_KINDS = {Purpose.VERIFY_PHONE: SmsKind.VERIFICATION_CODE, Purpose.RESET_PASSWORD: SmsKind.PASSWORD_CODE}
 
 
 @deadline_missed.connect
 async def request_call(appointment: Appointment) -> None:
     """Puts the patient on the call list: no process was running that could have received their reply."""
-    await repository.add_missed_deadline_to_call_list(
-        appointment.appointment_id, reschedule_count=appointment.reschedule_count
-    )
+    await repository.add_missed_deadline_to_call_list(appointment)
 
 
 @code_issued.connect
 async def enqueue_code(issued: IssuedCode) -> None:
     """Queues the message with a one-time code, in the user's language."""
     now, user = utc_now(), issued.user
-    kind, text = _CODES[issued.purpose]
-    await outbox.insert(
-        {
-            "direction": SmsDirection.OUTBOUND,
-            "kind": kind,
-            "status": SmsStatus.QUEUED,
-            "user_id": user.user_id,
-            "body": render_code(text, user.language or "en", issued.code),
-            "not_before": now - CODE_HEAD_START,
-            "expires_at": issued.expires_at,
-            "attempts": 0,
-            "created_at": now,
-            "updated_at": now,
-        }
+    message = queued_message(
+        now,
+        kind=_KINDS[issued.purpose],
+        user_id=user.user_id,
+        body=render_code(issued.purpose, user.language or "en", issued.code),
+        not_before=now - CODE_HEAD_START,
+        expires_at=issued.expires_at,
     )
+    await repository.insert(message)
     await messages_pending.send(None)

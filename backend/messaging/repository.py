@@ -1,13 +1,18 @@
 """Queries and updates of the message log that lists and the call list need. See also `outbox` and `inbound`."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from beanie import PydanticObjectId
+from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 
+from backend.appointments.documents import Appointment
 from backend.core.clock import utc_now
+from backend.core.http.pagination import PageRequest, after
 from backend.messaging.documents import CallReason, SmsKind, SmsLog, call_list_entry
 
 Document = dict[str, Any]
@@ -19,41 +24,40 @@ def logs() -> AsyncCollection[Document]:
     return SmsLog.get_pymongo_collection()
 
 
-async def find_newest(*filters: Filter, limit: int) -> list[SmsLog]:
-    """Returns the messages that match all filters, newest first."""
-    return await SmsLog.find({"$and": list(filters)}).sort("-created_at", "-_id").limit(limit).to_list()
+async def insert(message: Document) -> None:
+    """Adds a message to the log. Raises `DuplicateKeyError` if a unique index refuses it."""
+    await logs().insert_one(message)
 
 
-async def find_open_calls(*filters: Filter, limit: int) -> list[SmsLog]:
-    """Returns the messages with an open entry on the call list that match all filters, newest entry first."""
-    where = {"$and": [{"call_list.is_open": True}, *filters]}
-    return await SmsLog.find(where).sort("-call_list.since", "-_id").limit(limit).to_list()
+async def find_one(**equal: Any) -> Document | None:
+    """Returns the stored message whose fields have these values."""
+    return await logs().find_one(equal)
+
+
+async def find_newest(page: PageRequest, where: Filter, *, by: str) -> tuple[list[SmsLog], str | None]:
+    """Returns a page of messages, the newest first by the time in the field `by`, and the cursor of the next page."""
+    position = after(page, (by, datetime), ("_id", ObjectId), descending=True)
+    found = SmsLog.find({"$and": [where, position]}).sort(f"-{by}", "-_id").limit(page.limit + 1)
+    return page.cut(await found.to_list(), attrgetter(by, "id"))
 
 
 async def resolve_call(entry_id: PydanticObjectId, *, by: PydanticObjectId, scope: Filter) -> SmsLog | None:
     """Closes an open entry of the call list, if it lies in the scope. Returns None if there is none."""
+    closed = {"is_open": False, "resolved_at": utc_now(), "resolved_by": by}
     raw = await logs().find_one_and_update(
         {"_id": entry_id, "call_list.is_open": True, **scope},
-        {
-            "$set": {
-                "call_list.is_open": False,
-                "call_list.resolved_at": utc_now(),
-                "call_list.resolved_by": by,
-            }
-        },
+        {"$set": {f"call_list.{field}": value for field, value in closed.items()}},
         return_document=ReturnDocument.AFTER,
     )
     return None if raw is None else SmsLog.model_validate(raw)
 
 
-async def add_missed_deadline_to_call_list(
-    appointment_id: PydanticObjectId, *, reschedule_count: int
-) -> None:
+async def add_missed_deadline_to_call_list(appointment: Appointment) -> None:
     """Puts the reminder that requested a confirmation on the call list."""
     request = {
-        "appointment_id": appointment_id,
+        "appointment_id": appointment.id,
         "kind": SmsKind.REMINDER,
-        "reschedule_count": reschedule_count,
+        "reschedule_count": appointment.reschedule_count,
         "requests_confirmation": True,
     }
     await logs().update_one(request, {"$set": call_list_entry(CallReason.DEADLINE_MISSED, utc_now())})

@@ -25,18 +25,15 @@ async def list_calls(caller: CurrentStaff, page: RequestedPage) -> Page[CallList
 
     Doctors see their own patients, nurses those of their clinics, administrators all.
     """
-    found, next_cursor = await message_lists.list_calls(caller, page)
-    return Page(items=[CallListEntryOut.of(log) for log in found], next_cursor=next_cursor)
+    return await message_lists.list_calls(caller, page)
 
 
 @router.post(
-    "/call-list/{entry_id}/resolve",
-    summary="Mark a call as made",
-    responses=responses(CallNotFound),
+    "/call-list/{entry_id}/resolve", summary="Mark a call as made", responses=responses(CallNotFound)
 )
 async def resolve_call(entry_id: Id, caller: CurrentStaff) -> CallListEntryOut:
     """Takes the patient off the call list: somebody has called them, or a call is no longer needed."""
-    return CallListEntryOut.of(await message_lists.resolve_call(caller, entry_id))
+    return await message_lists.resolve_call(caller, entry_id)
 
 
 @router.get("/sms-logs", summary="List messages", responses=responses(BadCursor))
@@ -50,15 +47,9 @@ async def list_sms_logs(
     status: Annotated[SmsStatus | None, Query(description="Only messages with this status.")] = None,
 ) -> Page[SmsLogOut]:
     """Lists messages that were sent or received, newest first, by the time they were created. For administrators."""
-    filters = message_lists.LogFilters(
-        patient_id=patient_id,
-        appointment_id=appointment_id,
-        kind=kind,
-        status=status,
-        times=times,
+    return await message_lists.list_logs(
+        page, patient_id=patient_id, appointment_id=appointment_id, kind=kind, status=status, times=times
     )
-    found, next_cursor = await message_lists.list_logs(filters, page)
-    return Page(items=[SmsLogOut.of(log) for log in found], next_cursor=next_cursor)
 
 
 @router.get(
@@ -71,6 +62,4 @@ async def list_appointment_messages(
 ) -> Page[SmsLogOut]:
     """Lists the messages and replies about one appointment, newest first. For its staff."""
     appointment = await get_appointment(caller, appointment_id)
-    filters = message_lists.LogFilters(appointment_id=appointment.appointment_id)
-    found, next_cursor = await message_lists.list_logs(filters, page)
-    return Page(items=[SmsLogOut.of(log) for log in found], next_cursor=next_cursor)
+    return await message_lists.list_logs(page, appointment_id=appointment.appointment_id)

@@ -1,20 +1,12 @@
 """Responses about messages."""
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import Field
 
 from backend.appointments.documents import Recipient
 from backend.core.http.fields import Id, Response
-from backend.messaging.documents import (
-    ONE_TIME_CODES,
-    CallReason,
-    SmsDirection,
-    SmsKind,
-    SmsLog,
-    SmsStatus,
-)
+from backend.messaging.documents import ONE_TIME_CODES, CallReason, SmsDirection, SmsKind, SmsLog, SmsStatus
 
 
 class CallListEntryOut(Response):
@@ -71,5 +63,5 @@ class SmsLogOut(Response):
     @classmethod
     def of(cls, log: SmsLog) -> "SmsLogOut":
         """Returns a message without the text of a one-time code."""
-        found: dict[str, Any] = log.model_dump()
-        return cls.model_validate({**found, "body": None if log.kind in ONE_TIME_CODES else log.body})
+        body = None if log.kind in ONE_TIME_CODES else log.body
+        return cls.model_validate({**log.model_dump(), "body": body})

@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from beanie import PydanticObjectId
+from beanie import Document, PydanticObjectId
 
 from backend.accounts.documents import Role, User
 from backend.appointments.documents import Appointment, Status
@@ -13,21 +13,17 @@ Row = dict[str, Any]
 
 
 async def count_by_period(
-    doctor_id: PydanticObjectId, *, first_day: date, last_day: date, period_length: int
+    doctor_id: PydanticObjectId, first_day: date, last_day: date, *, period_length: int
 ) -> list[Row]:
     """Counts a doctor's appointments by status and period, sorted by period. Both days are included.
 
     A period is the first `period_length` characters of the clinic's day: 10 for a day, 7 for a month.
     """
     period = {"$substrBytes": ["$clinic_day", 0, period_length]}
+    days = {"$gte": first_day.isoformat(), "$lte": last_day.isoformat()}
     return await Appointment.aggregate(
         [
-            {
-                "$match": {
-                    "doctor_id": doctor_id,
-                    "clinic_day": {"$gte": first_day.isoformat(), "$lte": last_day.isoformat()},
-                }
-            },
+            {"$match": {"doctor_id": doctor_id, "clinic_day": days}},
             {"$group": {"_id": {"period": period, "status": "$status"}, "count": {"$sum": 1}}},
             {"$sort": {"_id.period": 1}},
         ]
@@ -41,31 +37,23 @@ async def count_everything(now: datetime) -> list[Row]:
     """
     return await Appointment.aggregate(
         [
-            {"$match": {"status": {"$in": [status.value for status in Status]}}},
+            {"$match": {"status": {"$in": list(Status)}}},
             {"$group": {"_id": {"of": "all", "status": "$status"}, "count": {"$sum": 1}}},
             _and_of(
-                Appointment.get_pymongo_collection().name,
+                Appointment,
                 # In any zone, the calendar day differs from that of UTC by at most one.
                 {"clinic_day": {"$gte": _day(now, -1), "$lte": _day(now, 8)}},
                 {"of": "day", "day": "$clinic_day", "zone": "$time_zone", "status": "$status"},
             ),
-            _and_of(
-                User.get_pymongo_collection().name,
-                {"role": {"$in": [role.value for role in Role]}, "is_active": True},
-                {"of": "users", "role": "$role"},
-            ),
-            _and_of(Clinic.get_pymongo_collection().name, {"is_active": True}, {"of": "clinics"}),
+            _and_of(User, {"role": {"$in": list(Role)}, "is_active": True}, {"of": "users", "role": "$role"}),
+            _and_of(Clinic, {"is_active": True}, {"of": "clinics"}),
         ]
     ).to_list()
 
 
-def _and_of(collection: str, match: Row, group: Row) -> dict[str, Any]:
-    return {
-        "$unionWith": {
-            "coll": collection,
-            "pipeline": [{"$match": match}, {"$group": {"_id": group, "count": {"$sum": 1}}}],
-        }
-    }
+def _and_of(document: type[Document], match: Row, group: Row) -> Row:
+    pipeline = [{"$match": match}, {"$group": {"_id": group, "count": {"$sum": 1}}}]
+    return {"$unionWith": {"coll": document.get_pymongo_collection().name, "pipeline": pipeline}}
 
 
 def _day(now: datetime, ahead: int) -> str:

@@ -4,7 +4,6 @@ from datetime import date, datetime
 
 from pydantic import Field
 
-from backend.appointments.documents import Status
 from backend.core.http.fields import Id, Response
 
 
@@ -19,9 +18,9 @@ class StatusCounts(Response):
     no_show: int = 0
     total: int = 0
 
-    def add(self, status: Status, count: int) -> None:
+    def add(self, status: str, count: int) -> None:
         """Adds `count` appointments of a status."""
-        setattr(self, status.value, getattr(self, status.value) + count)
+        setattr(self, status, getattr(self, status) + count)
         self.total += count
 
 

@@ -7,15 +7,12 @@ from zoneinfo import ZoneInfo
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role
-from backend.appointments.documents import Status
 from backend.core.clock import utc_now
 from backend.core.http.errors import Unprocessable
 from backend.reports import repository
 from backend.reports.schemas import Dashboard, DoctorStats, PeriodCounts, StatusCounts
 
-_MOST_DAYS = 366
-_MOST_MONTHS_IN_DAYS = 3660
-_DEFAULT_DAYS = 30
+_DEFAULT = timedelta(days=30)
 
 
 class RangeTooLong(Unprocessable):
@@ -40,18 +37,16 @@ async def doctor_stats(
     Without days it counts the last 30 days, today and the next 30. Raises `RangeTooLong`.
     """
     today = utc_now().date()
-    first = first_day or (last_day or today) - timedelta(days=_DEFAULT_DAYS)
-    last = last_day or max(first, today) + timedelta(days=_DEFAULT_DAYS)
-    if (last - first).days > (_MOST_DAYS if group_by is GroupBy.DAY else _MOST_MONTHS_IN_DAYS):
+    first = first_day or (last_day or today) - _DEFAULT
+    last = last_day or max(first, today) + _DEFAULT
+    most_days, length = (366, len("2026-11-21")) if group_by is GroupBy.DAY else (3660, len("2026-11"))
+    if (last - first).days > most_days:
         raise RangeTooLong
-    length = len("2026-11-21") if group_by is GroupBy.DAY else len("2026-11")
+    rows = await repository.count_by_period(doctor_id, first, last, period_length=length)
     periods: dict[str, PeriodCounts] = {}
-    for row in await repository.count_by_period(
-        doctor_id, first_day=first, last_day=last, period_length=length
-    ):
+    for row in rows:
         name = row["_id"]["period"]
-        counts = periods.setdefault(name, PeriodCounts(period=name))
-        counts.add(Status(row["_id"]["status"]), row["count"])
+        periods.setdefault(name, PeriodCounts(period=name)).add(row["_id"]["status"], row["count"])
     return DoctorStats(doctor_id=doctor_id, first_day=first, last_day=last, items=list(periods.values()))
 
 
@@ -65,13 +60,13 @@ async def dashboard() -> Dashboard:
         key, count = row["_id"], row["count"]
         match key["of"]:
             case "all":
-                total.add(Status(key["status"]), count)
+                total.add(key["status"], count)
             case "day":
                 ahead = (date.fromisoformat(key["day"]) - now.astimezone(ZoneInfo(key["zone"])).date()).days
                 if ahead == 0:
-                    today.add(Status(key["status"]), count)
+                    today.add(key["status"], count)
                 elif 1 <= ahead <= 7:
-                    next_7_days.add(Status(key["status"]), count)
+                    next_7_days.add(key["status"], count)
             case "users":
                 users[key["role"]] = count
             case "clinics":

@@ -155,6 +155,7 @@ class SeatClaim(Document):
     clinic_id: PydanticObjectId | None = None
     clinic_name: str | None = None
     clinic_day: str | None = None
+    time_zone: str | None = None
     daily_number: int | None = None
     start: datetime | None = None
     end: datetime | None = None

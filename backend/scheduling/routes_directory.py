@@ -3,13 +3,12 @@
 from fastapi import APIRouter, Response, status
 from pydantic import ConfigDict
 
-from backend.accounts.access import CurrentAdmin, FrontDesk, OptionalUser
+from backend.accounts.access import CurrentAdmin, FrontDesk, OptionalUser, visible_to
 from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
 from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
-from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag
+from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
 from backend.directory import clinics, doctors
-from backend.directory.access import visible_to
 from backend.directory.errors import (
     ClinicNotFound,
     ClinicTaken,
@@ -77,7 +76,21 @@ async def deactivate_clinic(clinic_id: Id, caller: CurrentAdmin) -> WithdrawalRe
 async def list_closures(clinic_id: Id, viewer: OptionalUser) -> list[ClosureOut]:
     """Returns past and coming closures, by start. Needs no login. Only staff see those of a deactivated clinic."""
     clinic = await clinics.get_clinic(clinic_id, where=visible_to(viewer))
-    return [ClosureOut.model_validate(closure) for closure in clinic.closures]
+    return [ClosureOut.of(closure, clinic) for closure in clinic.closures]
+
+
+@clinics_router.get(
+    "/closures/{closure_id}",
+    summary="Get a closure",
+    responses=responses(ClinicNotFound, ClosureNotFound),
+)
+async def get_closure(clinic_id: Id, closure_id: Id, viewer: OptionalUser) -> ClosureOut:
+    """Returns one closure of the clinic. Needs no login. Only staff see those of a deactivated clinic."""
+    clinic = await clinics.get_clinic(clinic_id, where=visible_to(viewer))
+    closure = next((each for each in clinic.closures if each.id == closure_id), None)
+    if closure is None:
+        raise ClosureNotFound
+    return ClosureOut.of(closure, clinic)
 
 
 @clinics_router.post(
@@ -86,16 +99,18 @@ async def list_closures(clinic_id: Id, viewer: OptionalUser) -> list[ClosureOut]
     status_code=status.HTTP_201_CREATED,
     responses=responses(ClinicNotFound, TooManyClosures, InThePast, ScheduleBusy),
 )
-async def close_clinic(clinic_id: Id, body: PeriodIn, caller: FrontDesk) -> ClosureReport:
+async def close_clinic(clinic_id: Id, body: PeriodIn, caller: FrontDesk, response: Response) -> ClosureReport:
     """Withdraws the free slots of all the clinic's doctors in this time. Once the request returns, no new booking can
-    land in it. The report lists every appointment in it. They stay valid until rescheduled or cancelled."""
+    land in it. The report lists every appointment in it. They stay valid until rescheduled or cancelled. Dates are
+    whole days in the clinic's time zone."""
     clinic = await reachable_clinic(caller, clinic_id)
+    period = body.span(clinic.zone)
     closure, result, booked = await directory_changes.close_clinic(
-        clinic, start=body.start, end=body.end, reason=body.reason
+        clinic, start=period.start, end=period.end, reason=body.reason
     )
-    return ClosureReport(
-        **ClosureOut.model_validate(closure).model_dump(), report=report(result, booked, caller=caller)
-    )
+    set_location(response, f"/clinics/{clinic_id}/closures/{closure.id}")
+    out = ClosureOut.of(closure, clinic)
+    return ClosureReport(**out.model_dump(), report=report(result, booked, caller=caller))
 
 
 @clinics_router.delete(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -10,9 +11,11 @@ from backend.accounts.documents import User
 from backend.accounts.profiles import Weekday
 from backend.core.http.fields import Day, Id, Instant, Request, Response, Text
 from backend.core.http.json_rows import Rows
+from backend.core.http.time_range import DayOrInstant, end_moment, first_moment
+from backend.directory.documents import Clinic, Closure
 from backend.directory.fields import ClosingTime, WallTime, minutes_of
 from backend.scheduling.access import visible_appointments
-from backend.scheduling.availability import MOST_CAPACITY, MOST_SLOT_MINUTES
+from backend.scheduling.availability import MOST_CAPACITY, MOST_SLOT_MINUTES, Span
 from backend.scheduling.documents import SeatClaim, Slot
 from backend.scheduling.slots.capacity import OpenSlot
 from backend.scheduling.slots.slot_sync import SyncResult
@@ -72,6 +75,7 @@ class BookedOut(Response):
     doctor_name: str
     clinic_id: Id
     clinic_name: str
+    time_zone: str
     start: datetime
     end: datetime
     status: str
@@ -107,40 +111,53 @@ def report(result: SyncResult, booked: list[SeatClaim], *, caller: User) -> With
 
 
 class PeriodIn(Request):
-    """A period of time. RFC 3339 with an offset; the end is exclusive."""
+    """A period of time: either two times (RFC 3339 with an offset, `end` exclusive) or two dates (`end` included)."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {
-                    "start": "2026-12-24T00:00:00-05:00",
-                    "end": "2026-12-27T00:00:00-05:00",
-                    "reason": "Christmas",
-                }
+                {"start": "2026-12-24", "end": "2026-12-26", "reason": "Christmas"},
+                {"start": "2026-12-24T13:00:00-05:00", "end": "2026-12-24T18:00:00-05:00"},
             ]
         }
     )
 
-    start: Instant
-    end: Instant
+    start: DayOrInstant
+    end: DayOrInstant
     reason: Text | None = None
 
     @model_validator(mode="after")
     def _starts_before_end(self) -> "PeriodIn":
-        if self.start >= self.end:
+        if type(self.start) is not type(self.end):
+            raise ValueError("start and end must both be times or both be dates")
+        span = self.span(ZoneInfo("UTC"))
+        if span.start >= span.end:
             raise ValueError("end must be after start")
-        if (self.end - self.start).days > 366:
+        if (span.end - span.start).days > 366:
             raise ValueError("must not be longer than 366 days")
         return self
 
+    def span(self, zone: ZoneInfo) -> Span:
+        """Returns the period in UTC. Dates are whole days in the zone."""
+        return Span(first_moment(self.start, zone), end_moment(self.end, zone))
+
 
 class ClosureOut(Response):
-    """A period in which a clinic is closed in spite of its opening hours."""
+    """A period in which a clinic is closed in spite of its opening hours. Times are UTC; show them in `time_zone`."""
 
     id: Id
+    clinic_id: Id
+    clinic_name: str
+    time_zone: str = Field(examples=["America/New_York"])
     start: datetime
     end: datetime
     reason: str | None
+
+    @classmethod
+    def of(cls, closure: Closure, clinic: Clinic) -> "ClosureOut":
+        """Builds it from a closure and its clinic."""
+        whose = {"clinic_id": clinic.clinic_id, "clinic_name": clinic.name, "time_zone": clinic.time_zone}
+        return cls(**closure.model_dump(), **whose)
 
 
 class ClosureReport(ClosureOut):

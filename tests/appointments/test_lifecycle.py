@@ -181,7 +181,7 @@ def said(
 ) -> str:
     """What the code says."""
     try:
-        check(transition, visit, role=role, now=now, windows=windows)
+        check(transition, visit, role=role, now=now, rules=windows)
     except (TransitionForbidden, InvalidTransition, TooEarly, TooLate) as refusal:
         return REFUSALS[type(refusal)]
     return "o"
@@ -260,7 +260,7 @@ def test_a_refusal_names_the_status_and_the_time() -> None:
             Visit(Status.NO_SHOW),
             role=ActorRole.ADMIN,
             now=START,
-            windows=USUAL,
+            rules=USUAL,
         )
     with pytest.raises(TooEarly, match=r"^Available from 2037-06-01T11:00Z\.$"):
         check(
@@ -268,5 +268,5 @@ def test_a_refusal_names_the_status_and_the_time() -> None:
             Visit(Status.SCHEDULED),
             role=ActorRole.PATIENT,
             now=START - timedelta(days=1),
-            windows=USUAL,
+            rules=USUAL,
         )

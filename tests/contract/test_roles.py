@@ -43,6 +43,7 @@ ROWS: dict[str, tuple[int, int, int, int, int, Recipe]] = {
     "get_clinic":                 (200, 200, 200, 200, 200, r.the_clinic),
     "list_clinic_doctors":        (200, 200, 200, 200, 200, r.the_clinic),
     "list_closures":              (200, 200, 200, 200, 200, r.the_clinic),
+    "get_closure":                (200, 200, 200, 200, 200, r.a_closure),
     "create_clinic":              (401, 403, 403, 403, 201, r.new_clinic),
     "update_clinic":              (401, 403, 403, 403, 200, r.clinic_address),
     "deactivate_clinic":          (401, 403, 403, 403, 200, r.an_idle_clinic),
@@ -70,6 +71,7 @@ ROWS: dict[str, tuple[int, int, int, int, int, Recipe]] = {
     "get_working_hours":               (401, 200, 200, 200, 200, r.my_doctor),
     "set_working_hours":               (401, 403, 200, 200, 200, r.my_week),
     "list_leaves":                (401, 403, 200, 200, 200, r.my_doctor),
+    "get_leave":                  (401, 403, 200, 200, 200, r.my_leave_over),
     "take_leave":                 (401, 403, 201, 201, 201, r.my_leave),
     "delete_leave":               (401, 403, 200, 200, 200, r.my_leave_over),
     # Slots: found by everybody, made and taken out by the staff.

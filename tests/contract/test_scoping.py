@@ -146,6 +146,8 @@ ROWS_OF_OTHERS: list[tuple[str, tuple[str, ...], Theirs, str]] = [
     ("correct_no_show",          (_D, _N),     their_no_show,                "APPOINTMENT_NOT_FOUND"),
     ("set_working_hours",             (_D, _N),     their_week,                   "DOCTOR_NOT_FOUND"),
     ("list_leaves",              (_D, _N),     their_doctor,                 "DOCTOR_NOT_FOUND"),
+    ("get_leave",                (_D, _N),     their_leave_over,             "DOCTOR_NOT_FOUND"),
+    ("get_leave",                (_D, _N),     their_leave_as_mine,          "LEAVE_NOT_FOUND"),
     ("take_leave",               (_D, _N),     their_leave,                  "DOCTOR_NOT_FOUND"),
     ("delete_leave",             (_D, _N),     their_leave_over,             "DOCTOR_NOT_FOUND"),
     ("delete_leave",             (_D, _N),     their_leave_as_mine,          "LEAVE_NOT_FOUND"),

@@ -110,7 +110,7 @@ def test_a_kill_of_everything_loses_nothing(use_mongod: Use) -> None:
 
 def test_a_lost_record_does_not_lose_the_server(folder: Path, use_mongod: Use) -> None:
     pid, url = pid_and_url(use_mongod())
-    (folder / "mongod.json").unlink()
+    (folder / "mongod.port").unlink()
     assert pid_and_url(use_mongod()) == (pid, url)
 
 
@@ -122,15 +122,15 @@ def test_it_moves_to_another_port_when_its_own_is_taken(folder: Path, record: bo
     mongod.release()
     with socket.create_server(("127.0.0.1", int(url.split(":")[2].split("/")[0]))):
         if not record:
-            (folder / "mongod.json").unlink()
+            (folder / "mongod.port").unlink()
         moved = mongod.start()
         assert moved != url
         assert notes(moved) == ["kept"]
 
 
 def test_a_process_id_that_belongs_to_something_else_is_not_believed(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "mongod.json").write_text(f'{{"pid": {os.getpid()}, "port": 1}}')
+    (folder / "db").mkdir(parents=True)
+    (folder / "db" / "mongod.lock").write_text(f"{os.getpid()}\n")
     mongod = Mongod(folder)
     mongod.start()
     assert mongod.pid not in (None, os.getpid())

@@ -16,6 +16,7 @@ from backend.appointments.documents import Appointment
 from backend.appointments.permissions import Actor
 from backend.appointments.reminders.due_reminders import enqueue_due_reminders
 from backend.core import clock
+from backend.core.http.pagination import PageRequest
 from backend.directory.documents import Clinic
 from backend.messaging import message_lists
 from backend.messaging.inbound.parse_reply import code_of
@@ -131,8 +132,8 @@ class Desk:
 
     def list_(self, viewer: Person | None = None) -> list[tuple[str, str | None]]:
         """The staff's list, as the nurse of the clinic sees it: the trouble and the appointment's id."""
-        found, _ = self._do(message_lists.list_calls((viewer or self.nurse).user, limit=50, cursor=None))
-        return [(log.call_list.reason.value, log.appointment_id) for log in found]
+        page = self._do(message_lists.list_calls((viewer or self.nurse).user, PageRequest(limit=50)))
+        return [(entry.reason.value, entry.appointment_id) for entry in page.items]
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.run(work)

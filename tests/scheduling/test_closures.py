@@ -167,6 +167,29 @@ def test_a_closure_beyond_the_horizon_applies_later(
         assert [offered(api, doctor, days=days) for days in (2, 3, 4)] == [MORNING, [], MORNING]
 
 
+def test_a_closure_of_one_date_covers_the_day_at_the_clinic(
+    run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person, nurse: Person
+) -> None:
+    opened(run, doctor)
+    day = {"start": "2030-06-04", "end": "2030-06-04"}
+    closure = done(nurse.client.post(path(clinic), json=day), 201)
+    assert (closure["start"], closure["end"]) == (text(at("00:00", days=1)), text(at("00:00", days=2)))
+    assert [offered(api, doctor, days=days) for days in range(3)] == [MORNING, [], MORNING]
+
+
+def test_a_closure_has_names_a_zone_and_a_location(api: httpx.Client, clinic: Clinic, nurse: Person) -> None:
+    span = {"start": text(NOW), "end": text(NOW + DAY)}
+    answer = nurse.client.post(path(clinic), json=span)
+    created = done(answer, 201)
+    assert created["clinic_id"] == str(clinic.clinic_id)
+    assert (created["clinic_name"], created["time_zone"]) == (clinic.name, "America/New_York")
+    del created["report"]
+    assert answer.headers["Location"] == f"/api/v1{path(clinic)}/{created['id']}"
+    assert done(api.get(answer.headers["Location"].removeprefix("/api/v1"))) == created
+    assert done(api.get(path(clinic))) == [created]
+    refused(api.get(f"{path(clinic)}/{NOBODY}"), 404, "CLOSURE_NOT_FOUND")
+
+
 def test_only_a_closure_that_is_over_is_refused(clinic: Clinic, doctor: Person, nurse: Person) -> None:
     for length in (MINUTE, 30 * DAY):
         span = {"start": text(NOW - length), "end": text(NOW)}
@@ -195,7 +218,8 @@ def test_closures_are_public_and_listed_by_start(api: httpx.Client, clinic: Clin
         close(nurse, clinic, at("09:00", days=days), at("10:00", days=days))
     shown = done(api.get(path(clinic)))
     assert [row["start"] for row in shown] == [text(at("09:00", days=days)) for days in (1, 2, 3)]
-    assert set(shown[0]) == {"id", "start", "end", "reason"}
+    whose = {"clinic_id", "clinic_name", "time_zone"}
+    assert set(shown[0]) == {"id", "start", "end", "reason"} | whose
     refused(api.get(f"/clinics/{NOBODY}/closures"), 404, "CLINIC_NOT_FOUND")
 
 

@@ -9,7 +9,7 @@ from beanie import PydanticObjectId
 from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import Role, User
-from backend.appointments import repository
+from backend.appointments import errors, repository
 from backend.appointments.booking.document import new_appointment
 from backend.appointments.booking.seat_allocation import (
     SeatNumbers,
@@ -19,14 +19,6 @@ from backend.appointments.booking.seat_allocation import (
     read_slot_to_book,
 )
 from backend.appointments.documents import Appointment
-from backend.appointments.errors import (
-    AppointmentChanged,
-    IdempotencyKeyReused,
-    OutsideYourScope,
-    PatientRequired,
-    SlotNotOpen,
-    SlotUnavailable,
-)
 from backend.appointments.events import messages_pending
 from backend.appointments.permissions import Actor, check_may_book, visible_to
 from backend.core.clock import utc_now
@@ -78,14 +70,14 @@ async def book(caller: User, request: BookingRequest) -> Booking:
     """
     patient_id = request.patient_id or (caller.user_id if caller.role is Role.PATIENT else None)
     if patient_id is None:
-        raise PatientRequired
+        raise errors.PatientRequired
     try:
         document = await _book(caller, request, patient_id)
     except DomainError as refusal:
         earlier = await _find_earlier(caller, request, patient_id)
         if earlier is not None:
             return Booking(earlier, is_replay=True)
-        if isinstance(refusal, SlotUnavailable):
+        if isinstance(refusal, errors.SlotUnavailable):
             refusal.alternatives = await alternatives_to(request.slot_id)
         raise
     await messages_pending.send(None)
@@ -96,7 +88,7 @@ async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjec
     to_book, patient_name = await _read_slot_and_name(caller, request.slot_id, patient_id)
     slot, now = to_book.slot, utc_now()
     if not is_bookable(slot, now):
-        raise SlotNotOpen
+        raise errors.SlotNotOpen
     actor, digest = Actor.of(caller), request.digest(patient_id)
 
     async def insert(numbers: SeatNumbers) -> Document:
@@ -118,7 +110,7 @@ async def _book(caller: User, request: BookingRequest, patient_id: PydanticObjec
         return await allocate_seat(to_book, patient_id=patient_id, write=insert)
     except DuplicateKeyError:
         # The index of idempotency keys: the same request was made before, or is being made at this moment.
-        raise AppointmentChanged from None
+        raise errors.AppointmentChanged from None
 
 
 async def _read_slot_and_name(
@@ -128,16 +120,14 @@ async def _read_slot_and_name(
 
     Raises `SlotNotFound`, `OutsideYourScope`, `PatientNotFound`.
     """
-    if caller.role is not Role.PATIENT:
-        to_book = await read_slot_to_book(slot_id, patient_id=patient_id)
-    elif patient_id == caller.user_id:
-        to_book = await read_slot_to_book(slot_id)
-    else:
+    is_patient = caller.role is Role.PATIENT
+    if is_patient and patient_id != caller.user_id:
         raise PatientNotFound
+    to_book = await read_slot_to_book(slot_id, patient_id=None if is_patient else patient_id)
     if to_book is None:
         raise SlotNotFound
     check_may_book(caller, to_book.slot)
-    patient_name = caller.name if caller.role is Role.PATIENT else to_book.patient_name
+    patient_name = caller.name if is_patient else to_book.patient_name
     if patient_name is None:
         raise PatientNotFound
     return to_book, patient_name
@@ -150,13 +140,11 @@ async def _find_earlier(
 
     Raises `IdempotencyKeyReused`, and `OutsideYourScope` if it was rescheduled to where the caller can't see it.
     """
-    if request.idempotency_key is None:
-        return None
-    earlier = await repository.find_by_idempotency_key(created_by=caller.user_id, key=request.idempotency_key)
-    if earlier is None:
+    key = request.idempotency_key
+    if key is None or (earlier := await repository.find_by_idempotency_key(caller.user_id, key)) is None:
         return None
     if earlier.get("request_hash") != request.digest(patient_id):
-        raise IdempotencyKeyReused
-    if not await repository.is_in_scope(earlier["_id"], visible_to(caller)):
-        raise OutsideYourScope
+        raise errors.IdempotencyKeyReused
+    if await repository.find(earlier["_id"], scope=visible_to(caller)) is None:
+        raise errors.OutsideYourScope
     return earlier

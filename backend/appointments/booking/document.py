@@ -13,7 +13,7 @@ from backend.scheduling.slots.capacity import BookableSlot
 
 
 def slot_fields(slot: Slot | BookableSlot) -> dict[str, Any]:
-    """The fields that an appointment copies from its slot."""
+    """Returns the fields that an appointment copies from its slot."""
     return {
         "doctor_id": slot.doctor_id,
         "doctor_name": slot.doctor_name,

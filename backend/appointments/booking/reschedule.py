@@ -30,11 +30,6 @@ from backend.directory.clinics import get_clinic
 from backend.scheduling.errors import SlotNotFound
 from backend.scheduling.slots.capacity import is_bookable
 
-_ABOUT_THE_OLD_TIME = dict.fromkeys(
-    ("confirmation_requested_at", "auto_cancel_at", "confirmation_undelivered")
-)
-"""Cleared: the patient will be asked to confirm the new time."""
-
 
 async def reschedule(appointment: Appointment, caller: User, *, to: PydanticObjectId) -> Appointment:
     """Reschedules an appointment to another slot. It is then `scheduled`, and has to be confirmed again.
@@ -45,7 +40,7 @@ async def reschedule(appointment: Appointment, caller: User, *, to: PydanticObje
     actor, now = Actor.of(caller), utc_now()
     clinic = await get_clinic(appointment.clinic_id)
     transition = TRANSITIONS[TransitionName.RESCHEDULE]
-    check(transition, appointment, role=actor.role, now=now, windows=clinic.rules)
+    check(transition, appointment, role=actor.role, now=now, rules=clinic.rules)
     if to == appointment.slot_id:
         raise SameSlot
     to_book = await read_slot_to_book(to)
@@ -69,12 +64,8 @@ async def _reschedule(appointment: Appointment, to_book: SlotToBook, actor: Acto
     entry = actor.history_entry(
         transition=TransitionName.RESCHEDULE, status=Status.SCHEDULED, at=now, start=slot.start
     )
-    message = PendingMessage(
-        kind=MessageKind.RESCHEDULED,
-        to=Recipient.PATIENT,
-        occurrence=reschedule_count,
-        reschedule_count=reschedule_count,
-        pending_since=now,
+    message = PendingMessage.about_time(
+        reschedule_count, kind=MessageKind.RESCHEDULED, to=Recipient.PATIENT, now=now
     )
 
     async def update(numbers: SeatNumbers) -> Appointment:
@@ -82,7 +73,8 @@ async def _reschedule(appointment: Appointment, to_book: SlotToBook, actor: Acto
             appointment,
             {
                 **slot_fields(slot),
-                **_ABOUT_THE_OLD_TIME,
+                # The patient will be asked to confirm the new time.
+                **dict.fromkeys(("confirmation_requested_at", "auto_cancel_at", "confirmation_undelivered")),
                 "seat": numbers.seat,
                 "reserved_seat": numbers.seat,
                 "daily_number": numbers.daily_number,
@@ -91,10 +83,7 @@ async def _reschedule(appointment: Appointment, to_book: SlotToBook, actor: Acto
                 "remind_at": now,
                 "reminded_until": now,
             },
-            push={
-                "history": entry.model_dump(exclude_none=True),
-                "pending_messages": message.model_dump(),
-            },
+            push={"history": entry.model_dump(exclude_none=True), "pending_messages": message.model_dump()},
         )
 
     return await allocate_seat(

@@ -1,6 +1,6 @@
 """Allocating a seat in a slot. Reads only choose which seat to try; the unique indexes decide."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -113,10 +113,7 @@ async def _read_claims(slot: BookableSlot) -> Sequence[Row]:
 
 
 def _choose(
-    slot: BookableSlot,
-    claims: Sequence[Row],
-    patient_id: PydanticObjectId,
-    rescheduled: Appointment | None,
+    slot: BookableSlot, claims: Sequence[Row], patient_id: PydanticObjectId, rescheduled: Appointment | None
 ) -> SeatNumbers:
     """Chooses a seat and a daily number that nobody has. Raises `SlotTaken` or `DayFull`."""
     own_id = rescheduled.id if rescheduled else None
@@ -127,7 +124,7 @@ def _choose(
     seat = _pick([seat for seat in seats if seat not in taken], patient_id)
     if seat is None:
         raise SlotTaken
-    if rescheduled is not None and _is_same_day(rescheduled, slot):
+    if rescheduled and (rescheduled.doctor_id, rescheduled.clinic_day) == (slot.doctor_id, slot.day):
         return SeatNumbers(seat, rescheduled.daily_number)  # they are counted on this day already
     if slot.max_patients_per_day is None:
         return SeatNumbers(seat, None)
@@ -137,10 +134,6 @@ def _choose(
     if number is None:
         raise DayFull
     return SeatNumbers(seat, number)
-
-
-def _is_same_day(appointment: Appointment, slot: BookableSlot) -> bool:
-    return (appointment.doctor_id, appointment.clinic_day) == (slot.doctor_id, slot.day)
 
 
 def _free_daily_numbers(limit: int, that_day: Sequence[Row]) -> list[int]:
@@ -175,9 +168,9 @@ async def _next_free_beside(slot_id: PydanticObjectId) -> list[SlotOut]:
 _alternatives: SingleFlight[PydanticObjectId, list[SlotOut]] = SingleFlight()
 
 
-def same_seat_in_later_generations(seat: int) -> Iterator[int]:
-    """Yields the seat and its counterparts in later generations: a withdrawal may have started a new one."""
-    return iter(range(seat, seat + SEATS_PER_GENERATION * _MOST_GENERATIONS, SEATS_PER_GENERATION))
+def same_seat_in_later_generations(seat: int) -> range:
+    """Returns the seat and its counterparts in later generations: a withdrawal may have started a new one."""
+    return range(seat, seat + SEATS_PER_GENERATION * _MOST_GENERATIONS, SEATS_PER_GENERATION)
 
 
 async def seat_freed(before: Appointment, after: Appointment) -> None:

@@ -67,12 +67,8 @@ async def enqueue_due_reminders() -> int:
 def _change(due: _Due, clinic: Clinic, *, now: datetime, is_off: bool) -> Change:
     """The change that adds what is due and sets when to look again."""
     as_read = {"reschedule_count": due.reschedule_count, "remind_at": due.remind_at}
-    reminders = reminders_of(
-        due.start,
-        zone=ZoneInfo(due.time_zone),
-        lead_minutes=clinic.rules.reminder_minutes,
-        quiet=quiet_hours(),
-    )
+    zone, lead_minutes = ZoneInfo(due.time_zone), clinic.rules.reminder_minutes
+    reminders = reminders_of(due.start, zone=zone, lead_minutes=lead_minutes, quiet=quiet_hours())
     open_ones = [reminder for reminder in reminders if reminder.at > due.reminded_until]
     passed = [reminder for reminder in open_ones if reminder.at <= now]
     ahead = [reminder for reminder in open_ones if reminder.at > now]

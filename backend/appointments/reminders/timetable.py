@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from backend.appointments.reminders.quiet_hours import QuietHours
+from backend.directory.documents import Rules
 from backend.scheduling.availability import instant, local_day
 
 FAIR_HOUR = timedelta(hours=1)
@@ -43,14 +43,7 @@ def _lead(start: datetime, minutes: int, zone: ZoneInfo) -> datetime:
     return instant(day, wall.hour * 60 + wall.minute, zone)
 
 
-class SilenceRules(Protocol):
-    """The clinic's rules about patients who don't confirm, in minutes before the start."""
-
-    auto_cancel_minutes: int
-    confirm_window_minutes: int
-
-
-def silence_cancels(rules: SilenceRules) -> int:
+def silence_cancels(rules: Rules) -> int:
     """Returns how many minutes before the start an unconfirmed appointment is cancelled; 0 for never.
 
     It is also never where confirming opens so late that patients wouldn't have an hour for it.

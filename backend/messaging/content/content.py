@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -24,41 +24,35 @@ from backend.messaging.content.templates import AppointmentDetails, render_messa
 from backend.messaging.documents import ONE_TIME_CODES, CallReason, SmsKind
 from backend.messaging.inbound.parse_reply import code_of
 
-FICTIONAL = "+1555"
+_FICTIONAL = "+1555"
 """The beginning of fictional numbers, as the seed script makes them. They never reach the carrier."""
 
-_ZONE_DIGITS = 10
-"""How many characters of a number determine its time zone: the length of the longest known prefix, with the plus."""
-
-NEEDS_A_CALL = frozenset({SmsKind.REMINDER, SmsKind.RESCHEDULED, SmsKind.CANCELLED, SmsKind.AUTO_CANCELLED})
+_NEEDS_A_CALL = frozenset({SmsKind.REMINDER, SmsKind.RESCHEDULED, SmsKind.CANCELLED, SmsKind.AUTO_CANCELLED})
 """Messages a patient must get: if one can't be sent, the staff should call."""
 
 _VALID_FOR: Mapping[SmsKind, frozenset[Status]] = {
-    SmsKind.BOOKED: ACTIVE,
-    SmsKind.RESCHEDULED: ACTIVE,
+    **dict.fromkeys((SmsKind.BOOKED, SmsKind.RESCHEDULED, SmsKind.CONFIRMED), ACTIVE),
     SmsKind.REMINDER: frozenset({Status.SCHEDULED}),
     SmsKind.CANCELLED: frozenset({Status.CANCELLED}),
     SmsKind.AUTO_CANCELLED: frozenset({Status.CANCELLED}),
     SmsKind.CANCELLED_BY_PATIENT: frozenset({Status.CANCELLED}),
     SmsKind.NO_SHOW: frozenset({Status.NO_SHOW}),
-    SmsKind.CONFIRMED: ACTIVE,
 }
 """The statuses of an appointment for which a message about it is still true."""
 
-APPOINTMENT_FIELDS = (
-    *("doctor_name", "clinic_name", "patient_name", "time_zone", "start"),
-    *("status", "reschedule_count", "clinic_id", "confirmation_undelivered", "_id"),
-)
+_DETAILS = ("doctor_name", "clinic_name", "patient_name", "time_zone", "start")
+APPOINTMENT_FIELDS = (*_DETAILS, "status", "reschedule_count", "clinic_id", "confirmation_undelivered", "_id")
 """The fields of an appointment that its messages depend on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send this text to this number now."""
+    """Send this text to this number now. A request to confirm has the clinic's `auto_cancel_minutes`."""
 
     phone: str
     body: str
     language: Language
+    auto_cancel_minutes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +87,16 @@ class MessageContext:
     @classmethod
     async def load(cls, messages: Sequence[Row], known: Sequence[Row] | None = None) -> "MessageContext":
         """Reads it with four queries, or three if the appointments are `known`, with `APPOINTMENT_FIELDS`."""
+
+        async def read_appointments() -> Sequence[Row]:
+            if known is not None:
+                return known
+            ids = _ids(messages, "appointment_id")
+            return await appointments.find_rows_by_id(ids, fields=APPOINTMENT_FIELDS)
+
         users, rows, clinics, open_counts = await asyncio.gather(
             accounts.find_contacts(_ids(messages, "user_id")),
-            _read_appointments(messages) if known is None else _return(known),
+            read_appointments(),
             read_clinics(_ids(messages, "clinic_id")),
             appointments.count_open_by_patient(_ids(messages, "patient_id")),
         )
@@ -107,66 +108,44 @@ class MessageContext:
         )
 
 
-async def _read_appointments(messages: Sequence[Row]) -> Sequence[Row]:
-    ids = _ids(messages, "appointment_id")
-    return await appointments.find_rows_by_id(ids, fields=APPOINTMENT_FIELDS)
-
-
-async def _return(known: Sequence[Row]) -> Sequence[Row]:
-    return known
-
-
 def _ids(messages: Sequence[Row], field: str) -> list[PydanticObjectId]:
     return list({message[field] for message in messages if message.get(field) is not None})
 
 
 def decide(message: Row, context: MessageContext, *, now: datetime, is_real: bool) -> Decision:
     """Decides what to do with a message now. `is_real`: whether the carrier reaches real phones."""
-    kind = SmsKind(message["kind"])
-    if skip := _skip(message, kind, context, now=now, is_real=is_real):
+    if skip := _skip(message, context, now=now, is_real=is_real):
         return skip
     user = context.users[message["user_id"]]
-    if kind in ONE_TIME_CODES or kind is SmsKind.ANSWER:
-        return Send(user["phone"], message["body"], language_of(user, None))
+    if message["kind"] in {*ONE_TIME_CODES, SmsKind.ANSWER}:
+        return Send(user["phone"], message["body"], language_of(user.get("language"), None))
     clinic = context.clinics[message["clinic_id"]]
     if message["recipient"] == Recipient.PATIENT:
         allowed = quiet_hours().after(now, clinic.zone)
         if allowed >= message["expires_at"]:
-            call_reason = call_reason_if_needed(message, kind, CallReason.TOO_LATE)
-            return Skip("quiet hours until it is too late", call_reason)
+            needed = call_reason_if_needed(message, CallReason.TOO_LATE)
+            return Skip("quiet hours until it is too late", needed)
         if allowed > now:
             return Wait(allowed)
-    language = language_of(user, clinic)
+    language = language_of(user.get("language"), clinic)
     appointment = context.appointments[message["appointment_id"]]
-    details = appointment_details(
-        appointment,
-        clinic,
-        user["phone"],
-        requests_confirmation=message["requests_confirmation"],
-        silence_cancels=_would_auto_cancel(appointment, clinic, now),
-        has_others=message["patient_id"] in context.patients_with_several,
+    minutes, requests_confirmation = silence_cancels(clinic.rules), message["requests_confirmation"]
+    cancels_at = deadline(appointment["start"], confirmation_requested_at=now, auto_cancel_minutes=minutes)
+    has_others = message["patient_id"] in context.patients_with_several
+    details = replace(
+        appointment_details(appointment, clinic, user["phone"], has_others=has_others),
+        requests_confirmation=requests_confirmation,
+        silence_cancels=cancels_at is not None and not appointment.get("confirmation_undelivered"),
     )
-    body = render_message(MessageKind(kind.value), Recipient(message["recipient"]), language, details)
-    return Send(user["phone"], body, language)
+    body = render_message(MessageKind(message["kind"]), Recipient(message["recipient"]), language, details)
+    return Send(user["phone"], body, language, minutes if requests_confirmation else None)
 
 
-def _would_auto_cancel(appointment: Row, clinic: Clinic, now: datetime) -> bool:
-    """Returns whether the appointment is cancelled if the patient is asked to confirm now and doesn't reply."""
-    auto_cancel_at = deadline(
-        appointment["start"],
-        confirmation_requested_at=now,
-        auto_cancel_minutes=silence_cancels(clinic.rules),
-    )
-    return auto_cancel_at is not None and not appointment.get("confirmation_undelivered")
-
-
-def _skip(
-    message: Row, kind: SmsKind, context: MessageContext, *, now: datetime, is_real: bool
-) -> Skip | None:
+def _skip(message: Row, context: MessageContext, *, now: datetime, is_real: bool) -> Skip | None:
     """Returns why a message must not be sent at all, or None."""
     user = context.users.get(message["user_id"])
     reason, call_reason = None, None
-    if outdated := _outdated(message, kind, context):
+    if outdated := _outdated(message, context):
         reason = outdated  # checked first: nobody needs a call about what is no longer true
     elif message["expires_at"] <= now:
         reason, call_reason = "too late", CallReason.TOO_LATE
@@ -174,68 +153,53 @@ def _skip(
         reason, call_reason = "no phone", CallReason.NO_PHONE
     elif user.get("sms_opted_out"):
         reason, call_reason = "opted out", CallReason.OPTED_OUT
-    elif is_real and user["phone"].startswith(FICTIONAL):
+    elif is_real and user["phone"].startswith(_FICTIONAL):
         reason = "fictional number"
-    return Skip(reason, call_reason_if_needed(message, kind, call_reason)) if reason else None
+    return Skip(reason, call_reason_if_needed(message, call_reason)) if reason else None
 
 
-def call_reason_if_needed(message: Row, kind: SmsKind, call_reason: CallReason | None) -> CallReason | None:
+def call_reason_if_needed(message: Row, call_reason: CallReason | None) -> CallReason | None:
     """Returns the reason if the staff should call the patient about such a message, else None."""
     is_for_patient = message.get("recipient") == Recipient.PATIENT
-    return call_reason if kind in NEEDS_A_CALL and is_for_patient else None
+    return call_reason if message["kind"] in _NEEDS_A_CALL and is_for_patient else None
 
 
-def _outdated(message: Row, kind: SmsKind, context: MessageContext) -> str | None:
+def _outdated(message: Row, context: MessageContext) -> str | None:
     """Returns why a message about an appointment is no longer true, or None."""
-    if kind not in _VALID_FOR:
+    if (valid_for := _VALID_FOR.get(message["kind"])) is None:
         return None
     appointment = context.appointments.get(message["appointment_id"])
-    if appointment is None or appointment["status"] not in _VALID_FOR[kind]:
+    if appointment is None or appointment["status"] not in valid_for:
         return "the appointment's status has changed"
     if appointment["reschedule_count"] != message["reschedule_count"]:
         return "the appointment was rescheduled"
     return None
 
 
-def language_of(user: Row, clinic: Clinic | None) -> Language:
-    """Returns the user's language, else the clinic's, else English."""
-    return cast(Language, user.get("language") or (clinic.language if clinic else "en"))
+def language_of(chosen: Language | None, clinic: Clinic | None) -> Language:
+    """Returns the language that a user has chosen, else the clinic's, else English."""
+    return chosen or (clinic.language if clinic else "en")
 
 
 def appointment_details(
-    appointment: Row,
-    clinic: Clinic,
-    phone: str,
-    *,
-    requests_confirmation: bool = False,
-    silence_cancels: bool = False,
-    has_others: bool = False,
-    opens: datetime | None = None,
+    appointment: Row, clinic: Clinic, phone: str, *, has_others: bool
 ) -> AppointmentDetails:
     """Returns what a text may say about an appointment: never the reason for the visit.
 
     The code is included only if the patient has other open appointments.
     """
-    start: datetime = appointment["start"]
     return AppointmentDetails(
-        doctor_name=appointment["doctor_name"],
-        clinic_name=appointment["clinic_name"],
-        patient_name=appointment["patient_name"],
-        start=start,
-        time_zone=appointment["time_zone"],
+        **{field: appointment[field] for field in _DETAILS},
         code=code_of(appointment["_id"]) if has_others else None,
         clinic_phone=clinic.phone,
-        names_zone=_is_in_another_zone(phone, appointment["time_zone"], start),
-        requests_confirmation=requests_confirmation,
-        silence_cancels=silence_cancels,
-        opens=opens,
+        names_zone=_is_in_another_zone(phone, appointment["time_zone"], appointment["start"]),
     )
 
 
 def _is_in_another_zone(phone: str, time_zone: str, moment: datetime) -> bool:
     """Returns whether a phone is registered where the local time differs from the clinic's."""
     here = moment.astimezone(ZoneInfo(time_zone)).utcoffset()
-    zones = _zones_of(phone[:_ZONE_DIGITS])
+    zones = _zones_of(phone[:10])  # the longest prefix that has a time zone, with the plus
     return bool(zones) and all(moment.astimezone(ZoneInfo(zone)).utcoffset() != here for zone in zones)
 
 

@@ -16,11 +16,11 @@ from babel import Locale, UnknownLocaleError
 from babel.core import get_global
 from babel.dates import format_datetime, format_skeleton, format_time
 
-from backend.accounts.documents import Language
+from backend.accounts.documents import Language, Purpose
 from backend.appointments.documents import MessageKind, Recipient
 from backend.messaging.content import texts
 from backend.messaging.content.gsm import SEGMENT_SEPTETS, plain, septets
-from backend.messaging.content.texts import AnswerText, CodeText
+from backend.messaging.content.texts import AnswerText
 
 MAX_LISTED = 5
 """How many appointments one answer lists: it stays within four segments."""
@@ -55,15 +55,12 @@ class AppointmentDetails:
 
 def render_message(kind: MessageKind, to: Recipient, language: Language, details: AppointmentDetails) -> str:
     """Returns the text of a message about an appointment. KeyError if the recipient gets no message of this kind."""
-    if (kind, to) == (MessageKind.REMINDER, Recipient.PATIENT):
-        reminder = texts.LAST_REMINDER if details.requests_confirmation else texts.EARLIER_REMINDER
-        warning = (
-            texts.SILENCE_CANCELS[language]
-            if details.requests_confirmation and details.silence_cancels
-            else ""
-        )
-        return _about(reminder[language] + warning, language, details)
-    return _about(texts.MESSAGES[language][kind, to], language, details)
+    if (kind, to) != (MessageKind.REMINDER, Recipient.PATIENT):
+        return _about(texts.MESSAGES[language][to][kind], language, details)
+    if not details.requests_confirmation:
+        return _about(texts.EARLIER_REMINDER[language], language, details)
+    warning = texts.SILENCE_CANCELS[language] if details.silence_cancels else ""
+    return _about(texts.LAST_REMINDER[language] + warning, language, details)
 
 
 def render_answer(
@@ -73,10 +70,9 @@ def render_answer(
     *,
     phone: str | None = None,
 ) -> str:
-    """Returns the text that answers a reply.
+    """Returns the text that answers a reply. If it is about no appointment, `phone` is the clinic's, if known.
 
-    Answers that aren't about an appointment need no `details`; `phone` is then the clinic's, if it is known. KeyError
-    if the text needs details, or `details.opens`, and they are missing.
+    KeyError if the text needs details, or `details.opens`, and they are missing.
     """
     text = texts.ANSWERS[language][answer]
     if details is None:
@@ -85,10 +81,7 @@ def render_answer(
 
 
 def render_choices(language: Language, appointments: Sequence[AppointmentDetails]) -> str:
-    """Returns the answer that lists the first `MAX_LISTED` appointments by their codes, each on a line.
-
-    All of them must have a code. It takes at most four segments.
-    """
+    """Returns the answer that lists the first `MAX_LISTED` appointments by their codes, which all must have."""
     lines = [plain(texts.CHOICES[language])]
     for details in appointments[:MAX_LISTED]:
         doctor = _cut(_names(language, details)["doctor"], _LISTED_NAME_SEPTETS)
@@ -96,31 +89,30 @@ def render_choices(language: Language, appointments: Sequence[AppointmentDetails
     return "\n".join(lines)
 
 
-def render_code(text: CodeText, language: Language, code: str) -> str:
+def render_code(purpose: Purpose, language: Language, code: str) -> str:
     """Returns the text with a one-time code. It says that the code is valid for 10 minutes."""
-    return _filled(texts.CODES[language][text], {"code": code}, {})
+    return _filled(texts.CODES[language][purpose], {"code": code}, {})
 
 
 def _about(text: str, language: Language, details: AppointmentDetails) -> str:
-    """Fills in a text about one appointment."""
     known = {
         "when": _when(language, details),
         "confirm": f"1 {details.code}" if details.code else "1",
         "cancel": f"2 {details.code}" if details.code else "2",
     } | _sentences(language, details.clinic_phone)
-    if details.opens:
-        known["opens"] = _opens(language, details, details.opens)
+    if opens := details.opens:
+        zone = ZoneInfo(details.time_zone)
+        if opens.astimezone(zone).date() == details.start.astimezone(zone).date():
+            time = _clock_time(opens, details.time_zone, language)
+            known["opens"] = texts.SAME_DAY[language].format(time=time)
+        else:
+            time = _day_and_time(opens, details.time_zone, language)
+            known["opens"] = texts.OTHER_DAY[language].format(time=time)
     return _filled(text, known, _names(language, details))
 
 
 def _when(language: Language, details: AppointmentDetails) -> str:
-    return day_and_time(details.start, details.time_zone, language, with_zone=details.names_zone)
-
-
-def _opens(language: Language, details: AppointmentDetails, opens: datetime) -> str:
-    if is_same_day(opens, details.start, details.time_zone):
-        return texts.SAME_DAY[language].format(time=clock_time(opens, details.time_zone, language))
-    return texts.OTHER_DAY[language].format(time=day_and_time(opens, details.time_zone, language))
+    return _day_and_time(details.start, details.time_zone, language, with_zone=details.names_zone)
 
 
 def _sentences(language: Language, phone: str | None) -> dict[str, str]:
@@ -187,15 +179,20 @@ def _width(text: str) -> int:
 
 
 @lru_cache(maxsize=4096)
-def day_and_time(at: datetime, time_zone: str, language: Language, *, with_zone: bool = False) -> str:
-    """Returns a date such as "Tue, Mar 10, 2:05 PM" or "mar 10 de marzo, 14:05". `at` is aware, `time_zone` IANA.
+def _day_and_time(at: datetime, time_zone: str, language: Language, *, with_zone: bool = False) -> str:
+    """Returns a date such as "Tue, Mar 10, 2:05 PM" or "mar 10 de marzo, 14:05".
 
     It has no year: nothing is booked so far ahead. It may have characters that GSM-7 lacks.
     """
-    return f"{_day(at, time_zone, language)}, {clock_time(at, time_zone, language, with_zone=with_zone)}"
+    zone, locale = ZoneInfo(time_zone), _locale(language, time_zone)
+    if language == "es":  # if both were abbreviated, a Tuesday in March would be "mar, 10 mar"
+        day = format_datetime(at, "EEE d 'de' MMMM", tzinfo=zone, locale=locale)
+    else:
+        day = format_skeleton("MMMEd", at, tzinfo=zone, locale=locale)
+    return f"{day}, {_clock_time(at, time_zone, language, with_zone=with_zone)}"
 
 
-def clock_time(at: datetime, time_zone: str, language: Language, *, with_zone: bool = False) -> str:
+def _clock_time(at: datetime, time_zone: str, language: Language, *, with_zone: bool = False) -> str:
     """Returns a time such as "2:05 PM" or "14:05 GMT-03:00"."""
     zone = ZoneInfo(time_zone)
     written = format_time(at, "short", tzinfo=zone, locale=_locale(language, time_zone))
@@ -204,19 +201,6 @@ def clock_time(at: datetime, time_zone: str, language: Language, *, with_zone: b
     # CLDR abbreviates only the zones of the language's own country; the zone database has the local abbreviations.
     short = at.astimezone(zone).tzname() or ""
     return f"{written} {short if short.isalpha() else format_datetime(at, 'OOOO', tzinfo=zone, locale='en')}"
-
-
-def is_same_day(one: datetime, other: datetime, time_zone: str) -> bool:
-    """Returns whether two moments are on the same calendar day at the clinic."""
-    zone = ZoneInfo(time_zone)
-    return one.astimezone(zone).date() == other.astimezone(zone).date()
-
-
-def _day(at: datetime, time_zone: str, language: Language) -> str:
-    zone, locale = ZoneInfo(time_zone), _locale(language, time_zone)
-    if language == "es":  # if both were abbreviated, a Tuesday in March would be "mar, 10 mar"
-        return format_datetime(at, "EEE d 'de' MMMM", tzinfo=zone, locale=locale)
-    return format_skeleton("MMMEd", at, tzinfo=zone, locale=locale)
 
 
 @cache

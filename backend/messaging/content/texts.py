@@ -9,7 +9,7 @@ comes: others may see the phone.
 
 from enum import StrEnum
 
-from backend.accounts.documents import Language
+from backend.accounts.documents import Language, Purpose
 from backend.appointments.documents import MessageKind, Recipient
 
 
@@ -31,58 +31,40 @@ class AnswerText(StrEnum):
     UNKNOWN_PHONE = "unknown_phone"
 
 
-class CodeText(StrEnum):
-    """The texts with a one-time code, by its purpose."""
-
-    VERIFICATION_CODE = "verification_code"
-    PASSWORD_CODE = "password_code"  # noqa: S105 - a name
-
-
-MESSAGES: dict[Language, dict[tuple[MessageKind, Recipient], str]] = {
+MESSAGES: dict[Language, dict[Recipient, dict[MessageKind, str]]] = {
     "en": {
-        (MessageKind.BOOKED, Recipient.PATIENT): "Your appointment: {when}, {doctor}, {clinic}.",
-        (
-            MessageKind.RESCHEDULED,
-            Recipient.PATIENT,
-        ): "Your appointment has moved to {when}, {doctor}, {clinic}.",
-        (MessageKind.CANCELLED, Recipient.PATIENT): (
-            "Your appointment is cancelled: {when}, {doctor}, {clinic}. {again}"
-        ),
-        (MessageKind.AUTO_CANCELLED, Recipient.PATIENT): (
-            "Cancelled, as it was not confirmed: {when}, {doctor}, {clinic}. {again}"
-        ),
-        (MessageKind.NO_SHOW, Recipient.PATIENT): "We missed you: {when}, {doctor}, {clinic}. {again}",
-        (MessageKind.CONFIRMED, Recipient.DOCTOR): "Confirmed: {patient}, {when}, {clinic}.",
-        (MessageKind.CANCELLED_BY_PATIENT, Recipient.DOCTOR): (
-            "Cancelled by the patient: {patient}, {when}, {clinic}."
-        ),
-        (MessageKind.AUTO_CANCELLED, Recipient.DOCTOR): (
-            "Cancelled, not confirmed in time: {patient}, {when}, {clinic}."
-        ),
-        (MessageKind.NO_SHOW, Recipient.DOCTOR): "Did not come: {patient}, {when}, {clinic}.",
+        Recipient.PATIENT: {
+            MessageKind.BOOKED: "Your appointment: {when}, {doctor}, {clinic}.",
+            MessageKind.RESCHEDULED: "Your appointment has moved to {when}, {doctor}, {clinic}.",
+            MessageKind.CANCELLED: "Your appointment is cancelled: {when}, {doctor}, {clinic}. {again}",
+            MessageKind.AUTO_CANCELLED: (
+                "Cancelled, as it was not confirmed: {when}, {doctor}, {clinic}. {again}"
+            ),
+            MessageKind.NO_SHOW: "We missed you: {when}, {doctor}, {clinic}. {again}",
+        },
+        Recipient.DOCTOR: {
+            MessageKind.CONFIRMED: "Confirmed: {patient}, {when}, {clinic}.",
+            MessageKind.CANCELLED_BY_PATIENT: "Cancelled by the patient: {patient}, {when}, {clinic}.",
+            MessageKind.AUTO_CANCELLED: "Cancelled, not confirmed in time: {patient}, {when}, {clinic}.",
+            MessageKind.NO_SHOW: "Did not come: {patient}, {when}, {clinic}.",
+        },
     },
     "es": {
-        (MessageKind.BOOKED, Recipient.PATIENT): "Su cita: {when}, {doctor}, {clinic}.",
-        (
-            MessageKind.RESCHEDULED,
-            Recipient.PATIENT,
-        ): "Su cita se ha cambiado: ahora {when}, {doctor}, {clinic}.",
-        (
-            MessageKind.CANCELLED,
-            Recipient.PATIENT,
-        ): "Su cita queda cancelada: {when}, {doctor}, {clinic}. {again}",
-        (MessageKind.AUTO_CANCELLED, Recipient.PATIENT): (
-            "Cita cancelada por no confirmarse: {when}, {doctor}, {clinic}. {again}"
-        ),
-        (MessageKind.NO_SHOW, Recipient.PATIENT): "No pudimos verle: {when}, {doctor}, {clinic}. {again}",
-        (MessageKind.CONFIRMED, Recipient.DOCTOR): "Confirmada: {patient}, {when}, {clinic}.",
-        (MessageKind.CANCELLED_BY_PATIENT, Recipient.DOCTOR): (
-            "Cancelada por el paciente: {patient}, {when}, {clinic}."
-        ),
-        (MessageKind.AUTO_CANCELLED, Recipient.DOCTOR): (
-            "Cancelada, no se confirmó a tiempo: {patient}, {when}, {clinic}."
-        ),
-        (MessageKind.NO_SHOW, Recipient.DOCTOR): "No se presentó: {patient}, {when}, {clinic}.",
+        Recipient.PATIENT: {
+            MessageKind.BOOKED: "Su cita: {when}, {doctor}, {clinic}.",
+            MessageKind.RESCHEDULED: "Su cita se ha cambiado: ahora {when}, {doctor}, {clinic}.",
+            MessageKind.CANCELLED: "Su cita queda cancelada: {when}, {doctor}, {clinic}. {again}",
+            MessageKind.AUTO_CANCELLED: (
+                "Cita cancelada por no confirmarse: {when}, {doctor}, {clinic}. {again}"
+            ),
+            MessageKind.NO_SHOW: "No pudimos verle: {when}, {doctor}, {clinic}. {again}",
+        },
+        Recipient.DOCTOR: {
+            MessageKind.CONFIRMED: "Confirmada: {patient}, {when}, {clinic}.",
+            MessageKind.CANCELLED_BY_PATIENT: "Cancelada por el paciente: {patient}, {when}, {clinic}.",
+            MessageKind.AUTO_CANCELLED: "Cancelada, no se confirmó a tiempo: {patient}, {when}, {clinic}.",
+            MessageKind.NO_SHOW: "No se presentó: {patient}, {when}, {clinic}.",
+        },
     },
 }
 """All messages but the reminder, which has two texts."""
@@ -151,16 +133,16 @@ CHOICES: dict[Language, str] = {
 }
 """The line above the list of appointments."""
 
-CODES: dict[Language, dict[CodeText, str]] = {
+CODES: dict[Language, dict[Purpose, str]] = {
     "en": {
-        CodeText.VERIFICATION_CODE: "{code} confirms your phone number. Valid for 10 minutes. Tell it to nobody.",
-        CodeText.PASSWORD_CODE: (
+        Purpose.VERIFY_PHONE: "{code} confirms your phone number. Valid for 10 minutes. Tell it to nobody.",
+        Purpose.RESET_PASSWORD: (
             "{code} sets a new password. Valid for 10 minutes. Tell it to nobody. Not you? Then do nothing."
         ),
     },
     "es": {
-        CodeText.VERIFICATION_CODE: "{code} confirma su número de teléfono. Válido 10 minutos. No lo diga a nadie.",
-        CodeText.PASSWORD_CODE: (
+        Purpose.VERIFY_PHONE: "{code} confirma su número de teléfono. Válido 10 minutos. No lo diga a nadie.",
+        Purpose.RESET_PASSWORD: (
             "{code} permite cambiar su contraseña. Válido 10 minutos. No lo diga a nadie. ¿No fue usted? Ignórelo."
         ),
     },

@@ -23,21 +23,21 @@ from backend.appointments.reminders.quiet_hours import quiet_hours
 from backend.core.clock import utc_now
 from backend.messaging.content.templates import render_answer
 from backend.messaging.content.texts import AnswerText
-from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsStatus, call_list_entry
-from backend.messaging.inbound import repository
-from backend.messaging.inbound.parse_reply import Reply, ReplyKind, parse
-from backend.messaging.inbound.reply_actions import (
-    ReplyResult,
-    act_on_reply,
-    answer_opt_in,
-    find_unanswered,
+from backend.messaging.documents import (
+    CallReason,
+    SmsDirection,
+    SmsKind,
+    SmsStatus,
+    call_list_entry,
+    queued_message,
 )
+from backend.messaging.inbound import repository
+from backend.messaging.inbound.parse_reply import MAX_LENGTH, Reply, ReplyKind, parse
+from backend.messaging.inbound.reply_actions import ReplyResult, act_on_reply, answer_opt_in, find_unanswered
 from backend.messaging.metrics import count_reply
-from backend.messaging.outbox import repository as outbox
+from backend.messaging.repository import find_one, insert
 
 _LEASE = timedelta(seconds=20)
-_MAX_LENGTH = 1600
-_REPEAT_WAIT_SECONDS = 5
 
 _MAX_UNKNOWN_PER_HOUR = 10
 """After so many messages from a number within an hour, those we don't understand get no answer. Otherwise two
@@ -45,8 +45,6 @@ machines could answer each other forever."""
 
 _STILL_AWAKE = timedelta(minutes=10)
 """For so long after a reply its answer ignores quiet hours: the patient has just written."""
-
-_ANSWER_LIFETIME = timedelta(hours=1)
 
 Row = dict[str, Any]
 
@@ -62,14 +60,14 @@ async def handle_reply(*, sid: str, phone: str, body: str) -> str:
         "kind": SmsKind.REPLY,
         "status": SmsStatus.RECEIVED,
         "phone": phone,
-        "body": body[:_MAX_LENGTH],
+        "body": body[:MAX_LENGTH],
         "twilio_sid": sid,
         "claimed_until": now + _LEASE,
         "created_at": now,
         "updated_at": now,
     }
     try:
-        await repository.insert(reply)
+        await insert(reply)
     except DuplicateKeyError:
         return await _answer_repeated(sid)
     return await _handle(reply)
@@ -77,11 +75,11 @@ async def handle_reply(*, sid: str, phone: str, body: str) -> str:
 
 async def _answer_repeated(sid: str) -> str:
     """Returns the answer given before. If the message is being handled just now, waits for it a moment."""
-    for _ in range(_REPEAT_WAIT_SECONDS * 10):
-        reply = await repository.find_by_sid(sid)
+    for _ in range(50):  # five seconds
+        reply = await find_one(twilio_sid=sid)
         if reply is None or reply.get("handled_at"):
             return str(reply.get("answer", "")) if reply else ""
-        if (claimed := await _claim(reply["_id"])) is not None:
+        if (claimed := await repository.claim_lapsed(_LEASE, _id=reply["_id"])) is not None:
             return await _handle(claimed)
         await asyncio.sleep(0.1)
     return ""
@@ -90,14 +88,10 @@ async def _answer_repeated(sid: str) -> str:
 async def recover_replies() -> int:
     """A job: acts on replies whose process died over them, and queues the answers. Returns how many."""
     recovered = 0
-    while (reply := await _claim()) is not None:
+    while (reply := await repository.claim_lapsed(_LEASE)) is not None:
         await _handle(reply, sends_answer=True)
         recovered += 1
     return recovered
-
-
-async def _claim(reply_id: ObjectId | None = None) -> Row | None:
-    return await repository.claim_lapsed(until=utc_now() + _LEASE, reply_id=reply_id)
 
 
 async def _handle(reply: Row, *, sends_answer: bool = False) -> str:
@@ -110,7 +104,6 @@ async def _handle(reply: Row, *, sends_answer: bool = False) -> str:
     now = utc_now()
     fields = {
         "answer": result.text,
-        **({"user_id": user.user_id} if user else {}),
         **result.log_fields(user),
         **call_list_entry(result.call_reason, now),
     }
@@ -157,8 +150,7 @@ async def _opt_out(user: User, parsed: Reply, *, received_at: datetime) -> Reply
     call_reason = CallReason.OPTED_OUT if appointment else None
     if parsed.word == "CANCEL":
         result = await act_on_reply(user, Reply(ReplyKind.CANCEL, parsed.word), received_at=received_at)
-        is_cancelled = result.appointment and result.appointment.status is Status.CANCELLED
-        if result.is_changed or is_cancelled:
+        if result.appointment and result.appointment.status is Status.CANCELLED:
             appointment, call_reason = result.appointment, CallReason.CANCELLED_AND_OPTED_OUT
         elif appointment := appointment or next(
             iter(await appointments.find_open_of_patient(user.user_id)), None
@@ -170,9 +162,8 @@ async def _opt_out(user: User, parsed: Reply, *, received_at: datetime) -> Reply
 
 async def _is_flood(reply: Row) -> bool:
     """Returns whether the number sent too many messages within the last hour."""
-    limit = _MAX_UNKNOWN_PER_HOUR
-    since = reply["created_at"] - timedelta(hours=1)
-    return await repository.count_from(reply["phone"], since=since, limit=limit + 1) > limit
+    since, most = reply["created_at"] - timedelta(hours=1), _MAX_UNKNOWN_PER_HOUR
+    return await repository.count_from(reply["phone"], since=since, limit=most + 1) > most
 
 
 async def _enqueue_answer(reply: Row, user: User, result: ReplyResult) -> None:
@@ -181,24 +172,14 @@ async def _enqueue_answer(reply: Row, user: User, result: ReplyResult) -> None:
     not_before = now
     if result.appointment and now - reply["created_at"] > _STILL_AWAKE:
         not_before = quiet_hours().after(now, ZoneInfo(result.appointment.time_zone))
+    answer = queued_message(
+        now,
+        _id=ObjectId(sha256(reply["_id"].binary).digest()[:12]),
+        kind=SmsKind.ANSWER,
+        **result.log_fields(user),
+        body=result.text,
+        not_before=not_before,
+        expires_at=not_before + timedelta(hours=1),
+    )
     with suppress(DuplicateKeyError):
-        await outbox.insert(
-            {
-                "_id": _answer_id(reply["_id"]),
-                "direction": SmsDirection.OUTBOUND,
-                "kind": SmsKind.ANSWER,
-                "status": SmsStatus.QUEUED,
-                "user_id": user.user_id,
-                **result.log_fields(user),
-                "body": result.text,
-                "not_before": not_before,
-                "expires_at": not_before + _ANSWER_LIFETIME,
-                "attempts": 0,
-                "created_at": now,
-                "updated_at": now,
-            }
-        )
-
-
-def _answer_id(reply_id: ObjectId) -> ObjectId:
-    return ObjectId(sha256(reply_id.binary).digest()[:12])
+        await insert(answer)

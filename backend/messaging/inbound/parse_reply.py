@@ -9,15 +9,7 @@ from itertools import product
 
 from beanie import PydanticObjectId
 
-_CONFIRM = frozenset({"1", "C", "CONFIRM", "YES", "SI"})
-_CANCEL = frozenset({"2", "X", "NO"})
-
-# Twilio acts on these itself if they are the whole text. See "Opt-out keywords" in its documentation.
-_OPT_OUT = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
-_OPT_IN = frozenset({"START", "UNSTOP"})
-_HELP = frozenset({"HELP", "INFO"})
-
-_MAX_LENGTH = 1600
+MAX_LENGTH = 1600
 """Twilio passes on so many characters of a message. No text as long is one of our words."""
 
 # A code has no vowels and at least one digit, so it is no word. It has none of 0 1 2 5 8 and B G L Q S Y Z, so nobody
@@ -42,6 +34,17 @@ class ReplyKind(StrEnum):
     OPT_IN = "opt_in"
     HELP = "help"
     UNKNOWN = "unknown"
+
+
+_WORDS_OF = {
+    ReplyKind.CONFIRM: ("1", "C", "CONFIRM", "YES", "SI"),
+    ReplyKind.CANCEL: ("2", "X", "NO"),
+    # Twilio acts on these itself if they are the whole text. See "Opt-out keywords" in its documentation.
+    ReplyKind.OPT_OUT: ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"),
+    ReplyKind.OPT_IN: ("START", "UNSTOP"),
+    ReplyKind.HELP: ("HELP", "INFO"),
+}
+_KIND_OF = {word: kind for kind, words in _WORDS_OF.items() for word in words}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,34 +75,15 @@ def parse(body: str) -> Reply:
     again is better than cancelling because of "no, I'll come".
     """
     words = _words(body)
-    if not words:
-        return Reply(ReplyKind.UNKNOWN, "")
-    if len(words) == 1:
-        return _one_word(words[0])
-    word, code, *more = words
-    if code in _IS_CODE and not more:
-        if word in _CONFIRM:
-            return Reply(ReplyKind.CONFIRM, word, code)
-        if word in _CANCEL:
-            return Reply(ReplyKind.CANCEL, word, code)
-    return Reply(ReplyKind.UNKNOWN, word)
-
-
-def _one_word(word: str) -> Reply:
-    kinds = {
-        ReplyKind.CONFIRM: _CONFIRM,
-        ReplyKind.CANCEL: _CANCEL,
-        ReplyKind.OPT_OUT: _OPT_OUT,
-        ReplyKind.OPT_IN: _OPT_IN,
-        ReplyKind.HELP: _HELP,
-    }
-    for kind, words in kinds.items():
-        if word in words:
-            return Reply(kind, word)
-    match = _WITHOUT_SPACE.fullmatch(word)  # "1K7M"
-    if match and match[2] in _IS_CODE:
-        return Reply(ReplyKind.CONFIRM if match[1] == "1" else ReplyKind.CANCEL, match[1], match[2])
-    return Reply(ReplyKind.UNKNOWN, word)
+    first = words[0] if words else ""
+    if len(words) == 1 and (joined := _WITHOUT_SPACE.fullmatch(first)):  # "1K7M"
+        words = list(joined.groups())
+    kind = _KIND_OF.get(words[0]) if words else None
+    if kind and len(words) == 1:
+        return Reply(kind, first)
+    if kind in (ReplyKind.CONFIRM, ReplyKind.CANCEL) and len(words) == 2 and words[1] in _IS_CODE:
+        return Reply(kind, *words)
+    return Reply(ReplyKind.UNKNOWN, first)
 
 
 def _words(body: str) -> list[str]:
@@ -108,7 +92,7 @@ def _words(body: str) -> list[str]:
     Accents are removed: phones that write GSM-7, which has no Í, send "SÌ" or "SI" for "SÍ".
     """
     body = body.strip()
-    if len(body) > _MAX_LENGTH:
+    if len(body) > MAX_LENGTH:
         return []
     decomposed = unicodedata.normalize("NFKD", body).upper()
     letters = (c for c in decomposed if unicodedata.category(c) not in ("Mn", "Me", "Cf"))

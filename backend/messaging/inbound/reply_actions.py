@@ -1,7 +1,7 @@
 """Finds the appointment a reply is about, makes the transition it asks for, and returns the answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from backend.directory.repository import find_clinic
 from backend.messaging.content.content import appointment_details, language_of
 from backend.messaging.content.templates import AppointmentDetails, render_answer, render_choices
 from backend.messaging.content.texts import AnswerText
-from backend.messaging.documents import CallReason, SmsStatus
+from backend.messaging.documents import APPOINTMENT_COPY, CallReason, SmsStatus
 from backend.messaging.inbound import repository
 from backend.messaging.inbound.parse_reply import Reply, ReplyKind, code_of
 from backend.messaging.outbox import delivery_state
@@ -30,41 +30,52 @@ _MAX_TRIES = 3
 _STILL_ANSWERED = timedelta(days=2)
 """For so long after its start a reply may be about an appointment: the answer says that it is too late."""
 
+_NO_TRANSITION = {
+    Status.CANCELLED: AnswerText.ALREADY_CANCELLED,
+    Status.CHECKED_IN: AnswerText.ALREADY_HERE,
+    Status.COMPLETED: AnswerText.ALREADY_HERE,
+    Status.NO_SHOW: AnswerText.TOO_LATE,
+}
+"""The answers if what the patient asks for is done already, or no longer possible."""
+
+_KNOWN_SENT = (SmsStatus.SENT, SmsStatus.DELIVERED)
+
 _CLOCK_SKEW = timedelta(minutes=1)
 """How far the clocks of our machines may differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyResult:
-    """The answer to a reply, the appointment it was about, whether it was changed, and why the staff should call."""
+    """The answer to a reply, the appointment it was about, as it is now, and why the staff should call."""
 
     text: str
     appointment: Appointment | None = None
-    is_changed: bool = False
     call_reason: CallReason | None = None
 
     def log_fields(self, user: User | None) -> dict[str, Any]:
-        """Returns what the log says about the patient and the appointment."""
+        """Returns what the log says about the user and the appointment."""
         fields: dict[str, Any] = {}
-        if user and user.patient:
-            fields |= {"user_id": user.user_id, "patient_id": user.user_id, "patient_name": user.name}
         if self.appointment:
-            fields |= {
-                "appointment_id": self.appointment.appointment_id,
-                **{field: getattr(self.appointment, field) for field in _LOGGED_FIELDS},
-            }
+            fields = {field: getattr(self.appointment, field) for field in APPOINTMENT_COPY}
+            fields["appointment_id"] = self.appointment.id
+        if user:
+            fields["user_id"] = user.user_id
+        if user and user.patient:
+            fields |= {"patient_id": user.user_id, "patient_name": user.name}
         return fields
 
 
-_LOGGED_FIELDS = ("clinic_id", "clinic_name", "doctor_id", "doctor_name", "time_zone", "start")
-
-
 @dataclass(frozen=True, slots=True)
-class Question:
-    """An appointment the patient was reminded of, and the reminder. The last reminder asks to confirm."""
+class Questions:
+    """The appointments that a patient was reminded of, the last one first, and the last reminder of each."""
 
-    appointment: Appointment
-    reminder: Mapping[str, Any]
+    appointments: Sequence[Appointment]
+    reminders: Mapping[PydanticObjectId, Mapping[str, Any]]
+
+    @property
+    def open(self) -> list[Appointment]:
+        """Those that the patient can still confirm or cancel."""
+        return [each for each in self.appointments if _is_open(each)]
 
 
 async def act_on_reply(user: User, reply: Reply, *, received_at: datetime) -> ReplyResult:
@@ -76,17 +87,32 @@ async def act_on_reply(user: User, reply: Reply, *, received_at: datetime) -> Re
     open_ones = await appointments.find_open_of_patient(user.user_id)
     questions = await _find_questions(user, received_at)
     if reply.kind is ReplyKind.UNKNOWN:
-        asked_about = [question.appointment for question in questions]
-        return await _answer_unknown(user, [each for each in asked_about if _is_open(each)], open_ones)
+        return await _answer_unknown(user, questions.open, open_ones)
     if reply.code:
-        return await _act_on_code(user, reply, questions, open_ones)
-    return await _act_on_question(user, reply, questions, open_ones, received_at=received_at)
+        recent = await appointments.find_of_patient_since(user.user_id, utc_now() - _STILL_ANSWERED)
+        with_code = [each for each in recent if code_of(each.appointment_id) == reply.code]
+        meant = [each for each in with_code if _is_open(each)] or with_code
+    else:
+        past = [each for each in questions.appointments if each.status is not Status.COMPLETED]
+        if open_ones:  # then the reply isn't about an appointment that is over
+            past = [each for each in past if each.end > received_at]
+        meant = questions.open or past[:1]
+    if len(meant) > 1:  # rarely, two appointments share a code
+        return await _ask_which(user, meant)
+    if meant:
+        appointment = await _as_asked(meant[0], questions)
+        return await _act_on_appointment(user, reply, appointment, has_others=len(open_ones) > 1)
+    if reply.code:
+        return await _answer_without_appointment(user, AnswerText.NO_SUCH_CODE, open_ones)
+    if open_ones:
+        return await _ask_which(user, open_ones)
+    return await _answer_without_appointment(user, AnswerText.NOTHING_OPEN, questions.appointments)
 
 
 async def find_unanswered(user: User, *, received_at: datetime) -> Appointment | None:
     """Returns the appointment the patient was last reminded of, if it lies ahead and isn't confirmed."""
-    asked_about = [question.appointment for question in await _find_questions(user, received_at)]
-    return next((a for a in asked_about if _is_open(a) and a.status is Status.SCHEDULED), None)
+    questions = await _find_questions(user, received_at)
+    return next((each for each in questions.open if each.status is Status.SCHEDULED), None)
 
 
 async def answer_opt_in(user: User) -> ReplyResult:
@@ -94,8 +120,8 @@ async def answer_opt_in(user: User) -> ReplyResult:
     return await _answer_without_appointment(user, AnswerText.OPTED_IN, [])
 
 
-async def _find_questions(user: User, received_at: datetime) -> list[Question]:
-    """Returns the reminders the patient had got on this phone when the reply came, the last one first.
+async def _find_questions(user: User, received_at: datetime) -> Questions:
+    """Returns the reminders the patient had got on this phone when the reply came.
 
     They were sent, or may have been, and are about appointments that lie ahead or began lately.
     """
@@ -110,63 +136,17 @@ async def _find_questions(user: User, received_at: datetime) -> list[Question]:
         last.setdefault(reminder["appointment_id"], reminder)
     found = {each.appointment_id: each for each in await appointments.find_by_ids(list(last))}
     # Nobody can answer a question about the time before the appointment was rescheduled.
-    return [
-        Question(found[id_], reminder)
-        for id_, reminder in last.items()
-        if found[id_].reschedule_count == reminder["reschedule_count"]
-    ]
+    valid = {id_: row for id_, row in last.items() if found[id_].reschedule_count == row["reschedule_count"]}
+    return Questions([found[id_] for id_ in valid], valid)
 
 
-async def _act_on_code(
-    user: User, reply: Reply, questions: Sequence[Question], open_ones: Sequence[Appointment]
-) -> ReplyResult:
-    recent = await appointments.find_of_patient_since(user.user_id, utc_now() - _STILL_ANSWERED)
-    with_code = [each for each in recent if code_of(each.appointment_id) == reply.code]
-    meant = [each for each in with_code if _is_open(each)] or with_code
-    if not meant:
-        return await _answer_without_appointment(user, AnswerText.NO_SUCH_CODE, open_ones)
-    if len(meant) > 1:  # two appointments share the code: rare, and nothing to guess about
-        return await _ask_which(user, meant)
-    return await _act_on_appointment(
-        user, reply, await _as_asked(meant[0], questions), has_others=len(open_ones) > 1
-    )
-
-
-async def _act_on_question(
-    user: User,
-    reply: Reply,
-    questions: Sequence[Question],
-    open_ones: Sequence[Appointment],
-    *,
-    received_at: datetime,
-) -> ReplyResult:
-    asked_about = [question.appointment for question in questions]
-    meant = [each for each in asked_about if _is_open(each)]
-    if len(meant) > 1:
-        return await _ask_which(user, meant)
-    # If an appointment lies ahead, the reply isn't about one that is over.
-    meant = meant or [
-        each for each in asked_about if not _is_over(each, received_at, has_others=bool(open_ones))
-    ]
-    if meant:
-        return await _act_on_appointment(
-            user, reply, await _as_asked(meant[0], questions), has_others=len(open_ones) > 1
-        )
-    if open_ones:
-        return await _ask_which(user, open_ones)
-    return await _answer_without_appointment(user, AnswerText.NOTHING_OPEN, asked_about)
-
-
-async def _as_asked(appointment: Appointment, questions: Sequence[Question]) -> Appointment:
+async def _as_asked(appointment: Appointment, questions: Questions) -> Appointment:
     """Returns the appointment. A patient who replies has got the question, even if the carrier didn't confirm it."""
-    for question in questions:
-        reminder = question.reminder
-        is_about_it = question.appointment.appointment_id == appointment.appointment_id
-        is_known_sent = reminder["status"] in (SmsStatus.SENT, SmsStatus.DELIVERED)
-        if is_about_it and reminder["requests_confirmation"] and not is_known_sent:
-            await delivery_state.mark_sent(reminder, sid=None, status=SmsStatus.SENT)
-            return await appointments.reload(appointment)
-    return appointment
+    reminder = questions.reminders.get(appointment.appointment_id)
+    if reminder is None or not reminder["requests_confirmation"] or reminder["status"] in _KNOWN_SENT:
+        return appointment
+    await delivery_state.mark_sent(reminder, sid=None, status=SmsStatus.SENT)
+    return await appointments.reload(appointment)
 
 
 async def _act_on_appointment(
@@ -175,48 +155,35 @@ async def _act_on_appointment(
     """Makes the transition as the patient. If somebody else changes the appointment meanwhile, tries again."""
     for _ in range(_MAX_TRIES):
         try:
-            answer, is_changed = await _make_transition(user, reply, appointment)
+            answer, changed = await _make_transition(user, reply, appointment)
         except AppointmentChanged:
             again = await appointments.reload(appointment)
             if again.reschedule_count != appointment.reschedule_count and _is_open(again):
                 return await _ask_which(user, [again])  # the patient wasn't asked about the new time
             appointment = again
         else:
-            details = await _details(user, appointment, has_others=has_others)
-            text = render_answer(answer, await _language(user, appointment), details)
-            return ReplyResult(text, appointment, is_changed=is_changed)
+            return ReplyResult(await _answer(user, answer, changed, has_others=has_others), changed)
     text = render_answer(AnswerText.TRY_AGAIN, await _language(user, appointment))
     return ReplyResult(text, appointment)
 
 
-async def _make_transition(user: User, reply: Reply, appointment: Appointment) -> tuple[AnswerText, bool]:
-    """Returns the answer, and whether the appointment was changed. Raises `AppointmentChanged`."""
-    if answer := _answer_without_transition(reply, appointment):
-        return answer, False
+async def _make_transition(
+    user: User, reply: Reply, appointment: Appointment
+) -> tuple[AnswerText, Appointment]:
+    """Returns the answer, and the appointment as it is then. Raises `AppointmentChanged`."""
+    if answer := _NO_TRANSITION.get(appointment.status):
+        return answer, appointment
     try:
-        if reply.kind is ReplyKind.CONFIRM:
-            await transitions.confirm(appointment, Actor.of(user))
-            return AnswerText.CONFIRMED, True
-        await transitions.cancel(appointment, Actor.of(user), reason="by SMS")
-        return AnswerText.CANCELLED, True
+        if reply.kind is ReplyKind.CANCEL:
+            cancelled = await transitions.cancel(appointment, Actor.of(user), reason="by SMS")
+            return AnswerText.CANCELLED, cancelled
+        if appointment.status is Status.CONFIRMED and _is_open(appointment):
+            return AnswerText.ALREADY_CONFIRMED, appointment
+        return AnswerText.CONFIRMED, await transitions.confirm(appointment, Actor.of(user))
     except TooEarly:
-        return AnswerText.TOO_EARLY, False
+        return AnswerText.TOO_EARLY, appointment
     except (TooLate, InvalidTransition):
-        return AnswerText.TOO_LATE, False
-
-
-def _answer_without_transition(reply: Reply, appointment: Appointment) -> AnswerText | None:
-    """Returns the answer if what the patient asks for is done already, or no longer possible."""
-    match appointment.status:
-        case Status.CANCELLED:
-            return AnswerText.ALREADY_CANCELLED
-        case Status.CHECKED_IN | Status.COMPLETED:
-            return AnswerText.ALREADY_HERE
-        case Status.NO_SHOW:
-            return AnswerText.TOO_LATE
-        case Status.CONFIRMED if reply.kind is ReplyKind.CONFIRM and _is_open(appointment):
-            return AnswerText.ALREADY_CONFIRMED
-    return None
+        return AnswerText.TOO_LATE, appointment
 
 
 async def _ask_which(user: User, choices: Sequence[Appointment]) -> ReplyResult:
@@ -236,9 +203,8 @@ async def _answer_unknown(
         return await _ask_which(user, possible)
     (only,) = possible
     # Without a reminder before it, a bare "1" would get the question which one. So the answer gives the code.
-    details = await _details(user, only, has_others=len(open_ones) > 1 or not asked_about)
-    text = render_answer(AnswerText.NOT_UNDERSTOOD, await _language(user, only), details)
-    return ReplyResult(text, only)
+    has_others = len(open_ones) > 1 or not asked_about
+    return ReplyResult(await _answer(user, AnswerText.NOT_UNDERSTOOD, only, has_others=has_others), only)
 
 
 async def _answer_without_appointment(
@@ -247,8 +213,13 @@ async def _answer_without_appointment(
     """Answers about no appointment, with the phone and language of the patient's last clinic."""
     last = known[0] if known else await appointments.find_last_of_patient(user.user_id)
     clinic = await _clinic(last) if last else None
-    language = language_of({"language": user.language}, clinic)
-    return ReplyResult(render_answer(answer, language, phone=clinic.phone if clinic else None))
+    phone = clinic.phone if clinic else None
+    return ReplyResult(render_answer(answer, language_of(user.language, clinic), phone=phone))
+
+
+async def _answer(user: User, answer: AnswerText, appointment: Appointment, *, has_others: bool) -> str:
+    details = await _details(user, appointment, has_others=has_others)
+    return render_answer(answer, await _language(user, appointment), details)
 
 
 def _is_open(appointment: Appointment) -> bool:
@@ -256,24 +227,15 @@ def _is_open(appointment: Appointment) -> bool:
     return appointment.status in appointments.OPEN and appointment.start > utc_now()
 
 
-def _is_over(appointment: Appointment, at: datetime, *, has_others: bool) -> bool:
-    """Returns whether no reply is about it any more: it is completed, or it ended and the patient has others."""
-    return appointment.status is Status.COMPLETED or (has_others and appointment.end <= at)
-
-
 async def _details(user: User, appointment: Appointment, *, has_others: bool) -> AppointmentDetails:
     clinic = await _clinic(appointment)
-    return appointment_details(
-        {**appointment.model_dump(), "_id": appointment.id},
-        clinic,
-        user.phone or "",
-        has_others=has_others,
-        opens=confirm_opens(appointment, clinic.rules),
-    )
+    row = {**appointment.model_dump(), "_id": appointment.id}
+    details = appointment_details(row, clinic, user.phone or "", has_others=has_others)
+    return replace(details, opens=confirm_opens(appointment, clinic.rules))
 
 
 async def _language(user: User, appointment: Appointment) -> Language:
-    return language_of({"language": user.language}, await _clinic(appointment))
+    return language_of(user.language, await _clinic(appointment))
 
 
 async def _clinic(appointment: Appointment) -> Clinic:

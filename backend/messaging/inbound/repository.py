@@ -1,6 +1,6 @@
 """Every query and update of inbound messages: patients' replies, their claims, and what they answer."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from beanie import PydanticObjectId
@@ -9,28 +9,15 @@ from pymongo import ReturnDocument
 
 from backend.core.clock import EPOCH, utc_now
 from backend.messaging.documents import SmsDirection, SmsKind, SmsStatus
-from backend.messaging.repository import Document, Filter, logs
+from backend.messaging.repository import Document, logs
 
 
-async def insert(reply: Document) -> None:
-    """Adds a reply to the log. Raises `DuplicateKeyError` if the carrier's id is on it already."""
-    await logs().insert_one(reply)
-
-
-async def find_by_sid(sid: str) -> Document | None:
-    """Returns the message with this id of the carrier's."""
-    return await logs().find_one({"twilio_sid": sid})
-
-
-async def claim_lapsed(*, until: datetime, reply_id: ObjectId | None = None) -> Document | None:
-    """Claims a reply whose claim has lapsed before it was handled: any, or the one with this id."""
-    which: Filter = {} if reply_id is None else {"_id": reply_id}
-    lapsed = {"claimed_until": {"$gt": EPOCH, "$lte": utc_now()}, "status": SmsStatus.RECEIVED}
-    return await logs().find_one_and_update(
-        {**which, **lapsed},
-        {"$set": {"claimed_until": until}},
-        return_document=ReturnDocument.AFTER,
-    )
+async def claim_lapsed(lease: timedelta, **which: ObjectId) -> Document | None:
+    """Claims a reply whose claim has lapsed before it was handled: any, or the one with this `_id`."""
+    now = utc_now()
+    lapsed = {"claimed_until": {"$gt": EPOCH, "$lte": now}, "status": SmsStatus.RECEIVED}
+    update = {"$set": {"claimed_until": now + lease}}
+    return await logs().find_one_and_update({**which, **lapsed}, update, return_document=ReturnDocument.AFTER)
 
 
 async def mark_handled(reply: Document, fields: dict[str, Any], *, now: datetime) -> bool:
@@ -52,16 +39,12 @@ async def find_reminders(
     patient_id: PydanticObjectId, phone: str | None, *, starting_after: datetime, created_by: datetime
 ) -> list[Document]:
     """Returns the last reminders that were, or may have been, sent to a patient's phone; the newest first."""
-    found = logs().find(
-        {
-            "patient_id": patient_id,
-            "kind": SmsKind.REMINDER,
-            "status": {"$in": [SmsStatus.SENT, SmsStatus.DELIVERED, SmsStatus.SENDING, SmsStatus.UNKNOWN]},
-            "phone": phone,
-            "start": {"$gt": starting_after},
-            "created_at": {"$lte": created_by},
-        },
-        sort=[("created_at", -1), ("_id", -1)],
-        limit=20,
-    )
-    return await found.to_list()
+    maybe_sent = {
+        "patient_id": patient_id,
+        "kind": SmsKind.REMINDER,
+        "status": {"$in": [SmsStatus.SENT, SmsStatus.DELIVERED, SmsStatus.SENDING, SmsStatus.UNKNOWN]},
+        "phone": phone,
+        "start": {"$gt": starting_after},
+        "created_at": {"$lte": created_by},
+    }
+    return await logs().find(maybe_sent, sort=[("created_at", -1), ("_id", -1)], limit=20).to_list()

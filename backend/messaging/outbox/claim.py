@@ -21,7 +21,6 @@ from bson import ObjectId
 from backend.appointments import repository as appointments
 from backend.appointments.documents import MessageKind, Recipient
 from backend.appointments.reminders.quiet_hours import quiet_hours
-from backend.appointments.reminders.timetable import silence_cancels
 from backend.core.clock import utc_now
 from backend.core.settings import settings
 from backend.messaging.content.content import (
@@ -34,7 +33,7 @@ from backend.messaging.content.content import (
     decide,
 )
 from backend.messaging.content.gsm import segments
-from backend.messaging.documents import SmsDirection, SmsStatus, call_list_entry
+from backend.messaging.documents import APPOINTMENT_COPY, SmsStatus, call_list_entry, queued_message
 from backend.messaging.metrics import count_outcome
 from backend.messaging.outbox import rate_limit, repository
 
@@ -43,16 +42,8 @@ log = logging.getLogger(__name__)
 _MAX_APPOINTMENTS = 50
 """Appointments whose pending messages are enqueued at a time: what is enqueued is sent before more is."""
 
-_SAMPLE_FACTOR = 2
-"""How many times more messages than this process can claim are read, to choose from."""
-
-_RETRY_RENDERING = timedelta(minutes=5)
-"""When a message is tried again whose text could not be made, because of a fault of ours."""
-
 _NEWS_LIFETIME = timedelta(days=1)
 """For how long a message about the past is worth sending."""
-
-_ABOUT_THE_PAST = {MessageKind.NO_SHOW}
 
 Row = dict[str, Any]
 
@@ -65,13 +56,8 @@ class Claimed:
     examined: int = 0
     is_rate_limited: bool = False
     """Whether more messages are due than may be sent in this second."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedPending(Claimed):
-    """Also the appointments whose pending messages are on the log now, and must be removed from the appointments."""
-
     appointments: Sequence[Row] = ()
+    """Those whose pending messages are on the log now, and must be removed from them."""
 
 
 async def claim_queued(limit: int, *, is_real: bool) -> Claimed:
@@ -86,14 +72,13 @@ async def claim_queued(limit: int, *, is_real: bool) -> Claimed:
         return Claimed(is_rate_limited=due > 0)
     # The lease begins before the reads, which may take long.
     started, now = asyncio.get_running_loop().time(), utc_now()
-    found = await repository.find_due(now, limit=granted * _SAMPLE_FACTOR)
-    rows = _sample(found, granted)
+    rows = _sample(await repository.find_due(now, limit=2 * granted), granted)
     context = await MessageContext.load(rows)
     updates, to_post = [], []
     for row in rows:
         match _decide(row, context, now=now, is_real=is_real):
             case Send() as message:
-                fields = _claim_fields(row, message, context, now)
+                fields = _claim_fields(message, now)
                 updates.append(repository.claim(row, fields))
                 to_post.append({**row, **fields, "attempts": row["attempts"] + 1, "claimed": started})
             case Skip() as skip:
@@ -110,7 +95,7 @@ async def claim_queued(limit: int, *, is_real: bool) -> Claimed:
     return Claimed(to_post, examined=len(rows), is_rate_limited=granted < due)
 
 
-async def claim_pending(limit: int, *, is_real: bool) -> ClaimedPending:
+async def claim_pending(limit: int, *, is_real: bool) -> Claimed:
     """Copies pending messages of some appointments to the log and claims up to `limit` of them. The rest is queued.
 
     If nothing is pending, this is one query on an index.
@@ -122,7 +107,7 @@ async def claim_pending(limit: int, *, is_real: bool) -> ClaimedPending:
     )
     messages = [new_message(row, pending, now) for row in rows for pending in row["pending_messages"]]
     if not messages:
-        return ClaimedPending()
+        return Claimed()
     ready = [message for message in messages if message["not_before"] <= now]
     wanted = min(limit, len(ready))
     granted = await rate_limit.take(wanted) if wanted else 0
@@ -137,46 +122,34 @@ async def claim_pending(limit: int, *, is_real: bool) -> ClaimedPending:
         if message["status"] is SmsStatus.SKIPPED:
             count_outcome("skipped", message["kind"])
     to_post = [{**message, "claimed": started} for message in ours if message["status"] is SmsStatus.SENDING]
-    return ClaimedPending(to_post, examined=len(messages), appointments=rows)
+    return Claimed(to_post, examined=len(messages), appointments=rows)
 
 
 def new_message(row: Mapping[str, Any], pending: Mapping[str, Any], now: datetime) -> Row:
     """Returns the queued message for an appointment's pending message. It isn't on the log yet."""
     kind, recipient = MessageKind(pending["kind"]), Recipient(pending["to"])
     is_for_patient = recipient is Recipient.PATIENT
-    ends_at_start = is_for_patient and kind not in _ABOUT_THE_PAST
-    return {
-        "_id": ObjectId(),
-        "direction": SmsDirection.OUTBOUND,
-        "kind": kind.value,
-        "recipient": recipient.value,
-        "occurrence": pending["occurrence"],
-        "status": SmsStatus.QUEUED,
-        "appointment_id": row["_id"],
-        "patient_id": row["patient_id"],
-        "patient_name": row["patient_name"],
-        "doctor_id": row["doctor_id"],
-        "doctor_name": row["doctor_name"],
-        "clinic_id": row["clinic_id"],
-        "clinic_name": row["clinic_name"],
-        "time_zone": row["time_zone"],
-        "user_id": row["patient_id"] if is_for_patient else row["doctor_id"],
-        "start": row["start"],
-        "reschedule_count": pending["reschedule_count"],
-        "requests_confirmation": pending["requests_confirmation"],
-        "not_before": quiet_hours().after(now, ZoneInfo(row["time_zone"])) if is_for_patient else now,
-        "expires_at": row["start"] if ends_at_start else pending["pending_since"] + _NEWS_LIFETIME,
-        "attempts": 0,
-        "created_at": now,
-        "updated_at": now,
-    }
+    ends_at_start = is_for_patient and kind is not MessageKind.NO_SHOW
+    copied = ("occurrence", "reschedule_count", "requests_confirmation")
+    return queued_message(
+        now,
+        _id=ObjectId(),
+        kind=kind.value,
+        recipient=recipient.value,
+        appointment_id=row["_id"],
+        user_id=row["patient_id"] if is_for_patient else row["doctor_id"],
+        **{field: row[field] for field in APPOINTMENT_COPY},
+        **{field: pending[field] for field in copied},
+        not_before=quiet_hours().after(now, ZoneInfo(row["time_zone"])) if is_for_patient else now,
+        expires_at=row["start"] if ends_at_start else pending["pending_since"] + _NEWS_LIFETIME,
+    )
 
 
 def _claim_new(message: Row, context: MessageContext, *, now: datetime, is_real: bool) -> None:
     """Changes a queued message, not yet on the log, into one that is claimed, skipped or waits."""
     match _decide(message, context, now=now, is_real=is_real):
         case Send() as text:
-            message |= {**_claim_fields(message, text, context, now), "attempts": 1}
+            message |= {**_claim_fields(text, now), "attempts": 1}
         case Skip() as skip:
             message |= _skip_fields(skip, now)
         case Wait() as wait:
@@ -186,12 +159,12 @@ def _claim_new(message: Row, context: MessageContext, *, now: datetime, is_real:
 
 
 def _decide(row: Row, context: MessageContext, *, now: datetime, is_real: bool) -> Decision:
-    """Decides what to do with a message. A fault of ours delays this message only."""
+    """Decides what to do with a message. A fault of ours delays this message only, by five minutes."""
     try:
         return decide(row, context, now=now, is_real=is_real)
     except Exception:
         log.exception("the text of message %s could not be made", row["_id"])
-        return Wait(now + _RETRY_RENDERING)
+        return Wait(now + timedelta(minutes=5))
 
 
 def _sample(found: list[Row], limit: int) -> list[Row]:
@@ -201,8 +174,8 @@ def _sample(found: list[Row], limit: int) -> list[Row]:
     return found[:first] + random.sample(rest, min(limit - first, len(rest)))
 
 
-def _claim_fields(row: Row, message: Send, context: MessageContext, now: datetime) -> Row:
-    clinic = context.clinics.get(row.get("clinic_id"))  # type: ignore[arg-type]
+def _claim_fields(message: Send, now: datetime) -> Row:
+    minutes = message.auto_cancel_minutes
     return {
         "status": SmsStatus.SENDING,
         "phone": message.phone,
@@ -213,11 +186,7 @@ def _claim_fields(row: Row, message: Send, context: MessageContext, now: datetim
         "sending_at": now,
         "claimed_until": now + timedelta(seconds=3 * settings.SMS_TIMEOUT_SECONDS),
         "updated_at": now,
-        **(
-            {"auto_cancel_minutes": silence_cancels(clinic.rules)}
-            if clinic and row.get("requests_confirmation")
-            else {}
-        ),
+        **({} if minutes is None else {"auto_cancel_minutes": minutes}),
     }
 
 

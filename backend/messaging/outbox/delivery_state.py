@@ -17,9 +17,10 @@ from backend.appointments import repository as appointments
 from backend.core.clock import utc_now
 from backend.core.settings import settings
 from backend.messaging.content.content import call_reason_if_needed
-from backend.messaging.documents import ONE_TIME_CODES, CallReason, SmsKind, SmsStatus, call_list_entry
+from backend.messaging.documents import ONE_TIME_CODES, CallReason, SmsDirection, SmsStatus, call_list_entry
 from backend.messaging.metrics import count_outcome
 from backend.messaging.outbox import repository
+from backend.messaging.repository import find_one
 from backend.messaging.twilio.carrier import OPTED_OUT, SendResult, SendStatus
 
 log = logging.getLogger(__name__)
@@ -34,19 +35,14 @@ TWILIO_STATUSES = {
 """Our status for each of Twilio's statuses of an outbound message.
 Source: https://www.twilio.com/docs/messaging/api/message-resource#message-status-values"""
 
-_ALLOWED_FROM: Mapping[SmsStatus, tuple[SmsStatus, ...]] = {
-    SmsStatus.SENT: (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN),
-    SmsStatus.DELIVERED: (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN, SmsStatus.SENT),
-    SmsStatus.UNDELIVERED: (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN, SmsStatus.SENT),
-    SmsStatus.FAILED: (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN),
+_IN_DOUBT = (SmsStatus.QUEUED, SmsStatus.SENDING, SmsStatus.UNKNOWN)
+_ALLOWED_FROM = {
+    **dict.fromkeys((SmsStatus.SENT, SmsStatus.FAILED), _IN_DOUBT),
+    **dict.fromkeys((SmsStatus.DELIVERED, SmsStatus.UNDELIVERED), (*_IN_DOUBT, SmsStatus.SENT)),
 }
 """The statuses that each outcome may follow."""
 
 _NOT_ARRIVED = (SmsStatus.UNDELIVERED, SmsStatus.FAILED)
-
-_MAX_BACKOFF = timedelta(minutes=5)
-_MAX_DOUBLINGS = 9
-"""Enough to reach the longest pause. More would overflow a timedelta if the carrier is away for hours."""
 
 
 async def record(message: Row, result: SendResult) -> None:
@@ -58,7 +54,8 @@ async def record(message: Row, result: SendResult) -> None:
         case SendStatus.REJECTED:
             await mark_undelivered(message, status=SmsStatus.FAILED, error_code=result.error_code)
         case SendStatus.RETRY_LATER:
-            at = utc_now() + _backoff(message["attempts"])
+            # The pause doubles with every attempt, up to five minutes.
+            at = utc_now() + timedelta(seconds=min(2 ** message["attempts"], 300))
             await repository.requeue(message, at=at, error_code=result.error_code)
         case SendStatus.UNKNOWN:
             await mark_unknown(message)
@@ -69,8 +66,8 @@ async def apply_report(*, attempt_id: str, sid: str, twilio_status: str, error_c
 
     The message is found by the attempt the report names, or else by Twilio's id.
     """
-    message = await repository.find_by_attempt(attempt_id) if attempt_id else None
-    message = message or await repository.find_sent(sid)
+    message = await find_one(attempt_id=attempt_id) if attempt_id else None
+    message = message or await find_one(twilio_sid=sid, direction=SmsDirection.OUTBOUND)
     status = TWILIO_STATUSES.get(twilio_status)
     if message is None or status is None or message.get("twilio_sid", sid) != sid:
         log.info("ignored a delivery report: its message or its status isn't known")
@@ -121,7 +118,7 @@ async def mark_undelivered(
         )
     if call_reason is CallReason.OPTED_OUT and message.get("patient_id") == message["user_id"]:
         await appointments.stop_auto_cancel_for(message["user_id"])
-    needed = call_reason_if_needed(message, SmsKind(message["kind"]), call_reason)
+    needed = call_reason_if_needed(message, call_reason)
     fields = {
         **call_list_entry(needed, utc_now()),
         **({"twilio_sid": sid} if sid else {}),
@@ -153,8 +150,3 @@ async def _set_status(message: Row, status: SmsStatus, fields: Row) -> bool:
     if is_set:
         count_outcome(status.value, message["kind"])
     return is_set
-
-
-def _backoff(attempts: int) -> timedelta:
-    """Returns the pause before the next attempt. It doubles with every attempt."""
-    return min(timedelta(seconds=2 ** min(attempts, _MAX_DOUBLINGS)), _MAX_BACKOFF)

@@ -14,7 +14,7 @@ from typing import Any
 from backend.core.clock import EPOCH, utc_now
 from backend.core.settings import settings
 from backend.messaging.content.content import call_reason_if_needed
-from backend.messaging.documents import CallReason, SmsKind, SmsStatus
+from backend.messaging.documents import CallReason, SmsStatus
 from backend.messaging.outbox import delivery_state, repository
 from backend.messaging.outbox.delivery_state import TWILIO_STATUSES
 from backend.messaging.twilio.carrier import Carrier, CarrierUnreachable, ListedMessage
@@ -43,12 +43,13 @@ class Reconciler:
 
     async def reconcile(self) -> int:
         """Reconciles the messages that are due; returns how many. Any number of processes may do so at once."""
-        async for lapsed in repository.find_lapsed(utc_now()):
+        async for lapsed in repository.find_lapsed():
             await delivery_state.mark_unknown(lapsed)
         if self._must_wait():
             return 0
         reconciled = 0
-        while (message := await _claim()) is not None:
+        lease = timedelta(seconds=6 * settings.SMS_TIMEOUT_SECONDS)  # long enough to ask the carrier
+        while (message := await repository.claim_unknown(lease)) is not None:
             try:
                 listed = await self._carrier.list_sent_to(message["phone"])
             except CarrierUnreachable:
@@ -73,21 +74,11 @@ class Reconciler:
         return (utc_now() - EPOCH) - timedelta(seconds=asyncio.get_running_loop().time())
 
 
-async def _claim() -> Row | None:
-    """Claims a message that is due, for long enough to ask the carrier."""
-    now = utc_now()
-    return await repository.claim_unknown(
-        now, until=now + timedelta(seconds=6 * settings.SMS_TIMEOUT_SECONDS)
-    )
-
-
 async def _reconcile(message: Row, listed: list[ListedMessage]) -> None:
     earliest = message["sending_at"] - _CLOCK_SKEW
     for each in listed:
-        may_be_ours = each.body == message["body"] and (
-            each.created_at is None or each.created_at >= earliest
-        )
-        if may_be_ours and await _adopt(message, each):
+        is_recent = each.created_at is None or each.created_at >= earliest
+        if is_recent and each.body == message["body"] and await _adopt(message, each):
             log.info("message %s had been sent", message["_id"])
             return
     if message["expires_at"] > utc_now():
@@ -95,7 +86,7 @@ async def _reconcile(message: Row, listed: list[ListedMessage]) -> None:
         await repository.requeue(message, at=utc_now())
         return
     # It is too late to send it again, and nobody knows whether it was sent: a person decides.
-    call_reason = call_reason_if_needed(message, SmsKind(message["kind"]), CallReason.UNKNOWN_OUTCOME)
+    call_reason = call_reason_if_needed(message, CallReason.UNKNOWN_OUTCOME)
     await repository.end_reconciliation(message["_id"], call_reason)
 
 
@@ -104,9 +95,9 @@ async def _adopt(message: Row, listed: ListedMessage) -> bool:
     status = TWILIO_STATUSES.get(listed.status, SmsStatus.SENT)
     if await repository.is_sid_of_another(listed.sid, than=message["_id"]):
         return False
-    if status is SmsStatus.UNDELIVERED:
-        await delivery_state.mark_undelivered(
-            message, status=status, error_code=listed.error_code, sid=listed.sid
-        )
-        return True
-    return await delivery_state.mark_sent(message, sid=listed.sid, status=status)
+    if status is not SmsStatus.UNDELIVERED:
+        return await delivery_state.mark_sent(message, sid=listed.sid, status=status)
+    await delivery_state.mark_undelivered(
+        message, status=status, error_code=listed.error_code, sid=listed.sid
+    )
+    return True

@@ -3,36 +3,24 @@
 A claim is one conditional write, so of several processes only one gets a message.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from backend.core.clock import EPOCH, utc_now
 from backend.core.mongo.batching import Change, update_together
 from backend.core.mongo.updates import duplicates
-from backend.messaging.documents import (
-    ONE_TIME_CODES,
-    CallReason,
-    SenderPace,
-    SmsDirection,
-    SmsStatus,
-    call_list_entry,
-)
+from backend.messaging.documents import ONE_TIME_CODES, CallReason, SenderPace, SmsStatus, call_list_entry
 from backend.messaging.repository import Document, Filter, logs
 
 Row = Mapping[str, Any]
 
 
 # The queue
-
-
-async def insert(message: Document) -> None:
-    """Adds a message to the log. Raises `DuplicateKeyError` if a unique index refuses it."""
-    await logs().insert_one(message)
 
 
 async def insert_all(messages: Sequence[Document]) -> set[ObjectId]:
@@ -58,25 +46,25 @@ async def find_due(now: datetime, *, limit: int) -> list[Document]:
     return await logs().find(_due(now), sort=[("not_before", 1)], limit=limit).to_list()
 
 
-def _as_read(row: Row) -> Filter:
-    return {"_id": row["_id"], "status": SmsStatus.QUEUED, "not_before": row["not_before"]}
+def _update(row: Row, update: Row) -> UpdateOne:
+    """Returns a write to a queued message. It is made if nobody has changed the message since it was read."""
+    return UpdateOne({"_id": row["_id"], "status": SmsStatus.QUEUED, "not_before": row["not_before"]}, update)
 
 
 def claim(row: Row, fields: Row) -> UpdateOne:
-    """The write that claims a queued message, if nobody has changed it since it was read."""
-    update = {"$set": fields, "$inc": {"attempts": 1}, "$unset": {"not_before": ""}}
-    return UpdateOne(_as_read(row), update)
+    """Returns the write that claims a queued message."""
+    return _update(row, {"$set": fields, "$inc": {"attempts": 1}, "$unset": {"not_before": ""}})
 
 
 def skip(row: Row, fields: Row) -> UpdateOne:
-    """The write that marks a queued message as skipped, if nobody has changed it since it was read."""
+    """Returns the write that marks a queued message as skipped."""
     unset = {"not_before": "", **({"body": ""} if row["kind"] in ONE_TIME_CODES else {})}
-    return UpdateOne(_as_read(row), {"$set": fields, "$unset": unset})
+    return _update(row, {"$set": fields, "$unset": unset})
 
 
 def postpone(row: Row, until: datetime) -> UpdateOne:
-    """The write that sends a queued message later, if nobody has changed it since it was read."""
-    return UpdateOne(_as_read(row), {"$set": {"not_before": until}})
+    """Returns the write that makes a queued message wait."""
+    return _update(row, {"$set": {"not_before": until}})
 
 
 async def update_queued(updates: Sequence[UpdateOne]) -> bool:
@@ -94,30 +82,20 @@ async def find_claimed(attempt_ids: Sequence[str]) -> set[str]:
 # Outcomes
 
 
-async def find_by_attempt(attempt_id: str) -> Document | None:
-    """Returns the message that this attempt tried to send."""
-    return await logs().find_one({"attempt_id": attempt_id})
-
-
-async def find_sent(sid: str) -> Document | None:
-    """Returns the outbound message with this id of the carrier's."""
-    return await logs().find_one({"twilio_sid": sid, "direction": SmsDirection.OUTBOUND})
-
-
 async def set_status(
     log_id: ObjectId,
     status: SmsStatus,
     *,
-    only_from: Collection[SmsStatus],
+    only_from: Sequence[SmsStatus],
     fields: Row,
-    removed: Collection[str],
+    removed: Sequence[str],
 ) -> bool:
     """Sets a message's status if it is in one of `only_from`. Returns whether it did. Safe to repeat.
 
     Raises `DuplicateKeyError` if `fields` has a carrier's id that another message has.
     """
     changed = {"status": status, "updated_at": utc_now(), **fields}
-    where = {"status": {"$in": list(only_from)}}
+    where = {"status": {"$in": only_from}}
     update = {"$set": changed, "$unset": dict.fromkeys(removed, "")}
     if await update_together(logs(), Change(log_id, where, update)):
         return True
@@ -133,54 +111,42 @@ async def add_sid(log_id: ObjectId, sid: str) -> None:
 
 async def set_unknown(log: Row, *, reconcile_at: datetime | None) -> bool:
     """Marks a claimed message as unknown, unless its claim has ended. Returns whether it did."""
+    fields: Document = {"status": SmsStatus.UNKNOWN, "updated_at": utc_now()}
+    if reconcile_at:
+        fields["reconcile_at"] = reconcile_at
     result = await logs().update_one(
         {"_id": log["_id"], "attempt_id": log["attempt_id"], "status": SmsStatus.SENDING},
-        {
-            "$set": {
-                "status": SmsStatus.UNKNOWN,
-                "updated_at": utc_now(),
-                **({"reconcile_at": reconcile_at} if reconcile_at else {}),
-            },
-            "$unset": {"claimed_until": ""},
-        },
+        {"$set": fields, "$unset": {"claimed_until": ""}},
     )
     return bool(result.modified_count)
 
 
 async def requeue(log: Row, *, at: datetime, error_code: int | None = None) -> None:
     """Puts a claimed or unknown message back into the queue, unless another attempt has begun."""
+    claimed_or_unknown = {"$in": [SmsStatus.SENDING, SmsStatus.UNKNOWN]}
+    fields: Document = {"status": SmsStatus.QUEUED, "not_before": at, "updated_at": utc_now()}
+    if error_code:
+        fields["error_code"] = error_code
     await logs().update_one(
-        {
-            "_id": log["_id"],
-            "attempt_id": log["attempt_id"],
-            "status": {"$in": [SmsStatus.SENDING, SmsStatus.UNKNOWN]},
-        },
-        {
-            "$set": {
-                "status": SmsStatus.QUEUED,
-                "not_before": at,
-                "updated_at": utc_now(),
-                **({"error_code": error_code} if error_code else {}),
-            },
-            "$unset": {"claimed_until": "", "reconcile_at": ""},
-        },
+        {"_id": log["_id"], "attempt_id": log["attempt_id"], "status": claimed_or_unknown},
+        {"$set": fields, "$unset": {"claimed_until": "", "reconcile_at": ""}},
     )
 
 
 # Reconciliation
 
 
-async def find_lapsed(now: datetime) -> AsyncIterator[Document]:
-    """Yields the messages whose claim has lapsed: the process that claimed them died or stalled."""
-    async for row in logs().find({"claimed_until": {"$gt": EPOCH, "$lte": now}, "status": SmsStatus.SENDING}):
-        yield row
+def find_lapsed() -> AsyncIterable[Document]:
+    """Finds the messages whose claim has lapsed: the process that claimed them died or stalled."""
+    return logs().find({"claimed_until": {"$gt": EPOCH, "$lte": utc_now()}, "status": SmsStatus.SENDING})
 
 
-async def claim_unknown(now: datetime, *, until: datetime) -> Document | None:
-    """Claims an unknown message that is due for reconciliation; nobody else gets it until then."""
+async def claim_unknown(lease: timedelta) -> Document | None:
+    """Claims an unknown message that is due for reconciliation; nobody else gets it during the lease."""
+    now = utc_now()
     return await logs().find_one_and_update(
         {"reconcile_at": {"$gt": EPOCH, "$lte": now}, "status": SmsStatus.UNKNOWN},
-        {"$set": {"reconcile_at": until}},
+        {"$set": {"reconcile_at": now + lease}},
         sort=[("reconcile_at", 1)],
     )
 
@@ -223,15 +189,9 @@ async def use_second(sender: str, *, second: int, wanted: int, limit: int) -> in
     """Uses up to `wanted` messages of a second's limit. Returns how many had been used before, by all processes."""
     used = {"$cond": [{"$eq": ["$second", second]}, "$used", 0]}
     update = [{"$set": {"used": {"$min": [limit, {"$add": [used, wanted]}]}, "second": second}}]
+    paces = SenderPace.get_pymongo_collection()
     try:
-        before = await _update_pace(sender, update)
+        before = await paces.find_one_and_update({"_id": sender}, update, upsert=True)
     except DuplicateKeyError:  # two processes created the document at once; now it exists
-        before = await _update_pace(sender, update)
+        before = await paces.find_one_and_update({"_id": sender}, update, upsert=True)
     return before["used"] if before and before["second"] == second else 0
-
-
-async def _update_pace(sender: str, update: list[Document]) -> Document | None:
-    found: Document | None = await SenderPace.get_pymongo_collection().find_one_and_update(
-        {"_id": sender}, update, upsert=True, return_document=ReturnDocument.BEFORE
-    )
-    return found

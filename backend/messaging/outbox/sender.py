@@ -30,12 +30,9 @@ HANDLERS = (event_handlers.request_call, event_handlers.enqueue_code)
 SMS_POLL_SECONDS = 0.5
 """How often the loop looks for messages that another process enqueued or that have become due."""
 
-_RETRY_SECONDS = 5
-"""The pause after a failure of ours: every one is logged."""
-
 _MAX_CLAIMED = 80
 """Messages claimed at a time, including those whose outcome is being recorded. If this process dies, the outcome of
-all of them is unknown. A larger number sends faster and delays requests longer (benchmarks/drain.py)."""
+all of them is unknown. A larger number sends faster and delays requests longer (benchmarks/messages.py)."""
 
 _MIN_ROOM = _MAX_CLAIMED // 4
 """The next messages are claimed when there is room for this many: each claim costs reads."""
@@ -72,7 +69,8 @@ class Dispatcher:
         """
         posted, is_real = 0, self._carrier.is_real
         while not self._is_ending:
-            await self._wait_for_room()
+            while len(self._posts) > _MAX_CLAIMED - _MIN_ROOM:
+                await asyncio.wait(self._posts, return_when=asyncio.FIRST_COMPLETED)
             room = _MAX_CLAIMED - len(self._posts)
             queued = await claim_queued(room, is_real=is_real)  # these first: one-time codes are among them
             await self._start_posts(queued.to_post)
@@ -92,10 +90,6 @@ class Dispatcher:
         """Waits for the posts under way."""
         if self._posts:
             await asyncio.wait(self._posts)
-
-    async def _wait_for_room(self) -> None:
-        while len(self._posts) > _MAX_CLAIMED - _MIN_ROOM:
-            await asyncio.wait(self._posts, return_when=asyncio.FIRST_COMPLETED)
 
     async def _start_posts(self, rows: Iterable[Row]) -> None:
         for row in rows:
@@ -122,19 +116,13 @@ class Dispatcher:
             log.exception("message %s: its outcome could not be recorded", row["_id"])
 
 
-class Outbox:
-    """Sends and reconciles messages in this process, through one carrier."""
+class Outbox(Dispatcher):
+    """Sends and reconciles the messages of this process, in a loop that other tasks may wake."""
 
     def __init__(self, carrier: Carrier) -> None:
-        self._dispatcher = Dispatcher(carrier)
+        super().__init__(carrier)
         self._reconciler = Reconciler(carrier)
         self._is_due = asyncio.Event()
-        self._is_ending = False
-
-    @property
-    def is_carrier_reachable(self) -> bool:
-        """Whether the carrier responded to this process's last post."""
-        return self._dispatcher.is_carrier_reachable
 
     async def wake(self, _: None = None) -> None:
         """Makes the loop look for messages at once."""
@@ -146,16 +134,16 @@ class Outbox:
             self._is_due.clear()
             pause: float = SMS_POLL_SECONDS
             try:
-                await self._dispatcher.begin()
+                await self.begin()
             except PyMongoError:
                 log.warning("messages wait: the database can't be reached")
                 pause = 1
             except Exception:  # without this loop no message would be sent any more, and nobody would know
                 log.exception("messages wait: sending failed")
-                pause = _RETRY_SECONDS
+                pause = 5
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._is_due.wait(), pause)
-        await self._dispatcher.finish()
+        await self.finish()
 
     async def reconcile(self) -> int:
         """A job: finds out what became of unknown messages, and measures the queue. Returns how many messages."""
@@ -166,8 +154,7 @@ class Outbox:
 
     def end(self) -> None:
         """Stops claiming messages. The loop ends when the posts under way have."""
-        self._is_ending = True
-        self._dispatcher.end()
+        super().end()
         self._is_due.set()
 
 

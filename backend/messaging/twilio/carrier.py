@@ -26,20 +26,22 @@ SMS_PATH = "/api/v1/twilio/sms"
 """The paths of the webhooks. Twilio signs them."""
 
 MAX_CONCURRENT_POSTS = 30
-"""Posts of one process at a time. More is hardly faster, and delays requests (benchmarks/drain.py)."""
+"""Posts of one process at a time. More is hardly faster, and delays requests (benchmarks/messages.py)."""
 
 OPTED_OUT = 21610
 """Twilio's error code for a recipient who sent an opt-out word to this sender.
 Source: https://www.twilio.com/docs/api/errors/21610"""
 
-_RETRY_STATUSES = (401, 429)
-"""Wrong credentials, too many requests: the message wasn't accepted and may be tried again."""
-
-_RETRY_CODES = (20429, 21611)
-"""Too many requests, or the sender's queue is full. Source: https://www.twilio.com/docs/api/errors"""
-
-_MALFORMED_RESPONSE = (ValueError, KeyError, TypeError, AttributeError)
-"""What the SDK raises on a response that isn't Twilio's, such as a proxy's error page."""
+_NO_RESPONSE = (
+    *(TwilioException, aiohttp.ClientError, TimeoutError, OSError),
+    *(
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ),  # a response that isn't Twilio's, but perhaps a proxy's
+)
+"""What the SDK raises if Twilio doesn't respond properly."""
 
 
 class SendStatus(Enum):
@@ -63,8 +65,9 @@ class SendResult:
     @property
     def has_response(self) -> bool:
         """Whether the carrier responded at all."""
-        is_not_connected = self.status is SendStatus.RETRY_LATER and self.error_code is None
-        return self.status is not SendStatus.UNKNOWN and not is_not_connected
+        if self.status is SendStatus.RETRY_LATER:
+            return self.error_code is not None
+        return self.status is not SendStatus.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +107,7 @@ class SimulatedPhone:
 
     async def send(self, *, to: str, body: str, attempt_id: str) -> SendResult:
         """Returns that the message is delivered."""
-        digest = hashlib.md5(attempt_id.encode(), usedforsecurity=False).hexdigest()
-        return SendResult(SendStatus.ACCEPTED, sid=f"SM{digest}", is_delivered=True)
+        return SendResult(SendStatus.ACCEPTED, sid=f"SM{attempt_id}", is_delivered=True)
 
     async def list_sent_to(self, to: str) -> list[ListedMessage]:
         """Returns nothing: an attempt to send is never in doubt here."""
@@ -130,20 +132,21 @@ class Twilio:
     async def send(self, *, to: str, body: str, attempt_id: str) -> SendResult:
         """Posts the message once, within SMS_TIMEOUT_SECONDS."""
         callback = f"{settings.PUBLIC_BASE_URL.rstrip('/')}{STATUS_PATH}?{urlencode({'attempt': attempt_id})}"
+        service = settings.TWILIO_MESSAGING_SERVICE_SID
+        sender = {"messaging_service_sid": service} if service else {"from_": settings.TWILIO_PHONE_NUMBER}
         try:
             async with asyncio.timeout(settings.SMS_TIMEOUT_SECONDS):
                 created = await self._client.messages.create_async(
-                    to=to, body=body, status_callback=callback, **_sender()
+                    to=to, body=body, status_callback=callback, **sender
                 )
         except (TwilioRestException, TwilioServiceException) as error:
             return _failed(error)
         except aiohttp.ClientConnectorError:
             return SendResult(SendStatus.RETRY_LATER)  # without a connection nothing was sent
-        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, *_MALFORMED_RESPONSE):
+        except _NO_RESPONSE:
             return SendResult(SendStatus.UNKNOWN)
-        if not created.sid:
-            return SendResult(SendStatus.UNKNOWN)
-        return SendResult(SendStatus.ACCEPTED, sid=created.sid)
+        status = SendStatus.ACCEPTED if created.sid else SendStatus.UNKNOWN
+        return SendResult(status, sid=created.sid or None)
 
     async def list_sent_to(self, to: str) -> list[ListedMessage]:
         """Returns the newest hundred messages to a number.
@@ -153,7 +156,7 @@ class Twilio:
         try:
             async with asyncio.timeout(settings.SMS_TIMEOUT_SECONDS * 2):
                 found = await self._client.messages.list_async(to=to, limit=100, page_size=100)
-        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, *_MALFORMED_RESPONSE) as error:
+        except _NO_RESPONSE as error:
             raise CarrierUnreachable from error
         return [
             ListedMessage(
@@ -172,16 +175,11 @@ class Twilio:
         await self._http.close()
 
 
-def _sender() -> dict[str, str]:
-    if settings.TWILIO_MESSAGING_SERVICE_SID:
-        return {"messaging_service_sid": settings.TWILIO_MESSAGING_SERVICE_SID}
-    return {"from_": settings.TWILIO_PHONE_NUMBER}
-
-
 def _failed(error: TwilioRestException | TwilioServiceException) -> SendResult:
     """Returns what an error response means. The SDK has a class for each of Twilio's two formats."""
     code = int(error.code) if str(error.code).isdecimal() else None
-    if error.status in _RETRY_STATUSES or code in _RETRY_CODES:
+    # Wrong credentials, too many requests, a full queue. Source: https://www.twilio.com/docs/api/errors
+    if error.status in (401, 429) or code in (20429, 21611):
         log.warning("the carrier accepts no messages for now: status %s, code %s", error.status, code)
         return SendResult(SendStatus.RETRY_LATER, error_code=code)
     if 400 <= error.status < 500:

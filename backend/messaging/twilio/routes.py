@@ -25,10 +25,9 @@ router = APIRouter(prefix="/twilio", tags=["twilio"])
 Form = Mapping[str, str]
 
 _MAX_FIELDS = 200
-_SIGNATURE = "X-Twilio-Signature"
+_CODE = re.compile(r"[0-9]{1,8}")
 _SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 _MAX_PHONE = 64
-_MAX_CODE_DIGITS = 8
 
 
 async def signed_form(request: Request) -> Form:
@@ -38,7 +37,7 @@ async def signed_form(request: Request) -> Form:
     """
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     address = settings.PUBLIC_BASE_URL.rstrip("/") + path
-    signature = request.headers.get(_SIGNATURE)
+    signature = request.headers.get("X-Twilio-Signature")
     try:
         text = (await request.body()).decode()
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
@@ -61,35 +60,23 @@ Attempt = Annotated[
 ]
 
 _TEXT = {"type": "string"}
+_SIDS = {
+    "MessageSid": "SM00000000000000000000000000000001",
+    "AccountSid": "AC00000000000000000000000000000001",
+}
 
 
-def _form(example: dict[str, str]) -> dict[str, Any]:
-    """The request body for OpenAPI: the fields we need. Twilio sends more."""
+def _form(**fields: str) -> dict[str, Any]:
+    """Returns the request body for OpenAPI: the fields we need, with examples. Twilio sends more."""
+    example = {**_SIDS, **fields}
     schema = {
         "type": "object",
         "properties": dict.fromkeys(example, _TEXT),
         "required": list(example),
         "examples": [example],
     }
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {"application/x-www-form-urlencoded": {"schema": schema}},
-        }
-    }
-
-
-_REPLY = {
-    "MessageSid": "SM00000000000000000000000000000001",
-    "AccountSid": "AC00000000000000000000000000000001",
-    "From": "+12125550100",
-    "Body": "1",
-}
-_REPORT = {
-    "MessageSid": "SM00000000000000000000000000000001",
-    "AccountSid": "AC00000000000000000000000000000001",
-    "MessageStatus": "delivered",
-}
+    content = {"application/x-www-form-urlencoded": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 @router.post(
@@ -103,7 +90,7 @@ _REPORT = {
             "content": {"application/xml": {"schema": _TEXT}},
         },
     },
-    openapi_extra=_form(_REPLY),
+    openapi_extra=_form(From="+12125550100", Body="1"),
 )
 async def receive_sms(form: SignedForm) -> Response:
     """Acts on a reply once, however often Twilio posts it. Needs Twilio's signature in `X-Twilio-Signature`.
@@ -125,17 +112,16 @@ async def receive_sms(form: SignedForm) -> Response:
     summary="Receive a delivery report (for Twilio)",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(InvalidSignature, WebhookIncomplete),
-    openapi_extra=_form(_REPORT),
+    openapi_extra=_form(MessageStatus="delivered"),
 )
 async def receive_status(form: SignedForm, attempt: Attempt = "") -> None:
     """Takes reports in any order, repeated or early. Needs Twilio's signature in `X-Twilio-Signature`."""
     code = form.get("ErrorCode", "").strip()
-    is_code = code.isascii() and code.isdigit() and len(code) <= _MAX_CODE_DIGITS
     await apply_report(
         attempt_id=attempt,
         sid=_sid(form),
         twilio_status=_required(form, "MessageStatus"),
-        error_code=int(code) if is_code else None,
+        error_code=int(code) if _CODE.fullmatch(code) else None,
     )
 
 

@@ -31,6 +31,11 @@ async def insert_leave(leave: Leave) -> None:
     await leave.insert()
 
 
+async def find_leave(leave_id: PydanticObjectId, *, doctor_id: PydanticObjectId) -> Leave | None:
+    """Returns a doctor's leave."""
+    return await Leave.find_one({"_id": leave_id, "doctor_id": doctor_id})
+
+
 async def delete_leave(leave_id: PydanticObjectId, *, doctor_id: PydanticObjectId) -> bool:
     """Deletes a doctor's leave; False if there is none by this id."""
     result = await Leave.find({"_id": leave_id, "doctor_id": doctor_id}).delete()
@@ -74,19 +79,20 @@ async def find_active_ids(doctor_ids: Sequence[PydanticObjectId]) -> set[Pydanti
     return {user["_id"] async for user in found if user["is_active"]}
 
 
-async def read_weekly_hours(doctor_id: PydanticObjectId) -> list[dict[str, Any]] | None:
-    """Returns a doctor's weekly hours as they are stored; None if none were ever set."""
-    stored = await _users().find_one({"_id": doctor_id}, {"doctor.weekly_hours": 1}) or {}
-    hours: list[dict[str, Any]] | None = stored.get("doctor", {}).get("weekly_hours")
-    return hours
+async def read_weekly_hours(doctor_id: PydanticObjectId) -> tuple[list[dict[str, Any]] | None, int]:
+    """Returns a doctor's weekly hours as they are stored, None if none were ever set, and their version."""
+    fields = {"doctor.weekly_hours": 1, "doctor.weekly_hours_version": 1}
+    profile = (await _users().find_one({"_id": doctor_id}, fields) or {}).get("doctor", {})
+    return profile.get("weekly_hours"), profile.get("weekly_hours_version", 0)
 
 
 async def replace_weekly_hours(
     doctor_id: PydanticObjectId, blocks: Sequence[HoursBlock], *, where: dict[str, Any]
 ) -> bool:
-    """Replaces a doctor's weekly hours if `where` holds too; False if it doesn't."""
+    """Replaces a doctor's weekly hours if `where` matches too; False if it doesn't. Increments their version."""
     new = {"doctor.weekly_hours": [block.model_dump() for block in blocks], "updated_at": utc_now()}
-    result = await _users().update_one({"_id": doctor_id, **where}, {"$set": new})
+    update = {"$set": new, "$inc": {"doctor.weekly_hours_version": 1}}
+    result = await _users().update_one({"_id": doctor_id, **where}, update)
     return result.matched_count > 0
 
 

@@ -1,11 +1,14 @@
 """Routes of a doctor's working hours and leave."""
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
 
 from backend.accounts.access import CurrentStaff, CurrentUser
-from backend.core.http.errors import responses
+from backend.accounts.documents import User
+from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
+from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
+from backend.directory.doctors import profile_of
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
 from backend.scheduling.access import clinic_scope, reachable_doctor, visible_doctor
@@ -24,33 +27,48 @@ from backend.scheduling.schemas import PeriodIn, WithdrawalReport, report
 router = APIRouter(prefix="/doctors/{doctor_id}", tags=["schedule"])
 
 
-@router.get("/working-hours", summary="Get a doctor's working hours", responses=responses(DoctorNotFound))
-async def get_working_hours(doctor_id: Id, caller: CurrentUser) -> WorkingHoursOut:
+@router.get(
+    "/working-hours",
+    summary="Get a doctor's working hours",
+    responses={**ETAG_HEADER, **responses(DoctorNotFound)},
+)
+async def get_working_hours(doctor_id: Id, caller: CurrentUser, response: Response) -> WorkingHoursOut:
     """Returns the hours in force, in the wall-clock time of each block's clinic."""
-    blocks, is_default = await working_hours.read_hours(await visible_doctor(caller, doctor_id))
+    doctor = await visible_doctor(caller, doctor_id)
+    set_etag(response, profile_of(doctor).weekly_hours_version)
+    return await _working_hours(doctor)
+
+
+async def _working_hours(doctor: User) -> WorkingHoursOut:
+    blocks, is_default = await working_hours.read_hours(doctor)
     return WorkingHoursOut(hours=[HoursBlockOut.model_validate(b) for b in blocks], is_default=is_default)
 
 
 @router.put(
     "/working-hours",
     summary="Set a doctor's working hours",
-    responses=responses(
-        *(DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours),
-        *(errors.OtherClinicHours, errors.HoursOverlap, errors.WeekTooFull, ScheduleBusy),
-    ),
+    responses={
+        **ETAG_HEADER,
+        **responses(
+            *(DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours, EditConflict),
+            *(errors.OtherClinicHours, errors.HoursOverlap, errors.WeekTooFull, ScheduleBusy),
+        ),
+    },
 )
-async def set_working_hours(doctor_id: Id, body: WorkingHoursIn, caller: CurrentStaff) -> WorkingHoursReport:
+async def set_working_hours(
+    doctor_id: Id, body: WorkingHoursIn, caller: CurrentStaff, version: ExpectedVersion, response: Response
+) -> WorkingHoursReport:
     """Replaces the whole week, withdraws the free future slots that no longer fit, and opens new ones. The report
     lists the booked appointments that no longer fit. They stay valid until somebody reschedules or cancels them.
     Nurses set the hours at their own clinics. Hours at other clinics stay, repeated in the request or not."""
     doctor = await reachable_doctor(caller, doctor_id)
-    result, booked = await working_hours.set_hours(doctor, body.hours, only_at=clinic_scope(caller))
-    blocks, is_default = await working_hours.read_hours(await reachable_doctor(caller, doctor_id))
-    return WorkingHoursReport(
-        hours=[HoursBlockOut.model_validate(block) for block in blocks],
-        is_default=is_default,
-        report=report(result, booked, caller=caller),
+    result, booked = await working_hours.set_hours(
+        doctor, body.hours, only_at=clinic_scope(caller), version=version
     )
+    changed = await reachable_doctor(caller, doctor_id)
+    set_etag(response, profile_of(changed).weekly_hours_version)
+    week = await _working_hours(changed)
+    return WorkingHoursReport(**week.model_dump(), report=report(result, booked, caller=caller))
 
 
 @router.get("/leaves", summary="List a doctor's leave", responses=responses(DoctorNotFound, BadCursor))
@@ -58,7 +76,18 @@ async def list_leaves(doctor_id: Id, caller: CurrentStaff, page: RequestedPage) 
     """Returns past and coming leave, by start."""
     doctor = await reachable_doctor(caller, doctor_id)
     leaves, next_cursor = await repository.find_leave_page(doctor.user_id, page)
-    return Page(items=[LeaveOut.model_validate(leave) for leave in leaves], next_cursor=next_cursor)
+    zone = await working_hours.zone_of(doctor)
+    return Page(items=[LeaveOut.of(leave, doctor, zone) for leave in leaves], next_cursor=next_cursor)
+
+
+@router.get(
+    "/leaves/{leave_id}", summary="Get a leave", responses=responses(DoctorNotFound, errors.LeaveNotFound)
+)
+async def get_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> LeaveOut:
+    """Returns one leave of the doctor."""
+    doctor = await reachable_doctor(caller, doctor_id)
+    leave = await working_hours.get_leave(doctor, leave_id)
+    return LeaveOut.of(leave, doctor, await working_hours.zone_of(doctor))
 
 
 @router.post(
@@ -67,16 +96,19 @@ async def list_leaves(doctor_id: Id, caller: CurrentStaff, page: RequestedPage) 
     status_code=status.HTTP_201_CREATED,
     responses=responses(DoctorNotFound, errors.InThePast, ScheduleBusy),
 )
-async def take_leave(doctor_id: Id, body: PeriodIn, caller: CurrentStaff) -> LeaveReport:
+async def take_leave(doctor_id: Id, body: PeriodIn, caller: CurrentStaff, response: Response) -> LeaveReport:
     """Withdraws the free slots in this time. Once the request returns, no new booking can land in it. The report
-    lists every appointment in it. They stay valid until somebody reschedules or cancels them."""
+    lists every appointment in it. They stay valid until somebody reschedules or cancels them. Dates are whole days in
+    the time zone of the doctor's first clinic."""
     doctor = await reachable_doctor(caller, doctor_id)
+    zone = await working_hours.zone_of(doctor)
+    period = body.span(zone)
     leave, result, booked = await working_hours.take_leave(
-        doctor, start=body.start, end=body.end, reason=body.reason, created_by=caller.user_id
+        doctor, start=period.start, end=period.end, reason=body.reason, created_by=caller.user_id
     )
-    return LeaveReport(
-        **LeaveOut.model_validate(leave).model_dump(), report=report(result, booked, caller=caller)
-    )
+    set_location(response, f"/doctors/{doctor_id}/leaves/{leave.leave_id}")
+    out = LeaveOut.of(leave, doctor, zone)
+    return LeaveReport(**out.model_dump(), report=report(result, booked, caller=caller))
 
 
 @router.delete(

@@ -3,12 +3,15 @@
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, model_validator
 
+from backend.accounts.documents import User
 from backend.accounts.profiles import WEEK, HoursBlock, Weekday
 from backend.core.http.fields import Id, Request, Response
 from backend.directory.fields import ClosingTime, WallTime, minutes_of
+from backend.scheduling.documents import Leave
 from backend.scheduling.schemas import CAPACITY, EXAMPLE_ID, LENGTH, Capacity, SlotMinutes, WithdrawalReport
 
 
@@ -97,14 +100,21 @@ class WorkingHoursReport(WorkingHoursOut):
 
 
 class LeaveOut(Response):
-    """A doctor's time off."""
+    """A doctor's time off. Times are UTC; show them in `time_zone`."""
 
     id: Id
     doctor_id: Id
+    doctor_name: str
+    time_zone: str = Field(description="That of the doctor's first clinic; `UTC` if they have none.")
     start: datetime
     end: datetime
     reason: str | None
     created_at: datetime
+
+    @classmethod
+    def of(cls, leave: Leave, doctor: User, zone: ZoneInfo) -> "LeaveOut":
+        """Builds it from a leave, its doctor and the zone of their first clinic."""
+        return cls(**leave.model_dump(), doctor_name=doctor.name, time_zone=zone.key)
 
 
 class LeaveReport(LeaveOut):

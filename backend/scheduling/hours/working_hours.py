@@ -3,16 +3,19 @@
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import User
 from backend.accounts.profiles import HoursBlock
 from backend.core.clock import utc_now
+from backend.core.http.errors import EditConflict
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
 from backend.directory.fields import minutes_of
 from backend.scheduling import repository as claims
+from backend.scheduling.access import clinics_of
 from backend.scheduling.availability_inputs import effective_hours
 from backend.scheduling.documents import Leave, SeatClaim
 from backend.scheduling.errors import (
@@ -45,18 +48,27 @@ async def read_hours(doctor: User) -> tuple[list[HoursBlock], bool]:
 
 
 async def set_hours(
-    doctor: User, wanted: list[HoursBlockIn], *, only_at: Collection[PydanticObjectId] | None = None
+    doctor: User,
+    wanted: list[HoursBlockIn],
+    *,
+    only_at: Collection[PydanticObjectId] | None = None,
+    version: int | None = None,
 ) -> tuple[SyncResult, list[SeatClaim]]:
     """Replaces the weekly hours and updates the slots. With `only_at`, hours at other clinics stay.
 
     Returns the future appointments outside the new hours too. Raises `NotTheDoctorsClinic`, `OutsideOpeningHours`,
-    `OtherClinicHours`, `HoursOverlap` and `WeekTooFull`; nothing is changed then.
+    `OtherClinicHours`, `HoursOverlap` and `WeekTooFull`, and `EditConflict` if the hours have another `version`;
+    nothing is changed then.
     """
     for _ in range(_MOST_ATTEMPTS):
-        as_read = await repository.read_weekly_hours(doctor.user_id)
+        as_read, stored_version = await repository.read_weekly_hours(doctor.user_id)
+        if version not in (None, stored_version):
+            raise EditConflict
         blocks = await _week(doctor, as_read, wanted, only_at)
         # Another front desk may be setting its part of the week: neither may undo the other's.
-        unchanged = {} if only_at is None else {"doctor.weekly_hours": as_read}
+        unchanged: dict[str, Any] = {} if only_at is None else {"doctor.weekly_hours": as_read}
+        if version is not None:
+            unchanged["doctor.weekly_hours_version"] = version
         if await repository.replace_weekly_hours(doctor.user_id, blocks, where=unchanged):
             result = await reconcile(doctor.user_id)
             return result, await find_without_slot(doctor.user_id)
@@ -145,6 +157,20 @@ async def take_leave(
         raise
     booked = await claims.find_booked_between({"doctor_id": doctor.user_id}, start=start, end=end)
     return leave, result, booked
+
+
+async def get_leave(doctor: User, leave_id: PydanticObjectId) -> Leave:
+    """Returns one leave of the doctor. Raises `LeaveNotFound`."""
+    leave = await repository.find_leave(leave_id, doctor_id=doctor.user_id)
+    if leave is None:
+        raise LeaveNotFound
+    return leave
+
+
+async def zone_of(doctor: User) -> ZoneInfo:
+    """Returns the time zone of the doctor's first clinic; UTC if they have none. Their leave is in this zone."""
+    first = clinics_of(doctor)[:1]
+    return next((clinic.zone for clinic in (await read_clinics(first)).values()), ZoneInfo("UTC"))
 
 
 async def end_leave(doctor: User, leave_id: PydanticObjectId) -> SyncResult:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response, status
 from backend.accounts.access import CurrentStaff
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Line
+from backend.core.http.headers import set_location
 from backend.core.http.json_rows import written
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.core.http.time_range import RequestedRange
@@ -83,7 +84,7 @@ async def get_slot_by_id(slot_id: Id) -> SlotOut:
         errors.OutsideOpeningHours,
     ),
 )
-async def add_slot(body: SlotIn, caller: CurrentStaff) -> SlotOut:
+async def add_slot(body: SlotIn, caller: CurrentStaff, response: Response) -> SlotOut:
     """Adds a slot, which may lie outside the weekly hours. It must start on a whole multiple of five minutes, lie
     within the clinic's opening hours and the booking horizon, and not overlap another slot of the doctor."""
     await reachable_doctor_at(caller, body.doctor_id, body.clinic_id)
@@ -94,6 +95,7 @@ async def add_slot(body: SlotIn, caller: CurrentStaff) -> SlotOut:
         minutes=body.minutes,
         capacity=body.capacity,
     )
+    set_location(response, f"/slots/{slot.slot_id}")
     return SlotOut.of_empty(slot)
 
 

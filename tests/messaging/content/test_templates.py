@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.accounts.documents import Language
+from backend.accounts.documents import Language, Purpose
 from backend.appointments.documents import MessageKind, Recipient
 from backend.messaging.content.gsm import segments, septets
 from backend.messaging.content.templates import (
@@ -21,7 +21,7 @@ from backend.messaging.content.templates import (
     render_code,
     render_message,
 )
-from backend.messaging.content.texts import MESSAGES, AnswerText, CodeText
+from backend.messaging.content.texts import MESSAGES, AnswerText
 
 LANGUAGES: tuple[Language, ...] = ("en", "es")
 PATIENT, DOCTOR = Recipient.PATIENT, Recipient.DOCTOR
@@ -293,19 +293,19 @@ def test_an_unknown_phone_gets_one_neutral_answer_in_both_languages() -> None:
     ("what", "english", "spanish"),
     [
         (
-            CodeText.VERIFICATION_CODE,
+            Purpose.VERIFY_PHONE,
             "012345 confirms your phone number. Valid for 10 minutes. Tell it to nobody.",
             "012345 confirma su numero de teléfono. Valido 10 minutos. No lo diga a nadie.",
         ),
         (
-            CodeText.PASSWORD_CODE,
+            Purpose.RESET_PASSWORD,
             "012345 sets a new password. Valid for 10 minutes. Tell it to nobody. Not you? Then do nothing.",
             "012345 permite cambiar su contraseña. Valido 10 minutos. No lo diga a nadie. ¿No fue usted? "
             "Ignorelo.",
         ),
     ],
 )
-def test_a_one_time_code_stands_first(what: CodeText, english: str, spanish: str) -> None:
+def test_a_one_time_code_stands_first(what: Purpose, english: str, spanish: str) -> None:
     assert render_code(what, "en", "012345") == english
     assert render_code(what, "es", "012345") == spanish
 
@@ -413,7 +413,7 @@ def every_text(language: Language, details: AppointmentDetails) -> list[str]:
         *(render_message(kind, to, language, details) for kind, to in OWED),
         *(render_answer(what, language, details) for what in AnswerText),
         *(render_answer(what, language, phone=details.clinic_phone) for what in WITHOUT_APPOINTMENT),
-        *(render_code(what, language, "012345") for what in CodeText),
+        *(render_code(what, language, "012345") for what in Purpose),
     ]
 
 
@@ -537,7 +537,8 @@ def test_no_text_suggests_a_word_that_ends_all_messages() -> None:
 
 def test_there_is_a_text_for_everything_that_is_owed_in_each_language() -> None:
     for language in LANGUAGES:
-        assert {*MESSAGES[language], (MessageKind.REMINDER, PATIENT)} == set(OWED)
+        texts = {(kind, to) for to, of_kind in MESSAGES[language].items() for kind in of_kind}
+        assert {*texts, (MessageKind.REMINDER, PATIENT)} == set(OWED)
     assert {kind for kind, _ in OWED} == set(MessageKind)
 
 

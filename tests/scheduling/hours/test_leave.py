@@ -196,6 +196,28 @@ def test_leave_that_is_over_is_refused(doctor: Person, length: timedelta) -> Non
     assert done(doctor.client.get(f"/doctors/{doctor.id}/leaves"))["items"] == []
 
 
+def test_leave_from_a_date_to_a_date_covers_whole_days_at_the_clinic(
+    run: Run[Any], api: httpx.Client, doctor: Person
+) -> None:
+    opened(run, doctor)
+    days = {"start": "2030-06-04", "end": "2030-06-05"}
+    leave = done(doctor.client.post(f"/doctors/{doctor.id}/leaves", json=days), 201)
+    assert (leave["start"], leave["end"]) == (text(at("00:00", days=1)), text(at("00:00", days=3)))
+    assert [offered(api, doctor, days=day) for day in range(3)] == [MORNING, [], []]
+
+
+def test_leave_has_names_a_zone_and_a_location(doctor: Person) -> None:
+    span = {"start": text(at("09:00")), "end": text(at("10:00"))}
+    answer = doctor.client.post(f"/doctors/{doctor.id}/leaves", json=span)
+    created = done(answer, 201)
+    assert (created["doctor_name"], created["time_zone"]) == (doctor.user.name, "America/New_York")
+    del created["report"]
+    assert answer.headers["Location"] == f"/api/v1/doctors/{doctor.id}/leaves/{created['id']}"
+    assert done(doctor.client.get(answer.headers["Location"].removeprefix("/api/v1"))) == created
+    assert done(doctor.client.get(f"/doctors/{doctor.id}/leaves"))["items"] == [created]
+    refused(doctor.client.get(f"/doctors/{doctor.id}/leaves/{NOBODY}"), 404, "LEAVE_NOT_FOUND")
+
+
 @pytest.mark.parametrize(
     ("start", "end"),
     [
@@ -203,7 +225,9 @@ def test_leave_that_is_over_is_refused(doctor: Person, length: timedelta) -> Non
         ("2030-06-04T09:00:00Z", "2030-06-04T08:00:00Z"),
         ("2030-06-04T09:00:00-04:00", "2030-06-04T12:00:00Z"),
         ("2030-06-04T09:00:00", "2030-06-04T10:00:00"),
-        ("2030-06-04", "2030-06-05"),
+        ("2030-06-04", "2030-06-05T10:00:00Z"),
+        ("2030-06-05", "2030-06-04"),
+        ("2030-06-04", "2031-06-06"),
         ("2030-06-04T09:00:00Z", "2031-06-06T09:00:00Z"),
         ("9999-12-31T00:00:00Z", "9999-12-31T23:59:59Z"),
         ("9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59-23:59"),

@@ -9,6 +9,7 @@ from backend.accounts.documents import Role
 from backend.accounts.profiles import HoursBlock, Weekday
 from backend.directory.documents import Clinic, OpeningHours, Policy
 from tests import factories
+from tests.appointments.support import at_once
 from tests.factories import Person, Run
 from tests.scheduling.support import (
     MORNING,
@@ -133,6 +134,7 @@ def test_the_report_lists_appointments_that_no_longer_fit(
         "doctor_name": doctor.user.name,
         "clinic_id": str(clinic.clinic_id),
         "clinic_name": clinic.name,
+        "time_zone": "America/New_York",
         "start": text(at("10:30")),
         "end": text(at("11:00")),
         "status": "scheduled",
@@ -296,3 +298,26 @@ def test_a_week_of_too_many_slots_or_seats_is_refused(
         answer = doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=as_json(blocks))
         refused(answer, 422, "WEEK_TOO_FULL")
     assert done(doctor.client.get(f"/doctors/{doctor.id}/working-hours"))["hours"][0]["end"] == "11:00"
+
+
+def _put_if(doctor: Person, blocks: list[HoursBlock], etag: str) -> httpx.Response:
+    path = f"/doctors/{doctor.id}/working-hours"
+    return doctor.client.put(path, json=as_json(blocks), headers={"If-Match": etag})
+
+
+def test_hours_are_set_only_at_the_expected_version(clinic: Clinic, doctor: Person) -> None:
+    path = f"/doctors/{doctor.id}/working-hours"
+    first = doctor.client.get(path).headers["ETag"]
+    set_once = _put_if(doctor, hours(clinic, "09:00", "10:00", MONDAY), first)
+    done(set_once)
+    assert set_once.headers["ETag"] == doctor.client.get(path).headers["ETag"] != first
+    refused(_put_if(doctor, hours(clinic, "09:00", "11:00", MONDAY), first), 412, "EDIT_CONFLICT")
+    assert [block["end"] for block in done(doctor.client.get(path))["hours"]] == ["10:00"]
+    done(_put_if(doctor, hours(clinic, "09:00", "11:00", MONDAY), "*"))
+
+
+def test_of_two_changes_of_one_version_one_is_made(clinic: Clinic, doctor: Person) -> None:
+    etag = doctor.client.get(f"/doctors/{doctor.id}/working-hours").headers["ETag"]
+    weeks = [hours(clinic, "09:00", end, MONDAY) for end in ("10:00", "11:00")]
+    answers = at_once(*(lambda week=week: _put_if(doctor, week, etag) for week in weeks))
+    assert sorted(answer.status_code for answer in answers) == [200, 412]

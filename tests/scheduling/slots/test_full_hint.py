@@ -33,7 +33,7 @@ from tests.scheduling.support import (
 
 LIMIT = 5
 READ_AT_FIRST = LIMIT + 10
-COPIED = ("doctor_id", "doctor_name", "clinic_id", "clinic_name", "start", "end")
+COPIED = ("doctor_id", "doctor_name", "clinic_id", "clinic_name", "time_zone", "start", "end")
 
 
 @pytest.fixture

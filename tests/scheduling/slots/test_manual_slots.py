@@ -144,6 +144,11 @@ def test_of_overlapping_slots_added_at_once_one_is_created(
     assert len(search(api)) == 1
 
 
+def test_an_added_slot_has_a_location(api: httpx.Client, clinic: Clinic, free_doctor: Person) -> None:
+    answer = ask_for_slot(free_doctor, clinic, text(at("09:00")))
+    assert done(api.get(answer.headers["Location"].removeprefix("/api/v1"))) == done(answer, 201)
+
+
 def test_a_slot_during_leave_or_a_closure_is_refused(
     run: Run[Any], clinic: Clinic, free_doctor: Person, admin: Person
 ) -> None:
