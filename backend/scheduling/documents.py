@@ -30,6 +30,8 @@ class SlotSource(StrEnum):
     STAFF = "staff"
 
 
+_ACTIVE_SLOT = {"is_active": True}
+
 SEARCH_INDEXES = {
     frozenset(fields): [(field, ASCENDING) for field in (*fields, "known_full", "start", "_id")]
     for fields in (
@@ -48,6 +50,7 @@ SEARCH_INDEXES = {
 class Slot(Document):
     """A period of a doctor's time that patients can book. `day` is the clinic's calendar day."""
 
+    id: PydanticObjectId = Field(default_factory=PydanticObjectId)
     doctor_id: PydanticObjectId
     doctor_name: str
     specialty: str
@@ -71,8 +74,7 @@ class Slot(Document):
         default=False, description="Searches skip it. Not every full slot has this hint: see `full_hint`."
     )
     marking: PydanticObjectId | None = Field(
-        default=None,
-        description="A search is about to set `known_full`. Whatever frees a seat removes it.",
+        default=None, description="A search is about to set `known_full`. Whatever frees a seat removes it."
     )
     is_removed: bool = Field(
         default=False, description="Staff removed it: finishing its withdrawal leaves it removed."
@@ -87,27 +89,15 @@ class Slot(Document):
         name = "slots"
         keep_nulls = False
         indexes = [
-            IndexModel(
-                [("doctor_id", ASCENDING), ("ticks", ASCENDING)],
-                unique=True,
-                partialFilterExpression={"is_active": True},
-            ),
-            *(
-                IndexModel(keys, partialFilterExpression={"is_active": True})
-                for keys in SEARCH_INDEXES.values()
-            ),
+            IndexModel(["doctor_id", "ticks"], unique=True, partialFilterExpression=_ACTIVE_SLOT),
+            *(IndexModel(keys, partialFilterExpression=_ACTIVE_SLOT) for keys in SEARCH_INDEXES.values()),
         ]
-
-    @property
-    def slot_id(self) -> PydanticObjectId:
-        """Returns the id of a stored slot."""
-        assert self.id is not None  # noqa: S101 - every slot that is read has one
-        return self.id
 
 
 class Leave(Document):
     """A doctor's time off. UTC, end exclusive."""
 
+    id: PydanticObjectId = Field(default_factory=PydanticObjectId)
     doctor_id: PydanticObjectId
     start: datetime
     end: datetime
@@ -119,15 +109,9 @@ class Leave(Document):
         name = "leaves"
         keep_nulls = False
         indexes = [
-            IndexModel([("doctor_id", ASCENDING), ("end", ASCENDING)]),
-            IndexModel([("doctor_id", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel(["doctor_id", "end"]),
+            IndexModel(["doctor_id", "start", "_id"]),
         ]
-
-    @property
-    def leave_id(self) -> PydanticObjectId:
-        """Returns the id of a stored leave."""
-        assert self.id is not None  # noqa: S101 - every leave that is read has one
-        return self.id
 
 
 COUNTED_STATUSES = ("scheduled", "confirmed", "checked_in", "completed")
@@ -165,21 +149,17 @@ class SeatClaim(Document):
         name = "appointments"
         keep_nulls = False
         indexes = [
+            IndexModel(["slot_id", "seat"], unique=True, partialFilterExpression={"active": True}),
             IndexModel(
-                [("slot_id", ASCENDING), ("seat", ASCENDING)],
-                unique=True,
-                partialFilterExpression={"active": True},
-            ),
-            IndexModel(
-                [("slot_id", ASCENDING), ("reserved_seat", ASCENDING)],
+                ["slot_id", "reserved_seat"],
                 unique=True,
                 partialFilterExpression={"active": True, "reserved_seat": {"$gte": 0}},
             ),
             IndexModel(
-                [("doctor_id", ASCENDING), ("clinic_day", ASCENDING), ("daily_number", ASCENDING)],
+                ["doctor_id", "clinic_day", "daily_number"],
                 unique=True,
                 partialFilterExpression={"daily_number": {"$gte": 0}},
             ),
             # Blocks are needed only while a booking that read the slot before may still be on its way.
-            IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0),
+            IndexModel("expires_at", expireAfterSeconds=0),
         ]

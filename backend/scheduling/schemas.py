@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, model_validator
@@ -14,16 +14,23 @@ from backend.core.http.json_rows import Rows
 from backend.core.http.time_range import DayOrInstant, end_moment, first_moment
 from backend.directory.documents import Clinic, Closure
 from backend.directory.fields import ClosingTime, WallTime, minutes_of
-from backend.scheduling.access import visible_appointments
+from backend.scheduling.access import clinic_scope
 from backend.scheduling.availability import MOST_CAPACITY, MOST_SLOT_MINUTES, Span
-from backend.scheduling.documents import SeatClaim, Slot
+from backend.scheduling.documents import SeatClaim
 from backend.scheduling.slots.capacity import OpenSlot
 from backend.scheduling.slots.slot_sync import SyncResult
 
-EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
-
 SlotMinutes = Annotated[int, Field(ge=5, le=MOST_SLOT_MINUTES, multiple_of=5)]
 Capacity = Annotated[int, Field(ge=1, le=MOST_CAPACITY)]
+
+
+def with_examples(*bodies: dict[str, Any]) -> ConfigDict:
+    """Returns the configuration of a request of which the documentation shows examples."""
+    return ConfigDict(json_schema_extra={"examples": list(bodies)})
+
+
+EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
+_AT_CLINIC = {"doctor_id": EXAMPLE_ID, "clinic_id": EXAMPLE_ID}
 
 LENGTH = "Length of a slot in minutes. Default: the doctor's slot length, else the clinic's."
 CAPACITY = "How many patients can book one slot."
@@ -48,13 +55,8 @@ class SlotOut(Response):
 
     @classmethod
     def of(cls, found: OpenSlot) -> "SlotOut":
-        """Builds it from a slot that a search found."""
+        """Builds it from a slot as it is stored."""
         return cls.model_validate({**SLOT_ROWS.row(found.stored), "free": found.free})
-
-    @classmethod
-    def of_empty(cls, slot: Slot) -> "SlotOut":
-        """Builds it from a slot that was just added: all its seats are free."""
-        return cls.model_validate({**slot.model_dump(), "free": slot.capacity})
 
 
 SLOT_ROWS = Rows(SlotOut)
@@ -101,7 +103,8 @@ class WithdrawalReport(Response):
 
 def report(result: SyncResult, booked: list[SeatClaim], *, caller: User) -> WithdrawalReport:
     """Returns the report of a change, with the appointments that the caller may see."""
-    visible = visible_appointments(caller, booked)
+    clinic_ids = clinic_scope(caller)
+    visible = [claim for claim in booked if clinic_ids is None or claim.clinic_id in clinic_ids]
     return WithdrawalReport(
         slots_opened=result.opened,
         slots_withdrawn=result.withdrawn,
@@ -113,13 +116,9 @@ def report(result: SyncResult, booked: list[SeatClaim], *, caller: User) -> With
 class PeriodIn(Request):
     """A period of time: either two times (RFC 3339 with an offset, `end` exclusive) or two dates (`end` included)."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"start": "2026-12-24", "end": "2026-12-26", "reason": "Christmas"},
-                {"start": "2026-12-24T13:00:00-05:00", "end": "2026-12-24T18:00:00-05:00"},
-            ]
-        }
+    model_config = with_examples(
+        {"start": "2026-12-24", "end": "2026-12-26", "reason": "Christmas"},
+        {"start": "2026-12-24T13:00:00-05:00", "end": "2026-12-24T18:00:00-05:00"},
     )
 
     start: DayOrInstant
@@ -169,18 +168,8 @@ class ClosureReport(ClosureOut):
 class SlotIn(Request):
     """One slot. It may lie outside the weekly hours."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "doctor_id": EXAMPLE_ID,
-                    "clinic_id": EXAMPLE_ID,
-                    "start": "2026-12-05T09:00:00-05:00",
-                    "minutes": 30,
-                    "capacity": 1,
-                }
-            ]
-        }
+    model_config = with_examples(
+        {**_AT_CLINIC, "start": "2026-12-05T09:00:00-05:00", "minutes": 30, "capacity": 1}
     )
 
     doctor_id: Id
@@ -193,20 +182,11 @@ class SlotIn(Request):
 class GenerateIn(Request):
     """A range of days that gets slots: those of `start` to `end`, or without these, those of the weekly hours."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "doctor_id": EXAMPLE_ID,
-                    "clinic_id": EXAMPLE_ID,
-                    "first_day": "2026-12-05",
-                    "last_day": "2026-12-19",
-                    "weekdays": ["saturday"],
-                    "start": "09:00",
-                    "end": "12:00",
-                    "minutes": 20,
-                }
-            ]
+    model_config = with_examples(
+        {
+            **_AT_CLINIC,
+            **{"first_day": "2026-12-05", "last_day": "2026-12-19", "weekdays": ["saturday"]},
+            **{"start": "09:00", "end": "12:00", "minutes": 20},
         }
     )
 

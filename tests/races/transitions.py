@@ -116,7 +116,7 @@ class Day:
 
 
 async def _book_all(patients: list[Person], slot: Slot) -> list[str]:
-    wanted = BookingRequest(slot_id=slot.slot_id)
+    wanted = BookingRequest(slot_id=slot.id)
     bookings = await asyncio.gather(*(book(person.user, wanted) for person in patients))
     return [str(booking.appointment.id) for booking in bookings]
 

@@ -8,11 +8,12 @@ from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
 from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
+from backend.directory.clinics import read_clinics
 from backend.directory.doctors import profile_of
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
 from backend.scheduling.access import clinic_scope, reachable_doctor, visible_doctor
-from backend.scheduling.errors import ScheduleBusy
+from backend.scheduling.availability_inputs import effective_hours
 from backend.scheduling.hours import repository, working_hours
 from backend.scheduling.hours.schemas import (
     HoursBlockOut,
@@ -40,8 +41,10 @@ async def get_working_hours(doctor_id: Id, caller: CurrentUser, response: Respon
 
 
 async def _working_hours(doctor: User) -> WorkingHoursOut:
-    blocks, is_default = await working_hours.read_hours(doctor)
-    return WorkingHoursOut(hours=[HoursBlockOut.model_validate(b) for b in blocks], is_default=is_default)
+    profile = profile_of(doctor)
+    blocks = effective_hours(profile, await read_clinics(profile.clinic_ids))
+    hours = [HoursBlockOut.model_validate(block) for block in blocks]
+    return WorkingHoursOut(hours=hours, is_default=profile.weekly_hours is None)
 
 
 @router.put(
@@ -51,7 +54,7 @@ async def _working_hours(doctor: User) -> WorkingHoursOut:
         **ETAG_HEADER,
         **responses(
             *(DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours, EditConflict),
-            *(errors.OtherClinicHours, errors.HoursOverlap, errors.WeekTooFull, ScheduleBusy),
+            *(errors.OtherClinicHours, errors.HoursOverlap, errors.WeekTooFull, errors.ScheduleBusy),
         ),
     },
 )
@@ -94,7 +97,7 @@ async def get_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> LeaveO
     "/leaves",
     summary="Create a leave",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(DoctorNotFound, errors.InThePast, ScheduleBusy),
+    responses=responses(DoctorNotFound, errors.InThePast, errors.ScheduleBusy),
 )
 async def take_leave(doctor_id: Id, body: PeriodIn, caller: CurrentStaff, response: Response) -> LeaveReport:
     """Withdraws the free slots in this time. Once the request returns, no new booking can land in it. The report
@@ -106,7 +109,7 @@ async def take_leave(doctor_id: Id, body: PeriodIn, caller: CurrentStaff, respon
     leave, result, booked = await working_hours.take_leave(
         doctor, start=period.start, end=period.end, reason=body.reason, created_by=caller.user_id
     )
-    set_location(response, f"/doctors/{doctor_id}/leaves/{leave.leave_id}")
+    set_location(response, f"/doctors/{doctor_id}/leaves/{leave.id}")
     out = LeaveOut.of(leave, doctor, zone)
     return LeaveReport(**out.model_dump(), report=report(result, booked, caller=caller))
 
@@ -114,7 +117,7 @@ async def take_leave(doctor_id: Id, body: PeriodIn, caller: CurrentStaff, respon
 @router.delete(
     "/leaves/{leave_id}",
     summary="Delete a leave",
-    responses=responses(DoctorNotFound, errors.LeaveNotFound, ScheduleBusy),
+    responses=responses(DoctorNotFound, errors.LeaveNotFound, errors.ScheduleBusy),
 )
 async def delete_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> WithdrawalReport:
     """Opens the leave's time again, as far as it lies in the weekly hours."""

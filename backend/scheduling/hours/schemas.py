@@ -5,14 +5,22 @@ from datetime import datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from backend.accounts.documents import User
 from backend.accounts.profiles import WEEK, HoursBlock, Weekday
 from backend.core.http.fields import Id, Request, Response
 from backend.directory.fields import ClosingTime, WallTime, minutes_of
 from backend.scheduling.documents import Leave
-from backend.scheduling.schemas import CAPACITY, EXAMPLE_ID, LENGTH, Capacity, SlotMinutes, WithdrawalReport
+from backend.scheduling.schemas import (
+    CAPACITY,
+    EXAMPLE_ID,
+    LENGTH,
+    Capacity,
+    SlotMinutes,
+    WithdrawalReport,
+    with_examples,
+)
 
 
 class HoursBlockIn(Request):
@@ -41,25 +49,17 @@ def find_overlap(hours: Iterable[HoursBlockIn | HoursBlock]) -> HoursBlockIn | H
     return None
 
 
+_ON_MONDAY = {"clinic_id": EXAMPLE_ID, "weekday": "monday"}
+
+
 class WorkingHoursIn(Request):
     """A doctor's whole week. It replaces the one before. An empty list means no hours at all."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "hours": [
-                        {"clinic_id": EXAMPLE_ID, "weekday": "monday", "start": "09:00", "end": "12:30"},
-                        {
-                            "clinic_id": EXAMPLE_ID,
-                            "weekday": "monday",
-                            "start": "13:30",
-                            "end": "17:00",
-                            "slot_minutes": 20,
-                            "capacity": 2,
-                        },
-                    ]
-                }
+    model_config = with_examples(
+        {
+            "hours": [
+                {**_ON_MONDAY, "start": "09:00", "end": "12:30"},
+                {**_ON_MONDAY, "start": "13:30", "end": "17:00", "slot_minutes": 20, "capacity": 2},
             ]
         }
     )

@@ -47,7 +47,7 @@ async def mark_full(slots: Sequence[Row]) -> None:
         await set_clears_full_hint(slot_ids, limited_days(slots))
         announced = await search_repository.find_announced(slot_ids, marking)
         counted = await with_free_seats(announced, clears_full_hint=True)
-        await search_repository.mark_announced([slot.slot_id for slot in counted if not slot.free], marking)
+        await search_repository.mark_announced([slot.id for slot in counted if not slot.free], marking)
     except PyMongoError as error:
         log.warning("full slots were not all marked: %s", type(error).__name__)
 
@@ -68,16 +68,12 @@ async def repair_full_hints() -> int:
         position = behind(_Progress.last, "start", "_id") if _Progress.last else {}
         query = {"$and": [{**bookable(utc_now()), "known_full": True}, position]}
         slots = await search_repository.find_rows(query, limit=_AT_ONCE)
-        wrong += await _clear_wrong_hints(slots)
-        is_end = len(slots) < _AT_ONCE
-        _Progress.last = None if is_end else (slots[-1]["start"], slots[-1]["_id"])
-        if is_end:
+        # A seat counts as free too if the appointment on it wouldn't clear the hint.
+        counted = await with_free_seats(slots, clears_full_hint=True)
+        if with_room := [slot.id for slot in counted if slot.free]:
+            wrong += await search_repository.clear_hints(with_room)
+        if len(slots) < _AT_ONCE:
+            _Progress.last = None
             break
+        _Progress.last = (slots[-1]["start"], slots[-1]["_id"])
     return wrong
-
-
-async def _clear_wrong_hints(slots: Sequence[Row]) -> int:
-    """Clears the hint of slots with a seat that is free, or whose appointment wouldn't clear it."""
-    counted = await with_free_seats(slots, clears_full_hint=True)
-    with_room = [slot.slot_id for slot in counted if slot.free]
-    return await search_repository.clear_hints(with_room) if with_room else 0

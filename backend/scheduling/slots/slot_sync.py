@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from beanie import PydanticObjectId
 
 from backend.core.clock import utc_now
+from backend.directory.errors import DoctorNotFound
 from backend.scheduling import availability
 from backend.scheduling import repository as claims
 from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, shown_names, slot_for
@@ -52,26 +53,29 @@ async def reconcile(doctor_id: PydanticObjectId) -> SyncResult:
     done = SyncResult()
     for _ in range(_MOST_ATTEMPTS):
         now = utc_now()
-        schedule = await read_schedule(doctor_id, now=now)
-        if schedule is None:
+        try:
+            schedule = await read_schedule(doctor_id, now=now)
+        except DoctorNotFound:
             return done
         wanted = await _offers(schedule.inputs, now)
-        present = await repository.find_active(doctor_id, since=now - LOOKBACK)
+        recent = {"doctor_id": doctor_id, "start": {"$gt": now - LOOKBACK}}
+        present = await repository.find_active(recent)
         stale = await _stale(present, schedule, wanted, now)
         obsolete = await _obsolete_removals(present, schedule, now)
-        await withdraw(slot.slot_id for slot in stale)
-        await withdraw_removed_too(slot.slot_id for slot in obsolete)
+        await withdraw(slot.id for slot in stale)
+        await withdraw_removed_too(slot.id for slot in obsolete)
         done += SyncResult(withdrawn=sum(slot.state is SlotState.OPEN for slot in stale))
         if stale or obsolete:
-            present = await repository.find_active(doctor_id, since=now - LOOKBACK)
+            present = await repository.find_active(recent)
         await repository.insert_new(_missing(schedule, wanted, present, now))
+        closed = {"$in": [SlotState.PENDING, SlotState.CLOSED]}
         candidates = await repository.find_active(
-            doctor_id, since=now, states=[SlotState.PENDING, SlotState.CLOSED]
+            {"doctor_id": doctor_id, "start": {"$gt": now}, "state": closed}
         )
         again = await read_schedule(doctor_id, now=now)
-        if again is not None and again.agrees_with(schedule):
+        if again.agrees_with(schedule):
             overfull = await _overfull(candidates, wanted)
-            fitting = [s for s in candidates if fits(s, schedule, wanted, now) and s.slot_id not in overfull]
+            fitting = [s for s in candidates if fits(s, schedule, wanted, now) and s.id not in overfull]
             outdated = [s for s in present if fits(s, schedule, wanted, now) and _is_outdated(s, schedule)]
             opened = await _open(schedule, fitting, wanted)
             done += SyncResult(opened=opened)
@@ -109,13 +113,13 @@ async def _stale(
     """Returns the slots to withdraw. A closed slot that still has patients needs no withdrawal: it is held closed."""
     overfull = await _overfull(present, wanted)
     stale = [slot for slot in present if _is_stale(slot, schedule, wanted, now)]
-    stale_ids = {slot.slot_id for slot in stale}
-    closed = [slot.slot_id for slot in stale if slot.state is SlotState.CLOSED]
+    stale_ids = {slot.id for slot in stale}
+    closed = [slot.id for slot in stale if slot.state is SlotState.CLOSED]
     still_booked = await claims.find_booked_slots(closed) if closed else set()
     still_booked -= {slot_id for slot_id, has_room in overfull.items() if has_room}
     reopened = await repository.hold_closed(still_booked) if still_booked else []
-    reseat = [slot for slot in present if overfull.get(slot.slot_id) and slot.slot_id not in stale_ids]
-    return [slot for slot in stale if slot.slot_id not in still_booked] + reseat + reopened
+    reseat = [slot for slot in present if overfull.get(slot.id) and slot.id not in stale_ids]
+    return [slot for slot in stale if slot.id not in still_booked] + reseat + reopened
 
 
 def _is_stale(slot: Slot, schedule: DoctorSchedule, wanted: Offers, now: datetime) -> bool:
@@ -141,14 +145,15 @@ async def _overfull(slots: Iterable[Slot], wanted: Offers) -> dict[PydanticObjec
     closed = [slot for slot in slots if slot.state is SlotState.CLOSED]
     if not closed:
         return {}
+    first_seats = {slot.id: slot.first_seat for slot in closed}
     held: dict[PydanticObjectId, list[int]] = {}
-    for holder in await claims.find_seated_appointments({slot.slot_id: slot.first_seat for slot in closed}):
+    for holder in await claims.find_seat_holders(first_seats, **claims.IS_APPOINTMENT):
         held.setdefault(holder["slot_id"], []).append(holder["seat"])
     found = {}
     for slot in closed:
-        taken, capacity = held.get(slot.slot_id, []), _capacity(slot, wanted)
+        taken, capacity = held.get(slot.id, []), _capacity(slot, wanted)
         if any(seat >= slot.first_seat + capacity for seat in taken):
-            found[slot.slot_id] = len(taken) <= capacity
+            found[slot.id] = len(taken) <= capacity
     return found
 
 
@@ -167,8 +172,8 @@ async def _obsolete_removals(present: Sequence[Slot], schedule: DoctorSchedule, 
     if not removed:
         return []
     usual = await _offers(availability.without_absence(schedule.inputs), now)
-    booked = await claims.find_booked_slots(slot.slot_id for slot in removed)
-    return [slot for slot in removed if not _is_among(slot, usual) and slot.slot_id not in booked]
+    booked = await claims.find_booked_slots(slot.id for slot in removed)
+    return [slot for slot in removed if not _is_among(slot, usual) and slot.id not in booked]
 
 
 def _is_outdated(slot: Slot, schedule: DoctorSchedule) -> bool:
@@ -181,7 +186,7 @@ def _missing(schedule: DoctorSchedule, wanted: Offers, present: Sequence[Slot], 
     """Returns new pending slots for the offers that have none."""
     there = {slot.start for slot in present}
     return [
-        slot_for(schedule, clinic_id=offer.clinic_id, span=offer.span, capacity=offer.capacity)
+        slot_for(schedule, offer.clinic_id, offer.span, capacity=offer.capacity, source=SlotSource.HOURS)
         for start, offer in wanted.items()
         if start not in there and start > now
     ]
@@ -189,13 +194,8 @@ def _missing(schedule: DoctorSchedule, wanted: Offers, present: Sequence[Slot], 
 
 async def _open(schedule: DoctorSchedule, slots: Sequence[Slot], wanted: Offers) -> int:
     """Opens slots that nobody has changed since they were read, with the present names and capacity."""
-    fields = {
-        slot.slot_id: {
-            **shown_names(schedule.doctor, schedule.clinics[slot.clinic_id]),
-            "capacity": _capacity(slot, wanted),
-        }
-        for slot in slots
-    }
+    shown = {slot.id: shown_names(schedule.doctor, schedule.clinics[slot.clinic_id]) for slot in slots}
+    fields = {slot.id: {**shown[slot.id], "capacity": _capacity(slot, wanted)} for slot in slots}
     return await repository.open_unchanged(slots, fields)
 
 

@@ -39,7 +39,7 @@ async def withdraw(slot_ids: Iterable[PydanticObjectId]) -> None:
     ids = list(slot_ids)
     if not ids:
         return
-    for batch in repository.batches(await repository.begin_withdrawal(ids)):
+    for batch in claims.batches(await repository.begin_withdrawal(ids), repository.AT_ONCE):
         await _finish(batch)
 
 
@@ -68,7 +68,7 @@ async def remove(slot_id: PydanticObjectId) -> bool:
 async def _finish(closing: Sequence[Slot]) -> None:
     """Blocks every seat of closing slots, then sets them to closed or removed."""
     await _block_every_seat(closing)
-    booked = await claims.find_booked_slots(slot.slot_id for slot in closing)
+    booked = await claims.find_booked_slots(slot.id for slot in closing)
     await repository.finish_withdrawal(closing, booked=booked)
 
 
@@ -77,12 +77,10 @@ async def _block_every_seat(slots: Sequence[Slot]) -> None:
 
     There they take the lowest seats: a slot may open again with fewer seats.
     """
-    first_seats = {slot.slot_id: slot.first_seat for slot in slots}
+    first_seats = {slot.id: slot.first_seat for slot in slots}
     next_seats = {slot_id: seat + SEATS_PER_GENERATION for slot_id, seat in first_seats.items()}
     every_seat = {
-        (slot.slot_id, seat)
-        for slot in slots
-        for seat in range(slot.first_seat, slot.first_seat + slot.capacity)
+        (slot.id, seat) for slot in slots for seat in range(slot.first_seat, slot.first_seat + slot.capacity)
     }
     missing, moved = every_seat, list[Row]()
     while missing or moved:

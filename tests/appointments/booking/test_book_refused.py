@@ -54,7 +54,7 @@ def test_a_withdrawn_slot_cannot_be_booked(
     book: Book, patient: Person, run: Run[Any], db: Db, *, by_hand: bool
 ) -> None:
     slot, *others = book.slots(3)
-    run(remove_slot(slot) if by_hand else withdraw([slot.slot_id]))
+    run(remove_slot(slot) if by_hand else withdraw([slot.id]))
     answer = try_booking(patient, slot)
     refused(answer, 409, "SLOT_NOT_OPEN")
     assert offered(answer) == [str(other.id) for other in others]

@@ -116,7 +116,7 @@ def test_removals_of_a_slot_at_once_keep_its_patients(
 
     run(all_at_once())
     assert offered(api, doctor) == []
-    run(withdraw_removed_too([slot.slot_id]))
+    run(withdraw_removed_too([slot.id]))
     opened(run, doctor)
     assert slot_at(api, doctor, "09:00")["free"] == 1
 
@@ -128,7 +128,7 @@ def test_a_late_withdrawal_doesn_t_undo_a_removal(
     slot = run(get_slot(PydanticObjectId(slot_at(api, doctor, "09:30")["id"])))
     run(remove_slot(slot))
     # As a process does that read the slot under a leave which is gone by now:
-    run(withdraw([slot.slot_id]))
+    run(withdraw([slot.id]))
     opened(run, doctor)
     assert offered(api, doctor) == ["09:00", "10:00", "10:30"]
 
