@@ -76,7 +76,7 @@ class AvailabilityInputs:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A slot that the weekly hours require."""
+    """A slot that the weekly hours require, or that staff add."""
 
     clinic_id: PydanticObjectId
     span: Span
@@ -90,9 +90,7 @@ def on_grid(moment: datetime) -> bool:
 
 def ticks(span: Span) -> list[int]:
     """Returns the five-minute ticks that a span covers, counted from 1970. Both its ends must be on the grid."""
-    first = int(span.start.timestamp()) // (TICK_MINUTES * 60)
-    last = int(span.end.timestamp()) // (TICK_MINUTES * 60)
-    return list(range(first, last))
+    return list(range(*(int(end.timestamp()) // (TICK_MINUTES * 60) for end in (span.start, span.end))))
 
 
 def local_day(moment: datetime, zone: ZoneInfo) -> date:

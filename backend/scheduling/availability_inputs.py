@@ -13,15 +13,7 @@ from backend.directory.clinics import read_clinics
 from backend.directory.doctors import get_doctor, profile_of
 from backend.directory.documents import Clinic
 from backend.directory.fields import minutes_of
-from backend.scheduling.availability import (
-    AvailabilityInputs,
-    ClinicInputs,
-    Span,
-    WallBlock,
-    WorkingBlock,
-    local_day,
-    ticks,
-)
+from backend.scheduling import availability
 from backend.scheduling.documents import Slot, SlotSource
 from backend.scheduling.hours import repository
 
@@ -31,18 +23,16 @@ _REMEMBERED = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class DoctorSchedule:
-    """A doctor, their clinics, and the inputs to the slot arithmetic that follow from both."""
+    """A doctor, their clinics, and what follows from both: inputs to the slot arithmetic, and names by clinic."""
 
     doctor: User
     clinics: dict[PydanticObjectId, Clinic]
-    inputs: AvailabilityInputs
+    inputs: availability.AvailabilityInputs
+    shown: dict[PydanticObjectId, dict[str, Any]]
 
     def agrees_with(self, other: "DoctorSchedule") -> bool:
         """Returns whether both would write the same slots."""
-        return self.inputs == other.inputs and self._shown() == other._shown()
-
-    def _shown(self) -> dict[PydanticObjectId, dict[str, Any]]:
-        return {clinic_id: shown_names(self.doctor, clinic) for clinic_id, clinic in self.clinics.items()}
+        return self.inputs == other.inputs and self.shown == other.shown
 
 
 async def read_schedule(doctor_id: PydanticObjectId, *, now: datetime) -> DoctorSchedule:
@@ -52,16 +42,19 @@ async def read_schedule(doctor_id: PydanticObjectId, *, now: datetime) -> Doctor
     )
     profile = profile_of(doctor)
     clinics = await read_clinics(profile.clinic_ids)
-    inputs = AvailabilityInputs(
+    inputs = availability.AvailabilityInputs(
         is_active=doctor.is_active,
         blocks=tuple(
-            WorkingBlock(b.clinic_id, _wall(b.weekday, b.start, b.end), b.slot_minutes, b.capacity)
+            availability.WorkingBlock(
+                b.clinic_id, _wall(b.weekday, b.start, b.end), b.slot_minutes, b.capacity
+            )
             for b in effective_hours(profile, clinics)
         ),
-        leaves=tuple(Span(leave.start, leave.end) for leave in leaves),
+        leaves=tuple(availability.Span(leave.start, leave.end) for leave in leaves),
         clinics={clinic_id: _clinic_inputs(clinic) for clinic_id, clinic in clinics.items()},
     )
-    return DoctorSchedule(doctor=doctor, clinics=clinics, inputs=inputs)
+    shown = {clinic_id: shown_names(doctor, clinic) for clinic_id, clinic in clinics.items()}
+    return DoctorSchedule(doctor, clinics, inputs, shown)
 
 
 def effective_hours(profile: DoctorProfile, clinics: dict[PydanticObjectId, Clinic]) -> list[HoursBlock]:
@@ -79,18 +72,18 @@ def effective_hours(profile: DoctorProfile, clinics: dict[PydanticObjectId, Clin
     ]
 
 
-def _clinic_inputs(clinic: Clinic) -> ClinicInputs:
-    return ClinicInputs(
+def _clinic_inputs(clinic: Clinic) -> availability.ClinicInputs:
+    return availability.ClinicInputs(
         is_active=clinic.is_active,
         time_zone=clinic.time_zone,
         opening_hours=tuple(_wall(h.weekday, h.opens, h.closes) for h in clinic.opening_hours),
-        closures=tuple(Span(closure.start, closure.end) for closure in clinic.closures),
+        closures=tuple(availability.Span(closure.start, closure.end) for closure in clinic.closures),
         horizon_days=clinic.rules.horizon_days,
     )
 
 
-def _wall(weekday: Weekday, start: str, end: str) -> WallBlock:
-    return WallBlock(WEEK.index(weekday), minutes_of(start), minutes_of(end))
+def _wall(weekday: Weekday, start: str, end: str) -> availability.WallBlock:
+    return availability.WallBlock(WEEK.index(weekday), minutes_of(start), minutes_of(end))
 
 
 def shown_names(doctor: User, clinic: Clinic) -> dict[str, Any]:
@@ -104,19 +97,17 @@ def shown_names(doctor: User, clinic: Clinic) -> dict[str, Any]:
     }
 
 
-def slot_for(
-    schedule: DoctorSchedule, clinic_id: PydanticObjectId, span: Span, *, capacity: int, source: SlotSource
-) -> Slot:
+def slot_for(schedule: DoctorSchedule, offer: availability.Offer, *, source: SlotSource) -> Slot:
     """Returns a new pending slot, not yet stored."""
-    clinic = schedule.clinics[clinic_id]
+    span, zone = offer.span, schedule.clinics[offer.clinic_id].zone
     return Slot(
         doctor_id=schedule.doctor.user_id,
-        clinic_id=clinic_id,
+        clinic_id=offer.clinic_id,
         start=span.start,
         end=span.end,
-        day=local_day(span.start, clinic.zone).isoformat(),
-        ticks=ticks(span),
-        capacity=capacity,
+        day=availability.local_day(span.start, zone).isoformat(),
+        ticks=availability.ticks(span),
+        capacity=offer.capacity,
         source=source,
-        **shown_names(schedule.doctor, clinic),
+        **schedule.shown[offer.clinic_id],
     )

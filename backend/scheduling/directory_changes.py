@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -70,7 +70,7 @@ async def change_clinic(
     if changed.name != clinic.name:
         await claims.rename_on_appointments({"clinic_id": changed.clinic_id}, {"clinic_name": changed.name})
     for doctor in await _doctors_of(changed.clinic_id):
-        await _refresh_slots(doctor, changed)
+        await _refresh_slots(doctor, [changed])
     await clinic_changed.send(changed)
     result = await _reconcile_clinic(changed.clinic_id)
     return changed, result, await find_without_slot({"clinic_id": changed.clinic_id})
@@ -88,7 +88,7 @@ async def change_doctor(
 ) -> tuple[User, SyncResult, list[SeatClaim]]:
     """Changes a doctor's profile and updates their slots. Returns the appointments that no longer fit too."""
     changed = await doctors.update_doctor(doctor.user_id, wanted, version=version)
-    await _refresh_slots_of(changed)
+    await _refresh_slots(changed, (await clinics.read_clinics(clinics_of(changed))).values())
     result = await reconcile(doctor.user_id)
     return changed, result, await find_without_slot({"doctor_id": doctor.user_id})
 
@@ -117,16 +117,12 @@ async def _reconcile_clinic(clinic_id: PydanticObjectId) -> SyncResult:
     return sum(results, SyncResult())
 
 
-async def _refresh_slots_of(doctor: User) -> None:
-    for clinic in (await clinics.read_clinics(clinics_of(doctor))).values():
-        await _refresh_slots(doctor, clinic)
-
-
-async def _refresh_slots(doctor: User, clinic: Clinic) -> None:
+async def _refresh_slots(doctor: User, at: Iterable[Clinic]) -> None:
     """Writes the present names onto future slots. A slot keeps its time zone: a change of zone makes new slots."""
-    names = shown_names(doctor, clinic)
-    del names["time_zone"]
-    await slots.refresh_names(doctor.user_id, clinic_id=clinic.clinic_id, names=names)
+    for clinic in at:
+        names = shown_names(doctor, clinic)
+        del names["time_zone"]
+        await slots.refresh_names(doctor.user_id, clinic.clinic_id, names)
 
 
 @doctors.doctor_created.connect
@@ -145,5 +141,5 @@ async def _rename_user(user: User) -> None:
         await claims.rename_on_appointments({"patient_id": user.user_id}, {"patient_name": user.name})
     if user.role is Role.DOCTOR:
         await claims.rename_on_appointments({"doctor_id": user.user_id}, {"doctor_name": user.name})
-        await _refresh_slots_of(user)
+        await _refresh_slots(user, (await clinics.read_clinics(clinics_of(user))).values())
         await _reconcile_if_quiet(user)  # of two new names at once, slots must get the later one

@@ -35,13 +35,8 @@ _ACTIVE_SLOT = {"is_active": True}
 SEARCH_INDEXES = {
     frozenset(fields): [(field, ASCENDING) for field in (*fields, "known_full", "start", "_id")]
     for fields in (
-        (),
-        ("doctor_id",),
-        ("clinic_id",),
-        ("department_id",),
-        ("city_key",),
-        ("specialty_key",),
-        ("specialty_key", "city_key"),
+        *((), ("doctor_id",), ("clinic_id",), ("department_id",)),
+        *(("city_key",), ("specialty_key",), ("specialty_key", "city_key")),
     )
 }
 """The indexes of slots, each for a search by just these fields."""
@@ -70,19 +65,13 @@ class Slot(Document):
     source: SlotSource = SlotSource.HOURS
     state: SlotState = SlotState.PENDING
     is_active: bool = True
-    known_full: bool = Field(
-        default=False, description="Searches skip it. Not every full slot has this hint: see `full_hint`."
+    known_full: bool = False  # searches skip it; not every full slot has this hint: see `full_hint`
+    marking: PydanticObjectId | None = (
+        None  # a search is about to set `known_full`; what frees a seat removes it
     )
-    marking: PydanticObjectId | None = Field(
-        default=None, description="A search is about to set `known_full`. Whatever frees a seat removes it."
-    )
-    is_removed: bool = Field(
-        default=False, description="Staff removed it: finishing its withdrawal leaves it removed."
-    )
-    first_seat: int = Field(default=0, description="The first seat number of the present generation.")
-    revision: int = Field(
-        default=0, description="Counts withdrawals. A slot opens only at the revision at which it was read."
-    )
+    is_removed: bool = False  # staff removed it: finishing its withdrawal leaves it removed
+    first_seat: int = 0  # the first seat number of the present generation
+    revision: int = 0  # counts withdrawals; a slot opens only at the revision at which it was read
     created_at: datetime = Field(default_factory=utc_now)
 
     class Settings:
@@ -108,10 +97,7 @@ class Leave(Document):
     class Settings:
         name = "leaves"
         keep_nulls = False
-        indexes = [
-            IndexModel(["doctor_id", "end"]),
-            IndexModel(["doctor_id", "start", "_id"]),
-        ]
+        indexes = [IndexModel(["doctor_id", "end"]), IndexModel(["doctor_id", "start", "_id"])]
 
 
 COUNTED_STATUSES = ("scheduled", "confirmed", "checked_in", "completed")

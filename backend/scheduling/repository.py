@@ -81,31 +81,20 @@ _HAS_A_CHOICE = {"$or": [{"capacity": {"$gt": 1}}, {"max_patients_per_day": {"$g
 
 _SAME_DAY = {"$and": [{"$eq": ["$doctor_id", "$$doctor"]}, {"$eq": ["$clinic_day", "$$day"]}]}
 
-_WITH_CLAIMS = RawBSONDocument(
-    encode(
-        {
-            # MongoDB skips a stage that no document reaches: most slots never need the lookup.
-            "$facet": {
-                "slots": [{"$match": {}}],
-                "claims": [
-                    {"$match": _HAS_A_CHOICE},
-                    {
-                        "$lookup": {
-                            "from": SeatClaim.Settings.name,
-                            "let": {"doctor": "$doctor_id", "day": "$day"},
-                            "pipeline": [
-                                {"$match": {"$expr": _SAME_DAY, "status": {"$in": COUNTED_STATUSES}}},
-                                {"$project": CLAIM_FIELDS},
-                            ],
-                            "as": "claims",
-                        }
-                    },
-                    {"$project": {"claims": 1}},
-                ],
-            }
-        }
-    )
-)
+_CLAIMS_OF_DAY = {
+    "from": SeatClaim.Settings.name,
+    "let": {"doctor": "$doctor_id", "day": "$day"},
+    "pipeline": [
+        {"$match": {"$expr": _SAME_DAY, "status": {"$in": COUNTED_STATUSES}}},
+        {"$project": CLAIM_FIELDS},
+    ],
+    "as": "claims",
+}
+
+# MongoDB skips a stage that no document reaches: most slots never need the lookup.
+_CLAIMS = [{"$match": _HAS_A_CHOICE}, {"$lookup": _CLAIMS_OF_DAY}, {"$project": {"claims": 1}}]
+
+_WITH_CLAIMS = RawBSONDocument(encode({"$facet": {"slots": [{"$match": {}}], "claims": _CLAIMS}}))
 """Encoded once: it is the larger part of what a booking sends to the database."""
 
 
@@ -130,8 +119,7 @@ def _counted_on(days: Set[DoctorDay]) -> dict[str, Any]:
 
 
 async def set_clears_full_hint(slot_ids: Sequence[PydanticObjectId], days: Set[DoctorDay]) -> None:
-    """Makes the active claims in these slots, and the appointments that count on these days, clear the full hint when
-    they give their seat back."""
+    """Makes the active claims in slots, and the counted appointments of days, clear the full hint when they end."""
     update = {"$set": {"clears_full_hint": True}}
     in_slots = {"slot_id": {"$in": slot_ids}, "active": True}
     await _claims().update_many({**in_slots, "clears_full_hint": {"$ne": True}}, update)
@@ -173,10 +161,7 @@ async def insert_blocks(seats: Iterable[tuple[PydanticObjectId, int]], *, expire
 
 
 async def move_to_seat(holder: Row, seat: int) -> bool:
-    """Moves an appointment to another seat of its slot; False if it has left the slot or its seat meanwhile.
-
-    Raises `DuplicateKeyError` if somebody holds that seat.
-    """
+    """Moves an appointment to another seat; False if it has left its slot or seat. Raises `DuplicateKeyError`."""
     where = {key: holder[key] for key in ("_id", "slot_id", "seat")} | {"active": True}
     result = await _claims().update_one(where, {"$set": {"seat": seat}})
     return result.matched_count > 0

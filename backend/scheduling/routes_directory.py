@@ -17,8 +17,12 @@ from backend.scheduling.access import reachable_clinic
 from backend.scheduling.errors import InThePast, ScheduleBusy
 from backend.scheduling.schemas import ClosureOut, ClosureReport, PeriodIn, WithdrawalReport, report
 
-clinics_router = APIRouter(prefix="/clinics/{clinic_id}", tags=["clinics"])
-doctors_router = APIRouter(prefix="/doctors/{doctor_id}", tags=["doctors"])
+clinics_router = APIRouter(
+    prefix="/clinics/{clinic_id}", tags=["clinics"], responses=responses(errors.ClinicNotFound)
+)
+doctors_router = APIRouter(
+    prefix="/doctors/{doctor_id}", tags=["doctors"], responses=responses(errors.DoctorNotFound)
+)
 
 
 class ClinicReport(ClinicOut):
@@ -40,10 +44,7 @@ class DoctorReport(DoctorDetail):
 @clinics_router.patch(
     "",
     summary="Change a clinic",
-    responses={
-        **ETAG_HEADER,
-        **responses(errors.ClinicNotFound, errors.ClinicTaken, EditConflict, ScheduleBusy),
-    },
+    responses={**ETAG_HEADER, **responses(errors.ClinicTaken, EditConflict, ScheduleBusy)},
 )
 async def update_clinic(
     clinic_id: Id, body: ClinicPatch, caller: CurrentAdmin, version: ExpectedVersion, response: Response
@@ -59,9 +60,7 @@ async def update_clinic(
     return ClinicReport(**ClinicOut.of(changed).model_dump(), report=report(result, booked, caller=caller))
 
 
-@clinics_router.delete(
-    "", summary="Deactivate a clinic", responses=responses(errors.ClinicNotFound, ScheduleBusy)
-)
+@clinics_router.delete("", summary="Deactivate a clinic", responses=responses(ScheduleBusy))
 async def deactivate_clinic(clinic_id: Id, caller: CurrentAdmin) -> WithdrawalReport:
     """Withdraws all its slots. Once the request returns, no new booking can land there. The report lists every coming
     appointment."""
@@ -69,9 +68,7 @@ async def deactivate_clinic(clinic_id: Id, caller: CurrentAdmin) -> WithdrawalRe
     return report(*await directory_changes.deactivate_clinic(clinic), caller=caller)
 
 
-@clinics_router.get(
-    "/closures", summary="List a clinic's closures", responses=responses(errors.ClinicNotFound)
-)
+@clinics_router.get("/closures", summary="List a clinic's closures")
 async def list_closures(clinic_id: Id, viewer: OptionalUser) -> list[ClosureOut]:
     """Returns past and coming closures, by start. Needs no login. Only staff see those of a deactivated clinic."""
     clinic = await clinics.get_clinic(clinic_id, where=visible_to(viewer))
@@ -96,7 +93,7 @@ async def get_closure(clinic_id: Id, closure_id: Id, viewer: OptionalUser) -> Cl
     "/closures",
     summary="Create a closure",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(errors.ClinicNotFound, errors.TooManyClosures, InThePast, ScheduleBusy),
+    responses=responses(errors.TooManyClosures, InThePast, ScheduleBusy),
 )
 async def close_clinic(clinic_id: Id, body: PeriodIn, caller: FrontDesk, response: Response) -> ClosureReport:
     """Withdraws the free slots of all the clinic's doctors in this time. Once the request returns, no new booking can
@@ -108,8 +105,7 @@ async def close_clinic(clinic_id: Id, body: PeriodIn, caller: FrontDesk, respons
         clinic, start=period.start, end=period.end, reason=body.reason
     )
     set_location(response, f"/clinics/{clinic_id}/closures/{closure.id}")
-    out = ClosureOut.of(closure, clinic)
-    return ClosureReport(**out.model_dump(), report=report(result, booked, caller=caller))
+    return ClosureReport.of(closure, clinic, report=report(result, booked, caller=caller))
 
 
 @clinics_router.delete(
@@ -129,7 +125,7 @@ async def delete_closure(clinic_id: Id, closure_id: Id, caller: FrontDesk) -> Wi
     responses={
         **ETAG_HEADER,
         **responses(
-            *(errors.DoctorNotFound, EmailTaken, PhoneTaken, LicenseTaken, EditConflict),
+            *(EmailTaken, PhoneTaken, LicenseTaken, EditConflict),
             *(UnknownClinic, errors.UnknownDepartment, ScheduleBusy),
         ),
     },
@@ -148,9 +144,7 @@ async def update_doctor(
     return DoctorReport(**shown.model_dump(), report=report(result, booked, caller=caller))
 
 
-@doctors_router.delete(
-    "", summary="Deactivate a doctor", responses=responses(errors.DoctorNotFound, ScheduleBusy)
-)
+@doctors_router.delete("", summary="Deactivate a doctor", responses=responses(ScheduleBusy))
 async def deactivate_doctor(doctor_id: Id, caller: CurrentAdmin) -> WithdrawalReport:
     """Ends the doctor's login and withdraws all their slots. Once the request returns, nobody can book them. The
     report lists every coming appointment."""

@@ -1,8 +1,7 @@
 """Requests and responses about slots and closures, and the report of every change."""
 
-from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, model_validator
@@ -20,8 +19,11 @@ from backend.scheduling.documents import SeatClaim
 from backend.scheduling.slots.capacity import OpenSlot
 from backend.scheduling.slots.slot_sync import SyncResult
 
-SlotMinutes = Annotated[int, Field(ge=5, le=MOST_SLOT_MINUTES, multiple_of=5)]
-Capacity = Annotated[int, Field(ge=1, le=MOST_CAPACITY)]
+SlotMinutes = Annotated[
+    Annotated[int, Field(ge=5, le=MOST_SLOT_MINUTES, multiple_of=5)] | None,
+    Field(description="Length of a slot in minutes. Default: the doctor's slot length, else the clinic's."),
+]
+Capacity = Annotated[int, Field(ge=1, le=MOST_CAPACITY, description="How many patients can book one slot.")]
 
 
 def with_examples(*bodies: dict[str, Any]) -> ConfigDict:
@@ -31,9 +33,6 @@ def with_examples(*bodies: dict[str, Any]) -> ConfigDict:
 
 EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
 _AT_CLINIC = {"doctor_id": EXAMPLE_ID, "clinic_id": EXAMPLE_ID}
-
-LENGTH = "Length of a slot in minutes. Default: the doctor's slot length, else the clinic's."
-CAPACITY = "How many patients can book one slot."
 
 
 class SlotOut(Response):
@@ -62,11 +61,6 @@ class SlotOut(Response):
 SLOT_ROWS = Rows(SlotOut)
 
 
-def slot_page(found: Iterable[OpenSlot], next_cursor: str | None) -> bytes:
-    """Returns a page of a search as the JSON of `Page[SlotOut]`."""
-    return SLOT_ROWS.page(({**slot.stored, "free": slot.free} for slot in found), next_cursor)
-
-
 class BookedOut(Response):
     """A booked appointment in time that was withdrawn. It stays valid until somebody reschedules or cancels it."""
 
@@ -81,11 +75,6 @@ class BookedOut(Response):
     start: datetime
     end: datetime
     status: str
-
-    @classmethod
-    def of(cls, claim: SeatClaim) -> "BookedOut":
-        """Builds it from what scheduling knows of an appointment."""
-        return cls.model_validate({**claim.model_dump(), "appointment_id": claim.id})
 
 
 class WithdrawalReport(Response):
@@ -108,7 +97,9 @@ def report(result: SyncResult, booked: list[SeatClaim], *, caller: User) -> With
     return WithdrawalReport(
         slots_opened=result.opened,
         slots_withdrawn=result.withdrawn,
-        appointments=[BookedOut.of(claim) for claim in visible],
+        appointments=[
+            BookedOut.model_validate({**claim.model_dump(), "appointment_id": claim.id}) for claim in visible
+        ],
         appointments_elsewhere=len(booked) - len(visible),
     )
 
@@ -153,10 +144,10 @@ class ClosureOut(Response):
     reason: str | None
 
     @classmethod
-    def of(cls, closure: Closure, clinic: Clinic) -> "ClosureOut":
-        """Builds it from a closure and its clinic."""
+    def of(cls, closure: Closure, clinic: Clinic, **more: WithdrawalReport) -> Self:
+        """Builds it from a closure, its clinic, and for a subclass the report."""
         whose = {"clinic_id": clinic.clinic_id, "clinic_name": clinic.name, "time_zone": clinic.time_zone}
-        return cls(**closure.model_dump(), **whose)
+        return cls(**closure.model_dump(), **whose, **more)
 
 
 class ClosureReport(ClosureOut):
@@ -175,8 +166,8 @@ class SlotIn(Request):
     doctor_id: Id
     clinic_id: Id
     start: Instant
-    minutes: SlotMinutes | None = Field(default=None, description=LENGTH)
-    capacity: Capacity = Field(default=1, description=CAPACITY)
+    minutes: SlotMinutes = None
+    capacity: Capacity = 1
 
 
 class GenerateIn(Request):
@@ -199,8 +190,8 @@ class GenerateIn(Request):
     )
     start: WallTime | None = None
     end: ClosingTime | None = None
-    minutes: SlotMinutes | None = Field(default=None, description=LENGTH)
-    capacity: Capacity = Field(default=1, description=CAPACITY)
+    minutes: SlotMinutes = None
+    capacity: Capacity = 1
 
     @model_validator(mode="after")
     def _complete(self) -> "GenerateIn":

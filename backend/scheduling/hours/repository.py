@@ -23,9 +23,6 @@ def _users() -> AsyncCollection[dict[str, Any]]:
     return User.get_pymongo_collection()
 
 
-# Leave
-
-
 async def insert_leave(leave: Leave) -> None:
     """Inserts a leave."""
     await leave.insert()
@@ -53,9 +50,6 @@ async def find_leave_of_doctors(doctor_ids: Sequence[PydanticObjectId], *, since
     """Returns the leave of some doctors that ends after a moment, by start."""
     where = {"doctor_id": {"$in": doctor_ids}, "end": {"$gt": since}}
     return await Leave.find(where).sort("start", "_id").to_list()
-
-
-# Doctors
 
 
 async def find_doctors(*, at: PydanticObjectId, or_by_id: Sequence[PydanticObjectId]) -> list[User]:

@@ -25,14 +25,10 @@ from backend.scheduling.hours.schemas import (
 )
 from backend.scheduling.schemas import PeriodIn, WithdrawalReport, report
 
-router = APIRouter(prefix="/doctors/{doctor_id}", tags=["schedule"])
+router = APIRouter(prefix="/doctors/{doctor_id}", tags=["schedule"], responses=responses(DoctorNotFound))
 
 
-@router.get(
-    "/working-hours",
-    summary="Get a doctor's working hours",
-    responses={**ETAG_HEADER, **responses(DoctorNotFound)},
-)
+@router.get("/working-hours", summary="Get a doctor's working hours", responses=ETAG_HEADER)
 async def get_working_hours(doctor_id: Id, caller: CurrentUser, response: Response) -> WorkingHoursOut:
     """Returns the hours in force, in the wall-clock time of each block's clinic."""
     doctor = await visible_doctor(caller, doctor_id)
@@ -53,7 +49,7 @@ async def _working_hours(doctor: User) -> WorkingHoursOut:
     responses={
         **ETAG_HEADER,
         **responses(
-            *(DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours, EditConflict),
+            *(errors.NotTheDoctorsClinic, errors.OutsideOpeningHours, EditConflict),
             *(errors.OtherClinicHours, errors.HoursOverlap, errors.WeekTooFull, errors.ScheduleBusy),
         ),
     },
@@ -74,7 +70,7 @@ async def set_working_hours(
     return WorkingHoursReport(**week.model_dump(), report=report(result, booked, caller=caller))
 
 
-@router.get("/leaves", summary="List a doctor's leave", responses=responses(DoctorNotFound, BadCursor))
+@router.get("/leaves", summary="List a doctor's leave", responses=responses(BadCursor))
 async def list_leaves(doctor_id: Id, caller: CurrentStaff, page: RequestedPage) -> Page[LeaveOut]:
     """Returns past and coming leave, by start."""
     doctor = await reachable_doctor(caller, doctor_id)
@@ -89,7 +85,9 @@ async def list_leaves(doctor_id: Id, caller: CurrentStaff, page: RequestedPage) 
 async def get_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> LeaveOut:
     """Returns one leave of the doctor."""
     doctor = await reachable_doctor(caller, doctor_id)
-    leave = await working_hours.get_leave(doctor, leave_id)
+    leave = await repository.find_leave(leave_id, doctor_id=doctor.user_id)
+    if leave is None:
+        raise errors.LeaveNotFound
     return LeaveOut.of(leave, doctor, await working_hours.zone_of(doctor))
 
 
@@ -97,7 +95,7 @@ async def get_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> LeaveO
     "/leaves",
     summary="Create a leave",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(DoctorNotFound, errors.InThePast, errors.ScheduleBusy),
+    responses=responses(errors.InThePast, errors.ScheduleBusy),
 )
 async def take_leave(doctor_id: Id, body: PeriodIn, caller: CurrentStaff, response: Response) -> LeaveReport:
     """Withdraws the free slots in this time. Once the request returns, no new booking can land in it. The report
@@ -110,8 +108,7 @@ async def take_leave(doctor_id: Id, body: PeriodIn, caller: CurrentStaff, respon
         doctor, start=period.start, end=period.end, reason=body.reason, created_by=caller.user_id
     )
     set_location(response, f"/doctors/{doctor_id}/leaves/{leave.id}")
-    out = LeaveOut.of(leave, doctor, zone)
-    return LeaveReport(**out.model_dump(), report=report(result, booked, caller=caller))
+    return LeaveReport.of(leave, doctor, zone, report=report(result, booked, caller=caller))
 
 
 @router.delete(

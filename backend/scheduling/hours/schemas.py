@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
+from typing import Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
@@ -12,15 +13,7 @@ from backend.accounts.profiles import WEEK, HoursBlock, Weekday
 from backend.core.http.fields import Id, Request, Response
 from backend.directory.fields import ClosingTime, WallTime, minutes_of
 from backend.scheduling.documents import Leave
-from backend.scheduling.schemas import (
-    CAPACITY,
-    EXAMPLE_ID,
-    LENGTH,
-    Capacity,
-    SlotMinutes,
-    WithdrawalReport,
-    with_examples,
-)
+from backend.scheduling.schemas import EXAMPLE_ID, Capacity, SlotMinutes, WithdrawalReport, with_examples
 
 
 class HoursBlockIn(Request):
@@ -30,8 +23,8 @@ class HoursBlockIn(Request):
     weekday: Weekday
     start: WallTime = Field(examples=["09:00"])
     end: ClosingTime = Field(examples=["17:00"])
-    slot_minutes: SlotMinutes | None = Field(default=None, description=LENGTH)
-    capacity: Capacity = Field(default=1, description=CAPACITY)
+    slot_minutes: SlotMinutes = None
+    capacity: Capacity = 1
 
     @model_validator(mode="after")
     def _starts_before_end(self) -> "HoursBlockIn":
@@ -112,9 +105,9 @@ class LeaveOut(Response):
     created_at: datetime
 
     @classmethod
-    def of(cls, leave: Leave, doctor: User, zone: ZoneInfo) -> "LeaveOut":
-        """Builds it from a leave, its doctor and the zone of their first clinic."""
-        return cls(**leave.model_dump(), doctor_name=doctor.name, time_zone=zone.key)
+    def of(cls, leave: Leave, doctor: User, zone: ZoneInfo, **more: WithdrawalReport) -> Self:
+        """Builds it from a leave, its doctor, the zone of their first clinic, and for a subclass the report."""
+        return cls(**leave.model_dump(), doctor_name=doctor.name, time_zone=zone.key, **more)
 
 
 class LeaveReport(LeaveOut):

@@ -98,15 +98,10 @@ async def _week(
 
 def _check_opening_hours(block: HoursBlockIn, clinic: Clinic) -> None:
     start, end = minutes_of(block.start), minutes_of(block.end)
-    if not any(
-        hours.weekday == block.weekday
-        and minutes_of(hours.opens) <= start
-        and end <= minutes_of(hours.closes)
-        for hours in clinic.opening_hours
-    ):
-        raise errors.OutsideOpeningHours(
-            f"{clinic.name} is not open on {block.weekday.value} from {block.start} to {block.end}."
-        )
+    day = [hours for hours in clinic.opening_hours if hours.weekday == block.weekday]
+    if not any(minutes_of(hours.opens) <= start and end <= minutes_of(hours.closes) for hours in day):
+        time = f"on {block.weekday.value} from {block.start} to {block.end}"
+        raise errors.OutsideOpeningHours(f"{clinic.name} is not open {time}.")
 
 
 async def find_without_slot(whose: dict[str, PydanticObjectId]) -> list[SeatClaim]:
@@ -135,14 +130,6 @@ async def take_leave(
         raise
     during = {"doctor_id": doctor.user_id, "start": {"$lt": end}, "end": {"$gt": start}}
     return leave, result, await claims.find_booked(during)
-
-
-async def get_leave(doctor: User, leave_id: PydanticObjectId) -> Leave:
-    """Returns one leave of the doctor. Raises `LeaveNotFound`."""
-    leave = await repository.find_leave(leave_id, doctor_id=doctor.user_id)
-    if leave is None:
-        raise errors.LeaveNotFound
-    return leave
 
 
 async def zone_of(doctor: User) -> ZoneInfo:

@@ -12,8 +12,7 @@ a free seat would be wrong, because searches wouldn't show it. Two rules prevent
 
 So a seat that becomes free while its slot is being marked is counted as free, or removes `marking` before the hint is
 set, or the hint after it. A leftover `marking` has no effect. For all other appointments giving a seat back stays one
-write. A process that dies before it clears the hint leaves a wrong one. `repair_full_hints`, a timed job, checks all
-hints, some thousand a minute.
+write. A process that dies before it clears the hint leaves a wrong one, which `repair_full_hints` clears.
 """
 
 import logging
@@ -59,10 +58,7 @@ class _Progress:
 
 
 async def repair_full_hints() -> int:
-    """Checks the next hints and clears those that are wrong. Returns how many were.
-
-    A process that dies between freeing a seat and clearing the hint leaves a wrong one.
-    """
+    """Checks the next hints and clears those that are wrong. Returns how many were."""
     wrong = 0
     for _ in range(PER_RUN // _AT_ONCE):
         position = behind(_Progress.last, "start", "_id") if _Progress.last else {}

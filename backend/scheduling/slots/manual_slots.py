@@ -76,10 +76,7 @@ async def generate_slots(wanted: GenerateIn) -> int:
 
 
 async def remove_slot(slot: Slot) -> list[SeatClaim]:
-    """Removes a slot for good and returns the active appointments in it. When it returns, nobody can book the slot.
-
-    Raises `SlotNotFound` if it was withdrawn meanwhile.
-    """
+    """Removes a slot and returns its active appointments; then nobody can book it any more. Raises `SlotNotFound`."""
     if not await remove(slot.id):
         raise errors.SlotNotFound
     return await claims.find_booked({"slot_id": slot.id})
@@ -140,12 +137,10 @@ def _check(schedule: DoctorSchedule, clinic_id: PydanticObjectId, span: availabi
         raise errors.InThePast
     if span.end > availability.bookable_until(clinic, now):
         raise errors.BeyondHorizon
-    if availability.is_possible(schedule.inputs, clinic_id, span, now):
-        return
-    is_away = any(absence.overlaps(span) for absence in (*schedule.inputs.leaves, *clinic.closures))
-    if is_away or not (schedule.inputs.is_active and clinic.is_active):
-        raise errors.TimeNotAvailable
-    raise errors.OutsideOpeningHours
+    if not availability.is_possible(schedule.inputs, clinic_id, span, now):
+        is_away = any(absence.overlaps(span) for absence in (*schedule.inputs.leaves, *clinic.closures))
+        is_active = schedule.inputs.is_active and clinic.is_active
+        raise errors.OutsideOpeningHours if is_active and not is_away else errors.TimeNotAvailable
 
 
 async def _add(
@@ -156,8 +151,8 @@ async def _add(
     They are stored before they are offered. A leave or a closure that was written since the schedule was read either
     shows when it is read again, or finds the slots and withdraws them.
     """
-    by_staff = SlotSource.STAFF
-    slots = [slot_for(schedule, clinic_id, span, capacity=capacity, source=by_staff) for span in spans]
+    offers = [availability.Offer(clinic_id, span, capacity) for span in spans]
+    slots = [slot_for(schedule, offer, source=SlotSource.STAFF) for offer in offers]
     await repository.insert_new(slots)
     now = utc_now()
     again = await read_schedule(schedule.doctor.user_id, now=now)

@@ -29,17 +29,14 @@ def _slots() -> AsyncCollection[dict[str, Any]]:
     return Slot.get_pymongo_collection()
 
 
-# Finding slots that hold their time. `where` is a further condition.
-
-
 async def find_active(where: Row) -> list[Slot]:
-    """Returns slots by start."""
+    """Returns the slots that hold their time and match a filter, by start."""
     found = Slot.find({**where, "is_active": True}, batch_size=AT_ONCE).sort("start", "_id")
     return [slot async for slot in found]
 
 
 async def find_coming_ids(where: Row) -> set[PydanticObjectId]:
-    """Returns the ids of slots that haven't started."""
+    """Returns the ids of the slots that hold their time, haven't started and match a filter."""
     coming = {**where, "is_active": True, "start": {"$gt": utc_now()}}
     return {row["_id"] async for row in _slots().find(coming, {"_id": 1})}
 
@@ -48,9 +45,6 @@ async def find_doctors_with_slots(clinic_id: PydanticObjectId, *, since: datetim
     """Returns the doctors with slots at a clinic that start after a moment."""
     where = {"clinic_id": clinic_id, "is_active": True, "start": {"$gt": since}}
     return await _slots().distinct("doctor_id", where)
-
-
-# Adding and opening
 
 
 async def insert_new(slots: Sequence[Slot]) -> None:
@@ -79,22 +73,13 @@ async def open_unchanged(slots: Sequence[Slot], fields: Mapping[PydanticObjectId
     return opened
 
 
-async def refresh_names(
-    doctor_id: PydanticObjectId, *, clinic_id: PydanticObjectId, names: Mapping[str, Any]
-) -> None:
-    """Writes names and limits onto a doctor's coming slots at a clinic.
-
-    The revision goes up, so that nobody opens a slot with the names they read before.
-    """
+async def refresh_names(doctor_id: PydanticObjectId, clinic_id: PydanticObjectId, names: Row) -> None:
+    """Writes names and limits onto a doctor's coming slots at a clinic."""
     coming = {"doctor_id": doctor_id, "clinic_id": clinic_id, "is_active": True, "start": {"$gt": utc_now()}}
-    await _slots().update_many(
-        {
-            **coming,
-            "state": {"$ne": SlotState.CLOSING},
-        },  # one that is closing gets its names when it opens again
-        # With a new daily limit a slot may have free seats again.
-        {**changes({**names, **NOT_FULL}), "$inc": {"revision": 1}},
-    )
+    # One that is closing gets its names when it opens again. With a new daily limit a slot may have free seats again.
+    # The new revision keeps everybody from opening a slot with the names that they read before.
+    update = {**changes({**names, **NOT_FULL}), "$inc": {"revision": 1}}
+    await _slots().update_many({**coming, "state": {"$ne": SlotState.CLOSING}}, update)
 
 
 # Withdrawing: see `withdrawal.py`

@@ -19,7 +19,7 @@ from backend.core.clock import utc_now
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import availability
 from backend.scheduling import repository as claims
-from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, shown_names, slot_for
+from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, slot_for
 from backend.scheduling.documents import Slot, SlotSource, SlotState
 from backend.scheduling.errors import ScheduleBusy
 from backend.scheduling.slots import repository
@@ -46,10 +46,7 @@ class SyncResult:
 
 
 async def reconcile(doctor_id: PydanticObjectId) -> SyncResult:
-    """Opens and withdraws the doctor's future slots as the inputs require.
-
-    Raises `ScheduleBusy` if the inputs change again and again meanwhile.
-    """
+    """Opens and withdraws the doctor's slots as the inputs require. Raises `ScheduleBusy` if these keep changing."""
     done = SyncResult()
     for _ in range(_MOST_ATTEMPTS):
         now = utc_now()
@@ -67,19 +64,19 @@ async def reconcile(doctor_id: PydanticObjectId) -> SyncResult:
         done += SyncResult(withdrawn=sum(slot.state is SlotState.OPEN for slot in stale))
         if stale or obsolete:
             present = await repository.find_active(recent)
-        await repository.insert_new(_missing(schedule, wanted, present, now))
-        closed = {"$in": [SlotState.PENDING, SlotState.CLOSED]}
-        candidates = await repository.find_active(
-            {"doctor_id": doctor_id, "start": {"$gt": now}, "state": closed}
-        )
+        there = {slot.start for slot in present}
+        missing = [offer for start, offer in wanted.items() if start not in there and start > now]
+        await repository.insert_new([slot_for(schedule, o, source=SlotSource.HOURS) for o in missing])
+        shut = {"$in": [SlotState.PENDING, SlotState.CLOSED]}
+        candidates = await repository.find_active({**recent, "start": {"$gt": now}, "state": shut})
         again = await read_schedule(doctor_id, now=now)
         if again.agrees_with(schedule):
             overfull = await _overfull(candidates, wanted)
             fitting = [s for s in candidates if fits(s, schedule, wanted, now) and s.id not in overfull]
             outdated = [s for s in present if fits(s, schedule, wanted, now) and _is_outdated(s, schedule)]
-            opened = await _open(schedule, fitting, wanted)
+            opened = await open_slots(schedule, fitting, wanted)
             done += SyncResult(opened=opened)
-            if opened + await _open(schedule, outdated, wanted) == len(fitting) + len(outdated):
+            if opened + await open_slots(schedule, outdated, wanted) == len(fitting) + len(outdated):
                 return done
             # Another process has changed some of them meanwhile, and may be done with this doctor: try again.
     raise ScheduleBusy
@@ -178,27 +175,11 @@ async def _obsolete_removals(present: Sequence[Slot], schedule: DoctorSchedule, 
 
 def _is_outdated(slot: Slot, schedule: DoctorSchedule) -> bool:
     """Returns whether an open slot has old names or limits: of two changes at once the earlier may land last."""
-    names = shown_names(schedule.doctor, schedule.clinics[slot.clinic_id])
+    names = schedule.shown[slot.clinic_id]
     return slot.state is SlotState.OPEN and any(getattr(slot, name) != names[name] for name in names)
 
 
-def _missing(schedule: DoctorSchedule, wanted: Offers, present: Sequence[Slot], now: datetime) -> list[Slot]:
-    """Returns new pending slots for the offers that have none."""
-    there = {slot.start for slot in present}
-    return [
-        slot_for(schedule, offer.clinic_id, offer.span, capacity=offer.capacity, source=SlotSource.HOURS)
-        for start, offer in wanted.items()
-        if start not in there and start > now
-    ]
-
-
-async def _open(schedule: DoctorSchedule, slots: Sequence[Slot], wanted: Offers) -> int:
-    """Opens slots that nobody has changed since they were read, with the present names and capacity."""
-    shown = {slot.id: shown_names(schedule.doctor, schedule.clinics[slot.clinic_id]) for slot in slots}
-    fields = {slot.id: {**shown[slot.id], "capacity": _capacity(slot, wanted)} for slot in slots}
+async def open_slots(schedule: DoctorSchedule, slots: Sequence[Slot], wanted: Offers | None = None) -> int:
+    """Opens slots that nobody has changed since they were read, with present names and, of `wanted`, capacities."""
+    fields = {s.id: {**schedule.shown[s.clinic_id], "capacity": _capacity(s, wanted or {})} for s in slots}
     return await repository.open_unchanged(slots, fields)
-
-
-async def open_slots(schedule: DoctorSchedule, slots: Sequence[Slot]) -> None:
-    """Opens pending slots that staff added, except those that were withdrawn meanwhile."""
-    await _open(schedule, slots, {})

@@ -36,20 +36,16 @@ async def withdraw(slot_ids: Iterable[PydanticObjectId]) -> None:
     A slot keeps its time while booked appointments remain in it, so that nothing else is offered over them. Slots
     that staff removed stay removed.
     """
-    ids = list(slot_ids)
-    if not ids:
-        return
-    for batch in claims.batches(await repository.begin_withdrawal(ids), repository.AT_ONCE):
-        await _finish(batch)
+    if ids := list(slot_ids):
+        for batch in claims.batches(await repository.begin_withdrawal(ids), repository.AT_ONCE):
+            await _finish(batch)
 
 
 async def withdraw_removed_too(slot_ids: Iterable[PydanticObjectId]) -> None:
     """Withdraws slots, including those that staff removed: the weekly hours may bring them back."""
-    ids = list(slot_ids)
-    if not ids:
-        return
-    await repository.unmark_removed(ids)
-    await withdraw(ids)
+    if ids := list(slot_ids):
+        await repository.unmark_removed(ids)
+        await withdraw(ids)
 
 
 async def remove(slot_id: PydanticObjectId) -> bool:
