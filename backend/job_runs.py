@@ -13,9 +13,7 @@ PERIOD_SECONDS = 60
 _PERIODS_UNTIL_LATE = 5
 
 _runs = Counter("job_runs_total", "Runs of timed jobs, by result.", ["job", "result"])
-_seconds = Histogram(
-    "job_duration_seconds", "Time of a run.", ["job"], buckets=(0.01, 0.05, 0.25, 1, 5, 15, 60, 300)
-)
+_seconds = Histogram("job_duration_seconds", "Time of a run.", ["job"], buckets=(0.01, 0.05, 0.25, 1, 5, 15, 60, 300))
 _last_success = Gauge(
     "job_last_success_timestamp_seconds", "When a job last succeeded.", ["job"], multiprocess_mode="max"
 )

@@ -15,9 +15,7 @@ from backend.accounts.user_search import search_filter
 from backend.accounts.users import clinics_assigned, create_user, deactivate_user, find_user, update_user
 from backend.core.http.pagination import PageRequest
 
-_NOT_IN_LISTS = dict.fromkeys(
-    ("password_hash", "sessions", "search_words", "patient", "doctor.weekly_hours"), 0
-)
+_NOT_IN_LISTS = dict.fromkeys(("password_hash", "sessions", "search_words", "patient", "doctor.weekly_hours"), 0)
 
 
 async def list_users(

@@ -61,9 +61,7 @@ class User(Document):
             _unique_text("email"),
             _unique_text("phone"),
             _unique_text("doctor.license_number"),
-            IndexModel(
-                [("role", ASCENDING), ("is_active", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]
-            ),
+            IndexModel([("role", ASCENDING), ("is_active", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("search_words", ASCENDING), ("role", ASCENDING)]),
             IndexModel([("doctor.search_words", ASCENDING)]),

@@ -128,9 +128,7 @@ async def set_doctor_search_words(
 
 async def set_sms_opted_out(user_id: PydanticObjectId, opted_out: bool) -> None:
     """Records that a user opted out of messages, or in again."""
-    await _users().update_one(
-        {"_id": user_id}, {"$set": {"sms_opted_out": opted_out, "updated_at": utc_now()}}
-    )
+    await _users().update_one({"_id": user_id}, {"$set": {"sms_opted_out": opted_out, "updated_at": utc_now()}})
 
 
 async def mark_opted_out_at_carrier(user_id: PydanticObjectId) -> None:

@@ -124,9 +124,7 @@ class TokensOut(Response):
     )
 
     access_token: str
-    refresh_token: str = Field(
-        description="For `POST /auth/refresh`, which returns the next one. It works once."
-    )
+    refresh_token: str = Field(description="For `POST /auth/refresh`, which returns the next one. It works once.")
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a kind of token, not one
     expires_in: int = Field(description="Seconds until the access token expires.")
 

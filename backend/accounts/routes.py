@@ -51,9 +51,7 @@ users_router = APIRouter(prefix="/users", tags=["users"])
 
 
 def _device(request: Request) -> Device:
-    return Device(
-        address=request.client.host if request.client else "", user_agent=request.headers.get("user-agent")
-    )
+    return Device(address=request.client.host if request.client else "", user_agent=request.headers.get("user-agent"))
 
 
 CallingDevice = Annotated[Device, Depends(_device)]
@@ -71,9 +69,7 @@ async def _login_body(request: Request) -> LoginBody:
             return LoginBody(email=sent.username, password=sent.password)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestValidationError(
-            [{**fault, "loc": ("body", *fault["loc"])} for fault in faults]
-        ) from None
+        raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults]) from None
     raise UnsupportedMediaType
 
 
@@ -210,9 +206,7 @@ async def create_user(body: NewUser, caller: CurrentAdmin, response: Response) -
     return UserOut.model_validate(created)
 
 
-@users_router.get(
-    "/{user_id}", summary="Read an account", responses={**ETAG_HEADER, **responses(UserNotFound)}
-)
+@users_router.get("/{user_id}", summary="Read an account", responses={**ETAG_HEADER, **responses(UserNotFound)})
 async def get_user(user_id: Id, caller: CurrentAdmin, response: Response) -> UserOut:
     """Returns an account, active or not. For administrators."""
     user = await users.find_user(user_id)

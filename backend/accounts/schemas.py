@@ -140,9 +140,7 @@ class LoginForm(Request):
 class RefreshBody(Request):
     """The refresh token to exchange."""
 
-    model_config = example(
-        refresh_token="9f2c4e6a8b0d1f3a5c7e9b1d.Zm9yIGV4YW1wbGUgb25seSwgbm90IGEgcmVhbCB0b2tlbg"
-    )
+    model_config = example(refresh_token="9f2c4e6a8b0d1f3a5c7e9b1d.Zm9yIGV4YW1wbGUgb25seSwgbm90IGEgcmVhbCB0b2tlbg")
 
     refresh_token: RefreshToken
 
@@ -163,9 +161,7 @@ class OwnChanges(PatientFields):
 
     name: Line = left_out(examples=["Ada King"])
     email: Email = left_out()
-    phone: Phone | None = Field(
-        default=None, description="Staff may send null; patients need a phone for reminders."
-    )
+    phone: Phone | None = Field(default=None, description="Staff may send null; patients need a phone for reminders.")
     language: LanguageField = None
     photo_url: WebAddress | None = None
 

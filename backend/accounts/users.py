@@ -98,9 +98,7 @@ async def update_user(
         if version not in (None, old.version):
             raise EditConflict
         unchanged = {field: getattr(old, field) for field in _IDENTITY}
-        user = await repository.update(
-            user_id, _with_derived(old, changes), where={**conditions, **unchanged}
-        )
+        user = await repository.update(user_id, _with_derived(old, changes), where={**conditions, **unchanged})
         if user is not None:
             break
     else:

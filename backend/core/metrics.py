@@ -30,9 +30,7 @@ _requests = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
-_cache_reads = Counter(
-    "response_cache_reads_total", "Reads through the response cache, by result.", ["result"]
-)
+_cache_reads = Counter("response_cache_reads_total", "Reads through the response cache, by result.", ["result"])
 count_cache_hit, count_cache_miss = (_cache_reads.labels(result).inc for result in ("hit", "miss"))
 
 # Processes are counted, because one without a cache must not hide another's: the worker beside web processes.

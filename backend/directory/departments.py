@@ -19,16 +19,12 @@ from backend.directory.errors import DepartmentInUse, DepartmentNotFound, Unknow
 async def create_department(*, name: str, description: str | None = None) -> Department:
     """Creates an active department. Raises `DepartmentTaken`; names differ in more than case and accents."""
     now = utc_now()
-    department = Department(
-        name=name, name_key=fold(name), description=description, created_at=now, updated_at=now
-    )
+    department = Department(name=name, name_key=fold(name), description=description, created_at=now, updated_at=now)
     await repository.insert_department(department)
     return department
 
 
-async def get_department(
-    department_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None
-) -> Department:
+async def get_department(department_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None) -> Department:
     """Returns the department if it also matches `where` (a MongoDB filter). Raises `DepartmentNotFound`."""
     department = await repository.find_department(department_id, where=where or {})
     if department is None:

@@ -126,9 +126,7 @@ async def _update_search_words(doctor: User) -> User:
     words = words_of(doctor.name, profile.specialty)
     if words == profile.search_words:
         return doctor
-    await repository.set_doctor_search_words(
-        doctor.user_id, words, name=doctor.name, specialty=profile.specialty
-    )
+    await repository.set_doctor_search_words(doctor.user_id, words, name=doctor.name, specialty=profile.specialty)
     profile.search_words = words
     return doctor
 

@@ -77,9 +77,7 @@ class ClinicOut(Response):
     time_zone: str = Field(description="The IANA time zone of the clinic's wall-clock times.")
     language: Language
     location: PositionOut | None
-    distance_m: int | None = Field(
-        default=None, description="Metres in a straight line from the point `near`."
-    )
+    distance_m: int | None = Field(default=None, description="Metres in a straight line from the point `near`.")
     opening_hours: list[OpeningHoursOut]
     policy: PolicyOut
     rules: RulesOut
@@ -135,9 +133,7 @@ class DoctorOut(Response):
         name="Dr. Elizabeth Blackwell",
         specialty="Cardiology",
         department={"id": _OTHER_ID, "name": "Cardiology"},
-        clinics=[
-            {"id": _OTHER_ID, "name": "Midtown Clinic", "city": "New York", "time_zone": "America/New_York"}
-        ],
+        clinics=[{"id": _OTHER_ID, "name": "Midtown Clinic", "city": "New York", "time_zone": "America/New_York"}],
         qualifications=["MD", "FACC"],
         experience_years=12,
         language="en",

@@ -28,9 +28,7 @@ async def list_clinics(
     q: Annotated[Line | None, Query(description="The beginning of words of name and address.")] = None,
     near: Annotated[
         NearPoint | None,
-        Query(
-            description="Longitude and latitude, in degrees. Sorts by distance.", examples=["-73.98,40.75"]
-        ),
+        Query(description="Longitude and latitude, in degrees. Sorts by distance.", examples=["-73.98,40.75"]),
     ] = None,
     max_distance_m: Annotated[
         int | None,
@@ -55,9 +53,7 @@ async def list_clinics(
     return Page(items=[ClinicOut.of(each.clinic, each.distance_m) for each in found], next_cursor=next_cursor)
 
 
-@router.post(
-    "", summary="Create a clinic", status_code=status.HTTP_201_CREATED, responses=responses(ClinicTaken)
-)
+@router.post("", summary="Create a clinic", status_code=status.HTTP_201_CREATED, responses=responses(ClinicTaken))
 async def create_clinic(body: NewClinic, caller: CurrentAdmin, response: Response) -> ClinicOut:
     """Creates an active clinic. Its name must be unique in its city; case and accents don't matter."""
     clinic = await clinics.create_clinic(body)

@@ -22,9 +22,7 @@ router = APIRouter(prefix="/doctors", tags=["doctors"])
 async def list_doctors(
     *,
     viewer: OptionalUser,
-    specialty: Annotated[
-        Line | None, Query(description="The whole name. Case and accents don't matter.")
-    ] = None,
+    specialty: Annotated[Line | None, Query(description="The whole name. Case and accents don't matter.")] = None,
     clinic_id: Annotated[Id | None, Query()] = None,
     department_id: Annotated[Id | None, Query()] = None,
     city: Annotated[

@@ -50,9 +50,7 @@ async def create_patient(body: NewPatient, caller: CurrentStaff, response: Respo
     return PatientDetail.of(patient)
 
 
-@router.get(
-    "/{patient_id}", summary="Read a patient", responses={**ETAG_HEADER, **responses(PatientNotFound)}
-)
+@router.get("/{patient_id}", summary="Read a patient", responses={**ETAG_HEADER, **responses(PatientNotFound)})
 async def get_patient(patient_id: Id, caller: CurrentUser, response: Response) -> PatientDetail | PatientOut:
     """Returns a patient's record. Patients can read only their own, without the staff's notes."""
     patient = await patients.get_patient(patient_id, where=patients.visible_patients(caller))

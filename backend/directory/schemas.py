@@ -68,9 +68,7 @@ class NewClinic(Request):
     zip_code: Annotated[Line, Field(max_length=20)] | None = None
     phone: Phone | None = None
     email: Email | None = None
-    language: Language = Field(
-        default="en", description="The language of messages to patients who have chosen none."
-    )
+    language: Language = Field(default="en", description="The language of messages to patients who have chosen none.")
     location: Position | None = None
     opening_hours: Week | None = Field(default=None, description="Default: Monday to Friday, 9:00 to 17:00.")
     policy: PolicyBody | None = None
@@ -92,9 +90,7 @@ class ClinicPatch(Request):
     language: Language = left_out()
     location: Position | None = None
     opening_hours: Week = left_out()
-    policy: PolicyBody = left_out(
-        description="Rules left out stay; null: the setting of the system applies again."
-    )
+    policy: PolicyBody = left_out(description="Rules left out stay; null: the setting of the system applies again.")
     is_active: Literal[True] = left_out(description=_REACTIVATES)
 
 

@@ -1,7 +1,5 @@
 """Which doctors' and clinics' schedules a caller may see and change. Those outside their access return 404."""
 
-from collections.abc import Iterable
-
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role, User
@@ -9,7 +7,6 @@ from backend.directory import doctors
 from backend.directory.clinics import get_clinic
 from backend.directory.documents import Clinic
 from backend.directory.errors import ClinicNotFound, DoctorNotFound
-from backend.scheduling.documents import SeatClaim
 
 
 def clinics_of(user: User) -> list[PydanticObjectId]:
@@ -26,39 +23,24 @@ def clinic_scope(caller: User) -> list[PydanticObjectId] | None:
     return clinics_of(caller) if caller.role is Role.NURSE else None
 
 
-def visible_appointments(caller: User, booked: Iterable[SeatClaim]) -> list[SeatClaim]:
-    """Returns those of the booked appointments that the caller may see."""
-    clinic_ids = clinic_scope(caller)
-    return [claim for claim in booked if clinic_ids is None or claim.clinic_id in clinic_ids]
-
-
-async def reachable_doctor(caller: User, doctor_id: PydanticObjectId) -> User:
-    """Returns a doctor whose schedule the caller may change. Raises `DoctorNotFound`.
+async def reachable_doctor(caller: User, doctor_id: PydanticObjectId, *, at: PydanticObjectId | None = None) -> User:
+    """Returns a doctor whose schedule the caller may change, with `at` that at one clinic. Raises `DoctorNotFound`.
 
     Doctors may change their own, nurses those of doctors at their clinics, administrators all.
     """
     doctor = await doctors.get_doctor(doctor_id)
+    own = clinics_of(caller)
     is_own = caller.role is Role.DOCTOR and caller.user_id == doctor_id
-    shares_clinic = caller.role is Role.NURSE and set(clinics_of(caller)) & set(clinics_of(doctor))
+    shares_clinic = caller.role is Role.NURSE and set(own) & set(clinics_of(doctor)) and at in (None, *own)
     if not (caller.role is Role.ADMIN or is_own or shares_clinic):
-        raise DoctorNotFound
-    return doctor
-
-
-async def reachable_doctor_at(caller: User, doctor_id: PydanticObjectId, clinic_id: PydanticObjectId) -> User:
-    """Returns a doctor whose schedule at a clinic the caller may change. Raises `DoctorNotFound`."""
-    doctor = await reachable_doctor(caller, doctor_id)
-    if caller.role is Role.NURSE and clinic_id not in clinics_of(caller):
         raise DoctorNotFound
     return doctor
 
 
 async def visible_doctor(caller: User, doctor_id: PydanticObjectId) -> User:
     """Returns an active doctor; administrators get inactive ones too. Raises `DoctorNotFound`."""
-    doctor = await doctors.get_doctor(doctor_id)
-    if not (doctor.is_active or caller.role is Role.ADMIN):
-        raise DoctorNotFound
-    return doctor
+    where = {} if caller.role is Role.ADMIN else {"is_active": True}
+    return await doctors.get_doctor(doctor_id, where=where)
 
 
 async def reachable_clinic(caller: User, clinic_id: PydanticObjectId) -> Clinic:

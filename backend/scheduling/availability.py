@@ -76,7 +76,7 @@ class AvailabilityInputs:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A slot that the weekly hours require."""
+    """A slot that the weekly hours require, or that staff add."""
 
     clinic_id: PydanticObjectId
     span: Span
@@ -90,9 +90,7 @@ def on_grid(moment: datetime) -> bool:
 
 def ticks(span: Span) -> list[int]:
     """Returns the five-minute ticks that a span covers, counted from 1970. Both its ends must be on the grid."""
-    first = int(span.start.timestamp()) // (TICK_MINUTES * 60)
-    last = int(span.end.timestamp()) // (TICK_MINUTES * 60)
-    return list(range(first, last))
+    return list(range(*(int(end.timestamp()) // (TICK_MINUTES * 60) for end in (span.start, span.end))))
 
 
 def local_day(moment: datetime, zone: ZoneInfo) -> date:
@@ -168,8 +166,7 @@ def is_possible(inputs: AvailabilityInputs, clinic_id: PydanticObjectId, span: S
 def without_absence(inputs: AvailabilityInputs) -> AvailabilityInputs:
     """Returns the inputs without leave and closures, and with the doctor and all clinics active."""
     clinics = {
-        clinic_id: replace(clinic, is_active=True, closures=())
-        for clinic_id, clinic in inputs.clinics.items()
+        clinic_id: replace(clinic, is_active=True, closures=()) for clinic_id, clinic in inputs.clinics.items()
     }
     return replace(inputs, is_active=True, leaves=(), clinics=clinics)
 

@@ -15,6 +15,7 @@ from backend.core.events import Signal
 from backend.directory import clinics, doctors
 from backend.directory.documents import Clinic, Closure
 from backend.scheduling import repository as claims
+from backend.scheduling.access import clinics_of
 from backend.scheduling.availability_inputs import shown_names
 from backend.scheduling.documents import SeatClaim
 from backend.scheduling.errors import InThePast, ScheduleBusy
@@ -37,8 +38,7 @@ async def close_clinic(
 ) -> tuple[Closure, SyncResult, list[SeatClaim]]:
     """Closes a clinic for a period. When it returns, no new booking can land there in that time.
 
-    Returns every active appointment in that time too. Raises `InThePast` for a closure that is over already, and
-    `TooManyClosures`.
+    Returns every active appointment in that time too. Raises `InThePast` if it is over, and `TooManyClosures`.
     """
     if end <= utc_now():
         raise InThePast
@@ -52,8 +52,8 @@ async def close_clinic(
         for doctor in await _doctors_of(clinic.clinic_id):
             await hours_repository.request_sync(doctor.user_id)
         raise
-    booked = await claims.find_booked_between({"clinic_id": clinic.clinic_id}, start=start, end=end)
-    return closure, result, booked
+    during = {"clinic_id": clinic.clinic_id, "start": {"$lt": end}, "end": {"$gt": start}}
+    return closure, result, await claims.find_booked(during)
 
 
 async def reopen_clinic(clinic: Clinic, closure_id: PydanticObjectId) -> SyncResult:
@@ -69,10 +69,11 @@ async def change_clinic(
     changed = await clinics.update_clinic(clinic.clinic_id, wanted, version=version)
     if changed.name != clinic.name:
         await claims.rename_on_appointments({"clinic_id": changed.clinic_id}, {"clinic_name": changed.name})
-    await _refresh_slots(await _doctors_of(changed.clinic_id), [changed])
+    for doctor in await _doctors_of(changed.clinic_id):
+        await _refresh_slots(doctor, [changed])
     await clinic_changed.send(changed)
     result = await _reconcile_clinic(changed.clinic_id)
-    return changed, result, await _find_without_slot_at(changed.clinic_id)
+    return changed, result, await find_without_slot({"clinic_id": changed.clinic_id})
 
 
 async def deactivate_clinic(clinic: Clinic) -> tuple[SyncResult, list[SeatClaim]]:
@@ -86,12 +87,10 @@ async def change_doctor(
     doctor: User, wanted: Mapping[str, Any], *, version: int | None = None
 ) -> tuple[User, SyncResult, list[SeatClaim]]:
     """Changes a doctor's profile and updates their slots. Returns the appointments that no longer fit too."""
-    assert doctor.doctor is not None  # noqa: S101 - callers hold a doctor
     changed = await doctors.update_doctor(doctor.user_id, wanted, version=version)
-    assert changed.doctor is not None  # noqa: S101 - it is the same doctor
-    await _refresh_slots([changed], (await clinics.read_clinics(changed.doctor.clinic_ids)).values())
+    await _refresh_slots(changed, (await clinics.read_clinics(clinics_of(changed))).values())
     result = await reconcile(doctor.user_id)
-    return changed, result, await find_without_slot(doctor.user_id)
+    return changed, result, await find_without_slot({"doctor_id": doctor.user_id})
 
 
 async def deactivate_doctor(doctor: User) -> tuple[SyncResult, list[SeatClaim]]:
@@ -108,7 +107,6 @@ async def _doctors_of(clinic_id: PydanticObjectId) -> list[User]:
 
 
 async def _reconcile_clinic(clinic_id: PydanticObjectId) -> SyncResult:
-    """Reconciles the slots of each of the clinic's doctors, a few at a time."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def one(doctor: User) -> SyncResult:
@@ -119,29 +117,15 @@ async def _reconcile_clinic(clinic_id: PydanticObjectId) -> SyncResult:
     return sum(results, SyncResult())
 
 
-async def _find_without_slot_at(clinic_id: PydanticObjectId) -> list[SeatClaim]:
-    found: list[SeatClaim] = []
-    for doctor in await _doctors_of(clinic_id):
-        found += [c for c in await find_without_slot(doctor.user_id) if c.clinic_id == clinic_id]
-    return sorted(found, key=lambda claim: (claim.start or utc_now(), str(claim.id)))
-
-
-async def _refresh_slots(of_doctors: Iterable[User], at_clinics: Iterable[Clinic]) -> None:
+async def _refresh_slots(doctor: User, at: Iterable[Clinic]) -> None:
     """Writes the present names onto future slots. A slot keeps its time zone: a change of zone makes new slots."""
-    at = list(at_clinics)
-    for doctor in of_doctors:
-        for clinic in at:
-            names = shown_names(doctor, clinic)
-            del names["time_zone"]
-            await slots.refresh_names(doctor.user_id, clinic_id=clinic.clinic_id, names=names)
+    for clinic in at:
+        names = shown_names(doctor, clinic)
+        del names["time_zone"]
+        await slots.refresh_names(doctor.user_id, clinic.clinic_id, names)
 
 
 @doctors.doctor_created.connect
-async def _open_first_slots(doctor: User) -> None:
-    """Opens the slots of a new doctor, so that patients can book at once."""
-    await _reconcile_if_quiet(doctor)
-
-
 async def _reconcile_if_quiet(doctor: User) -> None:
     """Reconciles a doctor's slots. If others keep changing them, it leaves the rest to them and to `extend_slots`."""
     try:
@@ -155,7 +139,7 @@ async def _rename_user(user: User) -> None:
     """Writes a user's new name onto their appointments, and a doctor's onto their slots."""
     if user.role is Role.PATIENT:
         await claims.rename_on_appointments({"patient_id": user.user_id}, {"patient_name": user.name})
-    if user.role is Role.DOCTOR and user.doctor is not None:
+    if user.role is Role.DOCTOR:
         await claims.rename_on_appointments({"doctor_id": user.user_id}, {"doctor_name": user.name})
-        await _refresh_slots([user], (await clinics.read_clinics(user.doctor.clinic_ids)).values())
+        await _refresh_slots(user, (await clinics.read_clinics(clinics_of(user))).values())
         await _reconcile_if_quiet(user)  # of two new names at once, slots must get the later one

@@ -30,16 +30,13 @@ class SlotSource(StrEnum):
     STAFF = "staff"
 
 
+_ACTIVE_SLOT = {"is_active": True}
+
 SEARCH_INDEXES = {
     frozenset(fields): [(field, ASCENDING) for field in (*fields, "known_full", "start", "_id")]
     for fields in (
-        (),
-        ("doctor_id",),
-        ("clinic_id",),
-        ("department_id",),
-        ("city_key",),
-        ("specialty_key",),
-        ("specialty_key", "city_key"),
+        *((), ("doctor_id",), ("clinic_id",), ("department_id",)),
+        *(("city_key",), ("specialty_key",), ("specialty_key", "city_key")),
     )
 }
 """The indexes of slots, each for a search by just these fields."""
@@ -48,6 +45,7 @@ SEARCH_INDEXES = {
 class Slot(Document):
     """A period of a doctor's time that patients can book. `day` is the clinic's calendar day."""
 
+    id: PydanticObjectId = Field(default_factory=PydanticObjectId)
     doctor_id: PydanticObjectId
     doctor_name: str
     specialty: str
@@ -67,47 +65,26 @@ class Slot(Document):
     source: SlotSource = SlotSource.HOURS
     state: SlotState = SlotState.PENDING
     is_active: bool = True
-    known_full: bool = Field(
-        default=False, description="Searches skip it. Not every full slot has this hint: see `full_hint`."
-    )
-    marking: PydanticObjectId | None = Field(
-        default=None,
-        description="A search is about to set `known_full`. Whatever frees a seat removes it.",
-    )
-    is_removed: bool = Field(
-        default=False, description="Staff removed it: finishing its withdrawal leaves it removed."
-    )
-    first_seat: int = Field(default=0, description="The first seat number of the present generation.")
-    revision: int = Field(
-        default=0, description="Counts withdrawals. A slot opens only at the revision at which it was read."
-    )
+    known_full: bool = False  # searches skip it; not every full slot has this hint: see `full_hint`
+    marking: PydanticObjectId | None = None  # a search is about to set `known_full`; what frees a seat removes it
+    is_removed: bool = False  # staff removed it: finishing its withdrawal leaves it removed
+    first_seat: int = 0  # the first seat number of the present generation
+    revision: int = 0  # counts withdrawals; a slot opens only at the revision at which it was read
     created_at: datetime = Field(default_factory=utc_now)
 
     class Settings:
         name = "slots"
         keep_nulls = False
         indexes = [
-            IndexModel(
-                [("doctor_id", ASCENDING), ("ticks", ASCENDING)],
-                unique=True,
-                partialFilterExpression={"is_active": True},
-            ),
-            *(
-                IndexModel(keys, partialFilterExpression={"is_active": True})
-                for keys in SEARCH_INDEXES.values()
-            ),
+            IndexModel(["doctor_id", "ticks"], unique=True, partialFilterExpression=_ACTIVE_SLOT),
+            *(IndexModel(keys, partialFilterExpression=_ACTIVE_SLOT) for keys in SEARCH_INDEXES.values()),
         ]
-
-    @property
-    def slot_id(self) -> PydanticObjectId:
-        """Returns the id of a stored slot."""
-        assert self.id is not None  # noqa: S101 - every slot that is read has one
-        return self.id
 
 
 class Leave(Document):
     """A doctor's time off. UTC, end exclusive."""
 
+    id: PydanticObjectId = Field(default_factory=PydanticObjectId)
     doctor_id: PydanticObjectId
     start: datetime
     end: datetime
@@ -118,16 +95,7 @@ class Leave(Document):
     class Settings:
         name = "leaves"
         keep_nulls = False
-        indexes = [
-            IndexModel([("doctor_id", ASCENDING), ("end", ASCENDING)]),
-            IndexModel([("doctor_id", ASCENDING), ("start", ASCENDING), ("_id", ASCENDING)]),
-        ]
-
-    @property
-    def leave_id(self) -> PydanticObjectId:
-        """Returns the id of a stored leave."""
-        assert self.id is not None  # noqa: S101 - every leave that is read has one
-        return self.id
+        indexes = [IndexModel(["doctor_id", "end"]), IndexModel(["doctor_id", "start", "_id"])]
 
 
 COUNTED_STATUSES = ("scheduled", "confirmed", "checked_in", "completed")
@@ -165,21 +133,17 @@ class SeatClaim(Document):
         name = "appointments"
         keep_nulls = False
         indexes = [
+            IndexModel(["slot_id", "seat"], unique=True, partialFilterExpression={"active": True}),
             IndexModel(
-                [("slot_id", ASCENDING), ("seat", ASCENDING)],
-                unique=True,
-                partialFilterExpression={"active": True},
-            ),
-            IndexModel(
-                [("slot_id", ASCENDING), ("reserved_seat", ASCENDING)],
+                ["slot_id", "reserved_seat"],
                 unique=True,
                 partialFilterExpression={"active": True, "reserved_seat": {"$gte": 0}},
             ),
             IndexModel(
-                [("doctor_id", ASCENDING), ("clinic_day", ASCENDING), ("daily_number", ASCENDING)],
+                ["doctor_id", "clinic_day", "daily_number"],
                 unique=True,
                 partialFilterExpression={"daily_number": {"$gte": 0}},
             ),
             # Blocks are needed only while a booking that read the slot before may still be on its way.
-            IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0),
+            IndexModel("expires_at", expireAfterSeconds=0),
         ]

@@ -1,8 +1,8 @@
 """Every query and update of seat claims, and what booking reads of slots. For the rest see `slots/repository.py`."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 from beanie import PydanticObjectId
 from bson import encode
@@ -15,6 +15,7 @@ from backend.accounts.documents import User
 from backend.core.mongo.updates import duplicates
 from backend.scheduling.documents import COUNTED_STATUSES, SeatClaim, Slot
 
+T = TypeVar("T")
 Row = Mapping[str, Any]
 
 DoctorDay = tuple[PydanticObjectId, str]
@@ -25,11 +26,17 @@ CLAIM_FIELDS = dict.fromkeys(
 )
 """What choosing a free seat needs to know of each claim."""
 
-_IS_APPOINTMENT = {"patient_id": {"$exists": True}}
+IS_APPOINTMENT = {"patient_id": {"$exists": True}}
+"""The condition that leaves out blocks."""
 
 _AT_ONCE = 1000
 """Documents of one write. It then stays far below the time limit of an operation and lets other requests in between:
 a week may well have hundreds of slots with many seats each."""
+
+
+def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Yields items in parts that one write can take."""
+    return (items[first : first + size] for first in range(0, len(items), size))
 
 
 def _claims() -> AsyncCollection[dict[str, Any]]:
@@ -39,14 +46,6 @@ def _claims() -> AsyncCollection[dict[str, Any]]:
 # What booking reads
 
 
-class SlotsWithClaims(NamedTuple):
-    """Slots by id, the claims that compete for each, and a user. All as stored."""
-
-    slots: Mapping[PydanticObjectId, Row]
-    claims: Mapping[PydanticObjectId, Sequence[Row]]
-    user: Row | None
-
-
 async def find_slot(slot_id: PydanticObjectId) -> Slot | None:
     """Returns a slot, bookable or not."""
     return await Slot.get(slot_id)
@@ -54,31 +53,27 @@ async def find_slot(slot_id: PydanticObjectId) -> Slot | None:
 
 async def read_slots_with_claims(
     slot_ids: Iterable[PydanticObjectId], *, user_id: PydanticObjectId | None = None
-) -> SlotsWithClaims:
-    """Reads slots, the doctor's claims of the slots' days and, with `user_id`, a user: one command.
+) -> tuple[Mapping[PydanticObjectId, Row], Mapping[PydanticObjectId, Sequence[Row]], Row | None]:
+    """Returns slots, the doctor's claims on the day of each, both by the slot's id, and a user: one command.
 
     Claims are read only where there is a choice: for slots with several seats, or with a limit of patients per day.
     """
-    pipeline: list[Mapping[str, Any]] = [{"$match": {"_id": {"$in": list(set(slot_ids))}}}, _WITH_CLAIMS]
+    pipeline: list[Row] = [{"$match": {"_id": {"$in": list(set(slot_ids))}}}, _WITH_CLAIMS]
     if user_id is not None:
-        pipeline.append(_with_user(user_id))
+        # By id alone: with the role in the filter, the server might try a slower index.
+        user = [{"$match": {"_id": user_id}}, {"$project": {"name": 1, "role": 1, "is_active": 1}}]
+        pipeline.append({"$lookup": {"from": User.Settings.name, "pipeline": user, "as": "users"}})
     (found,) = await (await Slot.get_pymongo_collection().aggregate(pipeline)).to_list()
-    return SlotsWithClaims(
-        slots={slot["_id"]: slot for slot in found["slots"]},
-        claims={row["_id"]: row["claims"] for row in found["claims"]},
-        user=next(iter(found.get("users", ())), None),
-    )
+    slots = {slot["_id"]: slot for slot in found["slots"]}
+    claims = {row["_id"]: row["claims"] for row in found["claims"]}
+    return slots, claims, next(iter(found.get("users", ())), None)
 
 
 async def find_claims(slot_id: PydanticObjectId, *, of_doctors_day: DoctorDay | None) -> Sequence[Row]:
-    """Returns the claims on a slot's seats, blocks included, and with `of_doctors_day` those of a doctor's day
-    too."""
-    in_slot: Row = {"slot_id": slot_id, "active": True}
-    where = in_slot
+    """Returns the claims on a slot's seats, blocks included; with `of_doctors_day` also those of that day."""
+    where: Row = {"slot_id": slot_id, "active": True}
     if of_doctors_day is not None:
-        doctor_id, day = of_doctors_day
-        on_day = {"doctor_id": doctor_id, "clinic_day": day, "status": {"$in": COUNTED_STATUSES}}
-        where = {"$or": [in_slot, on_day]}
+        where = {"$or": [where, _counted_on({of_doctors_day})]}
     return await _claims().find(where, CLAIM_FIELDS).to_list()
 
 
@@ -86,46 +81,21 @@ _HAS_A_CHOICE = {"$or": [{"capacity": {"$gt": 1}}, {"max_patients_per_day": {"$g
 
 _SAME_DAY = {"$and": [{"$eq": ["$doctor_id", "$$doctor"]}, {"$eq": ["$clinic_day", "$$day"]}]}
 
-_WITH_CLAIMS = RawBSONDocument(
-    encode(
-        {
-            # MongoDB skips a stage that no document reaches: most slots never need the lookup.
-            "$facet": {
-                "slots": [{"$match": {}}],
-                "claims": [
-                    {"$match": _HAS_A_CHOICE},
-                    {
-                        "$lookup": {
-                            "from": SeatClaim.Settings.name,
-                            "let": {"doctor": "$doctor_id", "day": "$day"},
-                            "pipeline": [
-                                {"$match": {"$expr": _SAME_DAY, "status": {"$in": COUNTED_STATUSES}}},
-                                {"$project": CLAIM_FIELDS},
-                            ],
-                            "as": "claims",
-                        }
-                    },
-                    {"$project": {"claims": 1}},
-                ],
-            }
-        }
-    )
-)
+_CLAIMS_OF_DAY = {
+    "from": SeatClaim.Settings.name,
+    "let": {"doctor": "$doctor_id", "day": "$day"},
+    "pipeline": [
+        {"$match": {"$expr": _SAME_DAY, "status": {"$in": COUNTED_STATUSES}}},
+        {"$project": CLAIM_FIELDS},
+    ],
+    "as": "claims",
+}
+
+# MongoDB skips a stage that no document reaches: most slots never need the lookup.
+_CLAIMS = [{"$match": _HAS_A_CHOICE}, {"$lookup": _CLAIMS_OF_DAY}, {"$project": {"claims": 1}}]
+
+_WITH_CLAIMS = RawBSONDocument(encode({"$facet": {"slots": [{"$match": {}}], "claims": _CLAIMS}}))
 """Encoded once: it is the larger part of what a booking sends to the database."""
-
-
-def _with_user(user_id: PydanticObjectId) -> Mapping[str, Any]:
-    """Looks the user up by id alone: with the role in the filter, the server might try a slower index."""
-    return {
-        "$lookup": {
-            "from": User.get_pymongo_collection().name,
-            "pipeline": [
-                {"$match": {"_id": user_id}},
-                {"$project": {"name": 1, "role": 1, "is_active": 1}},
-            ],
-            "as": "users",
-        }
-    }
 
 
 # Counting free seats. `only` is a further condition on the claims.
@@ -133,14 +103,8 @@ def _with_user(user_id: PydanticObjectId) -> Mapping[str, Any]:
 
 async def find_taken_seats(slot_ids: Iterable[PydanticObjectId], **only: Any) -> Sequence[Row]:
     """Returns slot and seat of each active claim in these slots."""
-    return (
-        await _claims()
-        .find(
-            {"slot_id": {"$in": list(slot_ids)}, "active": True, **only},
-            {"_id": 0, "slot_id": 1, "seat": 1},
-        )
-        .to_list()
-    )
+    where = {"slot_id": {"$in": list(slot_ids)}, "active": True, **only}
+    return await _claims().find(where, {"_id": 0, "slot_id": 1, "seat": 1}).to_list()
 
 
 async def find_visits_on(days: Set[DoctorDay], **only: Any) -> Sequence[Row]:
@@ -155,8 +119,7 @@ def _counted_on(days: Set[DoctorDay]) -> dict[str, Any]:
 
 
 async def set_clears_full_hint(slot_ids: Sequence[PydanticObjectId], days: Set[DoctorDay]) -> None:
-    """Makes the active claims in these slots, and the appointments that count on these days, clear the full hint when
-    they give their seat back."""
+    """Makes the active claims in slots, and the counted appointments of days, clear the full hint when they end."""
     update = {"$set": {"clears_full_hint": True}}
     in_slots = {"slot_id": {"$in": slot_ids}, "active": True}
     await _claims().update_many({**in_slots, "clears_full_hint": {"$ne": True}}, update)
@@ -167,20 +130,11 @@ async def set_clears_full_hint(slot_ids: Sequence[PydanticObjectId], days: Set[D
 # Withdrawing slots: see `slots/withdrawal.py`
 
 
-async def find_seat_holders(first_seats: Mapping[PydanticObjectId, int]) -> list[Row]:
+async def find_seat_holders(first_seats: Mapping[PydanticObjectId, int], **only: Any) -> list[Row]:
     """Returns the active appointments and blocks that hold seats of slots, from each slot's first seat on.
 
-    Blocks have no `patient_id`.
+    Blocks have no `patient_id`. `only` is a further condition, for example `IS_APPOINTMENT`.
     """
-    return await _find_holders(first_seats)
-
-
-async def find_seated_appointments(first_seats: Mapping[PydanticObjectId, int]) -> list[Row]:
-    """Returns the active appointments that hold seats of slots, from each slot's first seat on."""
-    return await _find_holders(first_seats, **_IS_APPOINTMENT)
-
-
-async def _find_holders(first_seats: Mapping[PydanticObjectId, int], **only: Any) -> list[Row]:
     rows = _claims().find(
         {"slot_id": {"$in": list(first_seats)}, "active": True, **only},
         {"slot_id": 1, "seat": 1, "reserved_seat": 1, "patient_id": 1},
@@ -190,7 +144,7 @@ async def _find_holders(first_seats: Mapping[PydanticObjectId, int], **only: Any
 
 async def find_booked_slots(slot_ids: Iterable[PydanticObjectId]) -> set[PydanticObjectId]:
     """Returns which of these slots have active appointments."""
-    return {row["slot_id"] for row in await find_seated_appointments(dict.fromkeys(slot_ids, 0))}
+    return {row["slot_id"] for row in await find_seat_holders(dict.fromkeys(slot_ids, 0), **IS_APPOINTMENT)}
 
 
 async def insert_blocks(seats: Iterable[tuple[PydanticObjectId, int]], *, expires_at: datetime) -> None:
@@ -199,18 +153,15 @@ async def insert_blocks(seats: Iterable[tuple[PydanticObjectId, int]], *, expire
         {"slot_id": slot_id, "seat": seat, "active": True, "expires_at": expires_at}
         for slot_id, seat in sorted(seats)
     ]
-    for first in range(0, len(blocks), _AT_ONCE):
+    for batch in batches(blocks, _AT_ONCE):
         try:
-            await _claims().insert_many(blocks[first : first + _AT_ONCE], ordered=False)
+            await _claims().insert_many(batch, ordered=False)
         except BulkWriteError as error:
             duplicates(error)  # raises whatever isn't a seat that is held already
 
 
 async def move_to_seat(holder: Row, seat: int) -> bool:
-    """Moves an appointment to another seat of its slot; False if it has left the slot or its seat meanwhile.
-
-    Raises `DuplicateKeyError` if somebody holds that seat.
-    """
+    """Moves an appointment to another seat; False if it has left its slot or seat. Raises `DuplicateKeyError`."""
     where = {key: holder[key] for key in ("_id", "slot_id", "seat")} | {"active": True}
     result = await _claims().update_one(where, {"$set": {"seat": seat}})
     return result.matched_count > 0
@@ -223,8 +174,8 @@ async def release_reserved_seats(holders: Iterable[Row]) -> None:
         where = {key: holder[key] for key in ("_id", "slot_id", "reserved_seat")}
         has_moved = {"active": True, "seat": {"$ne": holder["reserved_seat"]}}
         updates.append(UpdateOne({**where, **has_moved}, [{"$set": {"reserved_seat": "$seat"}}]))
-    for first in range(0, len(updates), _AT_ONCE):
-        await _claims().bulk_write(updates[first : first + _AT_ONCE], ordered=False)
+    for batch in batches(updates, _AT_ONCE):
+        await _claims().bulk_write(batch, ordered=False)
 
 
 # Appointments, as far as scheduling knows them
@@ -232,13 +183,7 @@ async def release_reserved_seats(holders: Iterable[Row]) -> None:
 
 async def find_booked(where: Row) -> list[SeatClaim]:
     """Returns active appointments, by start."""
-    found = SeatClaim.find({**where, "active": True, **_IS_APPOINTMENT})
-    return await found.sort("start", "_id").to_list()
-
-
-async def find_booked_between(where: Row, *, start: datetime, end: datetime) -> list[SeatClaim]:
-    """Returns active appointments that overlap a period (UTC), by start."""
-    return await find_booked({**where, "start": {"$lt": end}, "end": {"$gt": start}})
+    return await SeatClaim.find({**where, "active": True, **IS_APPOINTMENT}).sort("start", "_id").to_list()
 
 
 async def rename_on_appointments(where: Row, names: Mapping[str, str]) -> None:

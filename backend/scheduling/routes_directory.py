@@ -8,15 +8,7 @@ from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, Unknow
 from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
 from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
-from backend.directory import clinics, doctors
-from backend.directory.errors import (
-    ClinicNotFound,
-    ClinicTaken,
-    ClosureNotFound,
-    DoctorNotFound,
-    TooManyClosures,
-    UnknownDepartment,
-)
+from backend.directory import clinics, doctors, errors
 from backend.directory.responses import ClinicOut, DoctorDetail, doctor_detail
 from backend.directory.schemas import ClinicPatch, DoctorPatch
 from backend.scheduling import directory_changes
@@ -24,8 +16,12 @@ from backend.scheduling.access import reachable_clinic
 from backend.scheduling.errors import InThePast, ScheduleBusy
 from backend.scheduling.schemas import ClosureOut, ClosureReport, PeriodIn, WithdrawalReport, report
 
-clinics_router = APIRouter(prefix="/clinics/{clinic_id}", tags=["clinics"])
-doctors_router = APIRouter(prefix="/doctors/{doctor_id}", tags=["doctors"])
+clinics_router = APIRouter(
+    prefix="/clinics/{clinic_id}", tags=["clinics"], responses=responses(errors.ClinicNotFound)
+)
+doctors_router = APIRouter(
+    prefix="/doctors/{doctor_id}", tags=["doctors"], responses=responses(errors.DoctorNotFound)
+)
 
 
 class ClinicReport(ClinicOut):
@@ -47,7 +43,7 @@ class DoctorReport(DoctorDetail):
 @clinics_router.patch(
     "",
     summary="Change a clinic",
-    responses={**ETAG_HEADER, **responses(ClinicNotFound, ClinicTaken, EditConflict, ScheduleBusy)},
+    responses={**ETAG_HEADER, **responses(errors.ClinicTaken, EditConflict, ScheduleBusy)},
 )
 async def update_clinic(
     clinic_id: Id, body: ClinicPatch, caller: CurrentAdmin, version: ExpectedVersion, response: Response
@@ -63,16 +59,15 @@ async def update_clinic(
     return ClinicReport(**ClinicOut.of(changed).model_dump(), report=report(result, booked, caller=caller))
 
 
-@clinics_router.delete("", summary="Deactivate a clinic", responses=responses(ClinicNotFound, ScheduleBusy))
+@clinics_router.delete("", summary="Deactivate a clinic", responses=responses(ScheduleBusy))
 async def deactivate_clinic(clinic_id: Id, caller: CurrentAdmin) -> WithdrawalReport:
     """Withdraws all its slots. Once the request returns, no new booking can land there. The report lists every coming
     appointment."""
-    return report(
-        *await directory_changes.deactivate_clinic(await clinics.get_clinic(clinic_id)), caller=caller
-    )
+    clinic = await clinics.get_clinic(clinic_id)
+    return report(*await directory_changes.deactivate_clinic(clinic), caller=caller)
 
 
-@clinics_router.get("/closures", summary="List a clinic's closures", responses=responses(ClinicNotFound))
+@clinics_router.get("/closures", summary="List a clinic's closures")
 async def list_closures(clinic_id: Id, viewer: OptionalUser) -> list[ClosureOut]:
     """Returns past and coming closures, by start. Needs no login. Only staff see those of a deactivated clinic."""
     clinic = await clinics.get_clinic(clinic_id, where=visible_to(viewer))
@@ -82,14 +77,14 @@ async def list_closures(clinic_id: Id, viewer: OptionalUser) -> list[ClosureOut]
 @clinics_router.get(
     "/closures/{closure_id}",
     summary="Get a closure",
-    responses=responses(ClinicNotFound, ClosureNotFound),
+    responses=responses(errors.ClinicNotFound, errors.ClosureNotFound),
 )
 async def get_closure(clinic_id: Id, closure_id: Id, viewer: OptionalUser) -> ClosureOut:
     """Returns one closure of the clinic. Needs no login. Only staff see those of a deactivated clinic."""
     clinic = await clinics.get_clinic(clinic_id, where=visible_to(viewer))
     closure = next((each for each in clinic.closures if each.id == closure_id), None)
     if closure is None:
-        raise ClosureNotFound
+        raise errors.ClosureNotFound
     return ClosureOut.of(closure, clinic)
 
 
@@ -97,7 +92,7 @@ async def get_closure(clinic_id: Id, closure_id: Id, viewer: OptionalUser) -> Cl
     "/closures",
     summary="Create a closure",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(ClinicNotFound, TooManyClosures, InThePast, ScheduleBusy),
+    responses=responses(errors.TooManyClosures, InThePast, ScheduleBusy),
 )
 async def close_clinic(clinic_id: Id, body: PeriodIn, caller: FrontDesk, response: Response) -> ClosureReport:
     """Withdraws the free slots of all the clinic's doctors in this time. Once the request returns, no new booking can
@@ -109,14 +104,13 @@ async def close_clinic(clinic_id: Id, body: PeriodIn, caller: FrontDesk, respons
         clinic, start=period.start, end=period.end, reason=body.reason
     )
     set_location(response, f"/clinics/{clinic_id}/closures/{closure.id}")
-    out = ClosureOut.of(closure, clinic)
-    return ClosureReport(**out.model_dump(), report=report(result, booked, caller=caller))
+    return ClosureReport.of(closure, clinic, report=report(result, booked, caller=caller))
 
 
 @clinics_router.delete(
     "/closures/{closure_id}",
     summary="Delete a closure",
-    responses=responses(ClinicNotFound, ClosureNotFound, ScheduleBusy),
+    responses=responses(errors.ClinicNotFound, errors.ClosureNotFound, ScheduleBusy),
 )
 async def delete_closure(clinic_id: Id, closure_id: Id, caller: FrontDesk) -> WithdrawalReport:
     """Opens the closure's time again, as far as it lies in the doctors' weekly hours."""
@@ -130,8 +124,8 @@ async def delete_closure(clinic_id: Id, closure_id: Id, caller: FrontDesk) -> Wi
     responses={
         **ETAG_HEADER,
         **responses(
-            *(DoctorNotFound, EmailTaken, PhoneTaken, LicenseTaken, EditConflict),
-            *(UnknownClinic, UnknownDepartment, ScheduleBusy),
+            *(EmailTaken, PhoneTaken, LicenseTaken, EditConflict),
+            *(UnknownClinic, errors.UnknownDepartment, ScheduleBusy),
         ),
     },
 )
@@ -149,10 +143,9 @@ async def update_doctor(
     return DoctorReport(**shown.model_dump(), report=report(result, booked, caller=caller))
 
 
-@doctors_router.delete("", summary="Deactivate a doctor", responses=responses(DoctorNotFound, ScheduleBusy))
+@doctors_router.delete("", summary="Deactivate a doctor", responses=responses(ScheduleBusy))
 async def deactivate_doctor(doctor_id: Id, caller: CurrentAdmin) -> WithdrawalReport:
     """Ends the doctor's login and withdraws all their slots. Once the request returns, nobody can book them. The
     report lists every coming appointment."""
-    return report(
-        *await directory_changes.deactivate_doctor(await doctors.get_doctor(doctor_id)), caller=caller
-    )
+    doctor = await doctors.get_doctor(doctor_id)
+    return report(*await directory_changes.deactivate_doctor(doctor), caller=caller)

@@ -1,8 +1,7 @@
 """Requests and responses about slots and closures, and the report of every change."""
 
-from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, model_validator
@@ -14,19 +13,26 @@ from backend.core.http.json_rows import Rows
 from backend.core.http.time_range import DayOrInstant, end_moment, first_moment
 from backend.directory.documents import Clinic, Closure
 from backend.directory.fields import ClosingTime, WallTime, minutes_of
-from backend.scheduling.access import visible_appointments
+from backend.scheduling.access import clinic_scope
 from backend.scheduling.availability import MOST_CAPACITY, MOST_SLOT_MINUTES, Span
-from backend.scheduling.documents import SeatClaim, Slot
+from backend.scheduling.documents import SeatClaim
 from backend.scheduling.slots.capacity import OpenSlot
 from backend.scheduling.slots.slot_sync import SyncResult
 
+SlotMinutes = Annotated[
+    Annotated[int, Field(ge=5, le=MOST_SLOT_MINUTES, multiple_of=5)] | None,
+    Field(description="Length of a slot in minutes. Default: the doctor's slot length, else the clinic's."),
+]
+Capacity = Annotated[int, Field(ge=1, le=MOST_CAPACITY, description="How many patients can book one slot.")]
+
+
+def with_examples(*bodies: dict[str, Any]) -> ConfigDict:
+    """Returns the configuration of a request of which the documentation shows examples."""
+    return ConfigDict(json_schema_extra={"examples": list(bodies)})
+
+
 EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
-
-SlotMinutes = Annotated[int, Field(ge=5, le=MOST_SLOT_MINUTES, multiple_of=5)]
-Capacity = Annotated[int, Field(ge=1, le=MOST_CAPACITY)]
-
-LENGTH = "Length of a slot in minutes. Default: the doctor's slot length, else the clinic's."
-CAPACITY = "How many patients can book one slot."
+_AT_CLINIC = {"doctor_id": EXAMPLE_ID, "clinic_id": EXAMPLE_ID}
 
 
 class SlotOut(Response):
@@ -48,21 +54,11 @@ class SlotOut(Response):
 
     @classmethod
     def of(cls, found: OpenSlot) -> "SlotOut":
-        """Builds it from a slot that a search found."""
+        """Builds it from a slot as it is stored."""
         return cls.model_validate({**SLOT_ROWS.row(found.stored), "free": found.free})
-
-    @classmethod
-    def of_empty(cls, slot: Slot) -> "SlotOut":
-        """Builds it from a slot that was just added: all its seats are free."""
-        return cls.model_validate({**slot.model_dump(), "free": slot.capacity})
 
 
 SLOT_ROWS = Rows(SlotOut)
-
-
-def slot_page(found: Iterable[OpenSlot], next_cursor: str | None) -> bytes:
-    """Returns a page of a search as the JSON of `Page[SlotOut]`."""
-    return SLOT_ROWS.page(({**slot.stored, "free": slot.free} for slot in found), next_cursor)
 
 
 class BookedOut(Response):
@@ -80,11 +76,6 @@ class BookedOut(Response):
     end: datetime
     status: str
 
-    @classmethod
-    def of(cls, claim: SeatClaim) -> "BookedOut":
-        """Builds it from what scheduling knows of an appointment."""
-        return cls.model_validate({**claim.model_dump(), "appointment_id": claim.id})
-
 
 class WithdrawalReport(Response):
     """What a change did to slots and appointments. Once the request returns, no new booking can land in that time."""
@@ -101,11 +92,14 @@ class WithdrawalReport(Response):
 
 def report(result: SyncResult, booked: list[SeatClaim], *, caller: User) -> WithdrawalReport:
     """Returns the report of a change, with the appointments that the caller may see."""
-    visible = visible_appointments(caller, booked)
+    clinic_ids = clinic_scope(caller)
+    visible = [claim for claim in booked if clinic_ids is None or claim.clinic_id in clinic_ids]
     return WithdrawalReport(
         slots_opened=result.opened,
         slots_withdrawn=result.withdrawn,
-        appointments=[BookedOut.of(claim) for claim in visible],
+        appointments=[
+            BookedOut.model_validate({**claim.model_dump(), "appointment_id": claim.id}) for claim in visible
+        ],
         appointments_elsewhere=len(booked) - len(visible),
     )
 
@@ -113,13 +107,9 @@ def report(result: SyncResult, booked: list[SeatClaim], *, caller: User) -> With
 class PeriodIn(Request):
     """A period of time: either two times (RFC 3339 with an offset, `end` exclusive) or two dates (`end` included)."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"start": "2026-12-24", "end": "2026-12-26", "reason": "Christmas"},
-                {"start": "2026-12-24T13:00:00-05:00", "end": "2026-12-24T18:00:00-05:00"},
-            ]
-        }
+    model_config = with_examples(
+        {"start": "2026-12-24", "end": "2026-12-26", "reason": "Christmas"},
+        {"start": "2026-12-24T13:00:00-05:00", "end": "2026-12-24T18:00:00-05:00"},
     )
 
     start: DayOrInstant
@@ -154,10 +144,10 @@ class ClosureOut(Response):
     reason: str | None
 
     @classmethod
-    def of(cls, closure: Closure, clinic: Clinic) -> "ClosureOut":
-        """Builds it from a closure and its clinic."""
+    def of(cls, closure: Closure, clinic: Clinic, **more: WithdrawalReport) -> Self:
+        """Builds it from a closure, its clinic, and for a subclass the report."""
         whose = {"clinic_id": clinic.clinic_id, "clinic_name": clinic.name, "time_zone": clinic.time_zone}
-        return cls(**closure.model_dump(), **whose)
+        return cls(**closure.model_dump(), **whose, **more)
 
 
 class ClosureReport(ClosureOut):
@@ -169,44 +159,23 @@ class ClosureReport(ClosureOut):
 class SlotIn(Request):
     """One slot. It may lie outside the weekly hours."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "doctor_id": EXAMPLE_ID,
-                    "clinic_id": EXAMPLE_ID,
-                    "start": "2026-12-05T09:00:00-05:00",
-                    "minutes": 30,
-                    "capacity": 1,
-                }
-            ]
-        }
-    )
+    model_config = with_examples({**_AT_CLINIC, "start": "2026-12-05T09:00:00-05:00", "minutes": 30, "capacity": 1})
 
     doctor_id: Id
     clinic_id: Id
     start: Instant
-    minutes: SlotMinutes | None = Field(default=None, description=LENGTH)
-    capacity: Capacity = Field(default=1, description=CAPACITY)
+    minutes: SlotMinutes = None
+    capacity: Capacity = 1
 
 
 class GenerateIn(Request):
     """A range of days that gets slots: those of `start` to `end`, or without these, those of the weekly hours."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "doctor_id": EXAMPLE_ID,
-                    "clinic_id": EXAMPLE_ID,
-                    "first_day": "2026-12-05",
-                    "last_day": "2026-12-19",
-                    "weekdays": ["saturday"],
-                    "start": "09:00",
-                    "end": "12:00",
-                    "minutes": 20,
-                }
-            ]
+    model_config = with_examples(
+        {
+            **_AT_CLINIC,
+            **{"first_day": "2026-12-05", "last_day": "2026-12-19", "weekdays": ["saturday"]},
+            **{"start": "09:00", "end": "12:00", "minutes": 20},
         }
     )
 
@@ -214,13 +183,11 @@ class GenerateIn(Request):
     clinic_id: Id
     first_day: Day
     last_day: Day
-    weekdays: list[Weekday] | None = Field(
-        default=None, min_length=1, max_length=7, description="Default: all."
-    )
+    weekdays: list[Weekday] | None = Field(default=None, min_length=1, max_length=7, description="Default: all.")
     start: WallTime | None = None
     end: ClosingTime | None = None
-    minutes: SlotMinutes | None = Field(default=None, description=LENGTH)
-    capacity: Capacity = Field(default=1, description=CAPACITY)
+    minutes: SlotMinutes = None
+    capacity: Capacity = 1
 
     @model_validator(mode="after")
     def _complete(self) -> "GenerateIn":

@@ -26,12 +26,12 @@ async def called_off(visits: Sequence[Visit], clinics: Mapping[PydanticObjectId,
 
     Such an appointment stays valid until a person decides, but nobody should be asked to come.
     """
+    if not visits:
+        return []
     doctor_ids = list({visit.doctor_id for visit in visits})
     leaves: dict[PydanticObjectId, list[Span]] = defaultdict(list)
-    earliest = min((visit.start for visit in visits), default=None)
-    if earliest is not None:
-        for leave in await repository.find_leave_of_doctors(doctor_ids, since=earliest):
-            leaves[leave.doctor_id].append(Span(leave.start, leave.end))
+    for leave in await repository.find_leave_of_doctors(doctor_ids, since=min(v.start for v in visits)):
+        leaves[leave.doctor_id].append(Span(leave.start, leave.end))
     active = await repository.find_active_ids(doctor_ids)
 
     def is_off(visit: Visit) -> bool:

@@ -116,7 +116,7 @@ class Day:
 
 
 async def _book_all(patients: list[Person], slot: Slot) -> list[str]:
-    wanted = BookingRequest(slot_id=slot.slot_id)
+    wanted = BookingRequest(slot_id=slot.id)
     bookings = await asyncio.gather(*(book(person.user, wanted) for person in patients))
     return [str(booking.appointment.id) for booking in bookings]
 
@@ -135,9 +135,7 @@ class Visit:
 
     def make(self, transition: Transition, client: httpx.Client | None = None) -> Answer:
         """Makes a transition, by a client of its actor."""
-        return (client or self.actor(transition).client).post(
-            self.path(transition), json=self.day.body(transition)
-        )
+        return (client or self.actor(transition).client).post(self.path(transition), json=self.day.body(transition))
 
     def path(self, transition: Transition) -> str:
         """The transition's route."""

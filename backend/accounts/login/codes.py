@@ -62,9 +62,7 @@ async def issue(user: User, purpose: Purpose) -> IssuedCode | None:
         "issued_at": now,
         "expires_at": now + _HOUR,
     }
-    if not await repository.replace_code(
-        key, new, conditions=may_be_issued, now=now, most_issues=MOST_AN_HOUR
-    ):
+    if not await repository.replace_code(key, new, conditions=may_be_issued, now=now, most_issues=MOST_AN_HOUR):
         await _refuse_if_too_many(key, phone_hash, now)
         return None
     issued = IssuedCode(user=user, purpose=purpose, code=code, expires_at=now + VALID)

@@ -57,9 +57,7 @@ async def log_in(*, login: str, password: str, device: Device) -> LoggedIn:
         raise InvalidCredentials
     await refuse_if_throttled(key)
     if needs_rehash(stored):
-        user = await repository.rehash_password(
-            user.user_id, old_hash=stored, new_hash=await hash_password(password)
-        )
+        user = await repository.rehash_password(user.user_id, old_hash=stored, new_hash=await hash_password(password))
         if user is None:
             raise InvalidCredentials
     return LoggedIn(user=user, tokens=await open_session(user, device.user_agent))

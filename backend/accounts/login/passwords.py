@@ -59,9 +59,7 @@ def _given(value: Any) -> SecretStr:
 
 
 def _schema(**more: Any) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"type": "string", "format": "password", "writeOnly": True, "maxLength": LONGEST, **more}
-    )
+    return WithJsonSchema({"type": "string", "format": "password", "writeOnly": True, "maxLength": LONGEST, **more})
 
 
 Password = Annotated[
@@ -99,9 +97,7 @@ async def hash_password(plain: str) -> str:
 
 async def verify_password(plain: str, stored: str | None) -> bool:
     """Returns whether the hash is of this password. Without a hash it takes as long, and returns False."""
-    found = await asyncio.get_running_loop().run_in_executor(
-        _hashers, _verify, plain, stored or _NOBODYS_HASH
-    )
+    found = await asyncio.get_running_loop().run_in_executor(_hashers, _verify, plain, stored or _NOBODYS_HASH)
     return found and stored is not None
 
 

@@ -1,7 +1,6 @@
 """Every query and update of leave, and of what scheduling keeps in doctors' profiles: their weekly hours, and when
 their slots are due to be reconciled."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from backend.accounts.documents import Role, User
 from backend.accounts.profiles import HoursBlock
 from backend.core.clock import utc_now
 from backend.core.http.pagination import BY_START, PageRequest, after
+from backend.directory.doctors import profile_of
 from backend.scheduling.documents import Leave
 
 CLAIM = timedelta(minutes=5)
@@ -21,9 +21,6 @@ CLAIM = timedelta(minutes=5)
 
 def _users() -> AsyncCollection[dict[str, Any]]:
     return User.get_pymongo_collection()
-
-
-# Leave
 
 
 async def insert_leave(leave: Leave) -> None:
@@ -50,21 +47,9 @@ async def find_leave_page(doctor_id: PydanticObjectId, page: PageRequest) -> tup
 
 
 async def find_leave_of_doctors(doctor_ids: Sequence[PydanticObjectId], *, since: datetime) -> list[Leave]:
-    """Returns the leave of some doctors that ends after a moment."""
-    return await Leave.find({"doctor_id": {"$in": doctor_ids}, "end": {"$gt": since}}).to_list()
-
-
-# Doctors
-
-
-async def find_doctor_and_leave(
-    doctor_id: PydanticObjectId, *, since: datetime
-) -> tuple[User | None, list[Leave]]:
-    """Returns a doctor, active or not, and their leave that ends after a moment, by start."""
-    return await asyncio.gather(
-        User.find_one({"_id": doctor_id, "role": Role.DOCTOR}),
-        Leave.find({"doctor_id": doctor_id, "end": {"$gt": since}}).sort("start", "_id").to_list(),
-    )
+    """Returns the leave of some doctors that ends after a moment, by start."""
+    where = {"doctor_id": {"$in": doctor_ids}, "end": {"$gt": since}}
+    return await Leave.find(where).sort("start", "_id").to_list()
 
 
 async def find_doctors(*, at: PydanticObjectId, or_by_id: Sequence[PydanticObjectId]) -> list[User]:
@@ -106,27 +91,18 @@ async def request_sync(doctor_id: PydanticObjectId) -> None:
 
 async def claim_doctor(now: datetime) -> User | None:
     """Claims an active doctor whose slots are due, for `CLAIM`; None if there is none."""
-    raw = await _users().find_one_and_update(
-        {
-            "role": Role.DOCTOR,
-            "doctor.slots_due_at": {"$lte": now},
-            "is_active": True,
-            "$or": [
-                {"doctor.slots_claimed_until": {"$exists": False}},
-                {"doctor.slots_claimed_until": {"$lte": now}},
-            ],
-        },
-        {"$set": {"doctor.slots_claimed_until": now + CLAIM}},
-    )
+    is_due = {"role": Role.DOCTOR, "doctor.slots_due_at": {"$lte": now}, "is_active": True}
+    is_free = [{"doctor.slots_claimed_until": until} for until in ({"$exists": False}, {"$lte": now})]
+    claim = {"$set": {"doctor.slots_claimed_until": now + CLAIM}}
+    raw = await _users().find_one_and_update({**is_due, "$or": is_free}, claim)
     return None if raw is None else User.model_validate(raw)
 
 
 async def complete_claim(doctor: User, *, due_again: datetime) -> None:
     """Ends the claim on a doctor and sets when they are due again, unless a sync was requested meanwhile."""
-    assert doctor.doctor is not None  # noqa: S101 - only doctors are claimed
     release = {"$unset": {"doctor.slots_claimed_until": ""}}
     completed = await _users().update_one(
-        {"_id": doctor.user_id, "doctor.slots_due_at": doctor.doctor.slots_due_at},
+        {"_id": doctor.user_id, "doctor.slots_due_at": profile_of(doctor).slots_due_at},
         {"$set": {"doctor.slots_due_at": due_again}, **release},
     )
     if completed.matched_count == 0:

@@ -8,11 +8,12 @@ from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
 from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
+from backend.directory.clinics import read_clinics
 from backend.directory.doctors import profile_of
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
 from backend.scheduling.access import clinic_scope, reachable_doctor, visible_doctor
-from backend.scheduling.errors import ScheduleBusy
+from backend.scheduling.availability_inputs import effective_hours
 from backend.scheduling.hours import repository, working_hours
 from backend.scheduling.hours.schemas import (
     HoursBlockOut,
@@ -24,14 +25,10 @@ from backend.scheduling.hours.schemas import (
 )
 from backend.scheduling.schemas import PeriodIn, WithdrawalReport, report
 
-router = APIRouter(prefix="/doctors/{doctor_id}", tags=["schedule"])
+router = APIRouter(prefix="/doctors/{doctor_id}", tags=["schedule"], responses=responses(DoctorNotFound))
 
 
-@router.get(
-    "/working-hours",
-    summary="Get a doctor's working hours",
-    responses={**ETAG_HEADER, **responses(DoctorNotFound)},
-)
+@router.get("/working-hours", summary="Get a doctor's working hours", responses=ETAG_HEADER)
 async def get_working_hours(doctor_id: Id, caller: CurrentUser, response: Response) -> WorkingHoursOut:
     """Returns the hours in force, in the wall-clock time of each block's clinic."""
     doctor = await visible_doctor(caller, doctor_id)
@@ -40,8 +37,10 @@ async def get_working_hours(doctor_id: Id, caller: CurrentUser, response: Respon
 
 
 async def _working_hours(doctor: User) -> WorkingHoursOut:
-    blocks, is_default = await working_hours.read_hours(doctor)
-    return WorkingHoursOut(hours=[HoursBlockOut.model_validate(b) for b in blocks], is_default=is_default)
+    profile = profile_of(doctor)
+    blocks = effective_hours(profile, await read_clinics(profile.clinic_ids))
+    hours = [HoursBlockOut.model_validate(block) for block in blocks]
+    return WorkingHoursOut(hours=hours, is_default=profile.weekly_hours is None)
 
 
 @router.put(
@@ -50,8 +49,8 @@ async def _working_hours(doctor: User) -> WorkingHoursOut:
     responses={
         **ETAG_HEADER,
         **responses(
-            *(DoctorNotFound, errors.NotTheDoctorsClinic, errors.OutsideOpeningHours, EditConflict),
-            *(errors.OtherClinicHours, errors.HoursOverlap, errors.WeekTooFull, ScheduleBusy),
+            *(errors.NotTheDoctorsClinic, errors.OutsideOpeningHours, EditConflict),
+            *(errors.OtherClinicHours, errors.HoursOverlap, errors.WeekTooFull, errors.ScheduleBusy),
         ),
     },
 )
@@ -62,16 +61,14 @@ async def set_working_hours(
     lists the booked appointments that no longer fit. They stay valid until somebody reschedules or cancels them.
     Nurses set the hours at their own clinics. Hours at other clinics stay, repeated in the request or not."""
     doctor = await reachable_doctor(caller, doctor_id)
-    result, booked = await working_hours.set_hours(
-        doctor, body.hours, only_at=clinic_scope(caller), version=version
-    )
+    result, booked = await working_hours.set_hours(doctor, body.hours, only_at=clinic_scope(caller), version=version)
     changed = await reachable_doctor(caller, doctor_id)
     set_etag(response, profile_of(changed).weekly_hours_version)
     week = await _working_hours(changed)
     return WorkingHoursReport(**week.model_dump(), report=report(result, booked, caller=caller))
 
 
-@router.get("/leaves", summary="List a doctor's leave", responses=responses(DoctorNotFound, BadCursor))
+@router.get("/leaves", summary="List a doctor's leave", responses=responses(BadCursor))
 async def list_leaves(doctor_id: Id, caller: CurrentStaff, page: RequestedPage) -> Page[LeaveOut]:
     """Returns past and coming leave, by start."""
     doctor = await reachable_doctor(caller, doctor_id)
@@ -80,13 +77,13 @@ async def list_leaves(doctor_id: Id, caller: CurrentStaff, page: RequestedPage) 
     return Page(items=[LeaveOut.of(leave, doctor, zone) for leave in leaves], next_cursor=next_cursor)
 
 
-@router.get(
-    "/leaves/{leave_id}", summary="Get a leave", responses=responses(DoctorNotFound, errors.LeaveNotFound)
-)
+@router.get("/leaves/{leave_id}", summary="Get a leave", responses=responses(DoctorNotFound, errors.LeaveNotFound))
 async def get_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> LeaveOut:
     """Returns one leave of the doctor."""
     doctor = await reachable_doctor(caller, doctor_id)
-    leave = await working_hours.get_leave(doctor, leave_id)
+    leave = await repository.find_leave(leave_id, doctor_id=doctor.user_id)
+    if leave is None:
+        raise errors.LeaveNotFound
     return LeaveOut.of(leave, doctor, await working_hours.zone_of(doctor))
 
 
@@ -94,7 +91,7 @@ async def get_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> LeaveO
     "/leaves",
     summary="Create a leave",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(DoctorNotFound, errors.InThePast, ScheduleBusy),
+    responses=responses(errors.InThePast, errors.ScheduleBusy),
 )
 async def take_leave(doctor_id: Id, body: PeriodIn, caller: CurrentStaff, response: Response) -> LeaveReport:
     """Withdraws the free slots in this time. Once the request returns, no new booking can land in it. The report
@@ -106,15 +103,14 @@ async def take_leave(doctor_id: Id, body: PeriodIn, caller: CurrentStaff, respon
     leave, result, booked = await working_hours.take_leave(
         doctor, start=period.start, end=period.end, reason=body.reason, created_by=caller.user_id
     )
-    set_location(response, f"/doctors/{doctor_id}/leaves/{leave.leave_id}")
-    out = LeaveOut.of(leave, doctor, zone)
-    return LeaveReport(**out.model_dump(), report=report(result, booked, caller=caller))
+    set_location(response, f"/doctors/{doctor_id}/leaves/{leave.id}")
+    return LeaveReport.of(leave, doctor, zone, report=report(result, booked, caller=caller))
 
 
 @router.delete(
     "/leaves/{leave_id}",
     summary="Delete a leave",
-    responses=responses(DoctorNotFound, errors.LeaveNotFound, ScheduleBusy),
+    responses=responses(DoctorNotFound, errors.LeaveNotFound, errors.ScheduleBusy),
 )
 async def delete_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> WithdrawalReport:
     """Opens the leave's time again, as far as it lies in the weekly hours."""

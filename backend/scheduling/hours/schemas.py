@@ -3,16 +3,17 @@
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
+from typing import Self
 from zoneinfo import ZoneInfo
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from backend.accounts.documents import User
 from backend.accounts.profiles import WEEK, HoursBlock, Weekday
 from backend.core.http.fields import Id, Request, Response
 from backend.directory.fields import ClosingTime, WallTime, minutes_of
 from backend.scheduling.documents import Leave
-from backend.scheduling.schemas import CAPACITY, EXAMPLE_ID, LENGTH, Capacity, SlotMinutes, WithdrawalReport
+from backend.scheduling.schemas import EXAMPLE_ID, Capacity, SlotMinutes, WithdrawalReport, with_examples
 
 
 class HoursBlockIn(Request):
@@ -22,8 +23,8 @@ class HoursBlockIn(Request):
     weekday: Weekday
     start: WallTime = Field(examples=["09:00"])
     end: ClosingTime = Field(examples=["17:00"])
-    slot_minutes: SlotMinutes | None = Field(default=None, description=LENGTH)
-    capacity: Capacity = Field(default=1, description=CAPACITY)
+    slot_minutes: SlotMinutes = None
+    capacity: Capacity = 1
 
     @model_validator(mode="after")
     def _starts_before_end(self) -> "HoursBlockIn":
@@ -41,25 +42,17 @@ def find_overlap(hours: Iterable[HoursBlockIn | HoursBlock]) -> HoursBlockIn | H
     return None
 
 
+_ON_MONDAY = {"clinic_id": EXAMPLE_ID, "weekday": "monday"}
+
+
 class WorkingHoursIn(Request):
     """A doctor's whole week. It replaces the one before. An empty list means no hours at all."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "hours": [
-                        {"clinic_id": EXAMPLE_ID, "weekday": "monday", "start": "09:00", "end": "12:30"},
-                        {
-                            "clinic_id": EXAMPLE_ID,
-                            "weekday": "monday",
-                            "start": "13:30",
-                            "end": "17:00",
-                            "slot_minutes": 20,
-                            "capacity": 2,
-                        },
-                    ]
-                }
+    model_config = with_examples(
+        {
+            "hours": [
+                {**_ON_MONDAY, "start": "09:00", "end": "12:30"},
+                {**_ON_MONDAY, "start": "13:30", "end": "17:00", "slot_minutes": 20, "capacity": 2},
             ]
         }
     )
@@ -88,9 +81,7 @@ class WorkingHoursOut(Response):
     """A doctor's week."""
 
     hours: list[HoursBlockOut]
-    is_default: bool = Field(
-        description="True while no hours are set. The first clinic's opening hours apply then."
-    )
+    is_default: bool = Field(description="True while no hours are set. The first clinic's opening hours apply then.")
 
 
 class WorkingHoursReport(WorkingHoursOut):
@@ -112,9 +103,9 @@ class LeaveOut(Response):
     created_at: datetime
 
     @classmethod
-    def of(cls, leave: Leave, doctor: User, zone: ZoneInfo) -> "LeaveOut":
-        """Builds it from a leave, its doctor and the zone of their first clinic."""
-        return cls(**leave.model_dump(), doctor_name=doctor.name, time_zone=zone.key)
+    def of(cls, leave: Leave, doctor: User, zone: ZoneInfo, **more: WithdrawalReport) -> Self:
+        """Builds it from a leave, its doctor, the zone of their first clinic, and for a subclass the report."""
+        return cls(**leave.model_dump(), doctor_name=doctor.name, time_zone=zone.key, **more)
 
 
 class LeaveReport(LeaveOut):

@@ -12,22 +12,14 @@ from backend.accounts.profiles import HoursBlock
 from backend.core.clock import utc_now
 from backend.core.http.errors import EditConflict
 from backend.directory.clinics import read_clinics
+from backend.directory.doctors import profile_of
 from backend.directory.documents import Clinic
 from backend.directory.fields import minutes_of
+from backend.scheduling import errors
 from backend.scheduling import repository as claims
 from backend.scheduling.access import clinics_of
 from backend.scheduling.availability_inputs import effective_hours
-from backend.scheduling.documents import Leave, SeatClaim
-from backend.scheduling.errors import (
-    HoursOverlap,
-    InThePast,
-    LeaveNotFound,
-    NotTheDoctorsClinic,
-    OtherClinicHours,
-    OutsideOpeningHours,
-    ScheduleBusy,
-    WeekTooFull,
-)
+from backend.scheduling.documents import Leave, SeatClaim, SlotState
 from backend.scheduling.hours import repository
 from backend.scheduling.hours.schemas import HoursBlockIn, find_overlap
 from backend.scheduling.slots import repository as slot_repository
@@ -38,13 +30,6 @@ _MOST_ATTEMPTS = 20
 MOST_SLOTS_A_WEEK = 1000
 MOST_SEATS_A_WEEK = 5000
 """A change of hours writes every slot up to the horizon, and withdrawing one writes a document for each seat."""
-
-
-async def read_hours(doctor: User) -> tuple[list[HoursBlock], bool]:
-    """Returns the hours in force, and whether they are only the default."""
-    assert doctor.doctor is not None  # noqa: S101 - callers have a doctor
-    clinics = await read_clinics(doctor.doctor.clinic_ids)
-    return effective_hours(doctor, clinics), doctor.doctor.weekly_hours is None
 
 
 async def set_hours(
@@ -71,8 +56,8 @@ async def set_hours(
             unchanged["doctor.weekly_hours_version"] = version
         if await repository.replace_weekly_hours(doctor.user_id, blocks, where=unchanged):
             result = await reconcile(doctor.user_id)
-            return result, await find_without_slot(doctor.user_id)
-    raise ScheduleBusy
+            return result, await find_without_slot({"doctor_id": doctor.user_id})
+    raise errors.ScheduleBusy
 
 
 async def _week(
@@ -82,60 +67,48 @@ async def _week(
     only_at: Collection[PydanticObjectId] | None,
 ) -> list[HoursBlock]:
     """Returns the week to store."""
-    assert doctor.doctor is not None  # noqa: S101 - callers have a doctor
-    clinics = await read_clinics(doctor.doctor.clinic_ids)
+    profile = profile_of(doctor)
+    clinics = await read_clinics(profile.clinic_ids)
     kept: list[HoursBlock] = []
     if only_at is not None:
-        present = doctor.model_copy(
-            update={"doctor": doctor.doctor.model_copy(update={"weekly_hours": _blocks(as_read)})}
-        )
-        kept = [block for block in effective_hours(present, clinics) if block.clinic_id not in only_at]
+        stored = None if as_read is None else [HoursBlock.model_validate(block) for block in as_read]
+        present = effective_hours(profile.model_copy(update={"weekly_hours": stored}), clinics)
+        kept = [block for block in present if block.clinic_id not in only_at]
     blocks = []
     for block in wanted:
         clinic = clinics.get(block.clinic_id)
         if clinic is None or not clinic.is_active:
-            raise NotTheDoctorsClinic
-        minutes = block.slot_minutes or doctor.doctor.slot_minutes or clinic.rules.slot_minutes
+            raise errors.NotTheDoctorsClinic
+        minutes = block.slot_minutes or profile.slot_minutes or clinic.rules.slot_minutes
         new = HoursBlock(**{**block.model_dump(), "slot_minutes": minutes})
         if only_at is None or block.clinic_id in only_at:
             _check_opening_hours(block, clinic)
             blocks.append(new)
         elif new not in kept:
-            raise OtherClinicHours
-    if find_overlap([*kept, *blocks]):
-        raise HoursOverlap
-    _check_size([*kept, *blocks])
-    return [*kept, *blocks]
-
-
-def _check_size(week: list[HoursBlock]) -> None:
+            raise errors.OtherClinicHours
+    week = [*kept, *blocks]
+    if find_overlap(week):
+        raise errors.HoursOverlap
     slots = [(minutes_of(b.end) - minutes_of(b.start)) // b.slot_minutes for b in week]
-    seats_in_all = sum(number * block.capacity for number, block in zip(slots, week, strict=True))
-    if sum(slots) > MOST_SLOTS_A_WEEK or seats_in_all > MOST_SEATS_A_WEEK:
-        raise WeekTooFull
-
-
-def _blocks(raw: list[dict[str, Any]] | None) -> list[HoursBlock] | None:
-    return None if raw is None else [HoursBlock.model_validate(block) for block in raw]
+    seats = [number * block.capacity for number, block in zip(slots, week, strict=True)]
+    if sum(slots) > MOST_SLOTS_A_WEEK or sum(seats) > MOST_SEATS_A_WEEK:
+        raise errors.WeekTooFull
+    return week
 
 
 def _check_opening_hours(block: HoursBlockIn, clinic: Clinic) -> None:
     start, end = minutes_of(block.start), minutes_of(block.end)
-    if not any(
-        hours.weekday == block.weekday
-        and minutes_of(hours.opens) <= start
-        and end <= minutes_of(hours.closes)
-        for hours in clinic.opening_hours
-    ):
-        raise OutsideOpeningHours(
-            f"{clinic.name} is not open on {block.weekday.value} from {block.start} to {block.end}."
-        )
+    day = [hours for hours in clinic.opening_hours if hours.weekday == block.weekday]
+    if not any(minutes_of(hours.opens) <= start and end <= minutes_of(hours.closes) for hours in day):
+        time = f"on {block.weekday.value} from {block.start} to {block.end}"
+        raise errors.OutsideOpeningHours(f"{clinic.name} is not open {time}.")
 
 
-async def find_without_slot(doctor_id: PydanticObjectId) -> list[SeatClaim]:
-    """Returns the doctor's future appointments whose slots were withdrawn."""
-    withdrawn = await slot_repository.find_withdrawn_ids(doctor_id)
-    return await claims.find_booked({"slot_id": {"$in": withdrawn}})
+async def find_without_slot(whose: dict[str, PydanticObjectId]) -> list[SeatClaim]:
+    """Returns a doctor's or a clinic's future appointments whose slots were withdrawn."""
+    states = [SlotState.CLOSED, SlotState.CLOSING, SlotState.REMOVED]
+    withdrawn = await slot_repository.find_coming_ids({**whose, "state": {"$in": states}})
+    return await claims.find_booked({"slot_id": {"$in": list(withdrawn)}})
 
 
 async def take_leave(
@@ -146,25 +119,17 @@ async def take_leave(
     Returns every active appointment in that time too. Raises `InThePast` for a leave that is over already.
     """
     if end <= utc_now():
-        raise InThePast
+        raise errors.InThePast
     leave = Leave(doctor_id=doctor.user_id, start=start, end=end, reason=reason, created_by=created_by)
     await repository.insert_leave(leave)
     try:
         result = await reconcile(doctor.user_id)
-    except ScheduleBusy:
-        await repository.delete_leave(leave.leave_id, doctor_id=doctor.user_id)  # a retry would take it twice
+    except errors.ScheduleBusy:
+        await repository.delete_leave(leave.id, doctor_id=doctor.user_id)  # a retry would take it twice
         await repository.request_sync(doctor.user_id)
         raise
-    booked = await claims.find_booked_between({"doctor_id": doctor.user_id}, start=start, end=end)
-    return leave, result, booked
-
-
-async def get_leave(doctor: User, leave_id: PydanticObjectId) -> Leave:
-    """Returns one leave of the doctor. Raises `LeaveNotFound`."""
-    leave = await repository.find_leave(leave_id, doctor_id=doctor.user_id)
-    if leave is None:
-        raise LeaveNotFound
-    return leave
+    during = {"doctor_id": doctor.user_id, "start": {"$lt": end}, "end": {"$gt": start}}
+    return leave, result, await claims.find_booked(during)
 
 
 async def zone_of(doctor: User) -> ZoneInfo:
@@ -176,5 +141,5 @@ async def zone_of(doctor: User) -> ZoneInfo:
 async def end_leave(doctor: User, leave_id: PydanticObjectId) -> SyncResult:
     """Deletes a leave and opens its time again. Raises `LeaveNotFound`."""
     if not await repository.delete_leave(leave_id, doctor_id=doctor.user_id):
-        raise LeaveNotFound
+        raise errors.LeaveNotFound
     return await reconcile(doctor.user_id)

@@ -1,8 +1,8 @@
 """Which slots can be booked, and how many free seats they have: one rule for the search, single slots and hints."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ class OpenSlot:
     free: int
 
     @property
-    def slot_id(self) -> PydanticObjectId:
+    def id(self) -> PydanticObjectId:
         """The slot's id."""
         return PydanticObjectId(self.stored["_id"])
 
@@ -52,22 +52,13 @@ class BookableSlot:
         """Builds it from the whole document."""
         return cls(
             id=stored["_id"],
-            doctor_id=stored["doctor_id"],
-            doctor_name=stored["doctor_name"],
-            specialty=stored["specialty"],
-            clinic_id=stored["clinic_id"],
-            clinic_name=stored["clinic_name"],
-            time_zone=stored["time_zone"],
-            start=stored["start"],
-            end=stored["end"],
-            day=stored["day"],
-            ticks=stored["ticks"],
-            capacity=stored["capacity"],
-            max_patients_per_day=stored.get("max_patients_per_day"),
-            first_seat=stored["first_seat"],
             state=SlotState(stored["state"]),
-            is_active=stored["is_active"],
+            max_patients_per_day=stored.get("max_patients_per_day"),
+            **{name: stored[name] for name in _COPIED},
         )
+
+
+_COPIED = {field.name for field in fields(BookableSlot)} - {"id", "state", "max_patients_per_day"}
 
 
 def is_bookable(slot: Slot | BookableSlot, now: datetime) -> bool:
@@ -87,9 +78,8 @@ async def with_free_seats(slots: Sequence[Row], **only: Any) -> list[OpenSlot]:
     """
     if not slots:
         return []
-    return await count_free_seats(
-        slots, await repository.find_taken_seats([slot["_id"] for slot in slots], **only), **only
-    )
+    claims = await repository.find_taken_seats([slot["_id"] for slot in slots], **only)
+    return await count_free_seats(slots, claims, **only)
 
 
 async def count_free_seats(slots: Sequence[Row], claims: Iterable[Row], **only: Any) -> list[OpenSlot]:
@@ -103,7 +93,9 @@ async def count_free_seats(slots: Sequence[Row], claims: Iterable[Row], **only: 
         for claim in claims
         if claim["slot_id"] in first_seats and claim["seat"] >= first_seats[claim["slot_id"]]
     )
-    patients = await _count_patients(limited_days(slots), **only)
+    days = limited_days(slots)
+    visits = await repository.find_visits_on(days, **only) if days else ()
+    patients = Counter((visit["doctor_id"], visit["clinic_day"]) for visit in visits)
     found = []
     for slot in slots:
         limit = slot.get("max_patients_per_day")
@@ -113,14 +105,6 @@ async def count_free_seats(slots: Sequence[Row], claims: Iterable[Row], **only: 
     return found
 
 
-async def _count_patients(days: set[DoctorDay], **only: Any) -> Counter[DoctorDay]:
-    """Returns how many patients doctors see, or have seen, on days of the clinic."""
-    if not days:
-        return Counter()
-    visits = await repository.find_visits_on(days, **only)
-    return Counter((visit["doctor_id"], visit["clinic_day"]) for visit in visits)
-
-
-def limited_days(slots: Iterable[Mapping[str, Any]]) -> set[DoctorDay]:
+def limited_days(slots: Iterable[Row]) -> set[DoctorDay]:
     """Returns the days of those slots whose doctor has a limit of patients per day."""
     return {(slot["doctor_id"], slot["day"]) for slot in slots if "max_patients_per_day" in slot}

@@ -12,8 +12,7 @@ a free seat would be wrong, because searches wouldn't show it. Two rules prevent
 
 So a seat that becomes free while its slot is being marked is counted as free, or removes `marking` before the hint is
 set, or the hint after it. A leftover `marking` has no effect. For all other appointments giving a seat back stays one
-write. A process that dies before it clears the hint leaves a wrong one. `repair_full_hints`, a timed job, checks all
-hints, some thousand a minute.
+write. A process that dies before it clears the hint leaves a wrong one, which `repair_full_hints` clears.
 """
 
 import logging
@@ -47,7 +46,7 @@ async def mark_full(slots: Sequence[Row]) -> None:
         await set_clears_full_hint(slot_ids, limited_days(slots))
         announced = await search_repository.find_announced(slot_ids, marking)
         counted = await with_free_seats(announced, clears_full_hint=True)
-        await search_repository.mark_announced([slot.slot_id for slot in counted if not slot.free], marking)
+        await search_repository.mark_announced([slot.id for slot in counted if not slot.free], marking)
     except PyMongoError as error:
         log.warning("full slots were not all marked: %s", type(error).__name__)
 
@@ -59,25 +58,18 @@ class _Progress:
 
 
 async def repair_full_hints() -> int:
-    """Checks the next hints and clears those that are wrong. Returns how many were.
-
-    A process that dies between freeing a seat and clearing the hint leaves a wrong one.
-    """
+    """Checks the next hints and clears those that are wrong. Returns how many were."""
     wrong = 0
     for _ in range(PER_RUN // _AT_ONCE):
         position = behind(_Progress.last, "start", "_id") if _Progress.last else {}
         query = {"$and": [{**bookable(utc_now()), "known_full": True}, position]}
         slots = await search_repository.find_rows(query, limit=_AT_ONCE)
-        wrong += await _clear_wrong_hints(slots)
-        is_end = len(slots) < _AT_ONCE
-        _Progress.last = None if is_end else (slots[-1]["start"], slots[-1]["_id"])
-        if is_end:
+        # A seat counts as free too if the appointment on it wouldn't clear the hint.
+        counted = await with_free_seats(slots, clears_full_hint=True)
+        if with_room := [slot.id for slot in counted if slot.free]:
+            wrong += await search_repository.clear_hints(with_room)
+        if len(slots) < _AT_ONCE:
+            _Progress.last = None
             break
+        _Progress.last = (slots[-1]["start"], slots[-1]["_id"])
     return wrong
-
-
-async def _clear_wrong_hints(slots: Sequence[Row]) -> int:
-    """Clears the hint of slots with a seat that is free, or whose appointment wouldn't clear it."""
-    counted = await with_free_seats(slots, clears_full_hint=True)
-    with_room = [slot.slot_id for slot in counted if slot.free]
-    return await search_repository.clear_hints(with_room) if with_room else 0

@@ -38,6 +38,5 @@ async def _next_midnight(doctor: User, now: datetime) -> datetime:
     """Returns when a day next begins at one of the doctor's clinics, and its horizon reaches a day further. UTC."""
     zones = [clinic.zone for clinic in (await read_clinics(clinics_of(doctor))).values()]
     tomorrows = [(availability.local_day(now, zone) + timedelta(days=1), zone) for zone in zones]
-    return min(
-        (availability.instant(day, 0, zone) for day, zone in tomorrows), default=now + timedelta(days=1)
-    )
+    midnights = [availability.instant(day, 0, zone) for day, zone in tomorrows]
+    return min(midnights, default=now + timedelta(days=1))

@@ -9,23 +9,12 @@ from beanie import PydanticObjectId
 
 from backend.accounts.profiles import WEEK
 from backend.core.clock import utc_now
-from backend.directory.errors import DoctorNotFound
+from backend.directory.doctors import profile_of
 from backend.directory.fields import minutes_of
-from backend.scheduling import availability
+from backend.scheduling import availability, errors
 from backend.scheduling import repository as claims
 from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, slot_for
 from backend.scheduling.documents import SeatClaim, Slot, SlotSource, SlotState
-from backend.scheduling.errors import (
-    BeyondHorizon,
-    InThePast,
-    NotTheDoctorsClinic,
-    OutsideOpeningHours,
-    SlotNotFound,
-    SlotOverlaps,
-    StartNotAligned,
-    TimeNotAvailable,
-    TooManySlots,
-)
 from backend.scheduling.schemas import GenerateIn
 from backend.scheduling.slots import repository
 from backend.scheduling.slots.slot_sync import open_slots, reconcile
@@ -47,16 +36,16 @@ async def create_slot(
     Raises `DoctorNotFound`, `NotTheDoctorsClinic`, `StartNotAligned`, `InThePast`, `BeyondHorizon`,
     `OutsideOpeningHours`, `TimeNotAvailable`, and `SlotOverlaps` if another slot holds the doctor's time.
     """
-    schedule = await _read_schedule(doctor_id)
-    length = minutes or _usual_minutes(schedule, clinic_id)
-    span = availability.Span(start, start + timedelta(minutes=length))
+    schedule = await read_schedule(doctor_id, now=utc_now())
+    length = timedelta(minutes=minutes or _usual_minutes(schedule, clinic_id))
+    span = availability.Span(start, start + length)
     _check(schedule, clinic_id, span)
     if not await _make_room(doctor_id, [span]):
-        raise SlotOverlaps
+        raise errors.SlotOverlaps
     added = await _add(schedule, clinic_id=clinic_id, spans=[span], capacity=capacity)
     if not added:
-        _check(await _read_schedule(doctor_id), clinic_id, span)
-        raise SlotOverlaps
+        _check(await read_schedule(doctor_id, now=utc_now()), clinic_id, span)
+        raise errors.SlotOverlaps
     return added[0]
 
 
@@ -66,18 +55,19 @@ async def generate_slots(wanted: GenerateIn) -> int:
     Without `start` and `end` the range gets the slots of the weekly hours. Either way, slots that staff removed come
     back. Raises `DoctorNotFound`, `NotTheDoctorsClinic`, `BeyondHorizon`, `TooManySlots`.
     """
-    schedule = await _read_schedule(wanted.doctor_id)
+    now = utc_now()
+    schedule = await read_schedule(wanted.doctor_id, now=now)
     clinic = _clinic(schedule, wanted.clinic_id)
-    now, zone = utc_now(), ZoneInfo(clinic.time_zone)
+    zone = ZoneInfo(clinic.time_zone)
     if wanted.last_day > availability.last_day(clinic, now):
-        raise BeyondHorizon
+        raise errors.BeyondHorizon
     days = _days(wanted, since=availability.local_day(now, zone))
     if wanted.start is None or wanted.end is None:
         return await _generate_weekly(wanted, days)
     length = wanted.minutes or _usual_minutes(schedule, wanted.clinic_id)
     wall = availability.WallBlock(0, minutes_of(wanted.start), minutes_of(wanted.end))
     if len(days) * ((wall.end - wall.start) // length) > MOST_AT_ONCE:
-        raise TooManySlots
+        raise errors.TooManySlots
     cut = (span for day in days for span in availability.cut(wall, day, length, zone) if span.start > now)
     spans = await _possible(schedule, wanted.clinic_id, cut, now)
     room = await _make_room(wanted.doctor_id, spans)
@@ -86,21 +76,18 @@ async def generate_slots(wanted: GenerateIn) -> int:
 
 
 async def remove_slot(slot: Slot) -> list[SeatClaim]:
-    """Removes a slot for good and returns the active appointments in it. After that nobody can book it any more.
-
-    Raises `SlotNotFound` if it was withdrawn meanwhile.
-    """
-    if not await remove(slot.slot_id):
-        raise SlotNotFound
-    return await claims.find_booked({"slot_id": slot.slot_id})
+    """Removes a slot and returns its active appointments; then nobody can book it any more. Raises `SlotNotFound`."""
+    if not await remove(slot.id):
+        raise errors.SlotNotFound
+    return await claims.find_booked({"slot_id": slot.id})
 
 
 async def get_slot(slot_id: PydanticObjectId) -> Slot:
     """Returns a coming slot that holds its time, open or not, unless staff removed it. Raises `SlotNotFound`."""
-    slot = await repository.find_present(slot_id)
-    if slot is None:
-        raise SlotNotFound
-    return slot
+    coming = {"_id": slot_id, "start": {"$gt": utc_now()}, "state": {"$ne": SlotState.REMOVED}}
+    for slot in await repository.find_active(coming):
+        return slot
+    raise errors.SlotNotFound
 
 
 def _days(wanted: GenerateIn, *, since: date) -> list[date]:
@@ -113,31 +100,17 @@ def _days(wanted: GenerateIn, *, since: date) -> list[date]:
 
 async def _generate_weekly(wanted: GenerateIn, days: list[date]) -> int:
     """Brings back the slots of the weekly hours that staff removed on these days. Returns how many slots are new."""
-
-    async def find(state: SlotState) -> set[PydanticObjectId]:
-        return await repository.find_ids_on_days(
-            wanted.doctor_id,
-            clinic_id=wanted.clinic_id,
-            days=[day.isoformat() for day in days],
-            state=state,
-        )
-
-    before = await find(SlotState.OPEN)
-    await withdraw_removed_too(await find(SlotState.REMOVED))
+    on_days = {"$in": [day.isoformat() for day in days]}
+    there = {"doctor_id": wanted.doctor_id, "clinic_id": wanted.clinic_id, "day": on_days}
+    before = await repository.find_coming_ids({**there, "state": SlotState.OPEN})
+    await withdraw_removed_too(await repository.find_coming_ids({**there, "state": SlotState.REMOVED}))
     await reconcile(wanted.doctor_id)
-    return len(await find(SlotState.OPEN) - before)
-
-
-async def _read_schedule(doctor_id: PydanticObjectId) -> DoctorSchedule:
-    schedule = await read_schedule(doctor_id, now=utc_now())
-    if schedule is None:
-        raise DoctorNotFound
-    return schedule
+    return len(await repository.find_coming_ids({**there, "state": SlotState.OPEN}) - before)
 
 
 def _clinic(schedule: DoctorSchedule, clinic_id: PydanticObjectId) -> availability.ClinicInputs:
     if clinic_id not in schedule.inputs.clinics:
-        raise NotTheDoctorsClinic
+        raise errors.NotTheDoctorsClinic
     return schedule.inputs.clinics[clinic_id]
 
 
@@ -152,25 +125,22 @@ async def _possible(
 
 def _usual_minutes(schedule: DoctorSchedule, clinic_id: PydanticObjectId) -> int:
     _clinic(schedule, clinic_id)
-    assert schedule.doctor.doctor is not None  # noqa: S101 - a schedule has a doctor
-    return schedule.doctor.doctor.slot_minutes or schedule.clinics[clinic_id].rules.slot_minutes
+    return profile_of(schedule.doctor).slot_minutes or schedule.clinics[clinic_id].rules.slot_minutes
 
 
 def _check(schedule: DoctorSchedule, clinic_id: PydanticObjectId, span: availability.Span) -> None:
     """Raises the reason why a slot isn't possible; `availability.is_possible` decides."""
     clinic, now = _clinic(schedule, clinic_id), utc_now()
     if not availability.on_grid(span.start):
-        raise StartNotAligned
+        raise errors.StartNotAligned
     if span.start <= now:
-        raise InThePast
+        raise errors.InThePast
     if span.end > availability.bookable_until(clinic, now):
-        raise BeyondHorizon
-    if availability.is_possible(schedule.inputs, clinic_id, span, now):
-        return
-    is_away = any(absence.overlaps(span) for absence in (*schedule.inputs.leaves, *clinic.closures))
-    if is_away or not (schedule.inputs.is_active and clinic.is_active):
-        raise TimeNotAvailable
-    raise OutsideOpeningHours
+        raise errors.BeyondHorizon
+    if not availability.is_possible(schedule.inputs, clinic_id, span, now):
+        is_away = any(absence.overlaps(span) for absence in (*schedule.inputs.leaves, *clinic.closures))
+        is_active = schedule.inputs.is_active and clinic.is_active
+        raise errors.OutsideOpeningHours if is_active and not is_away else errors.TimeNotAvailable
 
 
 async def _add(
@@ -181,20 +151,17 @@ async def _add(
     They are stored before they are offered. A leave or a closure that was written since the schedule was read either
     shows when it is read again, or finds the slots and withdraws them.
     """
-    slots = []
-    for span in spans:
-        slot = slot_for(schedule, clinic_id=clinic_id, span=span, capacity=capacity)
-        slot.id, slot.source = PydanticObjectId(), SlotSource.STAFF
-        slots.append(slot)
+    offers = [availability.Offer(clinic_id, span, capacity) for span in spans]
+    slots = [slot_for(schedule, offer, source=SlotSource.STAFF) for offer in offers]
     await repository.insert_new(slots)
-    again, now = await _read_schedule(schedule.doctor.user_id), utc_now()
-    added = [slot.slot_id for slot in slots]
-    stored = await repository.find_still_active(added)
-    written = {availability.Span(slot.start, slot.end): slot for slot in stored}
+    now = utc_now()
+    again = await read_schedule(schedule.doctor.user_id, now=now)
+    added = {"_id": {"$in": [slot.id for slot in slots]}}
+    written = {availability.Span(s.start, s.end): s for s in await repository.find_active(added)}
     fitting = [written.pop(span) for span in await _possible(again, clinic_id, list(written), now)]
-    await withdraw(slot.slot_id for slot in written.values())
+    await withdraw(slot.id for slot in written.values())
     await open_slots(again, [slot for slot in fitting if slot.state is SlotState.PENDING])
-    return await repository.find_still_active(added, state=SlotState.OPEN)
+    return await repository.find_active({**added, "state": SlotState.OPEN})
 
 
 async def _make_room(doctor_id: PydanticObjectId, spans: list[availability.Span]) -> list[availability.Span]:
@@ -205,16 +172,13 @@ async def _make_room(doctor_id: PydanticObjectId, spans: list[availability.Span]
     if not spans:
         return []
     earliest = min(span.start for span in spans) - timedelta(minutes=availability.MOST_SLOT_MINUTES)
-    present = await repository.find_starting_between(
-        doctor_id, after=earliest, before=max(span.end for span in spans)
-    )
-    withdrawn = {s.slot_id: s for s in present if s.state in (SlotState.CLOSED, SlotState.REMOVED)}
+    near = {"$gt": earliest, "$lt": max(span.end for span in spans)}
+    present = await repository.find_active({"doctor_id": doctor_id, "start": near})
+    withdrawn = {s.id: s for s in present if s.state in (SlotState.CLOSED, SlotState.REMOVED)}
     booked = await claims.find_booked_slots(withdrawn)
     empty = {slot_id: slot for slot_id, slot in withdrawn.items() if slot_id not in booked}
-    held = {tick for slot in present if slot.slot_id not in empty for tick in slot.ticks}
+    held = {tick for slot in present if slot.id not in empty for tick in slot.ticks}
     room = [span for span in spans if held.isdisjoint(availability.ticks(span))]
     needed = {tick for span in room for tick in availability.ticks(span)}
-    await withdraw_removed_too(
-        slot_id for slot_id, slot in empty.items() if not needed.isdisjoint(slot.ticks)
-    )
+    await withdraw_removed_too(id_ for id_, slot in empty.items() if not needed.isdisjoint(slot.ticks))
     return room

@@ -13,10 +13,10 @@ from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.core.http.time_range import RequestedRange
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
-from backend.scheduling.access import reachable_doctor_at
+from backend.scheduling.access import reachable_doctor
 from backend.scheduling.documents import SlotState
-from backend.scheduling.errors import ScheduleBusy
 from backend.scheduling.schemas import GenerateIn, GenerateReport, SlotIn, SlotOut, WithdrawalReport, report
+from backend.scheduling.slots.capacity import OpenSlot
 from backend.scheduling.slots.manual_slots import create_slot, generate_slots, get_slot, remove_slot
 from backend.scheduling.slots.search import SlotQuery, find_open_slot, page_of_open
 from backend.scheduling.slots.slot_sync import SyncResult
@@ -24,12 +24,7 @@ from backend.scheduling.slots.slot_sync import SyncResult
 router = APIRouter(tags=["slots"])
 
 
-@router.get(
-    "/slots",
-    summary="Search open slots",
-    response_model=Page[SlotOut],
-    responses=responses(BadCursor),
-)
+@router.get("/slots", summary="Search open slots", response_model=Page[SlotOut], responses=responses(BadCursor))
 async def search_slots(
     page: RequestedPage,
     times: RequestedRange,
@@ -74,47 +69,32 @@ async def get_slot_by_id(slot_id: Id) -> SlotOut:
     summary="Create a slot",
     status_code=status.HTTP_201_CREATED,
     responses=responses(
-        DoctorNotFound,
-        errors.SlotOverlaps,
-        errors.TimeNotAvailable,
-        errors.NotTheDoctorsClinic,
-        errors.StartNotAligned,
-        errors.InThePast,
-        errors.BeyondHorizon,
-        errors.OutsideOpeningHours,
+        *(DoctorNotFound, errors.SlotOverlaps, errors.TimeNotAvailable, errors.NotTheDoctorsClinic),
+        *(errors.StartNotAligned, errors.InThePast, errors.BeyondHorizon, errors.OutsideOpeningHours),
     ),
 )
 async def add_slot(body: SlotIn, caller: CurrentStaff, response: Response) -> SlotOut:
     """Adds a slot, which may lie outside the weekly hours. It must start on a whole multiple of five minutes, lie
     within the clinic's opening hours and the booking horizon, and not overlap another slot of the doctor."""
-    await reachable_doctor_at(caller, body.doctor_id, body.clinic_id)
-    slot = await create_slot(
-        doctor_id=body.doctor_id,
-        clinic_id=body.clinic_id,
-        start=body.start,
-        minutes=body.minutes,
-        capacity=body.capacity,
-    )
-    set_location(response, f"/slots/{slot.slot_id}")
-    return SlotOut.of_empty(slot)
+    await reachable_doctor(caller, body.doctor_id, at=body.clinic_id)
+    slot = await create_slot(**body.model_dump())
+    set_location(response, f"/slots/{slot.id}")
+    return SlotOut.of(OpenSlot(slot.model_dump(by_alias=True), free=slot.capacity))
 
 
 @router.post(
     "/slots/generate",
     summary="Create slots over a range of days",
     responses=responses(
-        DoctorNotFound,
-        errors.NotTheDoctorsClinic,
-        errors.BeyondHorizon,
-        errors.TooManySlots,
-        ScheduleBusy,
+        *(DoctorNotFound, errors.NotTheDoctorsClinic, errors.BeyondHorizon),
+        *(errors.TooManySlots, errors.ScheduleBusy),
     ),
 )
 async def generate_slots_over_range(body: GenerateIn, caller: CurrentStaff) -> GenerateReport:
     """With `start` and `end`, adds slots in these hours on the weekdays of the range. Without, adds the missing slots
     of the weekly hours, including those that staff removed. Repeating the request adds nothing. It adds at most 5,000
     slots at once, and skips time that is past, closed, on leave or held by other slots."""
-    await reachable_doctor_at(caller, body.doctor_id, body.clinic_id)
+    await reachable_doctor(caller, body.doctor_id, at=body.clinic_id)
     return GenerateReport(created=await generate_slots(body))
 
 
@@ -124,9 +104,8 @@ async def delete_slot(slot_id: Id, caller: CurrentStaff) -> WithdrawalReport:
     The weekly hours don't bring it back; `POST /slots/generate` does."""
     slot = await get_slot(slot_id)
     try:
-        await reachable_doctor_at(caller, slot.doctor_id, slot.clinic_id)
+        await reachable_doctor(caller, slot.doctor_id, at=slot.clinic_id)
     except DoctorNotFound:
         raise errors.SlotNotFound from None
-    return report(
-        SyncResult(withdrawn=int(slot.state is SlotState.OPEN)), await remove_slot(slot), caller=caller
-    )
+    booked = await remove_slot(slot)
+    return report(SyncResult(withdrawn=int(slot.state is SlotState.OPEN)), booked, caller=caller)

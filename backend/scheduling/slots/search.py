@@ -14,7 +14,7 @@ from backend.core.mongo.batching import SingleFlight
 from backend.core.mongo.text_search import fold
 from backend.scheduling.documents import SEARCH_INDEXES, SeatClaim, Slot
 from backend.scheduling.errors import SlotNotFound
-from backend.scheduling.schemas import slot_page
+from backend.scheduling.schemas import SLOT_ROWS
 from backend.scheduling.slots import full_hint, search_repository
 from backend.scheduling.slots.capacity import OpenSlot, bookable, count_free_seats, with_free_seats
 
@@ -52,28 +52,21 @@ class SlotQuery:
         return SEARCH_INDEXES.get(frozenset(self._fields()))
 
     def _fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {
-            name: value
-            for name in ("doctor_id", "clinic_id", "department_id")
-            if (value := getattr(self, name)) is not None
-        }
-        if self.specialty is not None:
-            fields["specialty_key"] = fold(self.specialty)
-        if self.city is not None:
-            fields["city_key"] = fold(self.city)
-        return fields
+        fields = {name: getattr(self, name) for name in ("doctor_id", "clinic_id", "department_id")}
+        fields["specialty_key"] = None if self.specialty is None else fold(self.specialty)
+        fields["city_key"] = None if self.city is None else fold(self.city)
+        return {name: value for name, value in fields.items() if value is not None}
 
 
-_SearchKey = tuple[SlotQuery, PageRequest]
-_searches: SingleFlight[_SearchKey, tuple[list[OpenSlot], str | None]] = SingleFlight()
+_searches: SingleFlight[tuple[SlotQuery, PageRequest], tuple[list[OpenSlot], str | None]] = SingleFlight()
 
 
 async def find_open_slot(slot_id: PydanticObjectId) -> OpenSlot:
     """Returns a slot that is open, full or not, with its free seats. Raises `SlotNotFound`."""
-    stored = await search_repository.find_row(slot_id, where=bookable(utc_now()))
-    if stored is None:
-        raise SlotNotFound
-    return (await with_free_seats([stored]))[0]
+    where = {"_id": slot_id, **bookable(utc_now())}
+    for slot in await with_free_seats(await search_repository.find_rows(where, limit=1, index=[("_id", 1)])):
+        return slot
+    raise SlotNotFound
 
 
 async def page_of_open(wanted: SlotQuery, page: PageRequest) -> bytes:
@@ -85,18 +78,14 @@ async def page_of_open(wanted: SlotQuery, page: PageRequest) -> bytes:
     """
 
     async def read() -> Cacheable[bytes]:
-        found, next_cursor = await _searches.load((wanted, page), _find)
+        found, next_cursor = await _searches.load((wanted, page), lambda key: find_open(*key))
         return Cacheable(
-            slot_page(found, next_cursor),
+            SLOT_ROWS.page(({**slot.stored, "free": slot.free} for slot in found), next_cursor),
             depends_on=_ALL_BOOKS if wanted.doctor_id is None else frozenset([wanted.doctor_id]),
             until=found[0].stored["start"] if found else None,
         )
 
     return await response_cache.load(("open slots", wanted, page), read)
-
-
-async def _find(key: _SearchKey) -> tuple[list[OpenSlot], str | None]:
-    return await find_open(*key)
 
 
 async def find_open(wanted: SlotQuery, page: PageRequest) -> tuple[list[OpenSlot], str | None]:

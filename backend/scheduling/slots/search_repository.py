@@ -29,11 +29,6 @@ def _slots() -> AsyncCollection[dict[str, Any]]:
     return Slot.get_pymongo_collection()
 
 
-async def find_row(slot_id: PydanticObjectId, *, where: Row) -> Row | None:
-    """Returns a slot, with the fields of `SLOT_FIELDS`."""
-    return await _slots().find_one({"_id": slot_id, **where}, SLOT_FIELDS)
-
-
 async def find_rows(where: Row, *, limit: int, index: Index | None = None) -> Sequence[Row]:
     """Returns slots by start, with the fields of `SLOT_FIELDS`. `index` is the index to use, if it is known."""
     by_start = [("start", 1), ("_id", 1)]
@@ -56,17 +51,13 @@ async def find_rows_and_seats(
     that time, so the time should be short.
     """
     held = {"doctor_id": of_doctor, "start": {"$gte": since, "$lt": until}, "active": True}
+    seats = [{"$match": held}, {"$project": {"_id": 0, "slot_id": 1, "seat": 1}}]
     pipeline: list[dict[str, Any]] = [
         {"$match": where},
         {"$sort": {"start": 1, "_id": 1}},
         {"$limit": limit},
         {"$project": SLOT_FIELDS},
-        {
-            "$unionWith": {
-                "coll": SeatClaim.Settings.name,
-                "pipeline": [{"$match": held}, {"$project": {"_id": 0, "slot_id": 1, "seat": 1}}],
-            }
-        },
+        {"$unionWith": {"coll": SeatClaim.Settings.name, "pipeline": seats}},
     ]
     hint: dict[str, Any] = {"hint": dict(index)} if index else {}
     rows = await (await _slots().aggregate(pipeline, **hint)).to_list()

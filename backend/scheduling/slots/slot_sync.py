@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 from beanie import PydanticObjectId
 
 from backend.core.clock import utc_now
+from backend.directory.errors import DoctorNotFound
 from backend.scheduling import availability
 from backend.scheduling import repository as claims
-from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, shown_names, slot_for
+from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, slot_for
 from backend.scheduling.documents import Slot, SlotSource, SlotState
 from backend.scheduling.errors import ScheduleBusy
 from backend.scheduling.slots import repository
@@ -45,37 +46,37 @@ class SyncResult:
 
 
 async def reconcile(doctor_id: PydanticObjectId) -> SyncResult:
-    """Opens and withdraws the doctor's future slots as the inputs require.
-
-    Raises `ScheduleBusy` if the inputs change again and again meanwhile.
-    """
+    """Opens and withdraws the doctor's slots as the inputs require. Raises `ScheduleBusy` if these keep changing."""
     done = SyncResult()
     for _ in range(_MOST_ATTEMPTS):
         now = utc_now()
-        schedule = await read_schedule(doctor_id, now=now)
-        if schedule is None:
+        try:
+            schedule = await read_schedule(doctor_id, now=now)
+        except DoctorNotFound:
             return done
         wanted = await _offers(schedule.inputs, now)
-        present = await repository.find_active(doctor_id, since=now - LOOKBACK)
+        recent = {"doctor_id": doctor_id, "start": {"$gt": now - LOOKBACK}}
+        present = await repository.find_active(recent)
         stale = await _stale(present, schedule, wanted, now)
         obsolete = await _obsolete_removals(present, schedule, now)
-        await withdraw(slot.slot_id for slot in stale)
-        await withdraw_removed_too(slot.slot_id for slot in obsolete)
+        await withdraw(slot.id for slot in stale)
+        await withdraw_removed_too(slot.id for slot in obsolete)
         done += SyncResult(withdrawn=sum(slot.state is SlotState.OPEN for slot in stale))
         if stale or obsolete:
-            present = await repository.find_active(doctor_id, since=now - LOOKBACK)
-        await repository.insert_new(_missing(schedule, wanted, present, now))
-        candidates = await repository.find_active(
-            doctor_id, since=now, states=[SlotState.PENDING, SlotState.CLOSED]
-        )
+            present = await repository.find_active(recent)
+        there = {slot.start for slot in present}
+        missing = [offer for start, offer in wanted.items() if start not in there and start > now]
+        await repository.insert_new([slot_for(schedule, o, source=SlotSource.HOURS) for o in missing])
+        shut = {"$in": [SlotState.PENDING, SlotState.CLOSED]}
+        candidates = await repository.find_active({**recent, "start": {"$gt": now}, "state": shut})
         again = await read_schedule(doctor_id, now=now)
-        if again is not None and again.agrees_with(schedule):
+        if again.agrees_with(schedule):
             overfull = await _overfull(candidates, wanted)
-            fitting = [s for s in candidates if fits(s, schedule, wanted, now) and s.slot_id not in overfull]
+            fitting = [s for s in candidates if fits(s, schedule, wanted, now) and s.id not in overfull]
             outdated = [s for s in present if fits(s, schedule, wanted, now) and _is_outdated(s, schedule)]
-            opened = await _open(schedule, fitting, wanted)
+            opened = await open_slots(schedule, fitting, wanted)
             done += SyncResult(opened=opened)
-            if opened + await _open(schedule, outdated, wanted) == len(fitting) + len(outdated):
+            if opened + await open_slots(schedule, outdated, wanted) == len(fitting) + len(outdated):
                 return done
             # Another process has changed some of them meanwhile, and may be done with this doctor: try again.
     raise ScheduleBusy
@@ -103,19 +104,17 @@ def _is_among(slot: Slot, offers: Offers) -> bool:
     return offer is not None and offer.span.end == slot.end and offer.clinic_id == slot.clinic_id
 
 
-async def _stale(
-    present: Sequence[Slot], schedule: DoctorSchedule, wanted: Offers, now: datetime
-) -> list[Slot]:
+async def _stale(present: Sequence[Slot], schedule: DoctorSchedule, wanted: Offers, now: datetime) -> list[Slot]:
     """Returns the slots to withdraw. A closed slot that still has patients needs no withdrawal: it is held closed."""
     overfull = await _overfull(present, wanted)
     stale = [slot for slot in present if _is_stale(slot, schedule, wanted, now)]
-    stale_ids = {slot.slot_id for slot in stale}
-    closed = [slot.slot_id for slot in stale if slot.state is SlotState.CLOSED]
+    stale_ids = {slot.id for slot in stale}
+    closed = [slot.id for slot in stale if slot.state is SlotState.CLOSED]
     still_booked = await claims.find_booked_slots(closed) if closed else set()
     still_booked -= {slot_id for slot_id, has_room in overfull.items() if has_room}
     reopened = await repository.hold_closed(still_booked) if still_booked else []
-    reseat = [slot for slot in present if overfull.get(slot.slot_id) and slot.slot_id not in stale_ids]
-    return [slot for slot in stale if slot.slot_id not in still_booked] + reseat + reopened
+    reseat = [slot for slot in present if overfull.get(slot.id) and slot.id not in stale_ids]
+    return [slot for slot in stale if slot.id not in still_booked] + reseat + reopened
 
 
 def _is_stale(slot: Slot, schedule: DoctorSchedule, wanted: Offers, now: datetime) -> bool:
@@ -141,14 +140,15 @@ async def _overfull(slots: Iterable[Slot], wanted: Offers) -> dict[PydanticObjec
     closed = [slot for slot in slots if slot.state is SlotState.CLOSED]
     if not closed:
         return {}
+    first_seats = {slot.id: slot.first_seat for slot in closed}
     held: dict[PydanticObjectId, list[int]] = {}
-    for holder in await claims.find_seated_appointments({slot.slot_id: slot.first_seat for slot in closed}):
+    for holder in await claims.find_seat_holders(first_seats, **claims.IS_APPOINTMENT):
         held.setdefault(holder["slot_id"], []).append(holder["seat"])
     found = {}
     for slot in closed:
-        taken, capacity = held.get(slot.slot_id, []), _capacity(slot, wanted)
+        taken, capacity = held.get(slot.id, []), _capacity(slot, wanted)
         if any(seat >= slot.first_seat + capacity for seat in taken):
-            found[slot.slot_id] = len(taken) <= capacity
+            found[slot.id] = len(taken) <= capacity
     return found
 
 
@@ -167,38 +167,17 @@ async def _obsolete_removals(present: Sequence[Slot], schedule: DoctorSchedule, 
     if not removed:
         return []
     usual = await _offers(availability.without_absence(schedule.inputs), now)
-    booked = await claims.find_booked_slots(slot.slot_id for slot in removed)
-    return [slot for slot in removed if not _is_among(slot, usual) and slot.slot_id not in booked]
+    booked = await claims.find_booked_slots(slot.id for slot in removed)
+    return [slot for slot in removed if not _is_among(slot, usual) and slot.id not in booked]
 
 
 def _is_outdated(slot: Slot, schedule: DoctorSchedule) -> bool:
     """Returns whether an open slot has old names or limits: of two changes at once the earlier may land last."""
-    names = shown_names(schedule.doctor, schedule.clinics[slot.clinic_id])
+    names = schedule.shown[slot.clinic_id]
     return slot.state is SlotState.OPEN and any(getattr(slot, name) != names[name] for name in names)
 
 
-def _missing(schedule: DoctorSchedule, wanted: Offers, present: Sequence[Slot], now: datetime) -> list[Slot]:
-    """Returns new pending slots for the offers that have none."""
-    there = {slot.start for slot in present}
-    return [
-        slot_for(schedule, clinic_id=offer.clinic_id, span=offer.span, capacity=offer.capacity)
-        for start, offer in wanted.items()
-        if start not in there and start > now
-    ]
-
-
-async def _open(schedule: DoctorSchedule, slots: Sequence[Slot], wanted: Offers) -> int:
-    """Opens slots that nobody has changed since they were read, with the present names and capacity."""
-    fields = {
-        slot.slot_id: {
-            **shown_names(schedule.doctor, schedule.clinics[slot.clinic_id]),
-            "capacity": _capacity(slot, wanted),
-        }
-        for slot in slots
-    }
+async def open_slots(schedule: DoctorSchedule, slots: Sequence[Slot], wanted: Offers | None = None) -> int:
+    """Opens slots that nobody has changed since they were read, with present names and, of `wanted`, capacities."""
+    fields = {s.id: {**schedule.shown[s.clinic_id], "capacity": _capacity(s, wanted or {})} for s in slots}
     return await repository.open_unchanged(slots, fields)
-
-
-async def open_slots(schedule: DoctorSchedule, slots: Sequence[Slot]) -> None:
-    """Opens pending slots that staff added, except those that were withdrawn meanwhile."""
-    await _open(schedule, slots, {})

@@ -36,20 +36,16 @@ async def withdraw(slot_ids: Iterable[PydanticObjectId]) -> None:
     A slot keeps its time while booked appointments remain in it, so that nothing else is offered over them. Slots
     that staff removed stay removed.
     """
-    ids = list(slot_ids)
-    if not ids:
-        return
-    for batch in repository.batches(await repository.begin_withdrawal(ids)):
-        await _finish(batch)
+    if ids := list(slot_ids):
+        for batch in claims.batches(await repository.begin_withdrawal(ids), repository.AT_ONCE):
+            await _finish(batch)
 
 
 async def withdraw_removed_too(slot_ids: Iterable[PydanticObjectId]) -> None:
     """Withdraws slots, including those that staff removed: the weekly hours may bring them back."""
-    ids = list(slot_ids)
-    if not ids:
-        return
-    await repository.unmark_removed(ids)
-    await withdraw(ids)
+    if ids := list(slot_ids):
+        await repository.unmark_removed(ids)
+        await withdraw(ids)
 
 
 async def remove(slot_id: PydanticObjectId) -> bool:
@@ -68,7 +64,7 @@ async def remove(slot_id: PydanticObjectId) -> bool:
 async def _finish(closing: Sequence[Slot]) -> None:
     """Blocks every seat of closing slots, then sets them to closed or removed."""
     await _block_every_seat(closing)
-    booked = await claims.find_booked_slots(slot.slot_id for slot in closing)
+    booked = await claims.find_booked_slots(slot.id for slot in closing)
     await repository.finish_withdrawal(closing, booked=booked)
 
 
@@ -77,12 +73,10 @@ async def _block_every_seat(slots: Sequence[Slot]) -> None:
 
     There they take the lowest seats: a slot may open again with fewer seats.
     """
-    first_seats = {slot.slot_id: slot.first_seat for slot in slots}
+    first_seats = {slot.id: slot.first_seat for slot in slots}
     next_seats = {slot_id: seat + SEATS_PER_GENERATION for slot_id, seat in first_seats.items()}
     every_seat = {
-        (slot.slot_id, seat)
-        for slot in slots
-        for seat in range(slot.first_seat, slot.first_seat + slot.capacity)
+        (slot.id, seat) for slot in slots for seat in range(slot.first_seat, slot.first_seat + slot.capacity)
     }
     missing, moved = every_seat, list[Row]()
     while missing or moved:
@@ -104,9 +98,7 @@ async def _block_every_seat(slots: Sequence[Slot]) -> None:
         await _move(to_move, next_seats)
 
 
-async def _move(
-    holders: Mapping[PydanticObjectId, Sequence[Row]], next_seats: dict[PydanticObjectId, int]
-) -> None:
+async def _move(holders: Mapping[PydanticObjectId, Sequence[Row]], next_seats: dict[PydanticObjectId, int]) -> None:
     """Moves the appointments of some slots to the seats from `next_seats` on, and updates `next_seats`.
 
     Those of one slot move one after the other, and several slots at once: one by one, closing a clinic took many

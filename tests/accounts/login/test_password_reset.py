@@ -66,11 +66,7 @@ def test_a_reset_ends_the_limit_on_logging_in(log_in, reset, reset_code):
 @pytest.fixture
 def strangers(admin, run, ada):
     """Logins that get no code: unknown, no login at all, without a phone, and no longer active."""
-    run(
-        users.create_user(
-            User(name="No phone", role=Role.ADMIN, email="nophone@example.com"), password=PASSWORD
-        )
-    )
+    run(users.create_user(User(name="No phone", role=Role.ADMIN, email="nophone@example.com"), password=PASSWORD))
     gone = factories.make_user(run, Role.PATIENT, email="gone@example.com")
     assert admin.client.delete(f"/users/{gone.id}").status_code == 204
     return ["nobody@example.com", "+15550149999", "no login", "@", "nophone@example.com", "gone@example.com"]
