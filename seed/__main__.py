@@ -5,9 +5,8 @@ import asyncio
 import sys
 
 from backend.core.mongo.client import DatabaseStartError
-from backend.devtools.embedded import embedded_mongodb
 from backend.documents import DOCUMENTS
-from backend.startup import connect
+from backend.startup import connect, database_server
 from seed.bulk import fill_in_bulk
 from seed.credentials import DemoLogin
 from seed.run import DEFAULT_RANDOM_SEED, SeedRefused, SeedRun, seed_demo
@@ -27,7 +26,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     try:
-        with embedded_mongodb():
+        with database_server():
             logins = asyncio.run(_seed(arguments))
     except SeedRefused as refusal:
         print(refusal, file=sys.stderr)

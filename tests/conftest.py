@@ -30,7 +30,7 @@ def pytest_unconfigure() -> None:
 
 TESTS = Path(__file__).parent
 
-LONGEST_FIRST = ("seed/", "properties/", "infrastructure/", "races/", "test_readme", "contract/")
+LONGEST_FIRST = ("seed/", "properties/", "infrastructure/", "core/", "web/", "races/", "test_readme", "contract/")
 
 SMOKE = (
     "accounts/login/test_register.py",

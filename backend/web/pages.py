@@ -27,7 +27,7 @@ _DOCS_POLICY = (
 _REDOC_POLICY = (
     f"{_NOTHING}; script-src 'self'"
     # Redoc adds two <style> elements: an empty one, which it fills by script, and its scroll bars'. These are their
-    # hashes. The second one may change with the package; then a test in tests/infrastructure/test_pages.py says so.
+    # hashes. The second one may change with the package; then a test in tests/web/test_pages.py says so.
     "; style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
     " 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
     "; connect-src 'self'"  # reads the document

@@ -12,7 +12,6 @@ import pytest
 
 from backend.devtools.mongod import find_binary
 from backend.devtools.processes import find_free_port, listens
-from tests.infrastructure.cached import NAME, Db
 from tests.support.servers import ROOT, Program, launch
 
 
@@ -78,13 +77,3 @@ def private_environment(folder: Path) -> dict[str, str]:
         "LOG_LEVEL": "INFO",
         "PYTHONPATH": str(ROOT),
     }
-
-
-@pytest.fixture
-def collection(db: Db) -> Iterator[Db]:
-    """A database of its own, with a small collection in it: the server follows its own whenever it likes."""
-    own = db.client[f"{db.name}_remembered"]
-    own[NAME].create_index("owner")
-    own[NAME].insert_many([{"_id": n, "owner": "ab"[n % 2], "place": "here"} for n in range(10)])
-    yield own
-    db.client.drop_database(own.name)

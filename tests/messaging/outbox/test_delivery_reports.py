@@ -9,7 +9,7 @@ import pytest
 
 from backend.appointments.documents import Appointment
 from backend.core import clock
-from tests.contract.hostile import nothing_changes
+from tests.contract.hostile.support import nothing_changes
 from tests.messaging import scenes
 from tests.messaging.asked import THREE, Desk
 from tests.messaging.conftest import NOON

@@ -13,7 +13,7 @@ import pytest
 from backend.core import clock
 from backend.messaging.twilio.carrier import SMS_PATH, STATUS_PATH
 from tests import factories
-from tests.contract.hostile import nothing_changes, send_raw
+from tests.contract.hostile.support import nothing_changes, send_raw
 from tests.factories import Run
 from tests.messaging import scenes
 from tests.messaging.asked import Desk

@@ -9,7 +9,7 @@ import pytest
 from pymongo.database import Database
 
 from tests.contract.document import DOCUMENT, OPERATIONS, Operation
-from tests.contract.hostile import is_refusal, nothing_changes
+from tests.contract.hostile.support import is_refusal, nothing_changes
 from tests.contract.test_roles import ROLES, ROWS
 from tests.contract.world import Call, World
 

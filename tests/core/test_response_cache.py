@@ -11,7 +11,7 @@ from pymongo import WriteConcern
 from backend.core.cache import change_stream
 from backend.core.cache.response_cache import Cacheable, ResponseCache, begin_request
 from backend.core.clock import utc_now
-from tests.infrastructure.cached import NAME, OTHER, Book, Db, book_in, in_book, store_of, told
+from tests.core.cached import NAME, OTHER, Book, Db, book_in, in_book, store_of, told
 
 
 def test_what_has_not_changed_is_not_read_again(collection: Db) -> None:

@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 from backend.core.cache import change_stream
 from backend.core.cache.change_stream import ChangeStream
 from backend.devtools.mongod import Mongod
-from tests.infrastructure.cached import (
+from tests.core.cached import (
     NAME,
     OTHER,
     Book,

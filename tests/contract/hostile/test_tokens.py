@@ -14,7 +14,7 @@ import pytest
 from backend.accounts.login import sessions
 from backend.core.clock import utc_now
 from backend.core.settings import settings
-from tests.contract.hostile import is_refusal
+from tests.contract.hostile.support import is_refusal
 from tests.factories import Person, Run
 
 Forged = Callable[[dict[str, Any]], str]

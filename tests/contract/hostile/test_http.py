@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pymongo.database import Database
 
-from tests.contract.hostile import is_refusal, nothing_changes, send_raw
+from tests.contract.hostile.support import is_refusal, nothing_changes, send_raw
 from tests.contract.world import World
 from tests.factories import Person
 

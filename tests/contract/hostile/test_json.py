@@ -7,7 +7,7 @@ import httpx
 import pytest
 from pymongo.database import Database
 
-from tests.contract.hostile import is_refusal, nothing_changes
+from tests.contract.hostile.support import is_refusal, nothing_changes
 
 JSON = {"Content-Type": "application/json"}
 ADA = {
