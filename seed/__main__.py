@@ -16,12 +16,8 @@ from seed.run import DEFAULT_RANDOM_SEED, SeedRefused, SeedRun, seed_demo
 def main() -> int:
     """Reads the arguments, seeds, and prints the demo logins. Exit code 2: refused; 3: no database."""
     parser = argparse.ArgumentParser(prog="python -m seed", description="Fills the database with demo data.")
-    parser.add_argument(
-        "--random-seed", type=int, default=DEFAULT_RANDOM_SEED, help="the same seed, the same demo"
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="also in production, or among other people's data"
-    )
+    parser.add_argument("--random-seed", type=int, default=DEFAULT_RANDOM_SEED, help="the same seed, the same demo")
+    parser.add_argument("--force", action="store_true", help="also in production, or among other people's data")
     parser.add_argument(
         "--appointments",
         type=int,

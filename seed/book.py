@@ -170,9 +170,7 @@ async def _book(people: People, plan: _Plan, *, since: datetime, until: datetime
         slot = await _slot(plan, since=since, until=until)
         if slot is None:
             return None
-        request = BookingRequest(
-            slot_id=slot.id, patient_id=patient.user_id, reason=reason, idempotency_key=plan.key
-        )
+        request = BookingRequest(slot_id=slot.id, patient_id=patient.user_id, reason=reason, idempotency_key=plan.key)
         try:
             return (await book_appointment(people.nurses[0], request)).appointment
         except (PatientDoubleBooked, SlotTaken, DayFull):

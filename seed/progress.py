@@ -11,9 +11,7 @@ class Progress:
 
     def __init__(self, total: int) -> None:
         # disable=None: no bar unless stderr is a terminal.
-        self._bar: tqdm[Any] = tqdm(
-            total=total, desc="Demo data", unit="record", mininterval=0.2, disable=None
-        )
+        self._bar: tqdm[Any] = tqdm(total=total, desc="Demo data", unit="record", mininterval=0.2, disable=None)
 
     def __enter__(self) -> "Progress":
         return self

@@ -100,8 +100,7 @@ async def make(random: Random, *, password: str, progress: Progress) -> People:
     progress.phase("doctors and their slots")
     # Drawn one after the other and made at the same time: the same number makes the same people.
     doctors_drawn = [
-        (number, drawn(Role.DOCTOR, number, 300 + number), random.randint(2, 35))
-        for number in range(1, DOCTORS + 1)
+        (number, drawn(Role.DOCTOR, number, 300 + number), random.randint(2, 35)) for number in range(1, DOCTORS + 1)
     ]
     doctors = await asyncio.gather(*(doctor(*given) for given in doctors_drawn))
     progress.phase("patients")

@@ -132,9 +132,7 @@ def empty_database(request: pytest.FixtureRequest) -> None:
 def _not_empty(db: Database[dict[str, Any]]) -> list[str]:
     """The collections with documents, by one command."""
     anything = {"$match": {"_id": {"$gt": MinKey()}}}
-    one_of = {
-        name: [anything, {"$limit": 1}, {"$project": {"_id": name}}] for name in db.list_collection_names()
-    }
+    one_of = {name: [anything, {"$limit": 1}, {"$project": {"_id": name}}] for name in db.list_collection_names()}
     (first, pipeline), *others = one_of.items()
     unions = [{"$unionWith": {"coll": name, "pipeline": stages}} for name, stages in others]
     return [row["_id"] for row in db[first].aggregate([*pipeline, *unions])]

@@ -19,9 +19,7 @@ T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
 
 PASSWORD = "correct horse battery staple"
-PASSWORD_HASH = (
-    "$argon2id$v=19$m=19456,t=2,p=1$1BpDKKU0hlCqdY7R2hsjhA$G0tvLypVKWQYLyAK1fYucvcWufE3htGUMcS9NqF+PpI"
-)
+PASSWORD_HASH = "$argon2id$v=19$m=19456,t=2,p=1$1BpDKKU0hlCqdY7R2hsjhA$G0tvLypVKWQYLyAK1fYucvcWufE3htGUMcS9NqF+PpI"
 """Of PASSWORD, computed once: hashing is slow on purpose."""
 
 _number = itertools.count(1)
@@ -106,9 +104,7 @@ def doctor_profile(**profile: Any) -> DoctorProfile:
 def make_doctor(run: Run[Any], clinic: Clinic, *, name: str | None = None, **profile: Any) -> Person:
     """A doctor of the clinic, with any field of the profile changed."""
     over = {"name": name} if name else {}
-    return make_user(
-        run, Role.DOCTOR, doctor=doctor_profile(**{"clinic_ids": [clinic.clinic_id], **profile}), **over
-    )
+    return make_user(run, Role.DOCTOR, doctor=doctor_profile(**{"clinic_ids": [clinic.clinic_id], **profile}), **over)
 
 
 def make_nurse(run: Run[Any], clinic: Clinic, **over: Any) -> Person:

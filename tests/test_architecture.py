@@ -94,9 +94,7 @@ def test_imports_go_one_way() -> None:
         f"{source.name} imports {module}"
         for source in sources("backend")
         for module in source.imports()
-        if module.startswith("backend.")
-        and module != "backend.__version__"
-        and rank(module) > rank(source.name)
+        if module.startswith("backend.") and module != "backend.__version__" and rank(module) > rank(source.name)
     ]
     assert not wrong
 
@@ -165,9 +163,7 @@ def test_no_document_is_written_back_whole() -> None:
 
 
 def test_files_stay_readable() -> None:
-    lengths = {
-        source.name: len(source.path.read_text().splitlines()) for source in sources("backend", "seed")
-    }
+    lengths = {source.name: len(source.path.read_text().splitlines()) for source in sources("backend", "seed")}
     assert not {name: length for name, length in lengths.items() if length > LONGEST_FILE}
 
 
@@ -235,9 +231,7 @@ def _raised(node: ast.Raise) -> str:
 def test_every_error_has_a_code_of_its_own() -> None:
     codes: dict[str, type[DomainError]] = {}
     for error in ERRORS:
-        assert "code" in error.__dict__ or error is errors.BadRequest, (
-            f"{error.__name__} has its parent's code"
-        )
+        assert "code" in error.__dict__ or error is errors.BadRequest, f"{error.__name__} has its parent's code"
         assert error.code == error.code.upper()
         assert error.code not in codes, f"{error.__name__} and {codes[error.code].__name__} share a code"
         codes[error.code] = error

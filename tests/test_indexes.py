@@ -136,17 +136,13 @@ def test_the_staffs_list_is_read_from_an_index_of_open_entries(db: Db) -> None:
 
 @pytest.mark.parametrize("collection", ["appointments", "sessions", "login_failures", "one_time_codes"])
 def test_what_has_expired_goes_by_itself(db: Db, collection: str) -> None:
-    (found,) = (
-        index for index in db[collection].index_information().values() if "expireAfterSeconds" in index
-    )
+    (found,) = (index for index in db[collection].index_information().values() if "expireAfterSeconds" in index)
     assert dict(found["key"]) == {"expires_at": 1}
     assert found["expireAfterSeconds"] == 0
 
 
 def test_clinics_are_found_on_the_globe(db: Db) -> None:
-    assert "2dsphere" in {
-        kind for index in db["clinics"].index_information().values() for _, kind in index["key"]
-    }
+    assert "2dsphere" in {kind for index in db["clinics"].index_information().values() for _, kind in index["key"]}
 
 
 def test_no_other_index_is_unique(db: Db) -> None:

@@ -18,9 +18,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
-def test_the_first_booking_works_when_pasted_line_by_line(
-    run: Run[Any], base_url: str, clinic: Clinic
-) -> None:
+def test_the_first_booking_works_when_pasted_line_by_line(run: Run[Any], base_url: str, clinic: Clinic) -> None:
     doctor = factories.make_doctor(run, clinic, specialty="Cardiology")
     run(reconcile(doctor.object_id))
     block = re.search(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
@@ -39,6 +37,5 @@ def test_the_first_booking_works_when_pasted_line_by_line(
     assert "error_code" not in done.stdout, done.stdout
     assert '"status":"cancelled"' in done.stdout
     assert [
-        step in done.stdout
-        for step in ('"transition":"book"', '"transition":"reschedule"', '"transition":"cancel"')
+        step in done.stdout for step in ('"transition":"book"', '"transition":"reschedule"', '"transition":"cancel"')
     ] == [True] * 3

@@ -23,9 +23,7 @@ def clinic_scope(caller: User) -> list[PydanticObjectId] | None:
     return clinics_of(caller) if caller.role is Role.NURSE else None
 
 
-async def reachable_doctor(
-    caller: User, doctor_id: PydanticObjectId, *, at: PydanticObjectId | None = None
-) -> User:
+async def reachable_doctor(caller: User, doctor_id: PydanticObjectId, *, at: PydanticObjectId | None = None) -> User:
     """Returns a doctor whose schedule the caller may change, with `at` that at one clinic. Raises `DoctorNotFound`.
 
     Doctors may change their own, nurses those of doctors at their clinics, administrators all.

@@ -166,8 +166,7 @@ def is_possible(inputs: AvailabilityInputs, clinic_id: PydanticObjectId, span: S
 def without_absence(inputs: AvailabilityInputs) -> AvailabilityInputs:
     """Returns the inputs without leave and closures, and with the doctor and all clinics active."""
     clinics = {
-        clinic_id: replace(clinic, is_active=True, closures=())
-        for clinic_id, clinic in inputs.clinics.items()
+        clinic_id: replace(clinic, is_active=True, closures=()) for clinic_id, clinic in inputs.clinics.items()
     }
     return replace(inputs, is_active=True, leaves=(), clinics=clinics)
 

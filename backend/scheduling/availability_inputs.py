@@ -45,9 +45,7 @@ async def read_schedule(doctor_id: PydanticObjectId, *, now: datetime) -> Doctor
     inputs = availability.AvailabilityInputs(
         is_active=doctor.is_active,
         blocks=tuple(
-            availability.WorkingBlock(
-                b.clinic_id, _wall(b.weekday, b.start, b.end), b.slot_minutes, b.capacity
-            )
+            availability.WorkingBlock(b.clinic_id, _wall(b.weekday, b.start, b.end), b.slot_minutes, b.capacity)
             for b in effective_hours(profile, clinics)
         ),
         leaves=tuple(availability.Span(leave.start, leave.end) for leave in leaves),

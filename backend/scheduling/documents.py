@@ -66,9 +66,7 @@ class Slot(Document):
     state: SlotState = SlotState.PENDING
     is_active: bool = True
     known_full: bool = False  # searches skip it; not every full slot has this hint: see `full_hint`
-    marking: PydanticObjectId | None = (
-        None  # a search is about to set `known_full`; what frees a seat removes it
-    )
+    marking: PydanticObjectId | None = None  # a search is about to set `known_full`; what frees a seat removes it
     is_removed: bool = False  # staff removed it: finishing its withdrawal leaves it removed
     first_seat: int = 0  # the first seat number of the present generation
     revision: int = 0  # counts withdrawals; a slot opens only at the revision at which it was read

@@ -28,9 +28,7 @@ class OtherClinicHours(Forbidden):
     """A nurse's change of hours at a clinic where they don't work."""
 
     code = "OTHER_CLINIC_HOURS"
-    detail = (
-        "You can set the doctor's hours at your own clinics. Those at other clinics must stay as they are."
-    )
+    detail = "You can set the doctor's hours at your own clinics. Those at other clinics must stay as they are."
 
 
 class HoursOverlap(Conflict):

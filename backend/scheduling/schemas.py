@@ -159,9 +159,7 @@ class ClosureReport(ClosureOut):
 class SlotIn(Request):
     """One slot. It may lie outside the weekly hours."""
 
-    model_config = with_examples(
-        {**_AT_CLINIC, "start": "2026-12-05T09:00:00-05:00", "minutes": 30, "capacity": 1}
-    )
+    model_config = with_examples({**_AT_CLINIC, "start": "2026-12-05T09:00:00-05:00", "minutes": 30, "capacity": 1})
 
     doctor_id: Id
     clinic_id: Id
@@ -185,9 +183,7 @@ class GenerateIn(Request):
     clinic_id: Id
     first_day: Day
     last_day: Day
-    weekdays: list[Weekday] | None = Field(
-        default=None, min_length=1, max_length=7, description="Default: all."
-    )
+    weekdays: list[Weekday] | None = Field(default=None, min_length=1, max_length=7, description="Default: all.")
     start: WallTime | None = None
     end: ClosingTime | None = None
     minutes: SlotMinutes = None

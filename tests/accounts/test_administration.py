@@ -59,9 +59,7 @@ def test_a_patient_without_a_password_cannot_log_in(admin, api):
     made = admin.client.post("/users", json={"role": "patient", "name": "Walk-in", "phone": "+15550140101"})
     assert made.status_code == 201
     for password in (PASSWORD, "", "None"):
-        assert (
-            api.post("/auth/login", json={"email": "+15550140101", "password": password}).status_code == 401
-        )
+        assert api.post("/auth/login", json={"email": "+15550140101", "password": password}).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -228,9 +226,7 @@ def test_of_two_admins_who_deactivate_each_other_one_stays(run, admin, api, db):
     second = ObjectId(_second_admin(admin, api)[0])
 
     async def both() -> list[object]:
-        return await asyncio.gather(
-            deactivate_user(admin.object_id), deactivate_user(second), return_exceptions=True
-        )
+        return await asyncio.gather(deactivate_user(admin.object_id), deactivate_user(second), return_exceptions=True)
 
     for _ in range(10):
         refused = [outcome for outcome in run(both()) if isinstance(outcome, LastAdmin)]

@@ -128,9 +128,7 @@ def test_a_patient_never_sees_the_notes_of_the_staff(ada, db):
 )
 def test_malformed_changes_change_nothing(ada, sent):
     before = ada.client.get("/users/me").json()
-    answer = ada.client.patch(
-        "/users/me", content=json.dumps(sent), headers={"Content-Type": "application/json"}
-    )
+    answer = ada.client.patch("/users/me", content=json.dumps(sent), headers={"Content-Type": "application/json"})
     assert answer.status_code == 422, answer.text
     assert ada.client.get("/users/me").json() == before
 

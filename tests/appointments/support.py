@@ -141,9 +141,7 @@ def patients_placed(run: Run[Any], *places: int, capacity: int) -> list[Person]:
     for place in places:
         while not found[place]:
             person = factories.make_user(run, Role.PATIENT)
-            found.setdefault(int.from_bytes(person.object_id.binary[-3:], "big") % capacity, []).append(
-                person
-            )
+            found.setdefault(int.from_bytes(person.object_id.binary[-3:], "big") % capacity, []).append(person)
         people.append(found[place].pop())
     return people
 

@@ -109,9 +109,7 @@ BAD_MOMENTS = [
 
 
 @pytest.mark.parametrize("moment", BAD_MOMENTS)
-def test_a_moment_that_makes_no_sense_is_refused_everywhere(
-    book: Book, admin: Person, moment: str, db: Db
-) -> None:
+def test_a_moment_that_makes_no_sense_is_refused_everywhere(book: Book, admin: Person, moment: str, db: Db) -> None:
     refused(add_slot(book, moment), 422, "VALIDATION_ERROR")
     good = "2037-06-01T14:00:00Z"
     for body in ({"start": moment, "end": good}, {"start": good, "end": moment}):
@@ -129,9 +127,7 @@ def test_a_moment_is_text_with_a_time(book: Book, moment: Any) -> None:
     refused(book.doctor.client.post("/slots", json=body), 422, "VALIDATION_ERROR")
 
 
-@pytest.mark.parametrize(
-    "moment", ["1900-01-01T00:00:00Z", "2199-12-31T23:59:59Z", "2037-06-01T14:00:00+23:59"]
-)
+@pytest.mark.parametrize("moment", ["1900-01-01T00:00:00Z", "2199-12-31T23:59:59Z", "2037-06-01T14:00:00+23:59"])
 def test_lists_can_be_asked_for_any_sane_moment(admin: Person, moment: str) -> None:
     for name in ("from", "to"):
         for path in ("/appointments", "/slots"):
@@ -174,9 +170,7 @@ def test_a_slot_holds_one_to_a_hundred_patients(book: Book, capacity: Any) -> No
 def test_a_version_is_a_sane_number(book: Book, patient: Person, version: Any) -> None:
     appointment = booked(patient, book.slot())
     for transition in ("confirm", "cancel"):
-        answer = patient.client.post(
-            f"/appointments/{appointment['id']}/{transition}", json={"version": version}
-        )
+        answer = patient.client.post(f"/appointments/{appointment['id']}/{transition}", json={"version": version})
         refused(answer, 422, "VALIDATION_ERROR")
 
 

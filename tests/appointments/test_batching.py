@@ -84,9 +84,7 @@ def test_simultaneous_lists_are_each_persons_own(book: Book, run: Run[Any], db: 
         booked(people[number % len(people)], slot)
 
     async def lists() -> list[Any]:
-        return await asyncio.gather(
-            *(list_appointments(person.user, Filters(), PageRequest()) for person in people)
-        )
+        return await asyncio.gather(*(list_appointments(person.user, Filters(), PageRequest()) for person in people))
 
     with recorded(db) as commands:
         answers = run(lists())

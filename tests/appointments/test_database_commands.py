@@ -31,9 +31,7 @@ UPDATE = [("findAndModify", "appointments")]
 
 
 @pytest.mark.parametrize("capacity", [1, 3])
-def test_a_patients_booking_is_two_reads_and_one_insert(
-    book: Book, patient: Person, db: Db, capacity: int
-) -> None:
+def test_a_patients_booking_is_two_reads_and_one_insert(book: Book, patient: Person, db: Db, capacity: int) -> None:
     slot = book.slot(capacity=capacity)
     with recorded(db) as commands:
         booked(patient, slot)
@@ -103,9 +101,7 @@ def test_a_refused_booking_changes_nothing(book: Book, run: Run[Any], db: Db) ->
     assert commands.others == []
 
 
-def test_rescheduling_is_one_write(
-    book: Book, patient: Person, nurse: Person, clinic: Clinic, db: Db
-) -> None:
+def test_rescheduling_is_one_write(book: Book, patient: Person, nurse: Person, clinic: Clinic, db: Db) -> None:
     limited = factories.make_doctor(book.run, clinic, weekly_hours=[], max_patients_per_day=3)
     others = Book(run=book.run, clinic=clinic, doctor=limited)
     first, second = book.slots(2)
@@ -135,9 +131,7 @@ def test_a_refused_reschedule_attempts_one_write(book: Book, run: Run[Any], db: 
     appointment = booked(one, first)
     booked(two, second)
     with recorded(db) as commands:
-        answer = one.client.post(
-            f"/appointments/{appointment['id']}/reschedule", json={"slot_id": str(second.id)}
-        )
+        answer = one.client.post(f"/appointments/{appointment['id']}/reschedule", json={"slot_id": str(second.id)})
     refused(answer, 409, "SLOT_TAKEN")
     assert commands.writes == UPDATE
     assert commands.others == []

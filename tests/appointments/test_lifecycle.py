@@ -176,9 +176,7 @@ def expected(grid: str, status: Status, role: ActorRole, moment: str) -> str:
     return dict(zip(MOMENTS, TIMES[cell].replace(" ", ""), strict=True))[moment]
 
 
-def said(
-    transition: Transition, visit: Visit, role: ActorRole, now: datetime, windows: Windows = USUAL
-) -> str:
+def said(transition: Transition, visit: Visit, role: ActorRole, now: datetime, windows: Windows = USUAL) -> str:
     """What the code says."""
     try:
         check(transition, visit, role=role, now=now, rules=windows)
@@ -229,9 +227,7 @@ def test_nothing_leads_out_of_completed_or_cancelled() -> None:
         ("no-show", ActorRole.NURSE, Windows(no_show_grace_minutes=90), START),
     ],
 )
-def test_a_clinic_opens_its_windows_itself(
-    name: str, role: ActorRole, windows: Windows, opens: datetime
-) -> None:
+def test_a_clinic_opens_its_windows_itself(name: str, role: ActorRole, windows: Windows, opens: datetime) -> None:
     transition, _ = CASES[name]
     visit = Visit(Status.SCHEDULED)
     assert said(transition, visit, role, opens - MS, windows) == "e"

@@ -69,9 +69,7 @@ def test_a_no_show_is_corrected_to_completed_even_weeks_later(
     request: pytest.FixtureRequest, missed: dict[str, Any], run: Run[Any], db: Db, who: str
 ) -> None:
     person = request.getfixturevalue(who)
-    body = done(
-        make_transition(run, person, missed, "correct-no-show", at=TEN + 30 * DAY, status="completed")
-    )
+    body = done(make_transition(run, person, missed, "correct-no-show", at=TEN + 30 * DAY, status="completed"))
     assert history_of(body)[-1] == ("correct", "completed", who)
     assert stored(db, missed)["active"] is False
 
@@ -113,11 +111,7 @@ def test_only_a_no_show_is_corrected(
 ) -> None:
     appointment = booked(patient, book.slot())
     for transition in before:
-        done(
-            make_transition(
-                run, admin, appointment, transition, at=TEN - MS if transition == "cancel" else TEN
-            )
-        )
+        done(make_transition(run, admin, appointment, transition, at=TEN - MS if transition == "cancel" else TEN))
     for status in ("checked_in", "completed"):
         answer = make_transition(run, admin, appointment, "correct-no-show", at=LATER, status=status)
         refused(answer, 409, "INVALID_TRANSITION")
@@ -199,9 +193,7 @@ def test_the_patient_is_checked_in_into_a_removed_slot(
     done(make_transition(run, nurse, missed, "correct-no-show", at=LATER, status="checked_in"))
 
 
-def test_the_patient_is_checked_in_though_the_seat_is_taken(
-    book: Book, nurse: Person, run: Run[Any], db: Db
-) -> None:
+def test_the_patient_is_checked_in_though_the_seat_is_taken(book: Book, nurse: Person, run: Run[Any], db: Db) -> None:
     slot = book.slot()
     one, two = make_patients(run, 2)
     first = booked(one, slot)

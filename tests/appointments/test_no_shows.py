@@ -38,9 +38,7 @@ def mark(run: Run[Any], moment: datetime) -> int:
     return marked
 
 
-def test_a_no_show_is_marked_when_the_grace_is_over(
-    book: Book, patient: Person, run: Run[Any], db: Db
-) -> None:
+def test_a_no_show_is_marked_when_the_grace_is_over(book: Book, patient: Person, run: Run[Any], db: Db) -> None:
     appointment = booked(patient, book.slot())
     for moment in (TEN - HOUR, TEN, TEN + 15 * MINUTE - MS):
         assert mark(run, moment) == 0
@@ -75,9 +73,7 @@ def test_each_clinic_has_its_own_grace(book: Book, run: Run[Any], grace: int, db
         assert stored(db, {"id": an_id})["status"] == "no_show"
 
 
-def test_only_who_was_expected_and_did_not_come_is_marked(
-    book: Book, nurse: Person, run: Run[Any], db: Db
-) -> None:
+def test_only_who_was_expected_and_did_not_come_is_marked(book: Book, nurse: Person, run: Run[Any], db: Db) -> None:
     transitions = [[], ["confirm"], ["check-in"], ["check-in", "complete"], ["cancel"], ["no-show"]]
     slot = book.slot(capacity=len(transitions))
     made = []
@@ -106,9 +102,7 @@ def test_future_and_rescheduled_appointments_are_not_marked(book: Book, run: Run
     assert mark(run, TEN + 75 * MINUTE) == 1
 
 
-def test_a_no_show_message_belongs_to_the_last_reschedule(
-    book: Book, patient: Person, run: Run[Any], db: Db
-) -> None:
+def test_a_no_show_message_belongs_to_the_last_reschedule(book: Book, patient: Person, run: Run[Any], db: Db) -> None:
     first, second = book.slots(2)
     appointment = booked(patient, first)
     done(make_transition(run, patient, appointment, "reschedule", slot_id=str(second.id)))

@@ -199,9 +199,7 @@ def test_another_patients_list_is_not_found(two: Two, admin: Person, api: httpx.
     refused(api.get(f"/patients/{one.id}/appointments"), 401, "NOT_AUTHENTICATED")
 
 
-def test_withdrawn_seats_appear_nowhere(
-    book: Book, patient: Person, admin: Person, nurse: Person, db: Db
-) -> None:
+def test_withdrawn_seats_appear_nowhere(book: Book, patient: Person, admin: Person, nurse: Person, db: Db) -> None:
     slot, *_ = book.slots(3, capacity=3)
     appointment = booked(patient, slot)
     body = {"start": TEN.isoformat(), "end": (TEN + DAY).isoformat()}

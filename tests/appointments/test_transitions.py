@@ -91,9 +91,7 @@ def test_a_clinic_has_windows_of_its_own(run: Run[Any]) -> None:
     refused(make_transition(run, patient, appointment, "confirm", at=TEN - MS), 409, "TOO_EARLY")
     done(make_transition(run, patient, appointment, "confirm", at=TEN))
     start = TEN + 24 * HOUR
-    refused(
-        make_transition(run, nurse, appointment, "check-in", at=start - 5 * MINUTE - MS), 409, "TOO_EARLY"
-    )
+    refused(make_transition(run, nurse, appointment, "check-in", at=start - 5 * MINUTE - MS), 409, "TOO_EARLY")
     done(make_transition(run, nurse, appointment, "check-in", at=start - 5 * MINUTE))
 
 
@@ -117,9 +115,7 @@ def test_a_visit_from_booking_to_completion(
         "2037-06-01T14:20:00Z",
     ]
     people = [patient, patient, nurse, doctor]
-    assert [(line["by"], line["by_name"]) for line in last["history"]] == [
-        (p.id, p.user.name) for p in people
-    ]
+    assert [(line["by"], line["by_name"]) for line in last["history"]] == [(p.id, p.user.name) for p in people]
     assert last["status"] == last["history"][-1]["status"] == "completed"
     assert last["version"] == 4
     assert pending_messages(db, last) == [("booked", "patient", 0), ("confirmed", "doctor", 0)]
@@ -218,16 +214,12 @@ def test_a_transition_applies_to_the_version_that_was_read(
         answer = make_transition(run, admin, appointment, transition, at=moment, version=wrong, **body)
         refused(answer, 409, "APPOINTMENT_CHANGED")
     assert (
-        done(make_transition(run, admin, appointment, transition, at=moment, version=version, **body))[
-            "version"
-        ]
+        done(make_transition(run, admin, appointment, transition, at=moment, version=version, **body))["version"]
         == version + 1
     )
 
 
-def test_of_many_cancellations_at_once_one_succeeds(
-    appointment: dict[str, Any], patient: Person, db: Db
-) -> None:
+def test_of_many_cancellations_at_once_one_succeeds(appointment: dict[str, Any], patient: Person, db: Db) -> None:
     answers = at_once(*[lambda: patient.client.post(f"/appointments/{appointment['id']}/cancel")] * 8)
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
     codes = {answer.json()["error_code"] for answer in answers if answer.status_code == 409}

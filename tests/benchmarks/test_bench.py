@@ -47,8 +47,7 @@ def test_the_floor_writes_and_answers_as_we_do(
     body = {"slot_id": ours[1]["id"], "patient_id": patient.id, "reason": "Check-up"}
     assert bare.post("/appointments", json=body).status_code == 201
     mine, theirs = (
-        db.appointments.find_one({"slot_id": PydanticObjectId(slot["id"]), "active": True})
-        for slot in ours[:2]
+        db.appointments.find_one({"slot_id": PydanticObjectId(slot["id"]), "active": True}) for slot in ours[:2]
     )
     assert books.shape(mine) == books.shape(theirs)
     lists = [
@@ -69,9 +68,7 @@ def test_a_wrong_status_ends_the_run(base_url: str) -> None:
 def test_every_answer_is_counted_once(base_url: str) -> None:
     asked = load.request("GET", "/health")
     port = int(base_url.rpartition(":")[2])
-    found = load.run(
-        load.Load(port=port, requests=[asked] * 50, seconds=10, warm_up=0, connections=3, repeat=False)
-    )
+    found = load.run(load.Load(port=port, requests=[asked] * 50, seconds=10, warm_up=0, connections=3, repeat=False))
     assert found.statuses == {200: 50}
     assert len(found.latencies) == 50
     assert client.connections == []  # the load comes from another process

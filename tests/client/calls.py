@@ -126,9 +126,7 @@ def _orval(operation: Operation) -> list[str]:
     call = f"orval.{operation.name}({', '.join(map(json.dumps, arguments))})"
     lines = [f"const response = await {call};"]
     for status, codes in operation.codes.items():
-        lines.append(
-            f"if (response.status === {status}) response.data.error_code satisfies {_either(codes)};"
-        )
+        lines.append(f"if (response.status === {status}) response.data.error_code satisfies {_either(codes)};")
     return [*lines, "void response;"]
 
 

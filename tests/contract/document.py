@@ -78,10 +78,7 @@ def faults(operation: Operation, answer: httpx.Response) -> list[str]:
     if kind != "application/json":
         return []
     body = answer.json()
-    found = [
-        f"{operation.id}: {status}: {error}"
-        for error in _validator_of(operation.id, status).iter_errors(body)
-    ]
+    found = [f"{operation.id}: {status}: {error}" for error in _validator_of(operation.id, status).iter_errors(body)]
     if status >= 400 and body.get("error_code") not in operation.codes(status):
         found.append(f"{operation.id}: {status} {body.get('error_code')} is not documented")
     return found

@@ -26,9 +26,7 @@ def test_an_unknown_query_parameter_is_refused_everywhere(operation: Operation, 
     world.caller = world.person("admin")
     answer = call(query={"dry_run": "true"}, **valid.ids).send(operation, world.client())
     assert (answer.status_code, answer.json()["error_code"]) == (422, "VALIDATION_ERROR")
-    assert [fault["loc"] for fault in answer.json()["errors"] if fault["loc"][0] == "query"] == [
-        ["query", "dry_run"]
-    ]
+    assert [fault["loc"] for fault in answer.json()["errors"] if fault["loc"][0] == "query"] == [["query", "dry_run"]]
 
 
 def test_at_most_twenty_faults_are_listed(api: httpx.Client) -> None:

@@ -16,9 +16,7 @@ from tests.contract.world import Call, World
 WEBHOOKS = {"receive_sms", "receive_status"}
 """Forms with a signature: tests/messaging/twilio/test_webhooks.py sends them all that is wrong."""
 
-WRITING = [
-    id for id, operation in OPERATIONS.items() if "requestBody" in operation.node and id not in WEBHOOKS
-]
+WRITING = [id for id, operation in OPERATIONS.items() if "requestBody" in operation.node and id not in WEBHOOKS]
 
 OPERATORS: list[Any] = [
     *(

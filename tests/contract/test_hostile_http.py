@@ -36,8 +36,7 @@ BROKEN = {
     "a length and chunks": POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "another transfer encoding": POST + b"Transfer-Encoding: xchunked\r\n\r\n{}",
     "a chunk's size in letters": POST + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n",
-    "a chunk larger than any": POST
-    + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n{}\r\n0\r\n\r\n",
+    "a chunk larger than any": POST + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n{}\r\n0\r\n\r\n",
 }
 
 
@@ -49,9 +48,7 @@ def test_a_broken_request_is_400_and_the_server_lives_on(request_: bytes, base_u
 
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
 @pytest.mark.parametrize("path", ["/auth/login", "/auth/register", "/appointments/x/confirm"])
-def test_a_client_that_hangs_up_while_sending_is_no_fault_of_ours(
-    kind: str, path: str, base_url: str
-) -> None:
+def test_a_client_that_hangs_up_while_sending_is_no_fault_of_ours(kind: str, path: str, base_url: str) -> None:
     host, port = base_url.removeprefix("http://").split(":")
     head = f"POST /api/v1{path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 50\r\n\r\n"
     with socket.create_connection((host, int(port))) as connection:
@@ -108,9 +105,7 @@ OVERRIDES = ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"]
 
 
 @pytest.mark.parametrize("header", OVERRIDES)
-def test_no_header_makes_another_method_of_a_request(
-    header: str, world: World, db: Database[dict[str, Any]]
-) -> None:
+def test_no_header_makes_another_method_of_a_request(header: str, world: World, db: Database[dict[str, Any]]) -> None:
     path = f"/departments/{world.department().department_id}"
     with nothing_changes(db):
         assert world.admin.client.get(path, headers={header: "DELETE"}).status_code == 200
@@ -150,9 +145,7 @@ def test_a_path_that_leads_nowhere_is_refused_as_everything_is(path: str, base_u
 
 
 @pytest.mark.parametrize("path", ["/api/v1/clinics/", "/api/v1/users/me/", "/health/", "/docs/"])
-def test_a_slash_too_many_is_not_redirected_to_wherever_the_host_header_says(
-    path: str, base_url: str
-) -> None:
+def test_a_slash_too_many_is_not_redirected_to_wherever_the_host_header_says(path: str, base_url: str) -> None:
     answer = httpx.get(base_url + path, headers={"Host": "evil.example"}, trust_env=False)
     assert answer.status_code == 404
     assert "evil" not in str(answer.headers) + answer.text

@@ -31,9 +31,7 @@ def _register(api: httpx.Client, content: str | bytes, **headers: str) -> httpx.
     ["admin", "nurse", "doctor", "ADMIN", "patient ", "", None, ["patient"], {"$ne": "patient"}, 0],
     ids=ascii,
 )
-def test_who_registers_doesnt_choose_a_role(
-    role: Any, api: httpx.Client, db: Database[dict[str, Any]]
-) -> None:
+def test_who_registers_doesnt_choose_a_role(role: Any, api: httpx.Client, db: Database[dict[str, Any]]) -> None:
     with nothing_changes(db):
         answer = _register(api, _text(role=role))
         assert is_refusal(answer)
@@ -70,9 +68,7 @@ def test_another_encoding_is_refused_or_means_the_same(
     assert stored == (["Zoë"] if answer.status_code == 201 else [])
 
 
-@pytest.mark.parametrize(
-    "kind", ["APPLICATION/JSON", "application/json;charset=UTF-8", "application/json; a=b"]
-)
+@pytest.mark.parametrize("kind", ["APPLICATION/JSON", "application/json;charset=UTF-8", "application/json; a=b"])
 def test_json_by_its_other_names_is_read(kind: str, api: httpx.Client) -> None:
     assert _register(api, _text(), **{"Content-Type": kind}).status_code == 201
 

@@ -38,9 +38,7 @@ def operation(request: pytest.FixtureRequest, world: World) -> Operation:
     """Each list, asked for by the least who may."""
     found = OPERATIONS[request.param]
     *expected, _ = ROWS[found.id]
-    world.caller = world.person(
-        next(role for role, status in zip(ROLES, expected, strict=True) if status < 400)
-    )
+    world.caller = world.person(next(role for role, status in zip(ROLES, expected, strict=True) if status < 400))
     return found
 
 

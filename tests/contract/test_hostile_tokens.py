@@ -35,9 +35,7 @@ def _signed(key: Any = settings.SECRET_KEY, algorithm: str = "HS256", **headers:
 
 def _claiming(**claims: Any) -> Forged:
     """Signed with the right key, which nobody else has: what a fault of ours could have signed."""
-    return lambda own: _signed()(
-        {name: value for name, value in {**own, **claims}.items() if value is not ...}
-    )
+    return lambda own: _signed()({name: value for name, value in {**own, **claims}.items() if value is not ...})
 
 
 def _relabelled(claims: dict[str, Any]) -> str:
@@ -152,9 +150,7 @@ def test_a_token_counts_in_its_header_only(api: httpx.Client, patient: Person) -
         assert _is_nobody(api.get("/users/me", **elsewhere))  # type: ignore[arg-type]  # one of three
 
 
-@pytest.mark.parametrize(
-    "scheme", ["Basic {}", "Token {}", "Bearer", "{}", "Bearer Bearer {}", "Bearer {} x"]
-)
+@pytest.mark.parametrize("scheme", ["Basic {}", "Token {}", "Bearer", "{}", "Bearer Bearer {}", "Bearer {} x"])
 def test_only_bearer_tokens_count(scheme: str, api: httpx.Client, patient: Person) -> None:
     assert _is_nobody(_asked(api, Authorization=scheme.format(patient.token)))
 

@@ -282,9 +282,7 @@ def test_no_body_takes_what_only_the_system_sets() -> None:
 def test_every_error_code_of_the_code_stands_in_the_document_and_the_reverse() -> None:
     documented = {code for operation in OPERATIONS.values() for code in operation.all_codes}
     ours = [error for error in _errors() if error.__module__.startswith("backend.")]
-    kinds = {
-        error for error in ours if error.__subclasses__()
-    }  # NotFound, Conflict, …: raised by themselves rarely
+    kinds = {error for error in ours if error.__subclasses__()}  # NotFound, Conflict, …: raised by themselves rarely
     assert {error.code for error in ours if error not in kinds} <= documented
     assert documented <= {error.code for error in [*ours, DomainError]}
 

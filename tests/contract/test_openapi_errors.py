@@ -19,9 +19,7 @@ from backend.directory import errors as directory
 from tests.contract.document import OPERATIONS
 from tests.contract.raising import raised_by_routes
 
-CENTRAL = {
-    error.code for error in (BadRequest, TooLarge, Unauthorized, Forbidden, Malformed, DatabaseUnavailable)
-}
+CENTRAL = {error.code for error in (BadRequest, TooLarge, Unauthorized, Forbidden, Malformed, DatabaseUnavailable)}
 """What `backend.openapi` adds to all routes of a kind."""
 
 CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [

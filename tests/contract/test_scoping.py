@@ -207,16 +207,12 @@ def test_a_nurse_moves_nobody_into_another_clinics_book(world: World) -> None:
 def test_a_nurse_corrects_no_show_to_completed_never(world: World) -> None:
     world.caller = world.person("nurse")
     missed = world.appointment(minutes=-60, after=["no_show"])
-    answer = call({"status": "completed"}, appointment_id=missed).send(
-        OPERATIONS["correct_no_show"], world.client()
-    )
+    answer = call({"status": "completed"}, appointment_id=missed).send(OPERATIONS["correct_no_show"], world.client())
     assert (answer.status_code, answer.json()["error_code"]) == (403, "TRANSITION_FORBIDDEN")
 
 
 def test_a_patient_neither_reads_nor_writes_the_staffs_notes(world: World) -> None:
-    appointment = call(
-        {"notes": "Prefers mornings."}, appointment_id=world.appointment(patient=world.patient)
-    )
+    appointment = call({"notes": "Prefers mornings."}, appointment_id=world.appointment(patient=world.patient))
     path = OPERATIONS["get_appointment_by_id"].url(appointment.ids).removeprefix("/api/v1")
     assert world.doctor.client.patch(path, json=appointment.json).json()["notes"] == "Prefers mornings."
     refusal = world.patient.client.patch(path, json=appointment.json)

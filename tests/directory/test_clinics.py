@@ -53,10 +53,7 @@ def test_a_clinic_is_created_and_read_by_everybody(admin: Person, api: httpx.Cli
         "reminder_minutes": [1440, 180],
         "auto_cancel_minutes": 0,
     }
-    same = {
-        name: clinic[name]
-        for name in ("name", "address", "city", "state", "zip_code", "language", "location")
-    }
+    same = {name: clinic[name] for name in ("name", "address", "city", "state", "zip_code", "language", "location")}
     assert same == {name: body[name] for name in same}
     assert clinic["is_active"] is True
     assert clinic["distance_m"] is None
@@ -98,9 +95,7 @@ def test_a_zone_must_be_an_iana_zone(admin: Person, zone: str) -> None:
     assert faults(answer) == ["time_zone"]
 
 
-@pytest.mark.parametrize(
-    "zone", ["Australia/Lord_Howe", "Asia/Kolkata", "UTC", "America/Argentina/Buenos_Aires"]
-)
+@pytest.mark.parametrize("zone", ["Australia/Lord_Howe", "Asia/Kolkata", "UTC", "America/Argentina/Buenos_Aires"])
 def test_every_iana_zone_is_accepted(admin: Person, zone: str) -> None:
     assert made(admin.client, "/clinics", new_clinic(time_zone=zone))["time_zone"] == zone
 
@@ -133,9 +128,7 @@ def test_opening_hours_are_aligned_and_ordered(admin: Person, opens: str, closes
 def test_opening_hours_are_text(admin: Person, value: object) -> None:
     block = {"weekday": "monday", "opens": value, "closes": "17:00"}
 
-    assert faults(admin.client.post("/clinics", json=new_clinic(opening_hours=[block]))) == [
-        "opening_hours.0.opens"
-    ]
+    assert faults(admin.client.post("/clinics", json=new_clinic(opening_hours=[block]))) == ["opening_hours.0.opens"]
 
 
 @pytest.mark.parametrize(
@@ -283,9 +276,7 @@ def test_fields_left_out_stay_and_null_removes(admin: Person, db: Any) -> None:
         ),
     )
 
-    now = changed(
-        admin.client, f"/clinics/{clinic['id']}", phone=None, location=None, policy={"slot_minutes": None}
-    )
+    now = changed(admin.client, f"/clinics/{clinic['id']}", phone=None, location=None, policy={"slot_minutes": None})
 
     assert now["phone"] is now["location"] is now["policy"]["slot_minutes"] is None
     assert now["policy"]["horizon_days"] == 30

@@ -123,9 +123,7 @@ def test_of_doctors_with_one_licence_at_once_one_is_created(admin: Person, clini
     assert sorted(map(code, answers), key=str) == [(201, None), *[(409, "LICENSE_TAKEN")] * 3]
 
 
-def test_clinics_and_department_must_exist_and_be_active(
-    admin: Person, clinic: Clinic, run: Run[Any]
-) -> None:
+def test_clinics_and_department_must_exist_and_be_active(admin: Person, clinic: Clinic, run: Run[Any]) -> None:
     closed = make_clinic(run, is_active=False)
     ended = made(admin.client, "/departments", {"name": "Ended"})
     deactivate(admin, f"/departments/{ended['id']}")
@@ -150,9 +148,7 @@ def test_a_refused_doctor_is_not_stored(admin: Person, clinic: Clinic, db: Any) 
     assert db.users.count_documents({}, hint="_id_") == before
 
 
-def test_a_doctor_keeps_a_clinic_that_was_deactivated(
-    admin: Person, run: Run[Any], api: httpx.Client
-) -> None:
+def test_a_doctor_keeps_a_clinic_that_was_deactivated(admin: Person, run: Run[Any], api: httpx.Client) -> None:
     first, second, third = (make_clinic(run, name=name, opening_hours=[]) for name in ("A", "B", "C"))
     doctor = made(admin.client, "/doctors", new_doctor(first.id, second.id))
     deactivate(admin, f"/clinics/{second.id}")
@@ -230,9 +226,7 @@ def staffed(admin: Person, run: Run[Any]) -> dict[str, Any]:
     bodies = [
         new_doctor(boston, name="Ana Núñez", specialty="Cardiología", department_id=heart),
         new_doctor(boston, salem, name="Bo Li", specialty="Cardiologia"),
-        new_doctor(
-            salem, name="Cy O'Neill-Smith", specialty="Skin", email="zebra@example.com", phone="+15550777777"
-        ),
+        new_doctor(salem, name="Cy O'Neill-Smith", specialty="Skin", email="zebra@example.com", phone="+15550777777"),
         new_doctor(boston, name="Di Vo", specialty="Paediatric cardiology"),
         new_doctor(boston, salem, name="Ex Member", specialty="Skin"),
     ]
@@ -265,9 +259,7 @@ def staffed(admin: Person, run: Run[Any]) -> dict[str, Any]:
 def test_doctors_are_found(
     staffed: dict[str, Any], api: httpx.Client, filters: dict[str, str], expected: str
 ) -> None:
-    filters = {
-        name: staffed.get(value, value) if name.endswith("_id") else value for name, value in filters.items()
-    }
+    filters = {name: staffed.get(value, value) if name.endswith("_id") else value for name, value in filters.items()}
 
     assert [name.split()[0] for name in names(api, "/doctors", **filters)] == expected.split()
 
@@ -299,14 +291,10 @@ def test_fields_left_out_stay_and_null_removes(admin: Person, clinic: Clinic, db
     doctor = made(
         admin.client,
         "/doctors",
-        new_doctor(
-            clinic.id, phone="+12125550153", slot_minutes=20, experience_years=3, qualifications=["MD"]
-        ),
+        new_doctor(clinic.id, phone="+12125550153", slot_minutes=20, experience_years=3, qualifications=["MD"]),
     )
 
-    now = changed(
-        admin.client, f"/doctors/{doctor['id']}", phone=None, slot_minutes=None, license_number="new 1"
-    )
+    now = changed(admin.client, f"/doctors/{doctor['id']}", phone=None, slot_minutes=None, license_number="new 1")
 
     assert now["phone"] is now["slot_minutes"] is None
     assert (now["experience_years"], now["qualifications"], now["license_number"]) == (3, ["MD"], "NEW 1")
@@ -315,9 +303,7 @@ def test_fields_left_out_stay_and_null_removes(admin: Person, clinic: Clinic, db
     assert "slot_minutes" not in stored["doctor"]
 
 
-@pytest.mark.parametrize(
-    "field", ["name", "email", "specialty", "license_number", "clinic_ids", "qualifications"]
-)
+@pytest.mark.parametrize("field", ["name", "email", "specialty", "license_number", "clinic_ids", "qualifications"])
 def test_required_fields_of_a_doctor_cannot_be_null(admin: Person, doctor: Person, field: str) -> None:
     assert faults(admin.client.patch(f"/doctors/{doctor.id}", json={field: None})) == [field]
 
@@ -358,9 +344,7 @@ def test_a_deactivated_doctor_is_hidden_and_logged_out(
     assert doctor.client.get("/users/me").status_code == 401
 
 
-def test_other_users_are_not_found_as_doctors(
-    admin: Person, nurse: Person, patient: Person, run: Run[Any]
-) -> None:
+def test_other_users_are_not_found_as_doctors(admin: Person, nurse: Person, patient: Person, run: Run[Any]) -> None:
     other_admin = make_user(run, Role.ADMIN)
     for each in (nurse.id, patient.id, other_admin.id, NOWHERE):
         path = f"/doctors/{each}"

@@ -69,9 +69,7 @@ def test_clinics_are_found_by_city_and_by_words(
     assert names(api, "/clinics", **filters) == expected
 
 
-def test_the_nearest_clinics_come_first_with_their_distance(
-    clinics: list[dict[str, Any]], api: httpx.Client
-) -> None:
+def test_the_nearest_clinics_come_first_with_their_distance(clinics: list[dict[str, Any]], api: httpx.Client) -> None:
     found = read(api, "/clinics", near=f"{NEW_YORK[0]},{NEW_YORK[1]}")["items"]
 
     assert [c["name"] for c in found] == ["Hudson", "Ironbound", "Boston Common", "Thames-side"]

@@ -81,9 +81,7 @@ def test_a_record_is_kept_whole(charles: dict[str, Any], doctor: Person) -> None
     assert read(doctor.client, f"/patients/{charles['id']}") == charles
 
 
-def test_each_role_has_its_access_to_a_record(
-    everybody: dict[str, httpx.Client], charles: dict[str, Any]
-) -> None:
+def test_each_role_has_its_access_to_a_record(everybody: dict[str, httpx.Client], charles: dict[str, Any]) -> None:
     path = f"/patients/{charles['id']}"
     not_logged_in, not_allowed, not_there = (
         (401, "NOT_AUTHENTICATED"),
@@ -143,9 +141,7 @@ def test_a_patient_changes_contact_and_personal_data(patient: Person) -> None:
 
 
 @pytest.mark.parametrize("value", ["set", "null"])
-def test_patients_cannot_change_fields_of_the_staff(
-    patient: Person, doctor: Person, db: Any, value: str
-) -> None:
+def test_patients_cannot_change_fields_of_the_staff(patient: Person, doctor: Person, db: Any, value: str) -> None:
     before = db.users.find_one({"_id": patient.object_id})
     theirs: dict[str, Any] = {
         "notes": "Nice.",
@@ -314,9 +310,7 @@ def test_of_patients_with_one_phone_at_once_one_is_created(nurse: Person) -> Non
         ("abbage", False),
     ],
 )
-def test_patients_are_found_by_name_and_contact(
-    nurse: Person, charles: dict[str, Any], q: str, found: bool
-) -> None:
+def test_patients_are_found_by_name_and_contact(nurse: Person, charles: dict[str, Any], q: str, found: bool) -> None:
     made(nurse.client, "/patients", {"name": "Somebody Else"})
 
     assert names(nurse.client, "/patients", q=q) == (["Charles Babbage"] if found else [])
@@ -374,9 +368,7 @@ def test_deactivating_a_patient_logs_out_and_sends_the_signal(
     assert patient.client.get(path).status_code == 401
 
 
-def test_deactivating_a_patients_account_sends_the_signal_too(
-    admin: Person, patient: Person, nurse: Person
-) -> None:
+def test_deactivating_a_patients_account_sends_the_signal_too(admin: Person, patient: Person, nurse: Person) -> None:
     DEACTIVATED.clear()
 
     assert admin.client.delete(f"/users/{patient.id}").status_code == 204

@@ -94,9 +94,7 @@ def test_deactivating_is_an_edit(admin: Person, nurse: Person, patient: Person) 
 
 
 @pytest.mark.parametrize("kind", CREATED)
-def test_location_is_where_the_new_thing_is_read(
-    admin: Person, kind: str, new: dict[str, dict[str, Any]]
-) -> None:
+def test_location_is_where_the_new_thing_is_read(admin: Person, kind: str, new: dict[str, dict[str, Any]]) -> None:
     answer = admin.client.post(kind, json=new[kind])
 
     location = httpx.URL(answer.headers["Location"])

@@ -35,9 +35,7 @@ def test_only_staff_see_deactivated_clinics_and_departments(everybody: dict[str,
         assert client.get(f"{clinic}/doctors").status_code == (200 if who in STAFF else 404)
 
 
-def test_the_public_sees_no_inactive_clinics_of_a_doctor(
-    everybody: dict[str, httpx.Client], run: Run[Any]
-) -> None:
+def test_the_public_sees_no_inactive_clinics_of_a_doctor(everybody: dict[str, httpx.Client], run: Run[Any]) -> None:
     admin = everybody["admin"]
     department = made(admin, "/departments", {"name": "Heart"})
     here, gone = (make_clinic(run, name=name, city=name, opening_hours=[]) for name in ("Here", "Gone"))

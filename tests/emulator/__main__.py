@@ -44,9 +44,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--account-sid", required=True, help="AC and 32 hexadecimal digits")
     parser.add_argument("--auth-token", required=True)
-    parser.add_argument(
-        "--service-number", default="+15005550006", help="what a messaging service sends from"
-    )
+    parser.add_argument("--service-number", default="+15005550006", help="what a messaging service sends from")
     parser.add_argument("--validate", action="store_true", help="hold everything against contract.json")
     given = parser.parse_args()
     emulator = Emulator(given.account_sid, given.auth_token, given.service_number, given.validate)
@@ -64,9 +62,7 @@ def main() -> None:
     )
     emulator.control = Control(emulator, server.go_away)
     gc.freeze()
-    gc.set_threshold(
-        50_000, 20, 20
-    )  # the messages stay; looking for rubbish among them costs more than it frees
+    gc.set_threshold(50_000, 20, 20)  # the messages stay; looking for rubbish among them costs more than it frees
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve())
 

@@ -82,9 +82,7 @@ class Carrier:
         """A message accepted from now on shows in list and fetch only after this time."""
         self.settings(listing_lag_seconds=seconds)
 
-    def outcome(
-        self, number: str, status: str, error_code: int | None = None, *, early: Sequence[str] = ()
-    ) -> None:
+    def outcome(self, number: str, status: str, error_code: int | None = None, *, early: Sequence[str] = ()) -> None:
         """What becomes of messages to a number: delivered, undelivered, failed, or sent (no more is heard).
 
         Or the statuses that are reported `early`, before the post is answered, in any order; nothing follows them.

@@ -39,9 +39,7 @@ def test_lax_answers_are_violations(contract: Contract, status: int, body: bytes
 
 
 def fault_in(contract: Contract, changes: dict[str, Any]) -> str:
-    body = {
-        name: value for name, value in {**MESSAGE.as_resource(), **changes}.items() if value != "left out"
-    }
+    body = {name: value for name, value in {**MESSAGE.as_resource(), **changes}.items() if value != "left out"}
     request = Request("GET", f"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages/{MESSAGE.sid}.json", "", HEADERS)
     return contract.fault_in_answer(request, Response(200, json.dumps(body).encode()))
 

@@ -59,8 +59,7 @@ def test_a_messaging_service_chooses_the_sender_later(clean_carrier: Carrier) ->
 def test_the_list_is_paged_newest_first(clean_carrier: Carrier) -> None:
     async def work(client: Client) -> tuple[list[str], list[str], list[str], list[str]]:
         made = [
-            await client.messages.create_async(to=PATIENT, from_=SENDER, body=f"No. {number}")
-            for number in range(7)
+            await client.messages.create_async(to=PATIENT, from_=SENDER, body=f"No. {number}") for number in range(7)
         ]
         first = await client.messages.page_async(to=PATIENT, page_size=3)
         shown = [message.sid for message in first]
@@ -129,9 +128,7 @@ def test_an_unknown_message_is_not_found(clean_carrier: Carrier) -> None:
         ({"from_": "+15005550008"}, 21611),
     ],
 )
-def test_magic_numbers_are_refused_as_documented(
-    clean_carrier: Carrier, values: dict[str, str], code: int
-) -> None:
+def test_magic_numbers_are_refused_as_documented(clean_carrier: Carrier, values: dict[str, str], code: int) -> None:
     with pytest.raises(TwilioRestException) as refused:
         create(clean_carrier, **values)
     assert (refused.value.status, refused.value.code) == (400, code)
@@ -150,9 +147,7 @@ def test_magic_numbers_are_refused_as_documented(
         ({"To": PATIENT, "From": SENDER, "Body": "x" * 1601}, 21617),
     ],
 )
-def test_a_malformed_create_is_refused_and_a_violation(
-    carrier: Carrier, form: dict[str, str], code: int
-) -> None:
+def test_a_malformed_create_is_refused_and_a_violation(carrier: Carrier, form: dict[str, str], code: int) -> None:
     carrier.reset()
     answer = post(carrier, **form)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
@@ -165,9 +160,7 @@ def test_what_twilio_does_not_know_is_a_violation(carrier: Carrier, extra: dict[
     carrier.reset()
     answer = post(carrier, To=PATIENT, From=SENDER, Body="x", **extra)
     assert answer.status_code == 400
-    assert (
-        next(iter(extra)) in carrier.violations()[0] or next(iter(extra.values())) in carrier.violations()[0]
-    )
+    assert next(iter(extra)) in carrier.violations()[0] or next(iter(extra.values())) in carrier.violations()[0]
     assert not carrier.messages()
 
 
@@ -226,9 +219,7 @@ def test_an_answer_that_is_not_twiml_is_a_violation(carrier: Carrier, receiver: 
     assert carrier.violations()
 
 
-@pytest.mark.parametrize(
-    "word", ["STOP", "stopall", " Unsubscribe", "cancel", "End", "QUIT", "revoke", "OptOut"]
-)
+@pytest.mark.parametrize("word", ["STOP", "stopall", " Unsubscribe", "cancel", "End", "QUIT", "revoke", "OptOut"])
 def test_an_opt_out_word_blocks_this_sender_only(clean_carrier: Carrier, word: str) -> None:
     clean_carrier.reply(PATIENT, word)
     with pytest.raises(TwilioRestException) as refused:
@@ -252,9 +243,7 @@ def test_other_words_do_not_opt_out(clean_carrier: Carrier) -> None:
     assert create(clean_carrier).status == "queued"
 
 
-def test_an_answer_to_somebody_who_opted_out_is_not_delivered(
-    clean_carrier: Carrier, receiver: Receiver
-) -> None:
+def test_an_answer_to_somebody_who_opted_out_is_not_delivered(clean_carrier: Carrier, receiver: Receiver) -> None:
     receiver.twiml = "<Response><Message>Noted.</Message></Response>"
     clean_carrier.reply(PATIENT, "STOP", receiver.url)
     answer = clean_carrier.messages(PATIENT, "outbound-reply")[-1]

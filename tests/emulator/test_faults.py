@@ -106,10 +106,7 @@ def test_more_than_the_pace_is_refused(clean_carrier: Carrier) -> None:
     clean_carrier.pacing(3)
 
     async def burst(client: Client) -> list[Any]:
-        work = [
-            client.messages.create_async(to=PATIENT, from_=SENDER, body=f"No. {number}")
-            for number in range(10)
-        ]
+        work = [client.messages.create_async(to=PATIENT, from_=SENDER, body=f"No. {number}") for number in range(10)]
         return await asyncio.gather(*work, return_exceptions=True)
 
     answers = with_sdk(clean_carrier, burst)
@@ -166,9 +163,7 @@ def test_callbacks_do_not_come(clean_carrier: Carrier, receiver: Receiver) -> No
 
 
 @pytest.mark.parametrize("mode", [None, "hang", "500_after_accept", "drop_after_accept"])
-def test_a_callback_comes_before_the_answer(
-    clean_carrier: Carrier, receiver: Receiver, mode: Mode | None
-) -> None:
+def test_a_callback_comes_before_the_answer(clean_carrier: Carrier, receiver: Receiver, mode: Mode | None) -> None:
     clean_carrier.callbacks(before_answer=True)
     clean_carrier.settings(delivered_after=60_000)
     if mode:

@@ -144,9 +144,7 @@ class Killer:
     `accepted()` gives the numbers of all messages that the carrier has taken so far.
     """
 
-    def __init__(
-        self, fleet: Fleet, logs: Any, accepted: Callable[[], set[str]], chance: random.Random
-    ) -> None:
+    def __init__(self, fleet: Fleet, logs: Any, accepted: Callable[[], set[str]], chance: random.Random) -> None:
         self._fleet, self._logs, self._accepted, self._chance = fleet, logs, accepted, chance
         self.tally = Tally()
 

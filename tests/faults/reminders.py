@@ -99,9 +99,7 @@ def check_reminded_once(
     sids = {message["to"]: message["sid"] for message in carrier.messages()}
     away = {patient.phone for patient in opted_out or []}
     wrong = {
-        patient.phone: got[patient.phone]
-        for patient in patients
-        if got[patient.phone] != (patient.phone not in away)
+        patient.phone: got[patient.phone] for patient in patients if got[patient.phone] != (patient.phone not in away)
     }
     assert not wrong, "\n".join(_story(db, carrier, phone) for phone in wrong)
     assert sum(got.values()) == len(patients) - len(away)

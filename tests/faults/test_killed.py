@@ -34,9 +34,7 @@ def slow(carrier: Carrier) -> None:
 
 
 @pytest.mark.timeout(900 if IS_FULL else 120)
-@pytest.mark.parametrize(
-    "carrier_is", [slow, faulty] if IS_FULL else [faulty], ids=lambda each: each.__name__
-)
+@pytest.mark.parametrize("carrier_is", [slow, faulty] if IS_FULL else [faulty], ids=lambda each: each.__name__)
 def test_every_patient_gets_one_reminder_whichever_processes_are_killed(
     run: Run[Any],
     db: Db,

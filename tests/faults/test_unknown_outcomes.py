@@ -152,9 +152,7 @@ def test_who_has_opted_out_is_called_and_gets_nothing_more(
 
 
 @pytest.mark.parametrize("code", [20429, 21611])
-def test_a_full_queue_is_no_refusal(
-    run: Run[Any], db: Db, clean_carrier: Carrier, hand: Hand, code: int
-) -> None:
+def test_a_full_queue_is_no_refusal(run: Run[Any], db: Db, clean_carrier: Carrier, hand: Hand, code: int) -> None:
     patients = make_due(run, db, 1)
     clean_carrier.faults("reject", code=code, count=1)
     run(enqueue_due_reminders())

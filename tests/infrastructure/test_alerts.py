@@ -51,9 +51,7 @@ def metrics_in(expression: str) -> set[str]:
     return set(re.findall(r"\b[a-z][a-z0-9_]*\b(?! *\()", expression)) - OPERATORS
 
 
-def test_every_metric_of_an_alarm_is_measured(
-    alarms: dict[str, dict[str, Any]], measured: dict[str, str]
-) -> None:
+def test_every_metric_of_an_alarm_is_measured(alarms: dict[str, dict[str, Any]], measured: dict[str, str]) -> None:
     known = series_of(measured) | NOT_OURS
     for name, alarm in alarms.items():
         found = metrics_in(alarm["expr"])

@@ -44,9 +44,7 @@ def on_collection(db: Db, work: Callable[[Collection], Awaitable[Any]]) -> tuple
     commands = Commands()
 
     async def run() -> Any:
-        async with AsyncMongoClient[dict[str, Any]](
-            os.environ["MONGODB_URL"], event_listeners=[commands]
-        ) as client:
+        async with AsyncMongoClient[dict[str, Any]](os.environ["MONGODB_URL"], event_listeners=[commands]) as client:
             return await work(client[db.name][NAME])
 
     try:
@@ -103,9 +101,9 @@ def test_of_those_who_want_one_seat_in_the_same_moment_one_gets_it(db: Db) -> No
     async def work(collection: Collection) -> Any:
         insert = inserts(lambda: collection)
         documents = [{"_id": 1000 + n, "seat": n // 3, "reason": "private"} for n in range(12)]
-        return await asyncio.gather(
-            *map(insert.load, documents), return_exceptions=True
-        ), await collection.find({"_id": {"$gte": 1000}}).to_list()
+        return await asyncio.gather(*map(insert.load, documents), return_exceptions=True), await collection.find(
+            {"_id": {"$gte": 1000}}
+        ).to_list()
 
     (answers, stored), commands = on_collection(db, work)
     refused = [answer for answer in answers if answer is not None]
@@ -128,9 +126,7 @@ def test_a_refusal_alone_and_among_others_tells_the_same(db: Db) -> None:
         insert = inserts(lambda: collection)
         with pytest.raises(DuplicateKeyError) as alone:
             await insert.load({"_id": 1})
-        found = await asyncio.gather(
-            insert.load({"_id": 500}), insert.load({"_id": 1}), return_exceptions=True
-        )
+        found = await asyncio.gather(insert.load({"_id": 500}), insert.load({"_id": 1}), return_exceptions=True)
         return alone.value, found
 
     (alone, (taken, among)), _ = on_collection(db, work)

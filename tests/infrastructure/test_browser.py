@@ -60,9 +60,7 @@ def test_a_patient_books_replies_by_sms_and_is_confirmed(
     doctor = factories.make_doctor(run, clinic, weekly_hours=[])
     tomorrow = utc_now().replace(hour=16, minute=0, second=0, microsecond=0) + timedelta(days=1)
     slot = run(
-        create_slot(
-            doctor_id=doctor.object_id, clinic_id=clinic.clinic_id, start=tomorrow, minutes=30, capacity=1
-        )
+        create_slot(doctor_id=doctor.object_id, clinic_id=clinic.clinic_id, start=tomorrow, minutes=30, capacity=1)
     )
 
     browser.get(f"{site.base_url}/dev/phone")

@@ -53,9 +53,7 @@ def test_a_stream_that_breaks_off_is_forgotten_and_begun_anew(
     in_book(collection, work)
 
 
-def test_with_many_changes_of_one_moment_none_is_passed_over(
-    collection: Db, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_with_many_changes_of_one_moment_none_is_passed_over(collection: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(change_stream, "_BATCH", 3)
     monkeypatch.setattr(change_stream, "_BREATH_SECONDS", 0.01)
     monkeypatch.setattr(change_stream, "_RUSH", 1_000_000)
@@ -170,9 +168,7 @@ def test_what_was_being_read_when_following_began_is_not_kept(
     in_book(collection, work)
 
 
-def test_writes_that_had_begun_when_following_did_are_told(
-    collection: Db, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_writes_that_had_begun_when_following_did_are_told(collection: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     """An `insert_many` takes its places in the log before it is done: the log's end then lies behind a gap."""
     monkeypatch.setattr(change_stream, "_RUSH", 1_000_000)
     for field in range(9):
@@ -183,9 +179,7 @@ def test_writes_that_had_begun_when_following_did_are_told(
 
     async def work(book: Book, number: int) -> None:
         db = book.client[collection.name]
-        many = [
-            {**row, "_id": number * 1000 + n, **{f"field{m}": n * m for m in range(9)}} for n in range(500)
-        ]
+        many = [{**row, "_id": number * 1000 + n, **{f"field{m}": n * m for m in range(9)}} for n in range(500)]
         inserts = asyncio.create_task(db[NAME].insert_many(many))
 
         async def write_on() -> None:
@@ -247,9 +241,7 @@ def test_an_election_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             book.add(1, "a")
             await book.warm("a")
             with suppress(PyMongoError):
-                db.client.admin.command(
-                    {"replSetStepDown": 1, "secondaryCatchUpPeriodSecs": 0, "force": True}
-                )
+                db.client.admin.command({"replSetStepDown": 1, "secondaryCatchUpPeriodSecs": 0, "force": True})
             with pymongo.timeout(30):
                 book.add(2, "a")
             assert await book.of("a") == [1, 2]

@@ -42,9 +42,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_every_page_is_linked_from_another() -> None:
     linked = {
-        (page.parent / link.partition("#")[0]).resolve()
-        for page in PAGES
-        for link in LINK.findall(page.read_text())
+        (page.parent / link.partition("#")[0]).resolve() for page in PAGES for link in LINK.findall(page.read_text())
     }
     pages = {page for page in PAGES if page.name != "README.md" or page.parent != ROOT}
     assert not sorted(str(page.relative_to(ROOT)) for page in pages - linked)

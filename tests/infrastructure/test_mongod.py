@@ -170,9 +170,7 @@ def test_a_binary_that_is_missing_or_can_not_run_is_reported(
         binary.parent.mkdir(parents=True)
         binary.write_text(f"#!/bin/sh\n{script}\n")
         binary.chmod(0o755)
-    program = launch(
-        "-m", "tests.support.mongod_user", str(folder), environment={"PYTHONPATH": str(package.parent)}
-    )
+    program = launch("-m", "tests.support.mongod_user", str(folder), environment={"PYTHONPATH": str(package.parent)})
     assert program.wait() == 1
     assert "MongodError" in program.output
     assert said in program.output

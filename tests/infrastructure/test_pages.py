@@ -121,9 +121,9 @@ def test_docs_lists_operations_and_logs_in(base_url: str, browser: webdriver.Chr
     find(browser, f"{operation} .opblock-summary-control").send_keys(Keys.ENTER)
     find(browser, f"{operation} .try-out__btn").send_keys(Keys.ENTER)
     find(browser, f"{operation} button.execute").send_keys(Keys.ENTER)
-    assert find(
-        browser, f"{operation} .live-responses-table tr.response td.response-col_status"
-    ).text.startswith("200")
+    assert find(browser, f"{operation} .live-responses-table tr.response td.response-col_status").text.startswith(
+        "200"
+    )
     assert complaints(browser) == []
 
 

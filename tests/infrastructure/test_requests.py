@@ -85,9 +85,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("path", ["/auth/register", "/auth/login", "/auth/refresh"])
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
-def test_what_no_client_sends_by_mistake_is_answered_as_a_mistake(
-    api: httpx.Client, path: str, body: bytes
-) -> None:
+def test_what_no_client_sends_by_mistake_is_answered_as_a_mistake(api: httpx.Client, path: str, body: bytes) -> None:
     answer = api.post(path, content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 401, 422), answer.text
     assert error_of(answer)

@@ -46,9 +46,7 @@ def test_two_processes_memories_agree_with_what_either_was_told(collection: Db) 
             await one.warm("a")
             await other.warm("a")
             for number in range(100, 200):
-                await one.client[collection.name][NAME].insert_one(
-                    {"_id": number, "owner": "a", "place": "here"}
-                )
+                await one.client[collection.name][NAME].insert_one({"_id": number, "owner": "a", "place": "here"})
                 answers = await asyncio.gather(*(each.of("a") for each in (one, other) * 3))
                 assert {answer[-1] for answer in answers} == {number}
 
@@ -144,9 +142,7 @@ def test_what_is_on_its_way_is_waited_for(collection: Db, monkeypatch: pytest.Mo
     in_book(collection, work)
 
 
-def test_many_who_write_at_once_each_see_what_they_wrote(
-    collection: Db, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_who_write_at_once_each_see_what_they_wrote(collection: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for his own change is not served by somebody else's having come."""
     monkeypatch.setattr(change_stream, "_RUSH", 1_000_000)
 
@@ -231,9 +227,7 @@ def test_a_request_that_writes_sees_what_it_has_written(collection: Db) -> None:
     in_book(collection, work)
 
 
-def test_memory_is_bounded_and_keeps_what_was_asked_for_last(
-    collection: Db, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_is_bounded_and_keeps_what_was_asked_for_last(collection: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.core.cache.response_cache._MOST_BYTES", 3 * 4096)
 
     async def work(book: Book) -> None:

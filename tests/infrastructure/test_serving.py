@@ -68,9 +68,7 @@ def test_two_workers_count_together_log_in_json_and_end_together(
     httpx.get(f"{program.base_url}/nobody/made/this")
 
     counted = httpx.get(f"{program.base_url}/metrics").text
-    wanted = (
-        r'http_request_duration_seconds_count\{method="GET",route="/api/v1/time/now",status="422"\} (\S+)'
-    )
+    wanted = r'http_request_duration_seconds_count\{method="GET",route="/api/v1/time/now",status="422"\} (\S+)'
     assert [float(count) for count in re.findall(wanted, counted)] == [asked]
     assert 'route="unknown",status="404"' in counted
     assert "nobody" not in counted

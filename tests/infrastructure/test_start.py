@@ -165,9 +165,7 @@ def test_a_start_waits_for_mongodb(bare_mongod: Callable[..., int]) -> None:
 def test_a_port_in_use_is_reported_before_anything_is_started(private_environment: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        said = ended(
-            launch("-m", "backend", "serve", "--port", str(port), environment=private_environment), 1
-        )
+        said = ended(launch("-m", "backend", "serve", "--port", str(port), environment=private_environment), 1)
     assert f"port {port}" in said
     assert "PORT=" in said
     assert not Path(private_environment["DATA_DIR"]).exists()

@@ -88,9 +88,7 @@ def attributes_of(span: Span) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("indexed", ["true", "false"])
-def test_a_request_is_traced_to_its_commands_and_no_patient(
-    base_url: str, admin: Person, indexed: str
-) -> None:
+def test_a_request_is_traced_to_its_commands_and_no_patient(base_url: str, admin: Person, indexed: str) -> None:
     with collecting() as collector:
         environment = {**collector.environment, "ROUTE_INDEX_ENABLED": indexed}
         with serving(environment=environment) as program:

@@ -50,9 +50,7 @@ class Desk:
     def open(cls, network: Network, db: Db, **over: Any) -> "Desk":
         """A clinic in New York, with any field changed."""
         with clock.stopped(NOON - DAY):
-            clinic = factories.make_clinic(
-                network.run, **{"name": "Elm Clinic", "phone": "+12125550100", **over}
-            )
+            clinic = factories.make_clinic(network.run, **{"name": "Elm Clinic", "phone": "+12125550100", **over})
             doctor = factories.make_doctor(network.run, clinic, name="Dr. Ada Vance", weekly_hours=[])
             return cls(network, db, clinic, doctor, factories.make_nurse(network.run, clinic))
 
@@ -124,9 +122,7 @@ class Desk:
     def reminder(self, appointment: Appointment) -> dict[str, Any]:
         """The last reminder of it, as stored."""
         newest = [("created_at", -1), ("_id", -1)]
-        found = self.db["sms_logs"].find_one(
-            {"appointment_id": appointment.id, "kind": "reminder"}, sort=newest
-        )
+        found = self.db["sms_logs"].find_one({"appointment_id": appointment.id, "kind": "reminder"}, sort=newest)
         assert found is not None
         return found
 

@@ -280,14 +280,10 @@ SILENCE = {"status": "cancelled", "is_cancelled_for_silence": True}
 CASES: dict[str, Case] = {
     "asked and silent": Case(silent, **SILENCE),
     "asked, told that it was delivered, and silent": Case(delivered, **SILENCE),
-    "asked twice, and silent": Case(
-        lambda visit: visit.until(NOON + 2 * HOUR, ASKED), policy=TWICE, **SILENCE
-    ),
+    "asked twice, and silent": Case(lambda visit: visit.until(NOON + 2 * HOUR, ASKED), policy=TWICE, **SILENCE),
     "asked the evening before, and silent": Case(asked_the_evening_before, start=EARLY, **SILENCE),
     "caught up with a fair hour left, and silent": Case(caught_up(before=75 * MINUTE), **SILENCE),
-    "asked, and nobody there for some minutes at the deadline": Case(
-        down_until(DEADLINE + LATEST), **SILENCE
-    ),
+    "asked, and nobody there for some minutes at the deadline": Case(down_until(DEADLINE + LATEST), **SILENCE),
     "asked and confirmed": Case(confirmed, "confirmed"),
     "asked and confirmed by SMS at the last moment": Case(confirmed_by_sms, "confirmed"),
     "asked and there": Case(checked_in, "checked_in"),
@@ -309,12 +305,8 @@ CASES: dict[str, Case] = {
     "refused by the carrier as opted out": Case(refused_with(UNSUBSCRIBED), troubles=("opted_out",)),
     "of unknown outcome": Case(lost),
     "not taken yet by the carrier": Case(not_taken_yet),
-    "reminded, but the one that asks was refused": Case(
-        last_one_refused, policy=TWICE, troubles=("refused",)
-    ),
-    "booked after the question was due": Case(
-        lambda visit: visit.until(TWO - 2 * HOUR), booked_at=TWO - 2 * HOUR
-    ),
+    "reminded, but the one that asks was refused": Case(last_one_refused, policy=TWICE, troubles=("refused",)),
+    "booked after the question was due": Case(lambda visit: visit.until(TWO - 2 * HOUR), booked_at=TWO - 2 * HOUR),
     "asked without a fair hour to answer": Case(lambda visit: visit.until(TWO - HOUR), policy=SHORT),
     "caught up without a fair hour left": Case(caught_up(before=75 * MINUTE - SECOND)),
     "down in the evening, and asked without a fair hour": Case(down_that_evening, start=EARLY),
@@ -334,9 +326,7 @@ CASES: dict[str, Case] = {
     "confirming opens an hour before the deadline, and silent": Case(
         silent, policy=Policy(confirm_window_minutes=75), **SILENCE
     ),
-    "confirming opens less than an hour before the deadline": Case(
-        silent, policy=Policy(confirm_window_minutes=74)
-    ),
+    "confirming opens less than an hour before the deadline": Case(silent, policy=Policy(confirm_window_minutes=74)),
 }
 
 
@@ -394,9 +384,7 @@ def test_the_seat_of_the_silent_is_free_again(office: Office) -> None:
     office.book_seat(next_one, slot_id, at=DEADLINE + MINUTE)
 
 
-def test_a_note_that_staff_write_at_that_moment_doesnt_spare_the_silent(
-    office: Office, admin: Person
-) -> None:
+def test_a_note_that_staff_write_at_that_moment_doesnt_spare_the_silent(office: Office, admin: Person) -> None:
     """It makes the version stale that the job has read: the job must look again, and cancel."""
     slot_id = office.slot_id(TWO, capacity=12)
     appointments = [office.book_seat(office.patient(), slot_id) for _ in range(12)]

@@ -250,16 +250,12 @@ def test_the_log_is_narrowed_by_every_filter_and_read_by_pages(office: Office, a
     [{"kind": "letter"}, {"status": "lost"}, {"from": "yesterday"}, {"limit": 0}, {"patient_id": "me"}],
     ids=str,
 )
-def test_a_filter_that_means_nothing_is_refused(
-    office: Office, admin: Person, params: dict[str, Any]
-) -> None:
+def test_a_filter_that_means_nothing_is_refused(office: Office, admin: Person, params: dict[str, Any]) -> None:
     assert admin.client.get("/sms-logs", params=params).status_code == 422
 
 
 @pytest.mark.parametrize("who", ["admin", "nurse", "doctor"])
-def test_an_appointments_messages_are_there_for_its_staff(
-    office: Office, staff: dict[str, Person], who: str
-) -> None:
+def test_an_appointments_messages_are_there_for_its_staff(office: Office, staff: dict[str, Person], who: str) -> None:
     patient = office.patient()
     appointment, other = office.book(patient), office.book(patient, TWO + HOUR)
     office.minute(ASKED)

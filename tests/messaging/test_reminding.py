@@ -31,9 +31,7 @@ def office(noon: datetime, network: Network, db: Db) -> Office:
 
 def reminders(office: Office, appointment: dict[str, Any]) -> list[tuple[int, bool]]:
     """What was owed: occurrence, and whether it asks. In the order in which it was owed."""
-    pending_messages = [
-        each for each in office.stored(appointment)["pending_messages"] if each["kind"] == "reminder"
-    ]
+    pending_messages = [each for each in office.stored(appointment)["pending_messages"] if each["kind"] == "reminder"]
     return [(each["occurrence"], each["requests_confirmation"]) for each in pending_messages]
 
 

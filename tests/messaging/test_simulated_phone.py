@@ -81,9 +81,7 @@ def test_its_page_needs_nothing_from_elsewhere(base_url: str) -> None:
     ],
     ids=["development", "development with a carrier", "production", "production, wrongly set up"],
 )
-def test_it_is_there_in_development_without_a_carrier_only(
-    environment: dict[str, str], is_there: bool
-) -> None:
+def test_it_is_there_in_development_without_a_carrier_only(environment: dict[str, str], is_there: bool) -> None:
     program = launch("-c", ROUTES, environment=environment)
     assert program.wait() == 0
     assert ("'/dev/phone'" in program.output) is is_there, program.output

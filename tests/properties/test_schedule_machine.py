@@ -75,11 +75,7 @@ class DoctorSchedule(RuleBasedStateMachine):
             assert slot_id in offered, "booked what was not offered"
         else:
             code = answer.json()["error_code"]
-            allowed = (
-                {"PATIENT_DOUBLE_BOOKED"}
-                if slot_id in offered
-                else {"SLOT_TAKEN", "SLOT_NOT_OPEN", "DAY_FULL"}
-            )
+            allowed = {"PATIENT_DOUBLE_BOOKED"} if slot_id in offered else {"SLOT_TAKEN", "SLOT_NOT_OPEN", "DAY_FULL"}
             assert code in allowed | {"PATIENT_DOUBLE_BOOKED"}, answer.text
 
     @rule(number=any_one, transition=st.sampled_from(sorted(STATUS_AFTER)), with_version=st.booleans())
@@ -98,9 +94,7 @@ class DoctorSchedule(RuleBasedStateMachine):
         row = the([row for row in self.world.appointments() if row["status"] == "no_show"], number)
         if row is None:
             return
-        answer = self.world.admin.client.post(
-            f"/appointments/{row['_id']}/correct-no-show", json={"status": outcome}
-        )
+        answer = self.world.admin.client.post(f"/appointments/{row['_id']}/correct-no-show", json={"status": outcome})
         assert answer.status_code in (200, 409), answer.text
 
     @rule(number=any_one, to=any_one)
@@ -110,9 +104,7 @@ class DoctorSchedule(RuleBasedStateMachine):
         if row is None or not offered:
             return
         slot_id = list(offered)[to % len(offered)]
-        answer = self.world.nurse.client.post(
-            f"/appointments/{row['_id']}/reschedule", json={"slot_id": slot_id}
-        )
+        answer = self.world.nurse.client.post(f"/appointments/{row['_id']}/reschedule", json={"slot_id": slot_id})
         assert answer.status_code in (200, 409, 422), answer.text
         now = self.db["appointments"].find_one({"_id": row["_id"]})
         if answer.status_code == 200:

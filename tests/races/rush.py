@@ -23,9 +23,7 @@ class Call:
 
 def post(person: Person, path: str, body: dict[str, Any] | None = None, **headers: str) -> Call:
     """A POST; `headers` with underscores for dashes."""
-    return Call(
-        person, "POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()}
-    )
+    return Call(person, "POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def all_at_once(servers: Sequence[str], calls: Sequence[Call]) -> list[httpx.Response]:

@@ -119,9 +119,7 @@ def tomorrow(hour: int) -> datetime:
     return (utc_now() + timedelta(days=1)).replace(hour=hour, minute=0, second=0, microsecond=0)
 
 
-def make_book(
-    run: Run[Any], *, capacity: int = 1, clinic: Clinic | None = None, **profile: Any
-) -> DoctorSchedule:
+def make_book(run: Run[Any], *, capacity: int = 1, clinic: Clinic | None = None, **profile: Any) -> DoctorSchedule:
     """A doctor without weekly hours, and a slot of the staff's tomorrow at 15:00 UTC."""
     clinic = clinic or small_clinic(run)
     doctor = factories.make_doctor(run, clinic, **{"weekly_hours": [], **profile})
@@ -145,9 +143,7 @@ async def _slot_at(doctor: Person, start: datetime) -> Slot:
 def hours_at(clinic: Clinic, start: str, end: str, capacity: int = 1) -> list[HoursBlock]:
     """The same hour-long slots on each day of the week."""
     return [
-        HoursBlock(
-            clinic_id=clinic.clinic_id, weekday=day, start=start, end=end, slot_minutes=60, capacity=capacity
-        )
+        HoursBlock(clinic_id=clinic.clinic_id, weekday=day, start=start, end=end, slot_minutes=60, capacity=capacity)
         for day in WEEK
     ]
 

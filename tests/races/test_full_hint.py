@@ -58,8 +58,7 @@ class FullDay:
         self.slots = self.run(Slot.find({**mine, **since}).sort("start").to_list())
         assert len(self.slots) == 12
         bookings = [
-            self.run(book(self.patient.user, BookingRequest(slot_id=slot.id)))
-            for slot in self.slots[: self.limit]
+            self.run(book(self.patient.user, BookingRequest(slot_id=slot.id))) for slot in self.slots[: self.limit]
         ]
         self.appointment_id = str(bookings[0].appointment.id)
 

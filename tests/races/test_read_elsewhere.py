@@ -106,9 +106,7 @@ class Steps:
 
     def _book_one(self, root: str) -> httpx.Response:
         patient = self._chance.choice(self._patients)
-        return client_of(patient, root).post(
-            "/appointments", json={"slot_id": self._chance.choice(self._slots())}
-        )
+        return client_of(patient, root).post("/appointments", json={"slot_id": self._chance.choice(self._slots())})
 
     def _cancel(self, root: str) -> httpx.Response | None:
         if (booked := self._booked()) is None:

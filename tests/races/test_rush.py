@@ -32,9 +32,7 @@ def said_by_all(answers: list[httpx.Response]) -> Counter[str]:
     return Counter(said(answer) for answer in answers)
 
 
-def test_two_hundred_patients_get_as_many_seats_as_there_are(
-    run: Run[Any], db: Db, two_servers: Servers
-) -> None:
+def test_two_hundred_patients_get_as_many_seats_as_there_are(run: Run[Any], db: Db, two_servers: Servers) -> None:
     crowd = people(run, 200)
     for capacity in (1, 3):
         book = make_book(run, capacity=capacity)
@@ -88,9 +86,7 @@ def test_two_overlapping_slots_made_at_once_are_one(
             assert admin.client.delete(f"/slots/{made}").status_code == 200
 
 
-def test_of_a_hundred_patients_the_daily_limit_takes_five(
-    run: Run[Any], db: Db, two_servers: Servers
-) -> None:
+def test_of_a_hundred_patients_the_daily_limit_takes_five(run: Run[Any], db: Db, two_servers: Servers) -> None:
     crowd = people(run, 100)
     for capacity in (1, 5):
         clinic = small_clinic(run)
@@ -140,8 +136,6 @@ def test_staff_who_book_one_patient_at_once_make_one_booking(
     for person in people(run, 3):
         wanted = {"slot_id": str(book.slot.id), "patient_id": person.id}
         callers = (admin, nurse, book.doctor, admin, nurse)
-        counts = said_by_all(
-            all_at_once(two_servers, [post(who, "/appointments", wanted) for who in callers])
-        )
+        counts = said_by_all(all_at_once(two_servers, [post(who, "/appointments", wanted) for who in callers]))
         assert counts == {"201": 1, "PATIENT_DOUBLE_BOOKED": 4}
     check_book(db)

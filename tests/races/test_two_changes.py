@@ -125,9 +125,7 @@ def reads_leave(command: Command) -> bool:
 def finds_closing(command: Command) -> bool:
     """A withdrawal has counted up the revisions, and reads its slots."""
     return (
-        command.name == "find"
-        and command.collection == "slots"
-        and command.body["filter"].get("state") == "closing"
+        command.name == "find" and command.collection == "slots" and command.body["filter"].get("state") == "closing"
     )
 
 

@@ -135,9 +135,7 @@ class Visit:
 
     def make(self, transition: Transition, client: httpx.Client | None = None) -> Answer:
         """Makes a transition, by a client of its actor."""
-        return (client or self.actor(transition).client).post(
-            self.path(transition), json=self.day.body(transition)
-        )
+        return (client or self.actor(transition).client).post(self.path(transition), json=self.day.body(transition))
 
     def path(self, transition: Transition) -> str:
         """The transition's route."""

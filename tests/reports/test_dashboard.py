@@ -149,9 +149,7 @@ def test_the_dashboard_is_for_administrators(
     refused(api.get("/admin/dashboard"), 401, "NOT_AUTHENTICATED")
 
 
-def test_the_dashboard_is_one_aggregation_on_indexes(
-    open_in: OpenIn, admin: Person, patient: Person, db: Db
-) -> None:
+def test_the_dashboard_is_one_aggregation_on_indexes(open_in: OpenIn, admin: Person, patient: Person, db: Db) -> None:
     book = open_in("America/New_York")
     for slot in book.slots(5):
         booked(patient, slot)

@@ -149,9 +149,7 @@ def test_a_range_has_a_limit(open_in: OpenIn, admin: Person) -> None:
     refused(admin.client.get(path, params={**by_month, "to": "2047-01-10"}), 422, "RANGE_TOO_LONG")
 
 
-@pytest.mark.parametrize(
-    "day", ["1899-12-31", "2200-01-01", "9999-12-31", "0001-01-01", "2037-02-30", "x", ""]
-)
+@pytest.mark.parametrize("day", ["1899-12-31", "2200-01-01", "9999-12-31", "0001-01-01", "2037-02-30", "x", ""])
 def test_an_invalid_day_is_refused(open_in: OpenIn, admin: Person, day: str) -> None:
     doctor = open_in("America/New_York").doctor
     for name in ("from", "to"):
@@ -191,9 +189,7 @@ def test_statistics_are_for_the_doctor_nurses_and_admins(
     refused(api.get(path), 401, "NOT_AUTHENTICATED")
 
 
-def test_statistics_count_one_doctors_appointments_only(
-    open_in: OpenIn, admin: Person, patient: Person
-) -> None:
+def test_statistics_count_one_doctors_appointments_only(open_in: OpenIn, admin: Person, patient: Person) -> None:
     one, other = open_in("America/New_York"), open_in("America/New_York")
     booked(patient, one.slot())
     assert totals(stats(admin, one.doctor)) == {"2037-06-01": 1}

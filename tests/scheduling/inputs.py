@@ -69,9 +69,7 @@ def every_day(
     start: str, end: str, *, length: int = 30, capacity: int = 1, at: PydanticObjectId = HERE
 ) -> tuple[WorkingBlock, ...]:
     """The same hours on each weekday."""
-    return tuple(
-        WorkingBlock(at, WallBlock(day, minutes(start), minutes(end)), length, capacity) for day in range(7)
-    )
+    return tuple(WorkingBlock(at, WallBlock(day, minutes(start), minutes(end)), length, capacity) for day in range(7))
 
 
 def availability_inputs(

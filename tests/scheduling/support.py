@@ -102,9 +102,7 @@ def on_the_wall(moment: str, zone: str = "America/New_York") -> str:
     return f"{datetime.fromisoformat(moment).astimezone(ZoneInfo(zone)):%H:%M}"
 
 
-def offered(
-    client: httpx.Client, doctor: Person, *, days: int = 0, zone: str = "America/New_York"
-) -> list[str]:
+def offered(client: httpx.Client, doctor: Person, *, days: int = 0, zone: str = "America/New_York") -> list[str]:
     """The wall-clock starts of the doctor's open slots on Monday, or so many days later."""
     found = search(
         client,

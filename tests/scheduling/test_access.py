@@ -122,9 +122,7 @@ def test_patients_get_403_and_strangers_401(
 
 
 @pytest.mark.parametrize(("ask", "code"), CHANGES)
-def test_an_unknown_doctor_or_a_nurse_is_404(
-    run: Run[Any], clinic: Clinic, cast: Cast, ask: Ask, code: str
-) -> None:
+def test_an_unknown_doctor_or_a_nurse_is_404(run: Run[Any], clinic: Clinic, cast: Cast, ask: Ask, code: str) -> None:
     refused(ask(cast["admin"], cast["nurse"], clinic, NOBODY), 404, code)
 
 

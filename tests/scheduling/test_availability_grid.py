@@ -34,9 +34,7 @@ def test_a_start_off_by_a_microsecond_is_not_aligned(start: str, off: timedelta,
     assert not on_grid(utc(start) + sign * off)
 
 
-@pytest.mark.parametrize(
-    "offset", [timedelta(hours=5, minutes=45), timedelta(hours=14), -timedelta(hours=12)]
-)
+@pytest.mark.parametrize("offset", [timedelta(hours=5, minutes=45), timedelta(hours=14), -timedelta(hours=12)])
 def test_the_grid_doesn_t_depend_on_the_offset(offset: timedelta) -> None:
     assert on_grid(NINE.astimezone(timezone(offset)))
     # An offset of seconds is possible in Python and ISO 8601: the moment counts, not how it is written.

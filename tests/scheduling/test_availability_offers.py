@@ -110,9 +110,7 @@ def test_a_day_without_opening_hours_has_no_slots() -> None:
     ],
 )
 @pytest.mark.parametrize("what", ["leave", "closure"])
-def test_leave_and_closures_remove_the_slots_they_overlap(
-    start: str, end: str, left: list[str], what: str
-) -> None:
+def test_leave_and_closures_remove_the_slots_they_overlap(start: str, end: str, left: list[str], what: str) -> None:
     away = (span(f"2026-06-01T{start}-04:00", f"2026-06-01T{end}-04:00"),)
     inputs = availability_inputs(
         every_day("09:30", "11:00"),
@@ -189,12 +187,8 @@ def test_the_day_of_a_slot_is_the_clinic_s_not_utc_s() -> None:
 
 
 def test_each_block_has_its_own_length_and_capacity() -> None:
-    inputs = availability_inputs(
-        (*every_day("09:00", "10:00", length=20, capacity=3), *every_day("13:00", "14:00"))
-    )
-    found = [
-        o for o in offers(inputs, since=MIDNIGHT, now=MIDNIGHT) if starts([o])[0].startswith("2026-06-01")
-    ]
+    inputs = availability_inputs((*every_day("09:00", "10:00", length=20, capacity=3), *every_day("13:00", "14:00")))
+    found = [o for o in offers(inputs, since=MIDNIGHT, now=MIDNIGHT) if starts([o])[0].startswith("2026-06-01")]
     assert [(start[11:], o.capacity) for start, o in zip(starts(found), found, strict=True)] == [
         ("09:00", 3),
         ("09:20", 3),
@@ -263,9 +257,7 @@ def test_an_overlap_of_three_clinics_survives_midnight() -> None:
         },
     )
     whole = offers(inputs, since=MIDNIGHT - timedelta(hours=2), now=MIDNIGHT)
-    assert [(str(o.clinic_id)[-2:], start[11:]) for o, start in zip(whole, starts(whole), strict=True)][
-        :2
-    ] == [
+    assert [(str(o.clinic_id)[-2:], start[11:]) for o, start in zip(whole, starts(whole), strict=True)][:2] == [
         ("aa", "23:00"),
         ("cc", "00:15"),
     ]
@@ -277,9 +269,7 @@ def test_an_overlap_of_three_clinics_survives_midnight() -> None:
 def test_leave_at_one_clinic_leaves_the_other_s_day_alone() -> None:
     away = span("2026-06-01T09:00:00-04:00", "2026-06-01T09:30:00-04:00")
     inputs = replace(_in_two_zones(), leaves=(away,))
-    monday = [
-        o for o in offers(inputs, since=MIDNIGHT, now=MIDNIGHT) if o.span.start < MIDNIGHT + timedelta(days=1)
-    ]
+    monday = [o for o in offers(inputs, since=MIDNIGHT, now=MIDNIGHT) if o.span.start < MIDNIGHT + timedelta(days=1)]
     # From 9:30 to 10:00 only the second clinic's first slot would fit, but it runs into the first clinic's 10:00.
     assert [str(o.clinic_id)[-2:] for o in monday] == ["aa"] * 7
 

@@ -33,9 +33,7 @@ FAVOURITES = (
 )
 FIRST, LAST = date(2024, 1, 1), date(2028, 12, 31)
 
-some_times = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+some_times = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
 @cache
@@ -144,9 +142,7 @@ def books(draw: st.DrawFn) -> tuple[AvailabilityInputs, datetime]:
         return ClinicInputs(
             is_active=True,
             time_zone=its_zone,
-            opening_hours=tuple(opening)
-            if draw(st.booleans())
-            else tuple(WallBlock(d, 0, 1440) for d in range(7)),
+            opening_hours=tuple(opening) if draw(st.booleans()) else tuple(WallBlock(d, 0, 1440) for d in range(7)),
             closures=stretches(),
             horizon_days=draw(st.integers(1, 3)),
         )

@@ -116,9 +116,7 @@ def test_appointments_in_a_closure_are_listed_and_stay_valid(
     assert slot_at(api, colleague, "10:30")["free"] == 1
 
 
-def test_a_closure_closes_one_clinic_only(
-    run: Run[Any], api: httpx.Client, clinic: Clinic, nurse: Person
-) -> None:
+def test_a_closure_closes_one_clinic_only(run: Run[Any], api: httpx.Client, clinic: Clinic, nurse: Person) -> None:
     other = factories.make_clinic(run, policy=Policy(horizon_days=2))
     doctor = factories.make_doctor(
         run,

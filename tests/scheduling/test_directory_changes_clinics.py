@@ -46,8 +46,7 @@ def test_shorter_opening_hours_withdraw_free_slots(
     opened(run, doctor)
     people = [factories.make_user(run, Role.PATIENT) for _ in range(2)]
     inside, outside = (
-        book(person, slot_at(api, doctor, start))
-        for person, start in zip(people, ("09:30", "10:30"), strict=True)
+        book(person, slot_at(api, doctor, start)) for person, start in zip(people, ("09:30", "10:30"), strict=True)
     )
     changed = patch(admin, clinic, opening_hours=opening("09:30", "10:45"))
     assert [hours["closes"] for hours in changed["opening_hours"]] == ["10:45"] * 7

@@ -117,9 +117,7 @@ def test_renaming_affects_one_doctor_only(
     assert done(patient.client.get(f"/appointments/{booked['id']}"))["doctor_name"] == other.user.name
 
 
-def test_the_search_finds_the_new_specialty(
-    run: Run[Any], api: httpx.Client, doctor: Person, admin: Person
-) -> None:
+def test_the_search_finds_the_new_specialty(run: Run[Any], api: httpx.Client, doctor: Person, admin: Person) -> None:
     opened(run, doctor)
     changed = patch(admin, doctor, specialty="Pédiatrie")
     assert changed["report"] == {"slots_opened": 0, "slots_withdrawn": 0, **NOBODY_MET}

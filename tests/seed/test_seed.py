@@ -141,8 +141,7 @@ def test_the_same_number_makes_the_same_demo(two: tuple[Db, Db]) -> None:
     def told(db: Db) -> tuple[Any, ...]:
         people = sorted((user["email"], user["name"], user["role"]) for user in db["users"].find())
         visits = sorted(
-            (row["idempotency_key"], row["patient_name"], row["doctor_name"], row["status"])
-            for row in booked(db)
+            (row["idempotency_key"], row["patient_name"], row["doctor_name"], row["status"]) for row in booked(db)
         )
         return people, visits
 

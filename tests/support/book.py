@@ -108,11 +108,7 @@ def _by_day(appointments: Iterable[Row]) -> Counter[Any]:
 def _history_faults(row: Row) -> Iterable[str]:
     lines = row["history"]
     name = f"appointment {row['_id']} ({', '.join(line['transition'] for line in lines)})"
-    if (
-        not lines
-        or lines[0]["transition"] != "book"
-        or any(line["transition"] == "book" for line in lines[1:])
-    ):
+    if not lines or lines[0]["transition"] != "book" or any(line["transition"] == "book" for line in lines[1:]):
         yield f"{name}: the history doesn't begin with its one booking"
     for line in lines:
         if line["status"] not in _LEADS_TO[line["transition"]]:
@@ -180,9 +176,7 @@ def _slots_overbooked(planned: Iterable[Row], slots: dict[Any, Row], before: Cro
 def _days_overbooked(planned: Iterable[Row], db: Database[Row], before: Crowd) -> Iterable[str]:
     profiles = {row["_id"]: row.get("doctor", {}) for row in _by_id(db, "users").values()}
     limits = {
-        key: doctor["max_patients_per_day"]
-        for key, doctor in profiles.items()
-        if "max_patients_per_day" in doctor
+        key: doctor["max_patients_per_day"] for key, doctor in profiles.items() if "max_patients_per_day" in doctor
     }
     for (doctor_id, day), count in _by_day(planned).items():
         if count > max(limits.get(doctor_id, count), before.days[doctor_id, day]):

@@ -61,9 +61,7 @@ async def set_working_hours(
     lists the booked appointments that no longer fit. They stay valid until somebody reschedules or cancels them.
     Nurses set the hours at their own clinics. Hours at other clinics stay, repeated in the request or not."""
     doctor = await reachable_doctor(caller, doctor_id)
-    result, booked = await working_hours.set_hours(
-        doctor, body.hours, only_at=clinic_scope(caller), version=version
-    )
+    result, booked = await working_hours.set_hours(doctor, body.hours, only_at=clinic_scope(caller), version=version)
     changed = await reachable_doctor(caller, doctor_id)
     set_etag(response, profile_of(changed).weekly_hours_version)
     week = await _working_hours(changed)
@@ -79,9 +77,7 @@ async def list_leaves(doctor_id: Id, caller: CurrentStaff, page: RequestedPage) 
     return Page(items=[LeaveOut.of(leave, doctor, zone) for leave in leaves], next_cursor=next_cursor)
 
 
-@router.get(
-    "/leaves/{leave_id}", summary="Get a leave", responses=responses(DoctorNotFound, errors.LeaveNotFound)
-)
+@router.get("/leaves/{leave_id}", summary="Get a leave", responses=responses(DoctorNotFound, errors.LeaveNotFound))
 async def get_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> LeaveOut:
     """Returns one leave of the doctor."""
     doctor = await reachable_doctor(caller, doctor_id)

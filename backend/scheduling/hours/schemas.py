@@ -81,9 +81,7 @@ class WorkingHoursOut(Response):
     """A doctor's week."""
 
     hours: list[HoursBlockOut]
-    is_default: bool = Field(
-        description="True while no hours are set. The first clinic's opening hours apply then."
-    )
+    is_default: bool = Field(description="True while no hours are set. The first clinic's opening hours apply then.")
 
 
 class WorkingHoursReport(WorkingHoursOut):

@@ -24,9 +24,7 @@ from backend.scheduling.slots.slot_sync import SyncResult
 router = APIRouter(tags=["slots"])
 
 
-@router.get(
-    "/slots", summary="Search open slots", response_model=Page[SlotOut], responses=responses(BadCursor)
-)
+@router.get("/slots", summary="Search open slots", response_model=Page[SlotOut], responses=responses(BadCursor))
 async def search_slots(
     page: RequestedPage,
     times: RequestedRange,

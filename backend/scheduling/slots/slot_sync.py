@@ -105,9 +105,7 @@ def _is_among(slot: Slot, offers: Offers) -> bool:
     return offer is not None and offer.span.end == slot.end and offer.clinic_id == slot.clinic_id
 
 
-async def _stale(
-    present: Sequence[Slot], schedule: DoctorSchedule, wanted: Offers, now: datetime
-) -> list[Slot]:
+async def _stale(present: Sequence[Slot], schedule: DoctorSchedule, wanted: Offers, now: datetime) -> list[Slot]:
     """Returns the slots to withdraw. A closed slot that still has patients needs no withdrawal: it is held closed."""
     overfull = await _overfull(present, wanted)
     stale = [slot for slot in present if _is_stale(slot, schedule, wanted, now)]

@@ -98,9 +98,7 @@ async def _block_every_seat(slots: Sequence[Slot]) -> None:
         await _move(to_move, next_seats)
 
 
-async def _move(
-    holders: Mapping[PydanticObjectId, Sequence[Row]], next_seats: dict[PydanticObjectId, int]
-) -> None:
+async def _move(holders: Mapping[PydanticObjectId, Sequence[Row]], next_seats: dict[PydanticObjectId, int]) -> None:
     """Moves the appointments of some slots to the seats from `next_seats` on, and updates `next_seats`.
 
     Those of one slot move one after the other, several slots at once: one by one, closing a clinic took seconds.

@@ -201,9 +201,7 @@ def test_failures_are_counted_by_address_or_ipv6_network(one, other, same):
 
 def _seconds_of_hashing() -> float:
     """How long the threads that hash have worked: their own CPU time, whatever else the machine does."""
-    clocks = [
-        time.pthread_getcpuclockid(t.ident) for t in threading.enumerate() if t.name.startswith("argon2")
-    ]
+    clocks = [time.pthread_getcpuclockid(t.ident) for t in threading.enumerate() if t.name.startswith("argon2")]
     return sum(time.clock_gettime(clock) for clock in clocks)
 
 

@@ -49,9 +49,7 @@ def test_a_code_works_for_its_purpose_only(ada, reset, verification_code, forgot
 
 
 @pytest.mark.parametrize("route", ["own", "users", "patients"])
-def test_a_code_sent_to_the_old_phone_does_not_verify_the_new(
-    ada, verification_code, phones, change_phone, route
-):
+def test_a_code_sent_to_the_old_phone_does_not_verify_the_new(ada, verification_code, phones, change_phone, route):
     change_phone(route, "+15550140009")
     assert is_refused(confirm(ada, verification_code))
     assert ada.client.get("/users/me").json()["is_verified"] is False

@@ -54,9 +54,7 @@ def test_an_email_in_another_case_is_the_same_email(api, ada):
 def test_the_same_email_four_times_at_once_makes_one_account(api, db):
     spellings = ["ada@example.com", "Ada@example.com", "ADA@EXAMPLE.COM", "ada@Example.Com"]
     calls = [
-        lambda n=n, email=email: api.post(
-            "/auth/register", json=registration(email=email, phone=f"+1555014000{n}")
-        )
+        lambda n=n, email=email: api.post("/auth/register", json=registration(email=email, phone=f"+1555014000{n}"))
         for n, email in enumerate(spellings)
     ]
     assert codes(at_once(*calls)) == ["201", "EMAIL_TAKEN", "EMAIL_TAKEN", "EMAIL_TAKEN"]
@@ -64,10 +62,7 @@ def test_the_same_email_four_times_at_once_makes_one_account(api, db):
 
 
 def test_the_same_phone_four_times_at_once_makes_one_account(api, db):
-    calls = [
-        lambda n=n: api.post("/auth/register", json=registration(email=f"ada{n}@example.com"))
-        for n in range(4)
-    ]
+    calls = [lambda n=n: api.post("/auth/register", json=registration(email=f"ada{n}@example.com")) for n in range(4)]
     assert codes(at_once(*calls)) == ["201", "PHONE_TAKEN", "PHONE_TAKEN", "PHONE_TAKEN"]
     assert db.users.count_documents({"phone": "+15550140001"}) == 1
 

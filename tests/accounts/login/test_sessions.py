@@ -113,9 +113,7 @@ def test_logging_out_needs_a_token(api):
 
 def test_a_new_password_closes_all_other_sessions(api, ada, log_in, db):
     other = log_in().json()
-    answer = ada.client.post(
-        "/users/me/password", json={"current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    )
+    answer = ada.client.post("/users/me/password", json={"current_password": PASSWORD, "new_password": NEW_PASSWORD})
     assert answer.status_code == 204
     assert ada.client.get("/users/me").status_code == 200
     assert _refresh(api, ada.refresh_token).status_code == 200

@@ -50,9 +50,7 @@ def test_expiry_does_not_depend_on_the_systems_clock(api, ada):
 def test_a_token_changed_anywhere_is_refused(api, ada, part):
     parts = ada.access_token.split(".")
     middle = len(parts[part]) // 2
-    parts[part] = (
-        parts[part][:middle] + ("A" if parts[part][middle] != "A" else "B") + parts[part][middle + 1 :]
-    )
+    parts[part] = parts[part][:middle] + ("A" if parts[part][middle] != "A" else "B") + parts[part][middle + 1 :]
     assert _me(api, ".".join(parts)).status_code == 401
 
 

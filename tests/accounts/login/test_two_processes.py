@@ -17,8 +17,7 @@ def both(two_servers):
 
 def test_one_email_is_registered_once(both, db):
     calls = [
-        lambda n=n: both[n % 2].post("/auth/register", json=registration(phone=f"+1555014000{n}"))
-        for n in range(4)
+        lambda n=n: both[n % 2].post("/auth/register", json=registration(phone=f"+1555014000{n}")) for n in range(4)
     ]
     assert codes(at_once(*calls)) == ["201", "EMAIL_TAKEN", "EMAIL_TAKEN", "EMAIL_TAKEN"]
     assert db.users.count_documents({"email": "ada@example.com"}) == 1
@@ -26,8 +25,7 @@ def test_one_email_is_registered_once(both, db):
 
 def test_one_refresh_token_is_exchanged_at_most_once(both, ada):
     calls = [
-        lambda n=n: both[n % 2].post("/auth/refresh", json={"refresh_token": ada.refresh_token})
-        for n in range(8)
+        lambda n=n: both[n % 2].post("/auth/refresh", json={"refresh_token": ada.refresh_token}) for n in range(8)
     ]
     answers = codes(at_once(*calls))
     assert answers.count("200") <= 1
@@ -39,9 +37,7 @@ def test_one_refresh_token_is_exchanged_at_most_once(both, ada):
 
 def test_failures_are_counted_together(both, ada):
     wrong = {"email": ada.email, "password": "not the password"}
-    calls = [
-        lambda n=n: both[n % 2].post("/auth/login", json=wrong) for n in range(3 * settings.LOGIN_ATTEMPTS)
-    ]
+    calls = [lambda n=n: both[n % 2].post("/auth/login", json=wrong) for n in range(3 * settings.LOGIN_ATTEMPTS)]
     assert codes(at_once(*calls)).count("INVALID_CREDENTIALS") == settings.LOGIN_ATTEMPTS
     for process in both:
         refused = process.post("/auth/login", json={"email": ada.email, "password": PASSWORD})

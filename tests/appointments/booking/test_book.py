@@ -94,9 +94,7 @@ def test_patients_may_name_themselves(book: Book, patient: Person) -> None:
     assert booked(patient, book.slot(), patient_id=patient.id)["patient_id"] == patient.id
 
 
-def test_a_patient_cannot_book_for_another_patient(
-    book: Book, patient: Person, run: Run[Any], db: Db
-) -> None:
+def test_a_patient_cannot_book_for_another_patient(book: Book, patient: Person, run: Run[Any], db: Db) -> None:
     other = factories.make_user(run, Role.PATIENT)
     slot = book.slot()
     for patient_id in (other.id, NOBODY, book.doctor.id):
@@ -122,9 +120,7 @@ def test_the_staff_must_say_for_whom(book: Book, nurse: Person, admin: Person) -
         refused(try_booking(person, slot, patient_id=None), 422, "PATIENT_REQUIRED")
 
 
-def test_the_staff_cannot_book_for_somebody_who_is_no_patient(
-    book: Book, nurse: Person, admin: Person
-) -> None:
+def test_the_staff_cannot_book_for_somebody_who_is_no_patient(book: Book, nurse: Person, admin: Person) -> None:
     slot = book.slot()
     for person in (book.doctor, nurse, admin):
         for somebody in (NOBODY, book.doctor.id, nurse.id, admin.id, str(slot.id)):
@@ -140,9 +136,7 @@ def test_nobody_books_for_a_patient_who_was_deactivated(
     refused(try_booking(patient, slot), 401, "NOT_AUTHENTICATED")
 
 
-def test_doctors_book_only_their_own_slots(
-    book: Book, patient: Person, clinic: Clinic, run: Run[Any]
-) -> None:
+def test_doctors_book_only_their_own_slots(book: Book, patient: Person, clinic: Clinic, run: Run[Any]) -> None:
     colleague = factories.make_doctor(run, clinic, weekly_hours=[])
     slot = book.slot()
     refused(try_booking(colleague, slot, patient_id=patient.id), 403, "OUTSIDE_YOUR_SCOPE")
@@ -174,9 +168,7 @@ def test_nobody_books_without_logging_in(book: Book, api: httpx.Client) -> None:
     refused(answer, 401, "NOT_AUTHENTICATED")
 
 
-def test_a_renamed_patient_keeps_the_old_name_in_the_history(
-    book: Book, patient: Person, run: Run[Any]
-) -> None:
+def test_a_renamed_patient_keeps_the_old_name_in_the_history(book: Book, patient: Person, run: Run[Any]) -> None:
     former = patient.user.name
     appointment = booked(patient, book.slot())
     run(update_user(patient.object_id, {"name": "Ada King"}))

@@ -91,9 +91,7 @@ def test_a_second_patient_cannot_take_the_seat(book: Book, run: Run[Any], db: Db
     assert db["appointments"].count_documents({"slot_id": slot.id, "active": True}) == 1
 
 
-def test_alternatives_look_like_search_results_and_are_bookable(
-    book: Book, run: Run[Any], api: httpx.Client
-) -> None:
+def test_alternatives_look_like_search_results_and_are_bookable(book: Book, run: Run[Any], api: httpx.Client) -> None:
     slot, *_ = book.slots(5)
     first, *others = make_patients(run, 4)
     booked(first, slot)
@@ -117,9 +115,7 @@ def test_alternatives_are_free_and_of_the_same_doctor(book: Book, run: Run[Any],
     assert offered(answer) == [str(free.id)]
 
 
-def test_a_patient_cannot_be_in_two_places_at_once(
-    book: Book, patient: Person, clinic: Clinic, db: Db
-) -> None:
+def test_a_patient_cannot_be_in_two_places_at_once(book: Book, patient: Person, clinic: Clinic, db: Db) -> None:
     other = Book(run=book.run, clinic=clinic, doctor=factories.make_doctor(book.run, clinic, weekly_hours=[]))
     booked(patient, book.slot(TEN, minutes=60))
     overlapping = [

@@ -55,9 +55,7 @@ def test_a_day_over_a_lowered_limit_takes_nobody(
     refused(try_booking(people[5], slots[5]), 409, "DAY_FULL")
 
 
-def test_on_a_day_over_its_limit_patients_may_still_reschedule(
-    book: Book, run: Run[Any], admin: Person
-) -> None:
+def test_on_a_day_over_its_limit_patients_may_still_reschedule(book: Book, run: Run[Any], admin: Person) -> None:
     slots, people = book.slots(6), make_patients(run, 3)
     tomorrow = book.slot(TEN + 24 * HOUR)
     here = [booked(person, slot) for person, slot in zip(people[:2], slots, strict=False)]

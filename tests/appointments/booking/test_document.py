@@ -39,9 +39,7 @@ def as_the_model_has_it(
     slot: Slot, seat: SeatNumbers, actor: Actor, patient: Person, given: dict[str, Any]
 ) -> Appointment:
     """The appointment of a booking, made by the models alone."""
-    line = actor.history_entry(
-        transition=TransitionName.BOOK, status=Status.SCHEDULED, at=EARLIER, start=slot.start
-    )
+    line = actor.history_entry(transition=TransitionName.BOOK, status=Status.SCHEDULED, at=EARLIER, start=slot.start)
     pending_messages = PendingMessage(
         kind=MessageKind.BOOKED, to=Recipient.PATIENT, occurrence=0, reschedule_count=0, pending_since=EARLIER
     )
@@ -94,9 +92,7 @@ def test_a_booking_stores_what_the_model_stores(book: Book, patient: Person, db:
     assert found["created_at"] == NOW
 
 
-def test_a_booking_returns_byte_for_byte_what_a_read_returns(
-    book: Book, patient: Person, nurse: Person
-) -> None:
+def test_a_booking_returns_byte_for_byte_what_a_read_returns(book: Book, patient: Person, nurse: Person) -> None:
     first, second = book.slots(2)
     for person, slot, given in ((patient, first, {}), (nurse, second, {"patient_id": patient.id})):
         for reason in (None, "Kopfweh – “seit gestern”\n<&> \U0001f912"):

@@ -113,9 +113,7 @@ def test_the_history_says_who_rescheduled_and_from_when(
     assert rescheduled["history"][0]["start"] == "2037-06-01T14:00:00Z"
 
 
-def test_rescheduling_to_another_doctor_and_clinic(
-    book: Book, patient: Person, run: Run[Any], db: Db
-) -> None:
+def test_rescheduling_to_another_doctor_and_clinic(book: Book, patient: Person, run: Run[Any], db: Db) -> None:
     elsewhere = factories.make_clinic(run, time_zone="Pacific/Auckland", city="Auckland")
     doctor = factories.make_doctor(run, elsewhere, weekly_hours=[], specialty="Neurology")
     there = Book(run=run, clinic=elsewhere, doctor=doctor)
@@ -138,9 +136,7 @@ def test_doctors_cannot_reschedule(book: Book, patient: Person, admin: Person) -
     done(reschedule(admin, appointment, second))
 
 
-def test_nurses_reschedule_only_to_their_clinics(
-    book: Book, patient: Person, nurse: Person, run: Run[Any]
-) -> None:
+def test_nurses_reschedule_only_to_their_clinics(book: Book, patient: Person, nurse: Person, run: Run[Any]) -> None:
     elsewhere = factories.make_clinic(run)
     doctor = factories.make_doctor(run, elsewhere, weekly_hours=[])
     slot = Book(run=run, clinic=elsewhere, doctor=doctor).slot(TEN + HOUR)
@@ -171,9 +167,7 @@ def test_rescheduling_to_an_unknown_slot_is_refused(book: Book, patient: Person)
     refused(answer, 404, "SLOT_NOT_FOUND")
 
 
-def test_rescheduling_to_a_withdrawn_or_past_slot_is_refused(
-    book: Book, patient: Person, run: Run[Any]
-) -> None:
+def test_rescheduling_to_a_withdrawn_or_past_slot_is_refused(book: Book, patient: Person, run: Run[Any]) -> None:
     past, withdrawn, third = book.slots(3)
     later = book.slot(TEN + DAY)
     appointment = booked(patient, later)
@@ -184,15 +178,11 @@ def test_rescheduling_to_a_withdrawn_or_past_slot_is_refused(
     refused(answer, 409, "SLOT_NOT_OPEN")
 
 
-def test_an_appointment_that_has_started_is_not_rescheduled(
-    book: Book, patient: Person, run: Run[Any]
-) -> None:
+def test_an_appointment_that_has_started_is_not_rescheduled(book: Book, patient: Person, run: Run[Any]) -> None:
     first, *others = book.slots(4)
     appointment = booked(patient, first)
     for moment in (TEN, TEN + MS, TEN + HOUR):
-        answer = make_transition(
-            run, patient, appointment, "reschedule", at=moment, slot_id=str(others[-1].id)
-        )
+        answer = make_transition(run, patient, appointment, "reschedule", at=moment, slot_id=str(others[-1].id))
         refused(answer, 409, "TOO_LATE")
     done(make_transition(run, patient, appointment, "reschedule", at=TEN - MS, slot_id=str(others[-1].id)))
 
@@ -220,9 +210,7 @@ def test_a_patient_busy_at_the_new_time_keeps_the_old_one(
     assert stored(db, appointment) == before
 
 
-def test_rescheduling_may_overlap_the_old_time(
-    book: Book, patient: Person, clinic: Clinic, run: Run[Any]
-) -> None:
+def test_rescheduling_may_overlap_the_old_time(book: Book, patient: Person, clinic: Clinic, run: Run[Any]) -> None:
     other = Book(run=run, clinic=clinic, doctor=factories.make_doctor(run, clinic, weekly_hours=[]))
     appointment = booked(patient, book.slot(TEN, minutes=60))
     done(reschedule(patient, appointment, other.slot(TEN + 30 * MINUTE, minutes=60)))
@@ -241,9 +229,7 @@ def test_of_many_who_reschedule_to_one_slot_one_succeeds(book: Book, run: Run[An
     people = make_patients(run, 6)
     appointments = [booked(person, slot) for person, slot in zip(people, slots, strict=True)]
     pairs = list(zip(people, appointments, strict=True))
-    answers = at_once(
-        *(lambda p=person, a=appointment: reschedule(p, a, wanted) for person, appointment in pairs)
-    )
+    answers = at_once(*(lambda p=person, a=appointment: reschedule(p, a, wanted) for person, appointment in pairs))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 5
     for slot, answer in zip(slots, answers, strict=True):
         held = db["appointments"].count_documents({"slot_id": slot.id, "active": True})

@@ -81,9 +81,7 @@ def test_an_unlimited_doctor_gives_no_numbers(limited: Book, book: Book, patient
     assert stored(db, appointment)["daily_number"] in (0, 1)
 
 
-def test_a_number_of_one_doctor_means_nothing_to_another(
-    limited: Book, clinic: Clinic, run: Run[Any]
-) -> None:
+def test_a_number_of_one_doctor_means_nothing_to_another(limited: Book, clinic: Clinic, run: Run[Any]) -> None:
     other = factories.make_doctor(run, clinic, weekly_hours=[], max_patients_per_day=1)
     there = Book(run=run, clinic=clinic, doctor=other).slots(3)
     here = limited.slots(3)

@@ -75,9 +75,7 @@ def test_a_cancelled_seat_is_the_next_ones(book: Book, run: Run[Any], db: Db) ->
     assert sorted(row["seat"] for row in held) == [0, 1, 2]
 
 
-def test_a_doctors_day_is_full(
-    book: Book, run: Run[Any], clinic: Clinic, api: httpx.Client, patient: Person
-) -> None:
+def test_a_doctors_day_is_full(book: Book, run: Run[Any], clinic: Clinic, api: httpx.Client, patient: Person) -> None:
     doctors = limited(book, run, clinic, 2)
     slots = doctors.slots(4)
     tomorrow = doctors.slots(2, TEN + DAY)
@@ -93,9 +91,7 @@ def test_a_doctors_day_is_full(
 
 
 @pytest.mark.parametrize("freed", range(3))
-def test_a_cancellation_makes_room_in_a_full_day(
-    book: Book, run: Run[Any], clinic: Clinic, freed: int
-) -> None:
+def test_a_cancellation_makes_room_in_a_full_day(book: Book, run: Run[Any], clinic: Clinic, freed: int) -> None:
     doctors = limited(book, run, clinic, 3)
     slots = doctors.slots(5)
     people = make_patients(run, 5)
@@ -114,9 +110,7 @@ def test_a_day_limit_counts_seats_and_slots_together(book: Book, run: Run[Any], 
     assert [answer.status_code for answer in answers] == [201] * 4 + [409] * 8
 
 
-def test_many_who_ask_at_once_get_no_more_than_the_day_holds(
-    book: Book, run: Run[Any], clinic: Clinic
-) -> None:
+def test_many_who_ask_at_once_get_no_more_than_the_day_holds(book: Book, run: Run[Any], clinic: Clinic) -> None:
     doctors = limited(book, run, clinic, 3)
     slots = doctors.slots(10)
     people = make_patients(run, 10)
@@ -128,8 +122,7 @@ def test_many_who_ask_at_once_get_no_more_than_the_day_holds(
 
 def test_a_day_is_one_of_the_clinics_calendar(run: Run[Any], book: Book) -> None:
     every_day = [
-        OpeningHours(weekday=hours.weekday, opens="00:00", closes="24:00")
-        for hours in book.clinic.opening_hours
+        OpeningHours(weekday=hours.weekday, opens="00:00", closes="24:00") for hours in book.clinic.opening_hours
     ]
     clinic = factories.make_clinic(run, opening_hours=every_day)
     doctors = limited(book, run, clinic, 2)
@@ -177,9 +170,7 @@ def test_a_reopened_slot_gives_no_seat_twice(
     third, fourth = patients_placed(run, places[0], 0, capacity=3)
     booked(third, slot)
     refused(try_booking(fourth, slot), 409, "SLOT_TAKEN")
-    held = list(
-        db["appointments"].find({"slot_id": slot.id, "active": True, "patient_id": {"$exists": True}})
-    )
+    held = list(db["appointments"].find({"slot_id": slot.id, "active": True, "patient_id": {"$exists": True}}))
     assert sorted(row["seat"] for row in held) == [3000, 3001, 3002]
 
 

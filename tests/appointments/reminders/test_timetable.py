@@ -96,9 +96,7 @@ EVENINGS = [
 
 
 @pytest.mark.parametrize(("zone", "start", "lead", "moment"), EVENINGS)
-def test_a_reminder_in_quiet_hours_goes_out_the_evening_before(
-    zone: str, start: str, lead: int, moment: str
-) -> None:
+def test_a_reminder_in_quiet_hours_goes_out_the_evening_before(zone: str, start: str, lead: int, moment: str) -> None:
     assert due(start, lead, zone=zone) == [(at(moment), True)]
 
 
@@ -176,12 +174,8 @@ ASKED = [
 
 
 @pytest.mark.parametrize(("asked", "minutes", "expected"), ASKED)
-def test_silence_cancels_only_after_an_hour_to_confirm(
-    asked: str, minutes: int, expected: str | None
-) -> None:
-    found = deadline(
-        at("2030-06-04T14:00-04:00"), confirmation_requested_at=at(asked), auto_cancel_minutes=minutes
-    )
+def test_silence_cancels_only_after_an_hour_to_confirm(asked: str, minutes: int, expected: str | None) -> None:
+    found = deadline(at("2030-06-04T14:00-04:00"), confirmation_requested_at=at(asked), auto_cancel_minutes=minutes)
     assert found == (at(expected) if expected else None)
 
 

@@ -139,6 +139,4 @@ def test_segments_are_never_fewer_than_the_text_needs(text: str) -> None:
     if length is None:
         assert segments(text) == 1 if units <= 70 else -(-units // 67) <= segments(text) <= -(-units // 66)
     elif text:
-        assert (
-            segments(text) == 1 if length <= 160 else -(-length // 153) <= segments(text) <= -(-length // 152)
-        )
+        assert segments(text) == 1 if length <= 160 else -(-length // 153) <= segments(text) <= -(-length // 152)

@@ -181,9 +181,9 @@ def test_who_has_several_appointments_is_told_the_code() -> None:
     assert render_message(MessageKind.REMINDER, PATIENT, "en", asking).endswith(
         "Reply 1 K7M to confirm, 2 K7M to cancel."
     )
-    assert render_message(
-        MessageKind.REMINDER, PATIENT, "es", replace(asking, requests_confirmation=False)
-    ).endswith("Responda 2 K7M para cancelar.")
+    assert render_message(MessageKind.REMINDER, PATIENT, "es", replace(asking, requests_confirmation=False)).endswith(
+        "Responda 2 K7M para cancelar."
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,7 @@ def test_who_has_several_appointments_is_told_the_code() -> None:
         (
             AnswerText.CANCELLED,
             "Cancelled as you asked: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell, Harbor Street Clinic.",
-            "Cancelada a peticion suya: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, "
-            "Harbor Street Clinic.",
+            "Cancelada a peticion suya: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell, Harbor Street Clinic.",
         ),
         (
             AnswerText.TOO_EARLY,
@@ -209,8 +208,7 @@ def test_who_has_several_appointments_is_told_the_code() -> None:
         ),
         (
             AnswerText.TOO_LATE,
-            "Too late, it has begun: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell. "
-            "Questions? Call +15550100001.",
+            "Too late, it has begun: Tue, Mar 10, 2:05 PM, Dr. Elizabeth Blackwell. Questions? Call +15550100001.",
             "Tarde, ya ha empezado: mar 10 de marzo, 2:05 p.m., Dr. Elizabeth Blackwell. "
             "¿Dudas? Llame al +15550100001.",
         ),
@@ -258,8 +256,7 @@ def test_an_answer_tells_what_became_of_the_appointment(what: AnswerText, englis
         (
             AnswerText.NOT_UNDERSTOOD,
             "Sorry, we did not understand. Reply 1 to confirm, 2 to cancel. Questions? Call the clinic.",
-            "Perdone, no se entendio. Responda 1 para confirmar, 2 para cancelar. "
-            "¿Dudas? Llame a la clinica.",
+            "Perdone, no se entendio. Responda 1 para confirmar, 2 para cancelar. ¿Dudas? Llame a la clinica.",
         ),
         (
             AnswerText.TRY_AGAIN,
@@ -273,9 +270,7 @@ def test_an_answer_tells_what_became_of_the_appointment(what: AnswerText, englis
         ),
     ],
 )
-def test_an_answer_without_an_appointment_says_whom_to_call(
-    what: AnswerText, english: str, spanish: str
-) -> None:
+def test_an_answer_without_an_appointment_says_whom_to_call(what: AnswerText, english: str, spanish: str) -> None:
     assert render_answer(what, "en") == english
     assert render_answer(what, "es") == spanish
     assert render_answer(what, "en", phone="+15550100001") == english.replace("the clinic.", "+15550100001.")
@@ -300,8 +295,7 @@ def test_an_unknown_phone_gets_one_neutral_answer_in_both_languages() -> None:
         (
             Purpose.RESET_PASSWORD,
             "012345 sets a new password. Valid for 10 minutes. Tell it to nobody. Not you? Then do nothing.",
-            "012345 permite cambiar su contraseña. Valido 10 minutos. No lo diga a nadie. ¿No fue usted? "
-            "Ignorelo.",
+            "012345 permite cambiar su contraseña. Valido 10 minutos. No lo diga a nadie. ¿No fue usted? Ignorelo.",
         ),
     ],
 )
@@ -379,12 +373,8 @@ def test_the_hour_that_comes_twice_is_told_apart_by_the_zone() -> None:
 
 def test_a_confirmation_that_opens_the_day_before_names_the_day() -> None:
     visit = replace(VISIT, opens=datetime(2026, 3, 9, 14, 0, tzinfo=UTC))
-    assert render_answer(AnswerText.TOO_EARLY, "en", visit).endswith(
-        "Please reply 1 from Mon, Mar 9, 10:00 AM on."
-    )
-    assert render_answer(AnswerText.TOO_EARLY, "es", visit).endswith(
-        "Responda 1 desde el lun 9 de marzo, 10:00 a.m."
-    )
+    assert render_answer(AnswerText.TOO_EARLY, "en", visit).endswith("Please reply 1 from Mon, Mar 9, 10:00 AM on.")
+    assert render_answer(AnswerText.TOO_EARLY, "es", visit).endswith("Responda 1 desde el lun 9 de marzo, 10:00 a.m.")
 
 
 NAMES = [
@@ -513,9 +503,7 @@ def test_the_doctor_reads_a_first_name_and_an_initial(name: str, told: str) -> N
 
 def test_patients_never_read_a_patients_name() -> None:
     details = replace(VISIT, patient_name="Zebulon Quux")
-    texts = [
-        render_message(kind, PATIENT, language, details) for kind in TO_PATIENT for language in LANGUAGES
-    ]
+    texts = [render_message(kind, PATIENT, language, details) for kind in TO_PATIENT for language in LANGUAGES]
     assert not [text for text in texts if "Zebulon" in text or "Quux" in text]
 
 

@@ -189,9 +189,7 @@ def test_any_text_can_be_read(body: str) -> None:
     after=st.text(alphabet=" \t\n.,;:!?¡¿\"'()*-_#👍🙏❤\ufe0f\u200b\x00", max_size=20),
     body=st.sampled_from([(body, kind) for body, kind, *_ in BODIES if kind is not ReplyKind.UNKNOWN]),
 )
-def test_what_stands_around_the_words_does_not_matter(
-    before: str, after: str, body: tuple[str, ReplyKind]
-) -> None:
+def test_what_stands_around_the_words_does_not_matter(before: str, after: str, body: tuple[str, ReplyKind]) -> None:
     text, kind = body
     assert parse(before + text + after).kind is kind
 

@@ -32,9 +32,7 @@ ALREADY_CANCELLED_TOMORROW = f"Already cancelled: {TOMORROW}, Elm Clinic. To boo
 ALREADY_CONFIRMED = f"Already confirmed: {AT_3}, Elm Clinic. Reply 2 to cancel."
 CHECKED_IN = f"You are checked in: {AT_3}, Elm Clinic. Please ask at the front desk."
 TOO_LATE = f"Too late, it has begun: {AT_3}. {CALL}"
-TOO_EARLY = (
-    "Too early to confirm: Tue, Jun 4, 3:00 PM, Dr. Ada Vance. Please reply {} from 12:00 PM that day on."
-)
+TOO_EARLY = "Too early to confirm: Tue, Jun 4, 3:00 PM, Dr. Ada Vance. Please reply {} from 12:00 PM that day on."
 NOTHING_OPEN = f"You have no appointment to confirm or cancel. {CALL}"
 NO_SUCH_CODE = f"None of your appointments has that code. {CALL}"
 NONE_AT_ALL = "You have no appointment to confirm or cancel. Questions? Call the clinic."
@@ -117,9 +115,7 @@ OPTING = [
         opts_out=True,
         call_reason="cancelled_and_opted_out",
     ),
-    Case(
-        scenes.asked_twice, "CANCEL", SILENCE, "scheduled scheduled", opts_out=True, call_reason="opted_out"
-    ),
+    Case(scenes.asked_twice, "CANCEL", SILENCE, "scheduled scheduled", opts_out=True, call_reason="opted_out"),
     Case(
         scenes.asked_and_another_ahead,
         *("cancel", SILENCE, "cancelled scheduled"),
@@ -127,9 +123,7 @@ OPTING = [
         call_reason="cancelled_and_opted_out",
     ),
     Case(scenes.not_asked, "CANCEL", SILENCE, opts_out=True, call_reason="opted_out"),
-    Case(
-        scenes.not_asked, "STOP", SILENCE, opts_out=True
-    ),  # the reminder that can't be sent will be on the list
+    Case(scenes.not_asked, "STOP", SILENCE, opts_out=True),  # the reminder that can't be sent will be on the list
     Case(scenes.confirmed_by_staff, "STOP", SILENCE, "confirmed", opts_out=True),
     Case(scenes.without_appointment, "CANCEL", SILENCE, "", opts_out=True),
     Case(scenes.the_doctors_phone, "STOP", SILENCE, opts_out=True),
@@ -141,9 +135,7 @@ OPTING = [
     Case(scenes.opted_out, "YES", CONFIRMED, "confirmed"),
     Case(scenes.opted_out, "1", SILENCE, "confirmed", opts_out=True),
     Case(scenes.opted_out, "2", SILENCE, "cancelled", opts_out=True),
-    Case(
-        scenes.opted_out, "Yes {a}", SILENCE, "confirmed", opts_out=True
-    ),  # to Twilio no YES, but a word more
+    Case(scenes.opted_out, "Yes {a}", SILENCE, "confirmed", opts_out=True),  # to Twilio no YES, but a word more
     Case(scenes.opted_out, "hello?", SILENCE, opts_out=True),
     Case(scenes.asked_at_a_spanish_clinic, "START", "Volvera a recibir mensajes sobre sus citas."),
 ]
@@ -271,9 +263,7 @@ def faults(case: Case, scene: Scene, desk: Desk, base_url: str) -> list[str]:
     return [f"{case}: {what} is {is_}, not {not_}" for what, (is_, not_) in compared.items() if is_ != not_]
 
 
-def test_a_reply_to_a_question_does_what_it_says_and_is_answered(
-    network: Network, db: Db, base_url: str
-) -> None:
+def test_a_reply_to_a_question_does_what_it_says_and_is_answered(network: Network, db: Db, base_url: str) -> None:
     desk = Desk.open(network, db)
     everybody = zip(MERELY_ASKED, scenes.all_asked(desk, len(MERELY_ASKED)), strict=True)
     found = [fault for case, scene in everybody for fault in faults(case, scene, desk, base_url)]
@@ -296,9 +286,7 @@ def test_two_machines_that_answer_each_other_come_to_an_end(network: Network, db
         for phone in (scene.phone, "+12125559999"):
             told = [reply(base_url, phone, "I am driving and will answer later.") for _ in range(15)]
             assert [len(each) for each in told] == [1] * 10 + [0] * 5
-        assert reply(base_url, scene.phone, "1") == [
-            CONFIRMED
-        ]  # what can be made out is acted on, and answered
+        assert reply(base_url, scene.phone, "1") == [CONFIRMED]  # what can be made out is acted on, and answered
     with clock.stopped(scene.at + 61 * MINUTE):
         assert reply(base_url, "+12125559999", "hello") == [WHO]
 
@@ -320,9 +308,7 @@ def test_who_writes_of_something_else_has_not_answered_a_question_in_doubt(
     assert desk.again(asked).auto_cancel_at is None
 
 
-def test_who_wants_messages_again_is_asked_again_and_can_answer(
-    network: Network, db: Db, base_url: str
-) -> None:
+def test_who_wants_messages_again_is_asked_again_and_can_answer(network: Network, db: Db, base_url: str) -> None:
     desk = Desk.open(network, db)
     db["clinics"].update_one({"_id": desk.clinic.id}, {"$set": {"policy.reminder_minutes": [1440]}})
     user = desk.patient()
@@ -337,9 +323,7 @@ def test_who_wants_messages_again_is_asked_again_and_can_answer(
 
 
 @pytest.mark.parametrize("word", ["STOP", "CANCEL"])
-def test_who_opts_out_is_not_cancelled_for_silence(
-    word: str, network: Network, db: Db, base_url: str
-) -> None:
+def test_who_opts_out_is_not_cancelled_for_silence(word: str, network: Network, db: Db, base_url: str) -> None:
     desk = Desk.open(network, db)
     scene = scenes.asked_twice(desk)
     assert all(desk.again(each).auto_cancel_at for each in scene.appointments)

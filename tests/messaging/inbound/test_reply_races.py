@@ -54,18 +54,14 @@ def steps(desk: Desk, appointment: Appointment) -> list[str]:
 
 @pytest.mark.parametrize("word", ["1", "2"])
 @pytest.mark.parametrize("first", ["cancel", "reschedule", "reschedule within the window", "confirm"])
-def test_what_the_staff_does_at_that_moment_comes_first(
-    first: str, word: str, desk: Desk, slow: Wired
-) -> None:
+def test_what_the_staff_does_at_that_moment_comes_first(first: str, word: str, desk: Desk, slow: Wired) -> None:
     """The reply has read the appointment, and its write is held until the staff's is done.
 
     The other process has the real time: by the appointment's code, and asked before, the patient may answer any time.
     """
     user = desk.patient()
     booked = desk.book(user)
-    desk.db["appointments"].update_one(
-        {"_id": booked.id}, {"$set": {"confirmation_requested_at": NOON - 3650 * DAY}}
-    )
+    desk.db["appointments"].update_one({"_id": booked.id}, {"$set": {"confirmation_requested_at": NOON - 3650 * DAY}})
     form = sms_form(user.phone or "", f"{word} {code(booked)}")
     with slow.wire.holding(changes_appointments) as held:
         answering = in_background(post, slow.program.base_url, SMS_PATH, form)
@@ -119,9 +115,7 @@ def test_a_reply_whose_process_is_killed_anywhere_is_acted_on_once_and_answered(
     for number, (user, booked) in enumerate(patients):
         is_lost, is_through = number == 0, number == len(patients) - 1
         assert steps(desk, booked) == ["book"] + ([] if is_lost else ["cancel"])
-        told = [
-            text for text in desk.network.texts(user.phone or "") if text.startswith(("Cancelled", "Already"))
-        ]
+        told = [text for text in desk.network.texts(user.phone or "") if text.startswith(("Cancelled", "Already"))]
         assert len(told) == (0 if is_lost or is_through else 1), number
     # The carrier posts the first once more, to another process.
     assert texts_of(post(base_url, SMS_PATH, forms[0]))[0].startswith("Cancelled as you asked")
@@ -207,9 +201,7 @@ def test_a_late_answer_waits_for_the_morning_a_prompt_one_does_not(run: Run[Any]
     assert [sent[user.id] for user in users] == [night, morning]
 
 
-def test_a_reply_that_comes_to_two_processes_at_once_is_acted_on_once(
-    desk: Desk, slow: Wired, base_url: str
-) -> None:
+def test_a_reply_that_comes_to_two_processes_at_once_is_acted_on_once(desk: Desk, slow: Wired, base_url: str) -> None:
     user = desk.patient()
     booked = desk.book(user)
     form = sms_form(user.phone or "", f"2 {code(booked)}")
@@ -221,9 +213,7 @@ def test_a_reply_that_comes_to_two_processes_at_once_is_acted_on_once(
     assert steps(desk, booked) == ["book", "cancel"]
 
 
-def test_a_repeat_waits_for_the_answer_that_is_being_worked_out(
-    desk: Desk, slow: Wired, base_url: str
-) -> None:
+def test_a_repeat_waits_for_the_answer_that_is_being_worked_out(desk: Desk, slow: Wired, base_url: str) -> None:
     user = desk.patient()
     booked = desk.book(user)
     form = sms_form(user.phone or "", f"2 {code(booked)}")

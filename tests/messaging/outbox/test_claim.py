@@ -91,9 +91,7 @@ def test_nothing_in_any_text_tells_why_the_patient_comes(office: Office) -> None
 
 def test_what_a_later_step_has_overtaken_is_not_sent(office: Office) -> None:
     patient = office.patient()
-    moved, cancelled, confirmed, kept = (
-        office.book(patient, TWO + number * 30 * MINUTE) for number in range(4)
-    )
+    moved, cancelled, confirmed, kept = (office.book(patient, TWO + number * 30 * MINUTE) for number in range(4))
     office.owe(TWO - 90 * MINUTE)  # their last reminders: nothing was sent so far
     to = office.slot_id(TWO + DAY)
     at = TWO - 80 * MINUTE
@@ -271,9 +269,7 @@ ZONES = [
 
 
 @pytest.mark.parametrize(("phone", "shown"), ZONES)
-def test_the_zone_is_named_to_phones_that_are_registered_elsewhere(
-    office: Office, phone: str, shown: str
-) -> None:
+def test_the_zone_is_named_to_phones_that_are_registered_elsewhere(office: Office, phone: str, shown: str) -> None:
     office.book(office.patient(phone=phone))
     office.send(NOON)
     assert shown in office.network.texts(phone)[0]
@@ -359,9 +355,7 @@ def test_a_code_goes_out_at_any_hour(office: Office, purpose: Purpose) -> None:
 
 def test_a_code_that_has_expired_is_not_sent(office: Office) -> None:
     patient = office.patient()
-    issued = IssuedCode(
-        user=patient.user, purpose=Purpose.VERIFY_PHONE, code="314159", expires_at=NOON + 10 * MINUTE
-    )
+    issued = IssuedCode(user=patient.user, purpose=Purpose.VERIFY_PHONE, code="314159", expires_at=NOON + 10 * MINUTE)
     office.run(code_issued.send(issued))
     assert office.send(NOON + 10 * MINUTE) == 0
     (log,) = office.db["sms_logs"].find({"user_id": patient.object_id}, hint="_id_")
@@ -394,9 +388,7 @@ def test_the_policy_at_the_moment_of_asking_counts(noon: datetime, network: Netw
     assert office.stored(appointment)["auto_cancel_at"] == TWO - 45 * MINUTE
 
 
-def test_a_code_goes_before_what_waits_already(
-    network: Network, run: Run[Any], db: Db, noon: datetime
-) -> None:
+def test_a_code_goes_before_what_waits_already(network: Network, run: Run[Any], db: Db, noon: datetime) -> None:
     crowd, hurried = new_phone(), new_phone()
     waiting = factories.make_user(run, "patient", phone=crowd)
     db["sms_logs"].insert_many(

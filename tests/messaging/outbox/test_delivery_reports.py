@@ -66,9 +66,7 @@ def first_final(says: Sequence[str]) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("repeats", [1, 2])
-def test_reports_in_any_order_end_where_the_first_final_one_says(
-    repeats: int, desk: Desk, base_url: str
-) -> None:
+def test_reports_in_any_order_end_where_the_first_final_one_says(repeats: int, desk: Desk, base_url: str) -> None:
     everybody = scenes.all_asked(desk, len(ORDERS))
     assert {fate(desk, scene.appointments[0]) == SENT for scene in everybody} == {True}
     for number, (scene, says) in enumerate(zip(everybody, ORDERS, strict=True)):
@@ -78,9 +76,7 @@ def test_reports_in_any_order_end_where_the_first_final_one_says(
         assert fate(desk, asked) == first_final(says), says
 
 
-def test_reports_that_come_before_the_answer_to_the_post_count_just_as_well(
-    desk: Desk, within_reach: None
-) -> None:
+def test_reports_that_come_before_the_answer_to_the_post_count_just_as_well(desk: Desk, within_reach: None) -> None:
     users = [desk.patient() for _ in ORDERS]
     booked = desk.book_all(users)
     with clock.stopped(NOON - HOUR):
@@ -144,9 +140,7 @@ def test_reports_of_nobodys_message_change_nothing(desk: Desk, db: Db, base_url:
             report(base_url, status_form(log["twilio_sid"], says, 30003), attempt=log["attempt_id"])
 
 
-def test_who_has_opted_out_at_the_carrier_gets_nothing_more_and_is_called(
-    desk: Desk, db: Db, base_url: str
-) -> None:
+def test_who_has_opted_out_at_the_carrier_gets_nothing_more_and_is_called(desk: Desk, db: Db, base_url: str) -> None:
     scene = scenes.asked_and_another_ahead(desk)
     today, tomorrow = scene.appointments
     assert scene.user
@@ -176,9 +170,7 @@ def test_a_doctor_who_has_opted_out_is_nothing_to_the_patient(desk: Desk, db: Db
     assert desk.list_() == []
 
 
-def test_a_late_report_after_start_does_not_set_the_deadline_of_what_never_arrived(
-    desk: Desk, base_url: str
-) -> None:
+def test_a_late_report_after_start_does_not_set_the_deadline_of_what_never_arrived(desk: Desk, base_url: str) -> None:
     scene = scenes.asked(desk)
     (asked,) = scene.appointments
     log = leave_in_doubt(desk, asked, status="sending", due="claimed_until")

@@ -136,16 +136,13 @@ def test_fictional_numbers_never_reach_the_carrier(
 ) -> None:
     fictional, real = office.patient(phone="+15555550123"), office.patient(phone=new_phone())
     skipped, sent = (
-        book(programs[0], patient, tomorrow(office, number))
-        for number, patient in enumerate([fictional, real])
+        book(programs[0], patient, tomorrow(office, number)) for number, patient in enumerate([fictional, real])
     )
     until(lambda: phones.messages(to=real.user.phone))
     until(lambda: office.logs(skipped) and office.log(skipped, "booked")["status"] == "skipped")
     assert office.log(skipped, "booked")["skip_reason"] == "fictional number"
     assert not phones.messages(to=fictional.user.phone)
-    until(
-        lambda: office.log(sent, "booked").get("twilio_sid")
-    )  # written down a moment after the carrier has it
+    until(lambda: office.log(sent, "booked").get("twilio_sid"))  # written down a moment after the carrier has it
 
 
 def test_a_codes_text_is_not_kept_once_the_carrier_has_it(

@@ -143,9 +143,7 @@ def test_it_is_the_public_address_that_is_signed_whatever_host_the_request_names
 def test_blank_fields_and_the_query_are_part_of_what_is_signed(scene: Scene, base_url: str) -> None:
     form = sms_form(scene.phone, "", FromZip="", Unheard="")
     assert len(texts_of(post(base_url, SMS_PATH, form))) == 1
-    assert (
-        len(texts_of(post(base_url, SMS_PATH + "?a=&b=1&a=2&%20=%C3%A9", sms_form(scene.phone, "hi")))) == 1
-    )
+    assert len(texts_of(post(base_url, SMS_PATH + "?a=&b=1&a=2&%20=%C3%A9", sms_form(scene.phone, "hi")))) == 1
 
 
 BODIES: dict[str, bytes] = {
@@ -308,15 +306,10 @@ def test_different_replies_at_once_change_the_appointment_one_after_the_other(
         answers = list(pool.map(lambda form: post(base_url, SMS_PATH, form), forms))
     assert all(len(texts_of(answer)) == 1 for answer in answers)
     assert history(desk, scene) in (["book", "cancel"], ["book", "confirm", "cancel"])
-    assert (
-        db["sms_logs"].count_documents({"handled_at": {"$gt": scene.at.replace(year=2020)}, "kind": "reply"})
-        == 8
-    )
+    assert db["sms_logs"].count_documents({"handled_at": {"$gt": scene.at.replace(year=2020)}, "kind": "reply"}) == 8
 
 
-def test_a_repeated_stop_and_start_change_what_the_last_new_one_says(
-    desk: Desk, scene: Scene, base_url: str
-) -> None:
+def test_a_repeated_stop_and_start_change_what_the_last_new_one_says(desk: Desk, scene: Scene, base_url: str) -> None:
     """A STOP that the carrier repeats after a START is an old one."""
     assert scene.user
     stop, start = sms_form(scene.phone, "STOP"), sms_form(scene.phone, "START")
@@ -359,9 +352,7 @@ BOOK = "https://clinic.example.com/book"
 
 def test_with_twilio_set_up_its_token_signs_the_public_address(with_carrier: Program, db: Db) -> None:
     def sent(form: dict[str, str], key: str = TOKEN, public: str = BOOK) -> Sent:
-        return post(
-            with_carrier.base_url, SMS_PATH, form, signed=sign(SMS_PATH, form, key=key, public=public)
-        )
+        return post(with_carrier.base_url, SMS_PATH, form, signed=sign(SMS_PATH, form, key=key, public=public))
 
     right = sms_form("+12125550101", "hello", AccountSid=ACCOUNT)
     assert len(texts_of(sent(right))) == 1

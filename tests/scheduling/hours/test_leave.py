@@ -77,9 +77,7 @@ def test_deleting_the_leave_opens_its_time_again(run: Run[Any], api: httpx.Clien
     refused(doctor.client.delete(f"/doctors/{doctor.id}/leaves/{leave['id']}"), 404, "LEAVE_NOT_FOUND")
 
 
-def test_time_under_two_leaves_opens_when_both_are_deleted(
-    run: Run[Any], api: httpx.Client, doctor: Person
-) -> None:
+def test_time_under_two_leaves_opens_when_both_are_deleted(run: Run[Any], api: httpx.Client, doctor: Person) -> None:
     opened(run, doctor)
     first = take_leave(doctor, at("09:00"), at("10:00"))
     second = take_leave(doctor, at("09:30"), at("10:30"))
@@ -153,20 +151,15 @@ def test_a_slot_for_three_with_one_booked_reopens_with_two_free(
     assert offered(api, doctor) == []
     for person in people[3:]:
         refused(try_booking(person, slot), 409, "SLOT_TAKEN")
-    held = db["appointments"].count_documents(
-        {"doctor_id": doctor.object_id, "start": at("09:00"), "active": True}
-    )
+    held = db["appointments"].count_documents({"doctor_id": doctor.object_id, "start": at("09:00"), "active": True})
     assert held == 3
 
 
-def test_leave_partly_in_the_past_withdraws_coming_slots(
-    run: Run[Any], api: httpx.Client, doctor: Person
-) -> None:
+def test_leave_partly_in_the_past_withdraws_coming_slots(run: Run[Any], api: httpx.Client, doctor: Person) -> None:
     opened(run, doctor)
     people = [factories.make_user(run, Role.PATIENT) for _ in range(2)]
     began, coming = (
-        book(person, slot_at(api, doctor, start))
-        for person, start in zip(people, ("09:00", "10:00"), strict=True)
+        book(person, slot_at(api, doctor, start)) for person, start in zip(people, ("09:00", "10:00"), strict=True)
     )
     with clock.stopped(at("09:10")):
         here = factories.log_in(run, doctor.user)

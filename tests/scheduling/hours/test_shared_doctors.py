@@ -76,9 +76,7 @@ def test_a_nurse_can_send_the_whole_week_back_with_a_change(
     assert offered(api, shared) == ["09:00", "14:00", "14:30"]
 
 
-@pytest.mark.parametrize(
-    "over", [{"end": "16:00"}, {"capacity": 2}, {"weekday": Weekday.SUNDAY, "end": "16:00"}]
-)
+@pytest.mark.parametrize("over", [{"end": "16:00"}, {"capacity": 2}, {"weekday": Weekday.SUNDAY, "end": "16:00"}])
 def test_a_change_of_the_hours_at_another_clinic_is_refused(
     api: httpx.Client, elsewhere: Clinic, nurse: Person, shared: Person, over: dict[str, Any]
 ) -> None:

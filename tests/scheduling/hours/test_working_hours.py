@@ -40,9 +40,7 @@ def put(person: Person, doctor: Person, blocks: list[HoursBlock], status: int = 
     return done(person.client.put(f"/doctors/{doctor.id}/working-hours", json=as_json(blocks)), status)
 
 
-def test_without_weekly_hours_the_opening_hours_apply(
-    run: Run[Any], api: httpx.Client, clinic: Clinic
-) -> None:
+def test_without_weekly_hours_the_opening_hours_apply(run: Run[Any], api: httpx.Client, clinic: Clinic) -> None:
     doctor = factories.make_doctor(run, clinic, slot_minutes=240)
     shown = done(doctor.client.get(f"/doctors/{doctor.id}/working-hours"))
     assert shown["is_default"] is True
@@ -182,9 +180,7 @@ def test_a_new_capacity_keeps_patients_and_offers_the_rest(
         refused(try_booking(person, {"id": booked["slot_id"]}), 409, "SLOT_TAKEN")
 
 
-def test_a_capacity_below_the_bookings_admits_nobody(
-    run: Run[Any], api: httpx.Client, clinic: Clinic
-) -> None:
+def test_a_capacity_below_the_bookings_admits_nobody(run: Run[Any], api: httpx.Client, clinic: Clinic) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "09:30", capacity=3))
     opened(run, doctor)
     slot = slot_at(api, doctor, "09:00")
@@ -227,9 +223,7 @@ def test_overlapping_hours_are_refused_even_at_two_clinics(
 @pytest.mark.parametrize(
     ("start", "end"), [("07:55", "09:00"), ("19:00", "20:05"), ("00:00", "24:00"), ("11:00", "13:00")]
 )
-def test_hours_outside_the_opening_hours_are_refused(
-    run: Run[Any], api: httpx.Client, start: str, end: str
-) -> None:
+def test_hours_outside_the_opening_hours_are_refused(run: Run[Any], api: httpx.Client, start: str, end: str) -> None:
     with_break = [
         OpeningHours(weekday=MONDAY, opens="08:00", closes="12:00"),
         OpeningHours(weekday=MONDAY, opens="12:30", closes="20:00"),
@@ -288,9 +282,7 @@ def test_malformed_hours_are_refused(clinic: Clinic, doctor: Person, change: dic
     refused(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=body), 422, "VALIDATION_ERROR")
 
 
-def test_a_week_of_too_many_slots_or_seats_is_refused(
-    api: httpx.Client, clinic: Clinic, doctor: Person
-) -> None:
+def test_a_week_of_too_many_slots_or_seats_is_refused(api: httpx.Client, clinic: Clinic, doctor: Person) -> None:
     for blocks in (
         every_day(clinic, "08:00", "20:00", slot_minutes=5),
         every_day(clinic, "08:00", "20:00", slot_minutes=10, capacity=10),

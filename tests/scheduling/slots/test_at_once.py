@@ -50,13 +50,9 @@ async def remove_amid(doctor: Person, slot: Slot, times: int) -> None:
     await asyncio.gather(*runs, *(reconcile(doctor.object_id) for _ in range(times)))
 
 
-def test_many_runs_at_once_create_each_slot_once(
-    run: Run[Any], api: httpx.Client, doctor: Person, db: Db
-) -> None:
+def test_many_runs_at_once_create_each_slot_once(run: Run[Any], api: httpx.Client, doctor: Person, db: Db) -> None:
     run(reconcile_at_once(doctor, 5))
-    assert [offered(api, doctor, days=days) for days in range(3)] == [
-        ["09:00", "09:30", "10:00", "10:30"]
-    ] * 3
+    assert [offered(api, doctor, days=days) for days in range(3)] == [["09:00", "09:30", "10:00", "10:30"]] * 3
     assert len(slots_in(db, doctor)) == len(list(db["slots"].find(hint=[("_id", 1)]))) == 12
 
 
@@ -64,9 +60,7 @@ def test_many_runs_at_once_create_each_slot_once(
 def test_withdrawals_of_a_slot_at_once_keep_its_patients(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db, capacity: int
 ) -> None:
-    doctor = factories.make_doctor(
-        run, clinic, weekly_hours=every_day(clinic, "09:00", "11:00", capacity=capacity)
-    )
+    doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "11:00", capacity=capacity))
     opened(run, doctor)
     booked = [slot_at(api, doctor, start) for start in ("09:00", "09:30", "10:00", "10:30")]
     patient = factories.make_user(run, Role.PATIENT)
@@ -102,9 +96,7 @@ def test_a_removed_slot_stays_out_while_others_reconcile(
     assert offered(api, doctor) == []
 
 
-def test_removals_of_a_slot_at_once_keep_its_patients(
-    run: Run[Any], api: httpx.Client, clinic: Clinic
-) -> None:
+def test_removals_of_a_slot_at_once_keep_its_patients(run: Run[Any], api: httpx.Client, clinic: Clinic) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "09:30", capacity=2))
     opened(run, doctor)
     shown = slot_at(api, doctor, "09:00")
@@ -121,9 +113,7 @@ def test_removals_of_a_slot_at_once_keep_its_patients(
     assert slot_at(api, doctor, "09:00")["free"] == 1
 
 
-def test_a_late_withdrawal_doesn_t_undo_a_removal(
-    run: Run[Any], api: httpx.Client, doctor: Person, db: Db
-) -> None:
+def test_a_late_withdrawal_doesn_t_undo_a_removal(run: Run[Any], api: httpx.Client, doctor: Person, db: Db) -> None:
     opened(run, doctor)
     slot = run(get_slot(PydanticObjectId(slot_at(api, doctor, "09:30")["id"])))
     run(remove_slot(slot))

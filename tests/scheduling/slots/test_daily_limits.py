@@ -163,9 +163,7 @@ def test_each_day_is_counted_by_itself(run: Run[Any], api: httpx.Client, admin: 
     assert search(api) == []
 
 
-def test_the_limit_covers_all_clinics_of_the_doctor(
-    run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db
-) -> None:
+def test_the_limit_covers_all_clinics_of_the_doctor(run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db) -> None:
     other = factories.make_clinic(run, policy=clinic.policy)
     doctor = factories.make_doctor(
         run,
@@ -189,9 +187,7 @@ def test_rescheduling_works_within_a_full_day_but_not_into_one(
     book(people[1], slots[1])
     elsewhere = book(people[2], slot_at(api, wide, "09:00", days=1))
     done(people[0].client.post(f"/appointments/{first['id']}/reschedule", json={"slot_id": slots[3]["id"]}))
-    answer = people[2].client.post(
-        f"/appointments/{elsewhere['id']}/reschedule", json={"slot_id": slots[2]["id"]}
-    )
+    answer = people[2].client.post(f"/appointments/{elsewhere['id']}/reschedule", json={"slot_id": slots[2]["id"]})
     assert (answer.status_code, answer.json()["error_code"]) == (409, "DAY_FULL")
     assert on_monday(db, wide) == 2
 

@@ -78,9 +78,7 @@ def known(db: Db, doctor: Person) -> list[str]:
 
 def morning(run: Run[Any], clinic: Clinic, **profile: Any) -> Person:
     """A doctor with four slots each morning."""
-    doctor = factories.make_doctor(
-        run, clinic, **{"weekly_hours": every_day(clinic, "09:00", "11:00"), **profile}
-    )
+    doctor = factories.make_doctor(run, clinic, **{"weekly_hours": every_day(clinic, "09:00", "11:00"), **profile})
     opened(run, doctor)
     return doctor
 
@@ -104,9 +102,7 @@ def test_a_search_in_a_full_book_examines_no_more(
     wanted: dict[str, Any] = {}
     for city, specialty in (("Lima", "Urology"), ("Oslo", "Cardiology")):
         clinic, department = factories.make_clinic(run, city=city), ObjectId()
-        doctor = morning(
-            run, clinic, specialty=specialty, specialty_key=specialty.lower(), department_id=department
-        )
+        doctor = morning(run, clinic, specialty=specialty, specialty_key=specialty.lower(), department_id=department)
         fill_days(db, doctor, 20)
         wanted = {"doctor_id": doctor.id, "clinic_id": str(clinic.clinic_id), "city": city}
         wanted |= {"specialty": specialty, "department_id": str(department)}

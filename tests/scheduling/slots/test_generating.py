@@ -52,12 +52,8 @@ def generate(doctor: Person, clinic: Clinic, **body: Any) -> int:
     return created
 
 
-def test_given_hours_fill_each_day_of_the_range(
-    api: httpx.Client, clinic: Clinic, free_doctor: Person
-) -> None:
-    made = generate(
-        free_doctor, clinic, last_day=TOMORROW, start="13:00", end="14:10", minutes=20, capacity=2
-    )
+def test_given_hours_fill_each_day_of_the_range(api: httpx.Client, clinic: Clinic, free_doctor: Person) -> None:
+    made = generate(free_doctor, clinic, last_day=TOMORROW, start="13:00", end="14:10", minutes=20, capacity=2)
     assert made == 6
     assert offered(api, free_doctor) == offered(api, free_doctor, days=1) == ["13:00", "13:20", "13:40"]
     assert offered(api, free_doctor, days=2) == []
@@ -101,17 +97,13 @@ def test_slots_that_would_have_started_today_are_skipped(
         assert offered(api, free_doctor) == ["10:00"]
 
 
-def test_without_given_hours_the_weekly_hours_are_used(
-    api: httpx.Client, clinic: Clinic, doctor: Person
-) -> None:
+def test_without_given_hours_the_weekly_hours_are_used(api: httpx.Client, clinic: Clinic, doctor: Person) -> None:
     assert generate(doctor, clinic) == 12
     assert generate(doctor, clinic) == 0
     assert offered(api, doctor) == MORNING
 
 
-def test_the_weekly_hours_leave_added_slots_in_place(
-    api: httpx.Client, clinic: Clinic, doctor: Person
-) -> None:
+def test_the_weekly_hours_leave_added_slots_in_place(api: httpx.Client, clinic: Clinic, doctor: Person) -> None:
     add_slot(doctor, clinic, "09:15")
     generate(doctor, clinic)
     assert offered(api, doctor) == ["09:15", "10:00", "10:30"]
@@ -216,9 +208,7 @@ def test_malformed_ranges_are_refused(clinic: Clinic, doctor: Person, change: di
     refused(ask(doctor, doctor, clinic, **change), 422, "VALIDATION_ERROR")
 
 
-def test_a_clinic_where_the_doctor_doesn_t_work_is_refused(
-    run: Run[Any], doctor: Person, admin: Person
-) -> None:
+def test_a_clinic_where_the_doctor_doesn_t_work_is_refused(run: Run[Any], doctor: Person, admin: Person) -> None:
     other = factories.make_clinic(run)
     refused(ask(admin, doctor, other), 422, "NOT_THE_DOCTORS_CLINIC")
     refused(ask(admin, doctor, other, start="09:00", end="10:00"), 422, "NOT_THE_DOCTORS_CLINIC")

@@ -71,9 +71,7 @@ def test_the_horizon_stays_full_as_the_days_pass(run: Run[Any], api: httpx.Clien
 @pytest.mark.parametrize(
     "zone", ["Pacific/Honolulu", "America/New_York", "UTC", "Asia/Kolkata", "Pacific/Kiritimati"]
 )
-def test_the_last_day_is_added_after_midnight_in_every_zone(
-    run: Run[Any], api: httpx.Client, zone: str
-) -> None:
+def test_the_last_day_is_added_after_midnight_in_every_zone(run: Run[Any], api: httpx.Client, zone: str) -> None:
     clinic = factories.make_clinic(run, time_zone=zone, policy=Policy(horizon_days=2))
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "11:00"))
     for hour in range(0, 50, 7):
@@ -117,9 +115,7 @@ def test_a_claim_ends_when_the_work_is_done(run: Run[Any], doctor: Person, db: D
     assert "slots_claimed_until" not in found["doctor"]
 
 
-def test_inactive_doctors_are_skipped(
-    run: Run[Any], api: httpx.Client, doctors: list[Person], admin: Person
-) -> None:
+def test_inactive_doctors_are_skipped(run: Run[Any], api: httpx.Client, doctors: list[Person], admin: Person) -> None:
     done(admin.client.delete(f"/doctors/{doctors[0].id}"))
     assert run(extend_slots()) == 4
     assert {slot["doctor_id"] for slot in search(api)} == {doctor.id for doctor in doctors[1:]}

@@ -79,10 +79,7 @@ def test_a_withdrawal_killed_while_blocking_seats_is_finished(
     for _ in range(booked):
         book(factories.make_user(run, Role.PATIENT), slot)
     change(db, slot, state="closing", revision=1)
-    held = {
-        row["seat"]
-        for row in db["appointments"].find({"slot_id": PydanticObjectId(slot["id"]), "active": True})
-    }
+    held = {row["seat"] for row in db["appointments"].find({"slot_id": PydanticObjectId(slot["id"]), "active": True})}
     for seat in set(blocked) - held:
         put_block(db, slot, seat)
     assert search(api) == []
@@ -137,9 +134,7 @@ def test_a_withdrawn_slot_whose_time_is_free_again_opens(
     check_seats(run, api, three, capacity=3, booked=1)
 
 
-def test_slots_that_were_left_pending_are_opened(
-    run: Run[Any], api: httpx.Client, doctor: Person, db: Db
-) -> None:
+def test_slots_that_were_left_pending_are_opened(run: Run[Any], api: httpx.Client, doctor: Person, db: Db) -> None:
     opened(run, doctor)
     for row in slots_in(db, doctor):
         db["slots"].update_one({"_id": row["_id"]}, {"$set": {"state": "pending"}})
@@ -194,10 +189,7 @@ def test_a_removal_killed_after_its_first_write_is_finished(
     for _ in range(booked):
         book(factories.make_user(run, Role.PATIENT), slot)
     change(db, slot, state="removed", revision=1)
-    held = {
-        row["seat"]
-        for row in db["appointments"].find({"slot_id": PydanticObjectId(slot["id"]), "active": True})
-    }
+    held = {row["seat"] for row in db["appointments"].find({"slot_id": PydanticObjectId(slot["id"]), "active": True})}
     put_block(db, slot, min({0, 1, 2} - held))
     assert reconciled(run, three) == (0, 0)
     assert search(api) == []

@@ -126,9 +126,7 @@ def test_a_slot_that_overlaps_another_of_the_doctor_is_refused(
 
 def test_a_doctor_s_slots_at_two_clinics_don_t_overlap(run: Run[Any], clinic: Clinic) -> None:
     other = factories.make_clinic(run)
-    doctor = factories.make_doctor(
-        run, clinic, clinic_ids=[clinic.clinic_id, other.clinic_id], weekly_hours=[]
-    )
+    doctor = factories.make_doctor(run, clinic, clinic_ids=[clinic.clinic_id, other.clinic_id], weekly_hours=[])
     add_slot(doctor, clinic, "09:00")
     refused(ask_for_slot(doctor, other, text(at("09:15"))), 409, "SLOT_OVERLAPS")
     add_slot(doctor, other, "09:30")
@@ -191,9 +189,7 @@ def test_a_slot_at_another_doctor_s_clinic_is_refused(run: Run[Any], free_doctor
         {"capacity": 2**64},
     ],
 )
-def test_odd_lengths_and_capacities_are_refused(
-    clinic: Clinic, free_doctor: Person, change: dict[str, int]
-) -> None:
+def test_odd_lengths_and_capacities_are_refused(clinic: Clinic, free_doctor: Person, change: dict[str, int]) -> None:
     refused(ask_for_slot(free_doctor, clinic, text(at("09:00")), **change), 422, "VALIDATION_ERROR")
 
 

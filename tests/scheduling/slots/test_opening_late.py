@@ -10,9 +10,7 @@ from tests.scheduling.support import NOW, Db, at, text
 
 
 def _leave(doctor: Person, start: str, end: str) -> Any:
-    answer = doctor.client.post(
-        f"/doctors/{doctor.id}/leaves", json={"start": text(at(start)), "end": text(at(end))}
-    )
+    answer = doctor.client.post(f"/doctors/{doctor.id}/leaves", json={"start": text(at(start)), "end": text(at(end))})
     assert answer.status_code == 201, answer.text
     return answer.json()
 

@@ -114,9 +114,7 @@ def test_a_refused_slot_doesn_t_bring_a_removed_one_back(
     assert offered(api, doctor) == WITHOUT_HALF_PAST
 
 
-def test_a_slot_over_a_removed_but_booked_one_is_refused(
-    run: Run[Any], api: httpx.Client, clinic: Clinic
-) -> None:
+def test_a_slot_over_a_removed_but_booked_one_is_refused(run: Run[Any], api: httpx.Client, clinic: Clinic) -> None:
     doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "10:00", capacity=2))
     opened(run, doctor)
     slot = slot_at(api, doctor, "09:30")
@@ -157,9 +155,7 @@ def test_appointments_of_a_removed_slot_stay_valid(run: Run[Any], api: httpx.Cli
     assert offered(api, doctor) == ["09:30"]
 
 
-def test_an_added_slot_is_gone_once_removed(
-    run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person
-) -> None:
+def test_an_added_slot_is_gone_once_removed(run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person) -> None:
     opened(run, doctor)
     slot = add_slot(doctor, clinic, "15:00")
     remove(doctor, slot)

@@ -58,9 +58,7 @@ def test_the_search_needs_no_login_and_may_find_nothing(api: httpx.Client) -> No
     assert done(api.get(f"/doctors/{NOBODY}/slots")) == {"items": [], "next_cursor": None}
 
 
-def test_slots_are_sorted_by_start_whoever_the_doctor_is(
-    run: Run[Any], api: httpx.Client, clinic: Clinic
-) -> None:
+def test_slots_are_sorted_by_start_whoever_the_doctor_is(run: Run[Any], api: httpx.Client, clinic: Clinic) -> None:
     late = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:30", "10:30"))
     early = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "10:00"))
     opened(run, late, early)
@@ -120,9 +118,7 @@ def test_case_accents_and_spaces_don_t_matter(
     assert {names[slot["doctor_id"]] for slot in search(api, **filters)} == expected
 
 
-def test_filters_by_doctor_clinic_and_department_combine(
-    api: httpx.Client, variety: dict[str, Person]
-) -> None:
+def test_filters_by_doctor_clinic_and_department_combine(api: httpx.Client, variety: dict[str, Person]) -> None:
     ny, sp = variety["ny"], variety["sp"]
     clinic_of = {s["doctor_id"]: s["clinic_id"] for s in search(api)}
     department = search(api, doctor_id=ny.id)[0]["department_id"]
@@ -177,9 +173,7 @@ def test_a_malformed_filter_is_refused(api: httpx.Client, params: dict[str, str]
     refused(api.get("/slots", params=params), 422, "VALIDATION_ERROR")
 
 
-def test_a_slot_is_offered_until_the_moment_it_begins(
-    run: Run[Any], api: httpx.Client, doctor: Person
-) -> None:
+def test_a_slot_is_offered_until_the_moment_it_begins(run: Run[Any], api: httpx.Client, doctor: Person) -> None:
     opened(run, doctor)
     slot = slot_at(api, doctor, "09:00")
     with clock.stopped(at("09:00") - MS):
@@ -220,9 +214,7 @@ def test_a_full_slot_can_be_read_but_isn_t_offered(
     assert done(api.get(f"/slots/{slot['id']}")) == {**slot, "free": 0}
 
 
-def test_a_full_day_is_offered_again_after_a_cancellation(
-    run: Run[Any], api: httpx.Client, clinic: Clinic
-) -> None:
+def test_a_full_day_is_offered_again_after_a_cancellation(run: Run[Any], api: httpx.Client, clinic: Clinic) -> None:
     doctor = factories.make_doctor(
         run,
         clinic,
@@ -268,9 +260,7 @@ def test_an_unknown_slot_is_not_found(api: httpx.Client) -> None:
     refused(api.get("/slots/none"), 422, "VALIDATION_ERROR")
 
 
-def test_the_next_day_of_the_horizon_is_offered_once_added(
-    run: Run[Any], api: httpx.Client, doctor: Person
-) -> None:
+def test_the_next_day_of_the_horizon_is_offered_once_added(run: Run[Any], api: httpx.Client, doctor: Person) -> None:
     opened(run, doctor)
     assert offered(api, doctor, days=3) == []
     with clock.stopped(NOW + timedelta(days=1)):

@@ -37,9 +37,7 @@ def pages(api: httpx.Client, limit: int, **params: Any) -> list[list[str]]:
     """The ids of each page."""
     found, cursor = [], None
     while True:
-        answer = done(
-            api.get("/slots", params={**params, "limit": limit, **({"cursor": cursor} if cursor else {})})
-        )
+        answer = done(api.get("/slots", params={**params, "limit": limit, **({"cursor": cursor} if cursor else {})}))
         found.append([slot["id"] for slot in answer["items"]])
         cursor = answer["next_cursor"]
         if cursor is None:
@@ -73,9 +71,7 @@ def test_the_alternatives_of_a_refusal_are_what_the_search_finds(
     assert refusal["alternatives"] == search(api, doctor_id=doctor.id)[:3]
 
 
-def test_a_withdrawn_slot_can_t_be_booked(
-    run: Run[Any], api: httpx.Client, doctor: Person, patient: Person
-) -> None:
+def test_a_withdrawn_slot_can_t_be_booked(run: Run[Any], api: httpx.Client, doctor: Person, patient: Person) -> None:
     opened(run, doctor)
     slot = slot_at(api, doctor, "10:00")
     leave = {"start": text(at("10:00")), "end": text(at("10:30"))}
@@ -86,9 +82,7 @@ def test_a_withdrawn_slot_can_t_be_booked(
     refused(try_booking(patient, {"id": NOBODY}), 404, "SLOT_NOT_FOUND")
 
 
-def test_a_removed_slot_can_t_be_booked(
-    run: Run[Any], api: httpx.Client, doctor: Person, patient: Person
-) -> None:
+def test_a_removed_slot_can_t_be_booked(run: Run[Any], api: httpx.Client, doctor: Person, patient: Person) -> None:
     opened(run, doctor)
     slot = slot_at(api, doctor, "10:00")
     done(doctor.client.delete(f"/slots/{slot['id']}"))
@@ -107,9 +101,7 @@ def test_a_slot_that_has_started_can_t_be_booked(
 
 
 @pytest.mark.parametrize("limit", [1, 2])
-def test_a_slot_of_a_full_day_can_t_be_booked(
-    run: Run[Any], api: httpx.Client, clinic: Clinic, limit: int
-) -> None:
+def test_a_slot_of_a_full_day_can_t_be_booked(run: Run[Any], api: httpx.Client, clinic: Clinic, limit: int) -> None:
     doctor = factories.make_doctor(
         run, clinic, max_patients_per_day=limit, weekly_hours=every_day(clinic, "09:00", "11:00", capacity=2)
     )
@@ -149,9 +141,7 @@ def test_pages_have_each_slot_once_by_start(
 
 def test_full_slots_leave_no_holes_in_the_pages(run: Run[Any], api: httpx.Client, clinic: Clinic) -> None:
     """Forty slots of five minutes, all but the last three booked: more than a first reading holds."""
-    doctor = factories.make_doctor(
-        run, clinic, weekly_hours=every_day(clinic, "09:00", "12:20", slot_minutes=5)
-    )
+    doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "12:20", slot_minutes=5))
     opened(run, doctor)
     today = search(api, doctor_id=doctor.id, to=text(at("00:00", days=1)))
     patient = patients(run, 1)[0]

@@ -32,9 +32,7 @@ from tests.scheduling.support import (
     [timedelta(seconds=1), timedelta(milliseconds=1), timedelta(microseconds=1), timedelta(minutes=1)],
 )
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_start_off_the_grid_is_refused(
-    clinic: Clinic, free_doctor: Person, off: timedelta, sign: int
-) -> None:
+def test_a_start_off_the_grid_is_refused(clinic: Clinic, free_doctor: Person, off: timedelta, sign: int) -> None:
     start = text(at("13:00") + sign * off)
     refused(ask_for_slot(free_doctor, clinic, start), 422, "START_NOT_ALIGNED")
 
@@ -105,9 +103,7 @@ def test_an_invalid_start_is_refused(clinic: Clinic, free_doctor: Person, start:
         "2030-06-03 13:00Z",
     ],
 )
-def test_one_moment_is_one_slot_whatever_its_offset(
-    clinic: Clinic, free_doctor: Person, written: str
-) -> None:
+def test_one_moment_is_one_slot_whatever_its_offset(clinic: Clinic, free_doctor: Person, written: str) -> None:
     assert done(ask_for_slot(free_doctor, clinic, written), 201)["start"] == text(at("09:00"))
     refused(ask_for_slot(free_doctor, clinic, text(at("09:00"))), 409, "SLOT_OVERLAPS")
 
