@@ -56,9 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(command=_later("backend.serving:serve"))
 
     worker = commands.add_parser("worker", help="do the timed work, without serving")
-    worker.add_argument(
-        "--beside-web", action="store_true", help="started by serve: niced, ended by it alone"
-    )
+    worker.add_argument("--beside-web", action="store_true", help="started by serve: niced, ended by it alone")
     worker.add_argument(
         "--metrics-port",
         type=_within(1, 65_535),

@@ -106,9 +106,7 @@ def require_login_everywhere(app: FastAPI) -> None:
             continue
         known.add(route.name)
         if (route.name in unlisted) == _asks_for_login(route.dependant):
-            raise RuntimeError(
-                f"{route.name}: the route and the lists in backend/api.py disagree about a login"
-            )
+            raise RuntimeError(f"{route.name}: the route and the lists in backend/api.py disagree about a login")
     if missing := unlisted - known:
         raise RuntimeError(f"listed in backend/api.py, but no such operation: {', '.join(sorted(missing))}")
 

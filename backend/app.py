@@ -17,9 +17,8 @@ from backend.core import metrics
 from backend.core.cache.response_cache import response_cache
 from backend.core.logging import configure_logging
 from backend.core.settings import settings
-from backend.devtools.embedded import embedded_mongodb
 from backend.documents import CACHED, DOCUMENTS
-from backend.startup import PlainStartFailure, connect
+from backend.startup import PlainStartFailure, connect, database_server
 from backend.web import api_description, error_handlers, openapi, pages
 from backend.web.middleware import BodyLimit, Requests
 from backend.web.route_index import index_routes
@@ -39,7 +38,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             from backend.web.tracing import tracing  # noqa: PLC0415 - not loaded where it is off
 
             running.enter_context(tracing())
-        running.enter_context(embedded_mongodb())
+        running.enter_context(database_server())
         app.state.database = database = await running.enter_async_context(connect(DOCUMENTS))
         waiting = await running.enter_async_context(database.waiting())
         await running.enter_async_context(response_cache.running(database.handle, waiting, CACHED))

@@ -13,9 +13,8 @@ from backend.accounts.documents import Role
 from backend.accounts.schemas import NewUser
 from backend.core.http.errors import DomainError
 from backend.core.settings import settings
-from backend.devtools.embedded import embedded_mongodb
 from backend.documents import DOCUMENTS
-from backend.startup import connect
+from backend.startup import connect, database_server
 
 
 def create_admin(*, name: str | None, email: str | None, phone: str | None) -> int:
@@ -40,7 +39,7 @@ def create_admin(*, name: str | None, email: str | None, phone: str | None) -> i
         print(f"There is nobody to ask: {error}", file=sys.stderr)
         return 2
     try:
-        with embedded_mongodb():
+        with database_server():
             asyncio.run(_store(body))
     except DomainError as error:
         print(error.detail, file=sys.stderr)

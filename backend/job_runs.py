@@ -1,15 +1,22 @@
-"""When each job last ran, and how that ended: one document per job, so that any process can tell."""
+"""When each job last ran, and how that ended: metrics, and one document per job, so that any process can tell."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from beanie import Document
+from prometheus_client import Counter, Gauge, Histogram
 
 from backend.core.clock import utc_now
 
 PERIOD_SECONDS = 60
 _PERIODS_UNTIL_LATE = 5
+
+_runs = Counter("job_runs_total", "Runs of timed jobs, by result.", ["job", "result"])
+_seconds = Histogram("job_duration_seconds", "Time of a run.", ["job"], buckets=(0.01, 0.05, 0.25, 1, 5, 15, 60, 300))
+_last_success = Gauge(
+    "job_last_success_timestamp_seconds", "When a job last succeeded.", ["job"], multiprocess_mode="max"
+)
 
 
 class JobRun(Document):
@@ -38,6 +45,10 @@ class JobRun(Document):
 
 async def record_run(name: str, *, started: datetime, seconds: float, done: int, failure: str | None) -> None:
     """Records a run and how many items it did. `failure` is the kind of error, without its text; None for success."""
+    _runs.labels(name, "failure" if failure else "success").inc()
+    _seconds.labels(name).observe(seconds)
+    if failure is None:
+        _last_success.labels(name).set(utc_now().timestamp())
     duration = round(seconds * 1000, 1)
     run: dict[str, Any] = {"last_started": started, "duration_ms": duration, "period_seconds": PERIOD_SECONDS}
     update: dict[str, Any] = {"$set": run, "$setOnInsert": {"first_started": started}}

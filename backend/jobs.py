@@ -13,7 +13,6 @@ from pymongo.errors import PyMongoError
 from backend.appointments.no_shows import mark_no_shows
 from backend.appointments.reminders.auto_cancel import cancel_unconfirmed
 from backend.appointments.reminders.due_reminders import enqueue_due_reminders
-from backend.core import metrics
 from backend.core.clock import utc_now
 from backend.job_runs import PERIOD_SECONDS, record_run
 from backend.messaging.inbound.handle_reply import recover_replies
@@ -73,7 +72,6 @@ async def _run(name: str, job: Job) -> None:
         log.exception("job %s failed; it runs again at its next time", name)
         failure = type(error).__name__
     seconds = time.perf_counter() - clock
-    metrics.observe_job(name, seconds=seconds, succeeded=failure is None)
     with suppress(PyMongoError):  # often the database is what failed; or the job itself has succeeded
         await record_run(name, started=started, seconds=seconds, done=done, failure=failure)
     if done:

@@ -19,9 +19,8 @@ from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from backend.core.logging import configure_logging
 from backend.core.settings import SettingsError, settings
-from backend.devtools.embedded import embedded_mongodb
 from backend.documents import DOCUMENTS
-from backend.startup import connect
+from backend.startup import connect, database_server
 
 if TYPE_CHECKING:
     from seed.credentials import DemoLogin
@@ -55,7 +54,7 @@ def serve(*, host: str, port: int, workers: int, demo: bool, reload: bool = Fals
         print(f"{reason} Choose another port with PORT=… or --port.", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, _leave)
-    with listener, embedded_mongodb(), _shared_metrics(workers):
+    with listener, database_server(), _shared_metrics(workers):
         logins = _run_until_told(_prepare(demo))
         signal.signal(signal.SIGTERM, _leave)  # uvicorn hands the signal on when it is through with it
         if demo:

@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import pymongo
@@ -27,6 +27,15 @@ _INDEX_CONFLICTS = {85: "its options", 86: "its keys"}
 
 class _Unready(Exception):
     """The database can't be used yet, but may be soon."""
+
+
+def database_server() -> AbstractContextManager[None]:
+    """Runs the embedded MongoDB until the block ends if MONGODB_URL is empty. Raises `DatabaseStartError`."""
+    if settings.MONGODB_URL:
+        return nullcontext()
+    from backend.devtools.embedded import embedded_mongodb  # noqa: PLC0415 - nothing in production imports it
+
+    return embedded_mongodb()
 
 
 @asynccontextmanager

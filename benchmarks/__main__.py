@@ -25,9 +25,7 @@ def _parts(text: str) -> list[str]:
 def main() -> int:
     """Does what the arguments say. Returns 1 if a part failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="short runs on small books: only to see that it works"
-    )
+    parser.add_argument("--quick", action="store_true", help="short runs on small books: only to see that it works")
     parser.add_argument("--only", type=_parts, default=PARTS, help=f"some parts of {', '.join(PARTS)}")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the databases and servers are stopped then, too

@@ -89,9 +89,7 @@ def book_floor(filled: Filled) -> list[bytes]:
         request(
             "POST",
             "/appointments",
-            body=json.dumps(
-                {"slot_id": str(slot), "patient_id": str(patient), "reason": "Yearly check-up"}
-            ).encode(),
+            body=json.dumps({"slot_id": str(slot), "patient_id": str(patient), "reason": "Yearly check-up"}).encode(),
         )
         for slot, patient in bookings(filled)
     ]
@@ -136,9 +134,7 @@ def _some_patients(filled: Filled) -> list[ObjectId]:
 
 def list_ours(filled: Filled) -> list[bytes]:
     """A patient's own appointments: the first page of many."""
-    return [
-        request("GET", "/api/v1/appointments", token=token_of(patient)) for patient in _some_patients(filled)
-    ]
+    return [request("GET", "/api/v1/appointments", token=token_of(patient)) for patient in _some_patients(filled)]
 
 
 def list_floor(filled: Filled) -> list[bytes]:

@@ -28,9 +28,7 @@ class _Run:
 
     def __init__(self, load: Load) -> None:
         self.load = load
-        self.requests: Iterator[bytes] = (
-            itertools.cycle(load.requests) if load.repeat else iter(load.requests)
-        )
+        self.requests: Iterator[bytes] = itertools.cycle(load.requests) if load.repeat else iter(load.requests)
         self.latencies: list[int] = []
         self.statuses: Counter[int] = Counter()
         self.wrong = ""

@@ -182,9 +182,7 @@ def _user(like: Raw, user_id: ObjectId, name: str, *, kind: str, number: int) ->
 def _people(block: int) -> Iterator[Raw]:
     models = _target.models
     for doctor in range(block * book.DOCTORS_A_BLOCK, (block + 1) * book.DOCTORS_A_BLOCK):
-        user = _user(
-            models.doctor, book.doctor_id(doctor), f"Dr. {name_of(doctor)}", kind="doctor", number=doctor
-        )
+        user = _user(models.doctor, book.doctor_id(doctor), f"Dr. {name_of(doctor)}", kind="doctor", number=doctor)
         shown = _shown(doctor)
         mine = {name: shown[name] for name in ("specialty", "specialty_key")}
         profile = {**user["doctor"], **mine, "clinic_ids": [book.clinic_id(block)]}

@@ -51,9 +51,7 @@ def measure(small: Book, pace: Pace) -> Beside:
             "SMS_QUIET_UNTIL": "00:00",
         }
         with servers.ours(environment, SCHEDULER_ENABLED=True) as server:
-            searches = Side(
-                server, small, [asks.search(book.OPEN_SPECIALTY)], connections=_SEARCHERS, pause=_PAUSE
-            )
+            searches = Side(server, small, [asks.search(book.OPEN_SPECIALTY)], connections=_SEARCHERS, pause=_PAUSE)
             bookings = asks.book_ours(small.filled)
             share = int(PER_SECOND * (pace.seconds + pace.warm_up + 3))
             searches.run(Pace(seconds=0.5, warm_up=0.1))

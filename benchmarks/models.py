@@ -51,19 +51,23 @@ async def make_models() -> Models:
         experience_years=10,
     )
     doctor = await users.create_user(
-        name="Dr. Model",
-        role=Role.DOCTOR,
-        email="doctor@example.com",
-        phone="+15550000001",
-        password_hash=PASSWORD_HASH,
-        doctor=profile,
+        User(
+            name="Dr. Model",
+            role=Role.DOCTOR,
+            email="doctor@example.com",
+            phone="+15550000001",
+            password_hash=PASSWORD_HASH,
+            doctor=profile,
+        )
     )
     patient = await users.create_user(
-        name="Model",
-        role=Role.PATIENT,
-        email="patient@example.com",
-        phone="+15550000002",
-        password_hash=PASSWORD_HASH,
+        User(
+            name="Model",
+            role=Role.PATIENT,
+            email="patient@example.com",
+            phone="+15550000002",
+            password_hash=PASSWORD_HASH,
+        )
     )
     await sessions.open_session(patient, "benchmark")
     await sessions.open_session(doctor, "benchmark")

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from beanie import PydanticObjectId
+from pydantic import SecretStr
 
 from backend.accounts.documents import Role, User
 from backend.accounts.login.passwords import hash_password
@@ -17,6 +18,7 @@ from backend.directory.clinics import create_clinic
 from backend.directory.departments import create_department
 from backend.directory.doctors import create_doctor
 from backend.directory.documents import Clinic, Department
+from backend.directory.schemas import NewClinic, NewDoctor
 from backend.scheduling.hours.schemas import HoursBlockIn
 from backend.scheduling.hours.working_hours import set_hours
 from seed import world
@@ -62,13 +64,15 @@ async def make(random: Random, *, password: str, progress: Progress) -> People:
 
     async def user(kind: Role, person: Someone, **profile: Any) -> User:
         made = await _find(person.email) or await create_user(
-            name=person.name,
-            role=kind,
-            email=person.email,
-            phone=person.phone,
-            password_hash=password_hash,
-            is_verified=True,
-            **profile,
+            User(
+                name=person.name,
+                role=kind,
+                email=person.email,
+                phone=person.phone,
+                password_hash=password_hash,
+                is_verified=True,
+                **profile,
+            )
         )
         progress.update()
         return made
@@ -92,7 +96,7 @@ async def make(random: Random, *, password: str, progress: Progress) -> People:
             years=years,
             clinic=clinic,
             departments=departments,
-            password_hash=password_hash,
+            password=SecretStr(password),
         )
         progress.update()
         return made
@@ -133,7 +137,7 @@ async def _clinic(given: dict[str, Any]) -> Clinic:
     longitude, latitude = given.pop("location")
     week = [{"weekday": day, "opens": opens, "closes": closes} for day in WEEK]
     position = {"longitude": longitude, "latitude": latitude}
-    return await create_clinic(**given, location=position, opening_hours=week)
+    return await create_clinic(NewClinic(**given, location=position, opening_hours=week))
 
 
 async def _department(name: str, description: str) -> Department:
@@ -148,18 +152,18 @@ async def _doctor(
     years: int,
     clinic: Clinic,
     departments: dict[str, Department],
-    password_hash: str,
+    password: SecretStr,
 ) -> User:
     specialty, department = world.specialties()[number % len(world.specialties())]
     found = await _find(person.email)
     if found is not None and found.doctor is not None and found.doctor.weekly_hours:
         return found
     shape = world.SHAPES[number % len(world.SHAPES)]
-    doctor = found or await create_doctor(
+    new = NewDoctor(
         name=person.name,
         email=person.email,
         phone=person.phone,
-        password_hash=password_hash,
+        password=password,
         specialty=specialty,
         license_number=f"DEMO-{number:04}",
         clinic_ids=[clinic.clinic_id],
@@ -168,6 +172,7 @@ async def _doctor(
         experience_years=years,
         max_patients_per_day=shape.max_patients_per_day,
     )
+    doctor = found or await create_doctor(new)
     week = [HoursBlockIn.model_validate(block) for block in world.week_of(number, str(clinic.clinic_id))]
     await set_hours(doctor, week)
     return await _find(person.email) or doctor

@@ -64,7 +64,7 @@ class Person:
 
 
 def make_user(run: Run[Any], role: Role | str, **over: Any) -> Person:
-    """A user of any role, with `over` as arguments of `create_user`. The password is PASSWORD."""
+    """A user of any role, with `over` as fields of the document. The password is PASSWORD."""
     role = Role(role)
     n = next(_number)
     given = {
@@ -76,7 +76,7 @@ def make_user(run: Run[Any], role: Role | str, **over: Any) -> Person:
     }
     if role is Role.DOCTOR:
         given.setdefault("doctor", doctor_profile())
-    user: User = run(users.create_user(role=role, **given))
+    user: User = run(users.create_user(User(role=role, **given)))
     return log_in(run, user)
 
 

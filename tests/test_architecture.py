@@ -109,6 +109,17 @@ def test_the_product_knows_neither_its_tests_nor_its_demo() -> None:
     assert not wrong
 
 
+def test_production_imports_no_devtools() -> None:
+    """Only where a function is called for them: never while modules are loaded."""
+    importing = [
+        source.name
+        for source in sources("backend")
+        for node in source.tree.body
+        if isinstance(node, ast.ImportFrom | ast.Import) and "devtools" in ast.unparse(node)
+    ]
+    assert all(name.startswith("backend.devtools.") for name in importing)
+
+
 def test_only_the_timetable_knows_the_scheduler() -> None:
     knowing = {
         source.name

@@ -6,24 +6,16 @@ from beanie import PydanticObjectId
 
 from backend.accounts import repository
 from backend.accounts.documents import Role, User
-from backend.accounts.errors import (
-    DoctorNeedsProfile,
-    OwnAccount,
-    PhoneRequired,
-    UseDoctorsRoute,
-    WrongRole,
-)
+from backend.accounts.errors import DoctorNeedsProfile, OwnAccount, PhoneRequired, UseDoctorsRoute, WrongRole
 from backend.accounts.login.passwords import hash_password
 from backend.accounts.login.repository import delete_sessions
 from backend.accounts.profiles import NurseProfile
-from backend.accounts.schemas import NewUser, OwnChanges, UserChanges
+from backend.accounts.schemas import NewUser, OwnChanges, PatientFields, UserChanges
 from backend.accounts.user_search import search_filter
 from backend.accounts.users import clinics_assigned, create_user, deactivate_user, find_user, update_user
 from backend.core.http.pagination import PageRequest
 
-_NOT_IN_LISTS = dict.fromkeys(
-    ("password_hash", "sessions", "search_words", "patient", "doctor.weekly_hours"), 0
-)
+_NOT_IN_LISTS = dict.fromkeys(("password_hash", "sessions", "search_words", "patient", "doctor.weekly_hours"), 0)
 
 
 async def list_users(
@@ -47,15 +39,10 @@ async def add_user(body: NewUser) -> User:
     has_clinics = "clinic_ids" in body.model_fields_set
     if has_clinics and body.role is not Role.NURSE:
         raise WrongRole
-    return await create_user(
-        name=body.name,
-        role=body.role,
-        email=body.email,
-        phone=body.phone,
-        password=body.password.get_secret_value() if body.password else None,
-        language=body.language,
-        nurse=NurseProfile(clinic_ids=_distinct(body.clinic_ids)) if has_clinics else None,
-    )
+    user = User(**body.model_dump(exclude={"password", "clinic_ids"}))
+    if has_clinics:
+        user.nurse = NurseProfile(clinic_ids=_distinct(body.clinic_ids))
+    return await create_user(user, password=body.password.get_secret_value() if body.password else None)
 
 
 async def change_user(
@@ -76,11 +63,11 @@ async def change_user(
             raise WrongRole
         changes["nurse.clinic_ids"] = _distinct(body.clinic_ids)
         await clinics_assigned.send(changes["nurse.clinic_ids"])
-    if body.new_password is None:
+    if "password" not in body.model_fields_set:
         return await update_user(user_id, changes, version=version)
     if user_id == caller.user_id:
         raise OwnAccount("Change your own password with POST /users/me/password.")
-    changes["password_hash"] = await hash_password(body.new_password.get_secret_value())
+    changes["password_hash"] = await hash_password(body.password.get_secret_value())
     changes["sessions"] = []
     changed = await update_user(user_id, changes, version=version)
     await delete_sessions(user_id)
@@ -99,13 +86,11 @@ async def remove_user(caller: User, user_id: PydanticObjectId) -> None:
 
 async def change_own_account(caller: User, body: OwnChanges, *, version: int | None = None) -> User:
     """Changes the caller's account. Raises `WrongRole`, `PhoneRequired`, and what `users.update_user` raises."""
-    profile = body.profile_changes()
-    if profile and caller.role is not Role.PATIENT:
+    if caller.role is not Role.PATIENT and body.model_fields_set.intersection(PatientFields.model_fields):
         raise WrongRole
-    own = ("name", "email", "phone", "language", "photo_url")
-    changes = {name: getattr(body, name) for name in own if name in body.model_fields_set}
+    changes = body.stored_changes()
     _refuse_losing_phone(caller, changes)
-    return await update_user(caller.user_id, {**changes, **profile}, version=version)
+    return await update_user(caller.user_id, changes, version=version)
 
 
 def _refuse_losing_phone(user: User, changes: dict[str, Any]) -> None:

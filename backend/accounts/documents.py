@@ -10,7 +10,6 @@ from pymongo import ASCENDING, IndexModel
 
 from backend.accounts.profiles import DoctorProfile, NurseProfile, PatientProfile
 from backend.core.clock import utc_now
-from backend.core.mongo.text_search import words_of
 
 Language = Literal["en", "es"]
 
@@ -45,10 +44,7 @@ class User(Document):
     language: Language | None = None
     sms_opted_out: bool = False
     photo_url: str | None = None
-    sessions: list[str] = Field(
-        default=[],
-        description="Ids of open sessions. An access token needs one.",
-    )
+    sessions: list[str] = Field(default=[], description="Ids of open sessions. An access token needs one.")
     last_login: datetime | None = None
     search_words: list[str] = []
     patient: PatientProfile | None = None
@@ -65,9 +61,7 @@ class User(Document):
             _unique_text("email"),
             _unique_text("phone"),
             _unique_text("doctor.license_number"),
-            IndexModel(
-                [("role", ASCENDING), ("is_active", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]
-            ),
+            IndexModel([("role", ASCENDING), ("is_active", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("search_words", ASCENDING), ("role", ASCENDING)]),
             IndexModel([("doctor.search_words", ASCENDING)]),
@@ -83,10 +77,6 @@ class User(Document):
         """The id of a stored user."""
         assert self.id is not None  # noqa: S101 - every user that is read has one
         return self.id
-
-    def find_words(self) -> list[str]:
-        """Returns the words of name, e-mail and phone, which a search compares with."""
-        return words_of(self.name, self.email, self.phone)
 
 
 class Session(Document):

@@ -1,12 +1,21 @@
-"""Field types of contacts: phone numbers and e-mail addresses."""
+"""Field types of contacts, phone numbers and e-mail addresses; and how a model shows an example."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import phonenumbers
-from pydantic import AfterValidator, EmailStr, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
 
 from backend.core.http.fields import without_control_characters
 from backend.core.settings import settings
+
+
+def example(**values: Any) -> ConfigDict:
+    """Returns the `model_config` of a model with an example. Each subclass shows the fields that it has."""
+
+    def add(schema: dict[str, Any], model: type[BaseModel]) -> None:
+        schema["examples"] = [{name: value for name, value in values.items() if name in model.model_fields}]
+
+    return ConfigDict(json_schema_extra=add)
 
 
 def e164(value: str) -> str:

@@ -128,9 +128,7 @@ async def set_doctor_search_words(
 
 async def set_sms_opted_out(user_id: PydanticObjectId, opted_out: bool) -> None:
     """Records that a user opted out of messages, or in again."""
-    await _users().update_one(
-        {"_id": user_id}, {"$set": {"sms_opted_out": opted_out, "updated_at": utc_now()}}
-    )
+    await _users().update_one({"_id": user_id}, {"$set": {"sms_opted_out": opted_out, "updated_at": utc_now()}})
 
 
 async def mark_opted_out_at_carrier(user_id: PydanticObjectId) -> None:
@@ -198,13 +196,6 @@ async def reset_password(user: User, new_hash: str) -> bool:
     """
     changed = await _users().update_one(
         {"_id": user.user_id, "is_active": True, "phone": user.phone},
-        {
-            "$set": {
-                "password_hash": new_hash,
-                "sessions": [],
-                "is_verified": True,
-                "updated_at": utc_now(),
-            }
-        },
+        {"$set": {"password_hash": new_hash, "sessions": [], "is_verified": True, "updated_at": utc_now()}},
     )
     return bool(changed.matched_count)

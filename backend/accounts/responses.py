@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from backend.accounts.documents import Language, Role
+from backend.accounts.fields import example
 from backend.accounts.profiles import BloodGroup, EmergencyContact, Gender
 from backend.core.http.fields import Id, Response
 
@@ -57,14 +58,14 @@ class EmergencyContactOut(Response, EmergencyContact):
 class OwnPatientOut(Response):
     """A patient's profile for the patient: without the staff's notes."""
 
-    date_of_birth: date | None = None
-    gender: Gender | None = None
-    address: str | None = None
-    blood_group: BloodGroup | None = None
-    allergies: list[str] = []
-    emergency_contact: EmergencyContactOut | None = None
-    medical_history: str | None = Field(default=None, description="Only staff can change it.")
-    assigned_doctor_id: Id | None = None
+    date_of_birth: date | None
+    gender: Gender | None
+    address: str | None
+    blood_group: BloodGroup | None
+    allergies: list[str]
+    emergency_contact: EmergencyContactOut | None
+    medical_history: str | None = Field(description="Only staff can change it.")
+    assigned_doctor_id: Id | None
 
 
 class DoctorBrief(Response):
@@ -85,7 +86,7 @@ class NurseBrief(Response):
 class UserOut(Response):
     """An account."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_USER]})
+    model_config = example(**_USER)
 
     id: Id
     name: str
@@ -107,7 +108,7 @@ class UserOut(Response):
 class OwnAccountOut(UserOut):
     """The caller's account."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_PATIENT]})
+    model_config = example(**_PATIENT)
 
     patient: OwnPatientOut | None = None
 
@@ -115,23 +116,15 @@ class OwnAccountOut(UserOut):
 class TokensOut(Response):
     """A pair of tokens. Send the access token as `Authorization: Bearer …`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "access_token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl",
-                    "refresh_token": "9f2c4e6a8b0d1f3a5c7e9b1d.Zm9yIGV4YW1wbGUgb25seQ",
-                    "token_type": "bearer",
-                    "expires_in": 1800,
-                }
-            ]
-        }
+    model_config = example(
+        access_token="eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl",
+        refresh_token="9f2c4e6a8b0d1f3a5c7e9b1d.Zm9yIGV4YW1wbGUgb25seQ",
+        token_type="bearer",
+        expires_in=1800,
     )
 
     access_token: str
-    refresh_token: str = Field(
-        description="For `POST /auth/refresh`, which returns the next one. It works once."
-    )
+    refresh_token: str = Field(description="For `POST /auth/refresh`, which returns the next one. It works once.")
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a kind of token, not one
     expires_in: int = Field(description="Seconds until the access token expires.")
 
@@ -147,7 +140,7 @@ class LoggedInOut(TokensOut):
 class CodeRequestedOut(Response):
     """The terms of a code by SMS. They are the same whether or not one was sent."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"expires_in": 600, "resend_after": 60}]})
+    model_config = example(expires_in=600, resend_after=60)
 
     expires_in: int = Field(description="Seconds until a code expires.")
     resend_after: int = Field(description="Seconds until another code can be requested.")

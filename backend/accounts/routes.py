@@ -51,10 +51,7 @@ users_router = APIRouter(prefix="/users", tags=["users"])
 
 
 def _device(request: Request) -> Device:
-    return Device(
-        address=request.client.host if request.client else "",
-        user_agent=request.headers.get("user-agent"),
-    )
+    return Device(address=request.client.host if request.client else "", user_agent=request.headers.get("user-agent"))
 
 
 CallingDevice = Annotated[Device, Depends(_device)]
@@ -72,20 +69,12 @@ async def _login_body(request: Request) -> LoginBody:
             return LoginBody(email=sent.username, password=sent.password)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestValidationError(
-            [{**fault, "loc": ("body", *fault["loc"])} for fault in faults]
-        ) from None
+        raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults]) from None
     raise UnsupportedMediaType
 
 
 def _logged_in(found: LoggedIn) -> LoggedInOut:
-    tokens = found.tokens
-    return LoggedInOut(
-        access_token=tokens.access_token,
-        refresh_token=tokens.refresh_token,
-        expires_in=tokens.expires_in,
-        user=OwnAccountOut.model_validate(found.user),
-    )
+    return LoggedInOut(**found.tokens.model_dump(), user=OwnAccountOut.model_validate(found.user))
 
 
 _LOGIN_BODY: dict[str, Any] = {
@@ -139,7 +128,7 @@ async def refresh_tokens(body: RefreshBody) -> TokensOut:
     A refresh token works once. A second use may be a thief's, so it closes the session: store the new token
     before you use it, and refresh from one place at a time.
     """
-    return TokensOut.model_validate(await sessions.refresh(body.refresh_token))
+    return await sessions.refresh(body.refresh_token)
 
 
 @auth_router.post("/logout", summary="Log out", status_code=status.HTTP_204_NO_CONTENT)
@@ -217,9 +206,7 @@ async def create_user(body: NewUser, caller: CurrentAdmin, response: Response) -
     return UserOut.model_validate(created)
 
 
-@users_router.get(
-    "/{user_id}", summary="Read an account", responses={**ETAG_HEADER, **responses(UserNotFound)}
-)
+@users_router.get("/{user_id}", summary="Read an account", responses={**ETAG_HEADER, **responses(UserNotFound)})
 async def get_user(user_id: Id, caller: CurrentAdmin, response: Response) -> UserOut:
     """Returns an account, active or not. For administrators."""
     user = await users.find_user(user_id)

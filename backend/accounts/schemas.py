@@ -3,21 +3,12 @@
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AnyHttpUrl,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
-    TypeAdapter,
-    model_validator,
-)
+from pydantic import AfterValidator, AnyHttpUrl, Field, StringConstraints, TypeAdapter, model_validator
 
 from backend.accounts.documents import Role
-from backend.accounts.fields import Email, Phone
+from backend.accounts.fields import Email, Phone, example
 from backend.accounts.login.passwords import GivenPassword, Password
-from backend.accounts.profiles import BloodGroup, Gender
+from backend.accounts.profiles import BloodGroup, Gender, PatientProfile
 from backend.accounts.responses import LanguageField
 from backend.core.clock import utc_now
 from backend.core.http.fields import Day, Id, Line, Request, Text
@@ -90,33 +81,28 @@ class PatientFields(Request):
     allergies: list[Line] = left_out(max_length=30, examples=[["penicillin"]])
     emergency_contact: EmergencyContactBody | None = None
 
-    def profile_changes(self) -> dict[str, Any]:
-        """Returns the fields sent, by their stored names, for `users.update_user`."""
-        sent = {
-            name: getattr(self, name) for name in PatientFields.model_fields if name in self.model_fields_set
-        }
-        if sent.get("date_of_birth") is not None:
-            sent["date_of_birth"] = sent["date_of_birth"].isoformat()
-        return {f"patient.{name}": value for name, value in sent.items()}
+    def profile(self) -> PatientProfile:
+        """Returns the profile to store."""
+        return PatientProfile.model_validate(self.model_dump(mode="json", exclude_unset=True))
+
+    def stored_changes(self) -> dict[str, Any]:
+        """Returns all fields sent, by their stored names, for `users.update_user`."""
+        profile = self.profile()
+        own = self.model_dump(exclude_unset=True, exclude=profile.model_fields_set)
+        return {**own, **{f"patient.{name}": getattr(profile, name) for name in profile.model_fields_set}}
 
 
 class RegisterBody(Request):
     """A new patient's account."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "Ada Lovelace",
-                    "email": "ada@example.com",
-                    "phone": "+15550100001",
-                    "password": "correct horse battery",
-                    "language": "en",
-                    "date_of_birth": "1985-04-12",
-                    "gender": "female",
-                }
-            ]
-        }
+    model_config = example(
+        name="Ada Lovelace",
+        email="ada@example.com",
+        phone="+15550100001",
+        password="correct horse battery",
+        language="en",
+        date_of_birth="1985-04-12",
+        gender="female",
     )
 
     name: Line
@@ -133,9 +119,7 @@ class RegisterBody(Request):
 class LoginBody(Request):
     """A login as JSON."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"email": "ada@example.com", "password": "correct horse battery"}]}
-    )
+    model_config = example(email="ada@example.com", password="correct horse battery")
 
     email: LoginName
     password: GivenPassword
@@ -144,12 +128,10 @@ class LoginBody(Request):
 class LoginForm(Request):
     """A login as an OAuth2 form. Other fields of the standard are ignored."""
 
-    model_config = ConfigDict(
-        extra="ignore",
-        json_schema_extra={
-            "examples": [{"username": "ada@example.com", "password": "correct horse battery"}]
-        },
-    )
+    model_config = {
+        **example(username="ada@example.com", password="correct horse battery"),
+        "extra": "ignore",
+    }
 
     username: LoginName
     password: GivenPassword
@@ -158,13 +140,7 @@ class LoginForm(Request):
 class RefreshBody(Request):
     """The refresh token to exchange."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"refresh_token": "9f2c4e6a8b0d1f3a5c7e9b1d.Zm9yIGV4YW1wbGUgb25seSwgbm90IGEgcmVhbCB0b2tlbg"}
-            ]
-        }
-    )
+    model_config = example(refresh_token="9f2c4e6a8b0d1f3a5c7e9b1d.Zm9yIGV4YW1wbGUgb25seSwgbm90IGEgcmVhbCB0b2tlbg")
 
     refresh_token: RefreshToken
 
@@ -172,13 +148,7 @@ class RefreshBody(Request):
 class PasswordChange(Request):
     """A new password for the caller."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"current_password": "correct horse battery", "new_password": "staple in the stable"}
-            ]
-        }
-    )
+    model_config = example(current_password="correct horse battery", new_password="staple in the stable")
 
     current_password: GivenPassword
     new_password: Password
@@ -187,19 +157,11 @@ class PasswordChange(Request):
 class OwnChanges(PatientFields):
     """Changes to the caller's account. Fields left out stay. Only patients have the profile fields."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"phone": "(555) 010-0002", "language": "es", "allergies": ["penicillin"], "address": None}
-            ]
-        }
-    )
+    model_config = example(phone="(555) 010-0002", language="es", allergies=["penicillin"], address=None)
 
     name: Line = left_out(examples=["Ada King"])
     email: Email = left_out()
-    phone: Phone | None = Field(
-        default=None, description="Staff may send null; patients need a phone for reminders."
-    )
+    phone: Phone | None = Field(default=None, description="Staff may send null; patients need a phone for reminders.")
     language: LanguageField = None
     photo_url: WebAddress | None = None
 
@@ -207,19 +169,13 @@ class OwnChanges(PatientFields):
 class NewUser(Request):
     """A new account of a patient, a nurse or an administrator. `POST /doctors` creates doctors."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "role": "nurse",
-                    "name": "Florence Nightingale",
-                    "email": "florence@example.com",
-                    "phone": "+15550100003",
-                    "password": "lamp and ledger",
-                    "clinic_ids": ["671f0c0e9b1d8a0001a1b2c3"],
-                }
-            ]
-        }
+    model_config = example(
+        role="nurse",
+        name="Florence Nightingale",
+        email="florence@example.com",
+        phone="+15550100003",
+        password="lamp and ledger",
+        clinic_ids=["671f0c0e9b1d8a0001a1b2c3"],
     )
 
     role: Role
@@ -244,9 +200,7 @@ class NewUser(Request):
 class UserChanges(Request):
     """Changes to an account by an administrator. Fields left out stay. A role never changes."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "Florence N.", "clinic_ids": ["671f0c0e9b1d8a0001a1b2c3"]}]}
-    )
+    model_config = example(name="Florence N.", clinic_ids=["671f0c0e9b1d8a0001a1b2c3"])
 
     name: Line = left_out(examples=["Florence N."])
     email: Email = left_out()
@@ -255,8 +209,3 @@ class UserChanges(Request):
     is_active: Literal[True] = left_out(description="True reactivates; `DELETE` deactivates.")
     password: Password = left_out(description="Sets a new password and closes all sessions of the user.")
     clinic_ids: list[Id] = left_out(max_length=100, description="A nurse's clinics. For nurses only.")
-
-    @property
-    def new_password(self) -> SecretStr | None:
-        """Returns the password, if one was sent."""
-        return self.password if "password" in self.model_fields_set else None

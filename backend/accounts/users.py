@@ -10,13 +10,12 @@ from beanie import PydanticObjectId
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from backend.accounts import repository
-from backend.accounts.documents import Language, Role, User
+from backend.accounts.documents import Role, User
 from backend.accounts.errors import DoctorNeedsProfile, LastAdmin, UserNotFound
 from backend.accounts.fields import Email, Phone
 from backend.accounts.login.passwords import hash_password
 from backend.accounts.login.repository import delete_sessions
-from backend.accounts.profiles import DoctorProfile, NurseProfile, PatientProfile
-from backend.core.clock import utc_now
+from backend.accounts.profiles import NurseProfile, PatientProfile
 from backend.core.events import Signal
 from backend.core.http.errors import EditConflict
 from backend.core.mongo.text_search import words_of
@@ -39,48 +38,23 @@ _email: TypeAdapter[str] = TypeAdapter(Email)
 _phone: TypeAdapter[str] = TypeAdapter(Phone)
 
 
-async def create_user(
-    *,
-    name: str,
-    role: Role,
-    email: str | None = None,
-    phone: str | None = None,
-    password: str | None = None,
-    password_hash: str | None = None,
-    language: Language | None = None,
-    photo_url: str | None = None,
-    patient: PatientProfile | None = None,
-    doctor: DoctorProfile | None = None,
-    nurse: NurseProfile | None = None,
-    is_verified: bool = False,
-) -> User:
-    """Creates an active user. `phone` is E.164; without a password (or its hash) they can't log in.
+async def create_user(user: User, *, password: str | None = None) -> User:
+    """Stores a new user, with the profile of their role. Without a password (or its hash) they can't log in.
 
     Raises `EmailTaken`, `PhoneTaken`, `LicenseTaken`, `DoctorNeedsProfile`.
     """
-    if role is Role.DOCTOR and doctor is None:
+    if user.role is Role.DOCTOR and user.doctor is None:
         raise DoctorNeedsProfile
-    if nurse is not None and nurse.clinic_ids:
-        await clinics_assigned.send(nurse.clinic_ids)
+    if user.role is Role.PATIENT:
+        user.patient = user.patient or PatientProfile()
+    if user.role is Role.NURSE:
+        user.nurse = user.nurse or NurseProfile()
+    if user.nurse and user.nurse.clinic_ids:
+        await clinics_assigned.send(user.nurse.clinic_ids)
     if password is not None:
-        password_hash = await hash_password(password)
-    now = utc_now()
-    user = User(
-        name=name,
-        role=role,
-        email=email.lower() if email else None,
-        phone=phone or None,
-        password_hash=password_hash,
-        language=language,
-        photo_url=photo_url,
-        is_verified=is_verified,
-        patient=(patient or PatientProfile()) if role is Role.PATIENT else None,
-        doctor=doctor if role is Role.DOCTOR else None,
-        nurse=(nurse or NurseProfile()) if role is Role.NURSE else None,
-        created_at=now,
-        updated_at=now,
-    )
-    user.search_words = user.find_words()
+        user.password_hash = await hash_password(password)
+    user.updated_at = user.created_at
+    user.search_words = words_of(user.name, user.email, user.phone)
     await repository.insert(user)
     return user
 
@@ -124,9 +98,7 @@ async def update_user(
         if version not in (None, old.version):
             raise EditConflict
         unchanged = {field: getattr(old, field) for field in _IDENTITY}
-        user = await repository.update(
-            user_id, _with_derived(old, changes), where={**conditions, **unchanged}
-        )
+        user = await repository.update(user_id, _with_derived(old, changes), where={**conditions, **unchanged})
         if user is not None:
             break
     else:

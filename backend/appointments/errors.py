@@ -33,9 +33,7 @@ class OutsideYourScope(Forbidden):
 class WithAlternatives(ErrorBody):
     """The body of an error that offers other slots."""
 
-    alternatives: list[SlotOut] = Field(
-        description="The doctor's next free slots, earliest first; at most three."
-    )
+    alternatives: list[SlotOut] = Field(description="The doctor's next free slots, earliest first; at most three.")
 
 
 class SlotUnavailable(Conflict):

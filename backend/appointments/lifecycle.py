@@ -153,9 +153,7 @@ CORRECTIONS: dict[Status, Transition] = {
 """Correcting a no-show is a transition of its own, so that a check-in never undoes a no-show by accident."""
 
 
-def check(
-    transition: Transition, appointment: Timed, *, role: ActorRole, now: datetime, rules: Rules
-) -> None:
+def check(transition: Transition, appointment: Timed, *, role: ActorRole, now: datetime, rules: Rules) -> None:
     """Raises unless the transition is allowed now.
 
     `TransitionForbidden` by role, `InvalidTransition` by status, `TooEarly` and `TooLate` by time.
@@ -165,8 +163,7 @@ def check(
     if appointment.status not in transition.sources:
         sources = " or ".join(_in_words(status) for status in Status if status in transition.sources)
         raise InvalidTransition(
-            f"The appointment is {_in_words(appointment.status)}; "
-            f"this transition is allowed only from {sources}."
+            f"The appointment is {_in_words(appointment.status)}; this transition is allowed only from {sources}."
         )
     opens = (role is ActorRole.SYSTEM and transition.opens_for_system) or transition.opens
     if opens and now < (opening := opens(appointment, rules)):

@@ -108,9 +108,7 @@ async def clear_deadline(appointment: Appointment) -> None:
     )
 
 
-async def find_due_for_reminders(
-    now: datetime, *, fields: Mapping[str, int], limit: int
-) -> Sequence[Document]:
+async def find_due_for_reminders(now: datetime, *, fields: Mapping[str, int], limit: int) -> Sequence[Document]:
     """Returns stored appointments whose reminders are to be looked at, the longest due first."""
     due = {"remind_at": {"$gt": EPOCH, "$lte": now}}
     return await _appointments().find(due, fields, sort=[("remind_at", 1)], limit=limit).to_list()
@@ -160,9 +158,7 @@ _UNDELIVERED = {"$set": {"confirmation_undelivered": True}, "$unset": {"auto_can
 
 async def mark_confirmation_undelivered(appointment_id: PydanticObjectId, *, reschedule_count: int) -> None:
     """Records that the request to confirm wasn't delivered: silence won't cancel."""
-    await _appointments().update_one(
-        {"_id": appointment_id, "reschedule_count": reschedule_count}, _UNDELIVERED
-    )
+    await _appointments().update_one({"_id": appointment_id, "reschedule_count": reschedule_count}, _UNDELIVERED)
 
 
 async def stop_auto_cancel_for(patient_id: PydanticObjectId) -> None:
@@ -195,8 +191,7 @@ async def find_with_pending_messages(*, fields: Collection[str], limit: int) -> 
 async def remove_pending_messages(rows: Iterable[Document]) -> None:
     """Removes the pending messages that these appointments had when they were read."""
     changes = alike(
-        Change(row["_id"], {}, {"$pull": {"pending_messages": {"$in": row["pending_messages"]}}})
-        for row in rows
+        Change(row["_id"], {}, {"$pull": {"pending_messages": {"$in": row["pending_messages"]}}}) for row in rows
     )
     if changes:
         await _appointments().bulk_write(changes, ordered=False)

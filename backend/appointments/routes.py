@@ -44,9 +44,7 @@ IdempotencyKey = Annotated[
         description="Any text you choose. A repeated request with the same key returns the first one's appointment.",
     ),
 ]
-Statuses = Annotated[
-    tuple[Status, ...] | None, Query(description="Repeat the parameter for several statuses.")
-]
+Statuses = Annotated[tuple[Status, ...] | None, Query(description="Repeat the parameter for several statuses.")]
 Descending = Annotated[bool, Query(description="List the latest start first.")]
 
 TRANSITION_ERRORS = (
@@ -89,9 +87,7 @@ async def _make(
     response_model=AppointmentOut,
     responses=responses(*SEAT_ERRORS, PatientNotFound, errors.PatientRequired, errors.IdempotencyKeyReused),
 )
-async def book_appointment(
-    body: BookIn, caller: CurrentUser, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def book_appointment(body: BookIn, caller: CurrentUser, idempotency_key: IdempotencyKey = None) -> Response:
     """Books a seat in a slot: patients for themselves, staff for a patient. A `409` about the slot offers the
     doctor's next free slots. With an `Idempotency-Key`, a repeated request returns the appointment that the first
     one made, with the header `Idempotent-Replayed: true`."""
@@ -160,9 +156,7 @@ async def get_appointment_by_id(appointment_id: Id, caller: CurrentUser) -> Appo
     summary="Change the reason or the notes",
     responses=responses(Forbidden, errors.AppointmentNotFound, errors.AppointmentChanged),
 )
-async def update_appointment(
-    appointment_id: Id, body: AppointmentPatch, caller: CurrentUser
-) -> AppointmentOut:
+async def update_appointment(appointment_id: Id, body: AppointmentPatch, caller: CurrentUser) -> AppointmentOut:
     """A field that is left out stays as it is; null clears it. Patients can't change `notes`."""
     fields = body.model_dump(exclude_unset=True, exclude={"version"})
     if "notes" in fields and caller.role is Role.PATIENT:
@@ -171,9 +165,7 @@ async def update_appointment(
     return _response(caller, await transitions.annotate(appointment, fields))
 
 
-@router.post(
-    "/appointments/{appointment_id}/confirm", summary="Confirm an appointment", responses=_TRANSITION
-)
+@router.post("/appointments/{appointment_id}/confirm", summary="Confirm an appointment", responses=_TRANSITION)
 async def confirm_appointment(
     appointment_id: Id, caller: CurrentUser, body: TransitionIn | None = None
 ) -> AppointmentOut:
@@ -184,9 +176,7 @@ async def confirm_appointment(
 
 
 @router.post("/appointments/{appointment_id}/cancel", summary="Cancel an appointment", responses=_TRANSITION)
-async def cancel_appointment(
-    appointment_id: Id, caller: CurrentUser, body: CancelIn | None = None
-) -> AppointmentOut:
+async def cancel_appointment(appointment_id: Id, caller: CurrentUser, body: CancelIn | None = None) -> AppointmentOut:
     """Available until the start. Others can book the time at once."""
     cancel = partial(transitions.cancel, reason=body.reason if body else None)
     return await _make(cancel, appointment_id, caller, body)
@@ -197,9 +187,7 @@ async def cancel_appointment(
     summary="Reschedule an appointment",
     responses=responses(*TRANSITION_ERRORS, *SEAT_ERRORS, errors.SameSlot),
 )
-async def reschedule_appointment(
-    appointment_id: Id, body: RescheduleIn, caller: CurrentUser
-) -> AppointmentOut:
+async def reschedule_appointment(appointment_id: Id, body: RescheduleIn, caller: CurrentUser) -> AppointmentOut:
     """Reschedules to any doctor's open slot. Available until the start, for patients, nurses and administrators. If
     the new slot is taken, the appointment keeps its time. It is then `scheduled` and has to be confirmed again."""
     appointment = await get_appointment(caller, appointment_id, version=body.version)
@@ -224,9 +212,7 @@ async def complete_appointment(
 
 
 @router.post("/appointments/{appointment_id}/no-show", summary="Mark a no-show", responses=_TRANSITION)
-async def mark_no_show(
-    appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None
-) -> AppointmentOut:
+async def mark_no_show(appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None) -> AppointmentOut:
     """Records that the patient didn't come. Available to staff from the start. The system does it by itself 15
     minutes after the start (the clinic's policy)."""
     return await _make(transitions.no_show, appointment_id, caller, body)

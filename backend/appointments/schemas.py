@@ -17,17 +17,11 @@ _EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
 class BookIn(Request):
     """The slot to book, and for whom."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"slot_id": _EXAMPLE_ID, "reason": "Yearly check-up"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"slot_id": _EXAMPLE_ID, "reason": "Yearly check-up"}]})
 
     slot_id: Id
-    patient_id: Id | None = Field(
-        default=None, description="Required when staff book; patients may leave it out."
-    )
-    reason: Text | None = Field(
-        default=None, description="The reason for the visit. Messages never contain it."
-    )
+    patient_id: Id | None = Field(default=None, description="Required when staff book; patients may leave it out.")
+    reason: Text | None = Field(default=None, description="The reason for the visit. Messages never contain it.")
 
 
 class TransitionIn(Request):

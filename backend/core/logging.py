@@ -80,9 +80,7 @@ class _Stdout(logging.StreamHandler[TextIO]):
         raise AttributeError("it is always stdout")
 
 
-def log_file(
-    path: Path, *, largest: int = FILE_BYTES, older: int = OLDER_FILES
-) -> ConcurrentRotatingFileHandler:
+def log_file(path: Path, *, largest: int = FILE_BYTES, older: int = OLDER_FILES) -> ConcurrentRotatingFileHandler:
     """A rotating file that several processes may write: `largest` bytes, and so many older files beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return ConcurrentRotatingFileHandler(
@@ -96,9 +94,7 @@ def configure_logging() -> None:
     if settings.LOG_FILE is not None:
         handlers.append(log_file(settings.LOG_FILE))
     root = logging.getLogger()
-    for old in [
-        handler for handler in root.handlers if isinstance(handler, _Stdout | ConcurrentRotatingFileHandler)
-    ]:
+    for old in [handler for handler in root.handlers if isinstance(handler, _Stdout | ConcurrentRotatingFileHandler)]:
         root.removeHandler(old)
         old.close()
     for handler in handlers:

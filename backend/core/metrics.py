@@ -18,8 +18,6 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from backend.core.clock import utc_now
-
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -32,26 +30,7 @@ _requests = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
-_job_runs = Counter("job_runs_total", "Runs of timed jobs, by result.", ["job", "result"])
-_job_seconds = Histogram(
-    "job_duration_seconds", "Time of a run.", ["job"], buckets=(0.01, 0.05, 0.25, 1, 5, 15, 60, 300)
-)
-_job_success = Gauge(
-    "job_last_success_timestamp_seconds", "When a job last succeeded.", ["job"], multiprocess_mode="max"
-)
-
-
-def observe_job(job: str, *, seconds: float, succeeded: bool) -> None:
-    """Counts one run of a timed job."""
-    _job_runs.labels(job, "success" if succeeded else "failure").inc()
-    _job_seconds.labels(job).observe(seconds)
-    if succeeded:
-        _job_success.labels(job).set(utc_now().timestamp())
-
-
-_cache_reads = Counter(
-    "response_cache_reads_total", "Reads through the response cache, by result.", ["result"]
-)
+_cache_reads = Counter("response_cache_reads_total", "Reads through the response cache, by result.", ["result"])
 count_cache_hit, count_cache_miss = (_cache_reads.labels(result).inc for result in ("hit", "miss"))
 
 # Processes are counted, because one without a cache must not hide another's: the worker beside web processes.

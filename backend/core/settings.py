@@ -113,9 +113,7 @@ class Settings(BaseSettings):
             *(() if self.TWILIO_MESSAGING_SERVICE_SID else ("TWILIO_PHONE_NUMBER",)),
         )
         faults = [
-            f"{name} is not set"
-            for name in required
-            if name not in self.model_fields_set or not getattr(self, name)
+            f"{name} is not set" for name in required if name not in self.model_fields_set or not getattr(self, name)
         ]
         if self.SECRET_KEY == DEVELOPMENT_SECRET:
             faults.append("SECRET_KEY is the default of development")

@@ -14,11 +14,8 @@ from backend.devtools.mongod import Mongod, MongodError
 def embedded_mongodb() -> Iterator[None]:
     """Runs the embedded MongoDB until the block ends, and with it the program: for this process and its children.
 
-    Does nothing where MONGODB_URL names a server. Blocks while it starts. Raises `DatabaseStartError`.
+    Blocks while it starts. Raises `DatabaseStartError`.
     """
-    if settings.MONGODB_URL:
-        yield
-        return
     mongod = Mongod(settings.DATA_DIR / "mongodb")
     try:
         settings.MONGODB_URL = os.environ["MONGODB_URL"] = mongod.start()

@@ -190,9 +190,7 @@ class Mongod:
     def _failure(self, what: str) -> MongodError:
         """Returns an error with the last errors of the log, or else its last lines."""
         lines = self._log.read_text(errors="replace").splitlines()[-200:]
-        errors = [
-            line for line in lines if '"s":"F"' in line or '"s":"E"' in line or not line.startswith("{")
-        ]
+        errors = [line for line in lines if '"s":"F"' in line or '"s":"E"' in line or not line.startswith("{")]
         shown = "\n".join(f"    {line[:300]}" for line in (errors or lines)[-5:])
         return MongodError(
             f"The embedded MongoDB {what}. The end of {self._log}:\n{shown}\n"
@@ -211,9 +209,7 @@ def find_binary() -> Path:
 
 
 def _client(port: int) -> MongoClient[dict[str, Any]]:
-    return MongoClient(
-        LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=5000, socketTimeoutMS=5000
-    )
+    return MongoClient(LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=5000, socketTimeoutMS=5000)
 
 
 def _make_primary(port: int, deadline: float) -> None:

@@ -1,30 +1,20 @@
 """Creating, finding and changing clinics. `scheduling` brings slots in line with the changes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from beanie import PydanticObjectId
 
-from backend.accounts.documents import Language
 from backend.accounts.errors import UnknownClinic
 from backend.accounts.users import clinics_assigned
-from backend.core.clock import utc_now
 from backend.core.http.errors import EditConflict
 from backend.core.http.pagination import PageRequest
 from backend.core.mongo.text_search import fold, starting_with
 from backend.directory import repository
-from backend.directory.documents import (
-    CLINIC_WORDS,
-    Clinic,
-    Closure,
-    GeoPoint,
-    OpeningHours,
-    Policy,
-    clinic_keys,
-    usual_opening_hours,
-)
+from backend.directory.documents import CLINIC_WORDS, Clinic, Closure, GeoPoint, clinic_keys
 from backend.directory.errors import ClinicNotFound, ClosureNotFound, NearRequired, TooManyClosures
+from backend.directory.schemas import NewClinic
 
 MOST_CLOSURES = 500
 
@@ -39,45 +29,11 @@ class FoundClinic:
     distance_m: float | None = None
 
 
-async def create_clinic(
-    *,
-    name: str,
-    city: str,
-    time_zone: str,
-    address: str | None = None,
-    state: str | None = None,
-    zip_code: str | None = None,
-    phone: str | None = None,
-    email: str | None = None,
-    language: Language = "en",
-    location: Mapping[str, float] | None = None,
-    opening_hours: Sequence[Mapping[str, Any]] | None = None,
-    policy: Mapping[str, Any] | None = None,
-) -> Clinic:
-    """Creates an active clinic. `location` has `longitude` and `latitude`, in degrees.
-
-    The fields are those of `NewClinic`, which validates them. Raises `ClinicTaken`.
-    """
-    hours = usual_opening_hours()
-    if opening_hours is not None:
-        hours = [OpeningHours.model_validate(block) for block in opening_hours]
-    now = utc_now()
-    clinic = Clinic(
-        name=name,
-        city=city,
-        time_zone=time_zone,
-        address=address,
-        state=state,
-        zip_code=zip_code,
-        phone=phone,
-        email=email,
-        language=language,
-        location=_point(location),
-        opening_hours=hours,
-        policy=Policy.model_validate(policy or {}),
-        created_at=now,
-        updated_at=now,
-    )
+async def create_clinic(new: NewClinic) -> Clinic:
+    """Creates an active clinic. Raises `ClinicTaken`."""
+    fields = new.model_dump(exclude_none=True)
+    clinic = Clinic(**{**fields, "location": _point(fields.get("location"))})
+    clinic.updated_at = clinic.created_at
     await repository.insert_clinic(clinic)
     return clinic
 
@@ -145,11 +101,6 @@ async def update_clinic(
         if clinic := await repository.update_clinic(clinic_id, {**new, **keys}, where=where):
             return clinic
     raise EditConflict
-
-
-async def set_active(clinic_id: PydanticObjectId, is_active: bool) -> Clinic:
-    """Deactivates or reactivates a clinic. Raises `ClinicNotFound`."""
-    return await update_clinic(clinic_id, {"is_active": is_active})
 
 
 async def add_closure(clinic_id: PydanticObjectId, closure: Closure) -> Clinic:

@@ -19,16 +19,12 @@ from backend.directory.errors import DepartmentInUse, DepartmentNotFound, Unknow
 async def create_department(*, name: str, description: str | None = None) -> Department:
     """Creates an active department. Raises `DepartmentTaken`; names differ in more than case and accents."""
     now = utc_now()
-    department = Department(
-        name=name, name_key=fold(name), description=description, created_at=now, updated_at=now
-    )
+    department = Department(name=name, name_key=fold(name), description=description, created_at=now, updated_at=now)
     await repository.insert_department(department)
     return department
 
 
-async def get_department(
-    department_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None
-) -> Department:
+async def get_department(department_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None) -> Department:
     """Returns the department if it also matches `where` (a MongoDB filter). Raises `DepartmentNotFound`."""
     department = await repository.find_department(department_id, where=where or {})
     if department is None:
@@ -37,10 +33,7 @@ async def get_department(
 
 
 async def list_departments(
-    *,
-    where: Mapping[str, Any] | None = None,
-    is_active: bool = True,
-    page: PageRequest,
+    *, where: Mapping[str, Any] | None = None, is_active: bool = True, page: PageRequest
 ) -> tuple[list[Department], str | None]:
     """Returns a page of departments by name, and the cursor of the next page."""
     return await repository.find_departments_by_name([where or {}, {"is_active": is_active}], page)
@@ -75,9 +68,7 @@ async def deactivate_department(department_id: PydanticObjectId) -> Department:
     return await repository.update_department(department_id, {"is_active": False}, where={}) or department
 
 
-async def read_departments(
-    department_ids: Iterable[PydanticObjectId],
-) -> dict[PydanticObjectId, Department]:
+async def read_departments(department_ids: Iterable[PydanticObjectId]) -> dict[PydanticObjectId, Department]:
     """Returns departments by id, active or not. It leaves out unknown ids."""
     found = await repository.find_departments(department_ids)
     return {department.department_id: department for department in found}

@@ -1,12 +1,12 @@
 """Creating, finding and changing doctors. Hours, leave and slots are in `scheduling`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from beanie import PydanticObjectId
 
 from backend.accounts import repository
-from backend.accounts.documents import Language, Role, User
+from backend.accounts.documents import Role, User
 from backend.accounts.profiles import DoctorProfile
 from backend.accounts.users import create_user, deactivate_user, update_user, user_renamed
 from backend.core.events import Signal
@@ -16,6 +16,7 @@ from backend.directory.clinics import require_active_clinics
 from backend.directory.departments import require_active_department
 from backend.directory.errors import DoctorNotFound, UnknownDoctor
 from backend.directory.repository import find_clinic_ids
+from backend.directory.schemas import NewDoctor
 
 doctor_created: Signal[User] = Signal()
 """Sent after a doctor was created. `scheduling` then opens slots."""
@@ -24,12 +25,7 @@ _IS_DOCTOR = {"role": Role.DOCTOR}
 _NOT_IN_LISTS = dict.fromkeys(
     ("password_hash", "sessions", "search_words", "doctor.weekly_hours", "doctor.search_words"), 0
 )
-_OF_PROFILE = frozenset(
-    (
-        *("specialty", "license_number", "clinic_ids", "department_id"),
-        *("qualifications", "experience_years", "max_patients_per_day", "slot_minutes"),
-    )
-)
+_OF_PROFILE = DoctorProfile.model_fields.keys() & NewDoctor.model_fields.keys()
 
 
 def profile_of(doctor: User) -> DoctorProfile:
@@ -38,55 +34,22 @@ def profile_of(doctor: User) -> DoctorProfile:
     return doctor.doctor
 
 
-async def create_doctor(
-    *,
-    name: str,
-    email: str,
-    specialty: str,
-    license_number: str,
-    clinic_ids: Sequence[PydanticObjectId],
-    phone: str | None = None,
-    password: str | None = None,
-    password_hash: str | None = None,
-    department_id: PydanticObjectId | None = None,
-    qualifications: Sequence[str] = (),
-    experience_years: int | None = None,
-    max_patients_per_day: int | None = None,
-    slot_minutes: int | None = None,
-    language: Language | None = None,
-    photo_url: str | None = None,
-) -> User:
+async def create_doctor(new: NewDoctor) -> User:
     """Creates an active doctor with the default hours, and sends `doctor_created`.
 
-    The fields are those of `NewDoctor`, which validates them. Raises `UnknownClinic`, `UnknownDepartment`,
-    `EmailTaken`, `PhoneTaken`, `LicenseTaken`.
+    Raises `UnknownClinic`, `UnknownDepartment`, `EmailTaken`, `PhoneTaken`, `LicenseTaken`.
     """
-    await require_active_clinics(list(clinic_ids))
-    if department_id is not None:
-        await require_active_department(department_id)
+    await require_active_clinics(new.clinic_ids)
+    if new.department_id is not None:
+        await require_active_department(new.department_id)
     profile = DoctorProfile(
-        clinic_ids=list(clinic_ids),
-        department_id=department_id,
-        specialty=specialty,
-        specialty_key=fold(specialty),
-        license_number=license_number.upper(),
-        qualifications=list(qualifications),
-        experience_years=experience_years,
-        max_patients_per_day=max_patients_per_day,
-        slot_minutes=slot_minutes,
-        search_words=words_of(name, specialty),
+        **new.model_dump(include=_OF_PROFILE),
+        specialty_key=fold(new.specialty),
+        search_words=words_of(new.name, new.specialty),
     )
-    doctor = await create_user(
-        name=name,
-        role=Role.DOCTOR,
-        email=email,
-        phone=phone,
-        password=password,
-        password_hash=password_hash,
-        language=language,
-        photo_url=photo_url,
-        doctor=profile,
-    )
+    own = new.model_dump(exclude={"password", *_OF_PROFILE})
+    doctor = User(**own, role=Role.DOCTOR, doctor=profile)
+    await create_user(doctor, password=new.password.get_secret_value())
     await doctor_created.send(doctor)
     return doctor
 
@@ -147,8 +110,6 @@ async def update_doctor(
     new = {f"doctor.{name}" if name in _OF_PROFILE else name: value for name, value in changes.items()}
     if "specialty" in changes:
         new["doctor.specialty_key"] = fold(changes["specialty"])
-    if "license_number" in changes:
-        new["doctor.license_number"] = changes["license_number"].upper()
     doctor = await update_user(doctor_id, new, where=_IS_DOCTOR, version=version)
     return await _update_search_words(doctor)
 
@@ -165,18 +126,14 @@ async def _update_search_words(doctor: User) -> User:
     words = words_of(doctor.name, profile.specialty)
     if words == profile.search_words:
         return doctor
-    await repository.set_doctor_search_words(
-        doctor.user_id, words, name=doctor.name, specialty=profile.specialty
-    )
+    await repository.set_doctor_search_words(doctor.user_id, words, name=doctor.name, specialty=profile.specialty)
     profile.search_words = words
     return doctor
 
 
-async def set_doctor_active(doctor_id: PydanticObjectId, is_active: bool) -> User:
-    """Deactivates a doctor and closes all their sessions, or reactivates them. Raises `DoctorNotFound`."""
+async def deactivate_doctor(doctor_id: PydanticObjectId) -> User:
+    """Deactivates a doctor and closes all their sessions. Raises `DoctorNotFound`."""
     await get_doctor(doctor_id)
-    if is_active:
-        return await update_user(doctor_id, {"is_active": True}, where=_IS_DOCTOR)
     return await deactivate_user(doctor_id, where=_IS_DOCTOR)
 
 

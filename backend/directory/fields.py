@@ -178,9 +178,7 @@ def _each_id_once(ids: list[Id]) -> list[Id]:
 
 ClinicIds = Annotated[
     list[Id],
-    Field(
-        min_length=1, max_length=20, description="Where the doctor works. The first one is the main clinic."
-    ),
+    Field(min_length=1, max_length=20, description="Where the doctor works. The first one is the main clinic."),
     AfterValidator(_each_id_once),
 ]
 PatientsPerDay = Annotated[int, Field(ge=1, le=MOST_PATIENTS_A_DAY)]
@@ -203,8 +201,7 @@ def _on_earth(near: str) -> str:
 NearPoint = Annotated[
     str,
     StringConstraints(
-        strip_whitespace=True,
-        pattern=r"^[+-]?[0-9]{1,3}(\.[0-9]{0,20})?, ?[+-]?[0-9]{1,2}(\.[0-9]{0,20})?$",
+        strip_whitespace=True, pattern=r"^[+-]?[0-9]{1,3}(\.[0-9]{0,20})?, ?[+-]?[0-9]{1,2}(\.[0-9]{0,20})?$"
     ),
     AfterValidator(_on_earth),
 ]

@@ -1,22 +1,22 @@
 """Creating, finding and changing patients."""
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Mapping
 from typing import Any
 
 from beanie import PydanticObjectId
 
 from backend.accounts import repository
 from backend.accounts.access import is_staff
-from backend.accounts.documents import Language, Role, User
+from backend.accounts.documents import Role, User
 from backend.accounts.errors import PhoneRequired
-from backend.accounts.profiles import BloodGroup, EmergencyContact, Gender, PatientProfile
+from backend.accounts.profiles import PatientProfile
 from backend.accounts.user_search import search_filter
 from backend.accounts.users import create_user, deactivate_user, update_user, user_deactivated
 from backend.core.events import Signal
 from backend.core.http.pagination import PageRequest
 from backend.directory.doctors import require_active_doctor
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound
+from backend.directory.schemas import NewPatient, PatientPatch
 
 patient_deactivated: Signal[User] = Signal()
 """Sent after each request to deactivate a patient, as a patient or as an account."""
@@ -26,7 +26,6 @@ _IN_LISTS = (
     *("name", "email", "phone", "role", "is_active"),
     *("patient.date_of_birth", "patient.assigned_doctor_id"),
 )
-_OF_PROFILE = frozenset(PatientProfile.model_fields)
 _FOR_STAFF = frozenset(("medical_history", "notes", "assigned_doctor_id"))
 _FOR_FRONT_DESK = frozenset(("is_active",))
 _REFUSED: dict[Role, frozenset[str]] = {
@@ -46,48 +45,12 @@ def visible_patients(caller: User) -> dict[str, Any]:
     return {} if is_staff(caller) else {"_id": caller.user_id}
 
 
-async def create_patient(
-    *,
-    name: str,
-    email: str | None = None,
-    phone: str | None = None,
-    password_hash: str | None = None,
-    language: Language | None = None,
-    date_of_birth: date | None = None,
-    gender: Gender | None = None,
-    address: str | None = None,
-    blood_group: BloodGroup | None = None,
-    allergies: Sequence[str] = (),
-    emergency_contact: Mapping[str, Any] | None = None,
-    medical_history: str | None = None,
-    notes: str | None = None,
-    assigned_doctor_id: PydanticObjectId | None = None,
-) -> User:
-    """Creates an active patient, usually without a password.
-
-    The fields are those of `NewPatient`, which validates them. Raises `UnknownDoctor`, `EmailTaken`, `PhoneTaken`.
-    """
-    if assigned_doctor_id is not None:
-        await require_active_doctor(assigned_doctor_id)
-    return await create_user(
-        name=name,
-        role=Role.PATIENT,
-        email=email,
-        phone=phone,
-        password_hash=password_hash,
-        language=language,
-        patient=PatientProfile(
-            date_of_birth=date_of_birth.isoformat() if date_of_birth else None,
-            gender=gender,
-            address=address,
-            blood_group=blood_group,
-            allergies=list(allergies),
-            emergency_contact=_contact(emergency_contact),
-            medical_history=medical_history,
-            notes=notes,
-            assigned_doctor_id=assigned_doctor_id,
-        ),
-    )
+async def create_patient(new: NewPatient) -> User:
+    """Creates an active patient without a password. Raises `UnknownDoctor`, `EmailTaken`, `PhoneTaken`."""
+    if new.assigned_doctor_id is not None:
+        await require_active_doctor(new.assigned_doctor_id)
+    own = new.model_dump(include={"name", "email", "phone", "language"})
+    return await create_user(User(**own, role=Role.PATIENT, patient=new.profile()))
 
 
 async def get_patient(patient_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None) -> User:
@@ -115,37 +78,28 @@ async def list_patients(
 
 
 async def update_patient(
-    patient_id: PydanticObjectId, changes: Mapping[str, Any], *, caller: User, version: int | None = None
+    patient_id: PydanticObjectId, body: PatientPatch, *, caller: User, version: int | None = None
 ) -> User:
     """Changes fields of a patient whom the caller may see; None removes one.
 
-    The fields are those of `PatientPatch`, which validates them. Raises `PatientNotFound`, `FieldNotAllowed`,
-    `PhoneRequired`, `EmailRequired`, `UnknownDoctor`, `EmailTaken`, `PhoneTaken`, and `EditConflict` if the patient
-    has another `version`.
+    Raises `PatientNotFound`, `FieldNotAllowed`, `PhoneRequired`, `EmailRequired`, `UnknownDoctor`, `EmailTaken`,
+    `PhoneTaken`, and `EditConflict` if the patient has another `version`.
     """
     old = await get_patient(patient_id, where=visible_patients(caller))
-    _check_fields(caller, changes)
-    assigned_doctor_id = changes.get("assigned_doctor_id")
-    if assigned_doctor_id is not None and assigned_doctor_id != profile_of(old).assigned_doctor_id:
-        await require_active_doctor(assigned_doctor_id)
-    new = dict(changes)
-    if new.get("date_of_birth") is not None:
-        new["date_of_birth"] = new["date_of_birth"].isoformat()
-    if new.get("emergency_contact") is not None:
-        new["emergency_contact"] = _contact(new["emergency_contact"])
-    stored = {f"patient.{name}" if name in _OF_PROFILE else name: value for name, value in new.items()}
-    return await update_user(patient_id, stored, where=_IS_PATIENT, version=version)
+    _check_fields(caller, body)
+    if body.assigned_doctor_id not in (None, profile_of(old).assigned_doctor_id):
+        await require_active_doctor(body.assigned_doctor_id)
+    return await update_user(patient_id, body.stored_changes(), where=_IS_PATIENT, version=version)
 
 
-def _check_fields(caller: User, changes: Mapping[str, Any]) -> None:
+def _check_fields(caller: User, body: PatientPatch) -> None:
     """Checks that the caller may change these fields. Patients can't remove what they log in with."""
-    if refused := _REFUSED.get(caller.role, frozenset()).intersection(changes):
+    if refused := _REFUSED.get(caller.role, frozenset()) & body.model_fields_set:
         raise FieldNotAllowed(refused)
     if caller.role is Role.PATIENT:
-        removed = {name for name, value in changes.items() if value is None}
-        if "phone" in removed:
+        if "phone" in body.model_fields_set and body.phone is None:
             raise PhoneRequired
-        if "email" in removed:
+        if "email" in body.model_fields_set and body.email is None:
             raise EmailRequired
 
 
@@ -162,7 +116,3 @@ async def deactivate_patient(patient_id: PydanticObjectId) -> User:
 async def _on_deactivation(user: User) -> None:
     if user.role is Role.PATIENT:
         await patient_deactivated.send(user)
-
-
-def _contact(given: Mapping[str, Any] | None) -> EmergencyContact | None:
-    return None if given is None else EmergencyContact.model_validate(given)

@@ -55,20 +55,14 @@ async def find_clinic_ids(where: Filter) -> list[PydanticObjectId]:
     return [row["_id"] async for row in _clinics().find(where, {"_id": 1})]
 
 
-async def find_clinics_by_name(
-    conditions: Sequence[Filter], page: PageRequest
-) -> tuple[list[Clinic], str | None]:
+async def find_clinics_by_name(conditions: Sequence[Filter], page: PageRequest) -> tuple[list[Clinic], str | None]:
     """Returns a page of the clinics that meet all conditions, by name, and the cursor of the next page."""
     rows, next_cursor = await page_by_name(_clinics(), conditions, page)
     return [Clinic.model_validate(row) for row in rows], next_cursor
 
 
 async def find_clinics_near(
-    conditions: Sequence[Filter],
-    near: tuple[float, float],
-    page: PageRequest,
-    *,
-    max_distance_m: int | None,
+    conditions: Sequence[Filter], near: tuple[float, float], page: PageRequest, *, max_distance_m: int | None
 ) -> tuple[list[tuple[Clinic, float]], str | None]:
     """Returns a page of clinics with their distance in metres, the nearest first, and the cursor of the next page.
 
@@ -158,9 +152,7 @@ async def find_departments_by_name(
     return [Department.model_validate(row) for row in rows], next_cursor
 
 
-async def update_department(
-    department_id: PydanticObjectId, fields: Filter, *, where: Filter
-) -> Department | None:
+async def update_department(department_id: PydanticObjectId, fields: Filter, *, where: Filter) -> Department | None:
     """Updates a department that matches a filter and returns it as it is then; None removes a field.
 
     Raises `DepartmentTaken`.

@@ -12,8 +12,7 @@ from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import clinics, doctors
 from backend.directory.errors import ClinicNotFound, ClinicTaken, NearRequired
 from backend.directory.fields import NearPoint, position_of
-from backend.directory.responses_people import DoctorPage, doctor_responses
-from backend.directory.responses_places import ClinicOut
+from backend.directory.responses import ClinicOut, DoctorPage, doctor_responses
 from backend.directory.schemas import NewClinic
 
 router = APIRouter(prefix="/clinics", tags=["clinics"])
@@ -29,9 +28,7 @@ async def list_clinics(
     q: Annotated[Line | None, Query(description="The beginning of words of name and address.")] = None,
     near: Annotated[
         NearPoint | None,
-        Query(
-            description="Longitude and latitude, in degrees. Sorts by distance.", examples=["-73.98,40.75"]
-        ),
+        Query(description="Longitude and latitude, in degrees. Sorts by distance.", examples=["-73.98,40.75"]),
     ] = None,
     max_distance_m: Annotated[
         int | None,
@@ -53,15 +50,13 @@ async def list_clinics(
         max_distance_m=max_distance_m,
         page=page,
     )
-    return Page(items=[ClinicOut.of_found(each) for each in found], next_cursor=next_cursor)
+    return Page(items=[ClinicOut.of(each.clinic, each.distance_m) for each in found], next_cursor=next_cursor)
 
 
-@router.post(
-    "", summary="Create a clinic", status_code=status.HTTP_201_CREATED, responses=responses(ClinicTaken)
-)
+@router.post("", summary="Create a clinic", status_code=status.HTTP_201_CREATED, responses=responses(ClinicTaken))
 async def create_clinic(body: NewClinic, caller: CurrentAdmin, response: Response) -> ClinicOut:
     """Creates an active clinic. Its name must be unique in its city; case and accents don't matter."""
-    clinic = await clinics.create_clinic(**body.model_dump())
+    clinic = await clinics.create_clinic(body)
     set_location(response, f"/clinics/{clinic.clinic_id}")
     return ClinicOut.of(clinic)
 

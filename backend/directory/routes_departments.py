@@ -11,7 +11,7 @@ from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, se
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import departments
 from backend.directory.errors import DepartmentInUse, DepartmentNotFound, DepartmentTaken
-from backend.directory.responses_places import DepartmentOut
+from backend.directory.responses import DepartmentOut
 from backend.directory.schemas import DepartmentPatch, NewDepartment
 
 router = APIRouter(prefix="/departments", tags=["departments"])
@@ -25,9 +25,7 @@ async def list_departments(
     page: RequestedPage,
 ) -> Page[DepartmentOut]:
     """Lists departments by name. Needs no login."""
-    found, next_cursor = await departments.list_departments(
-        where=visible_to(viewer), is_active=is_active, page=page
-    )
+    found, next_cursor = await departments.list_departments(where=visible_to(viewer), is_active=is_active, page=page)
     return Page(items=[DepartmentOut.model_validate(each) for each in found], next_cursor=next_cursor)
 
 
@@ -69,9 +67,7 @@ async def update_department(
     response: Response,
 ) -> DepartmentOut:
     """Changes the fields sent and leaves the others."""
-    changed = await departments.update_department(
-        department_id, body.model_dump(exclude_unset=True), version=version
-    )
+    changed = await departments.update_department(department_id, body.model_dump(exclude_unset=True), version=version)
     set_etag(response, changed.version)
     return DepartmentOut.model_validate(changed)
 

@@ -12,13 +12,7 @@ from backend.core.http.headers import ETAG_HEADER, set_etag, set_location
 from backend.core.http.pagination import BadCursor, RequestedPage
 from backend.directory import doctors
 from backend.directory.errors import DoctorNotFound, UnknownDepartment
-from backend.directory.responses_people import (
-    DoctorDetail,
-    DoctorOut,
-    DoctorPage,
-    doctor_detail,
-    doctor_responses,
-)
+from backend.directory.responses import DoctorDetail, DoctorOut, DoctorPage, doctor_detail, doctor_responses
 from backend.directory.schemas import NewDoctor
 
 router = APIRouter(prefix="/doctors", tags=["doctors"])
@@ -28,9 +22,7 @@ router = APIRouter(prefix="/doctors", tags=["doctors"])
 async def list_doctors(
     *,
     viewer: OptionalUser,
-    specialty: Annotated[
-        Line | None, Query(description="The whole name. Case and accents don't matter.")
-    ] = None,
+    specialty: Annotated[Line | None, Query(description="The whole name. Case and accents don't matter.")] = None,
     clinic_id: Annotated[Id | None, Query()] = None,
     department_id: Annotated[Id | None, Query()] = None,
     city: Annotated[
@@ -63,8 +55,7 @@ async def list_doctors(
 )
 async def create_doctor(body: NewDoctor, caller: CurrentAdmin, response: Response) -> DoctorDetail:
     """Creates a doctor with a login. Until their hours are set, they are those of the main clinic."""
-    fields = body.model_dump(exclude={"password"})
-    doctor = await doctors.create_doctor(**fields, password=body.password.get_secret_value())
+    doctor = await doctors.create_doctor(body)
     set_location(response, f"/doctors/{doctor.user_id}")
     return await doctor_detail(doctor)
 

@@ -12,7 +12,7 @@ from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, se
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory import patients
 from backend.directory.errors import EmailRequired, FieldNotAllowed, PatientNotFound, UnknownDoctor
-from backend.directory.responses_people import PatientDetail, PatientOut, PatientRow, patient_response
+from backend.directory.responses import PatientDetail, PatientOut, PatientRow, patient_response
 from backend.directory.schemas import NewPatient, PatientPatch
 
 router = APIRouter(prefix="/patients", tags=["patients"])
@@ -45,14 +45,12 @@ async def list_patients(
 )
 async def create_patient(body: NewPatient, caller: CurrentStaff, response: Response) -> PatientDetail:
     """Creates a patient without a password, for example one who walks in or calls. Phone and e-mail are optional."""
-    patient = await patients.create_patient(**body.model_dump())
+    patient = await patients.create_patient(body)
     set_location(response, f"/patients/{patient.user_id}")
     return PatientDetail.of(patient)
 
 
-@router.get(
-    "/{patient_id}", summary="Read a patient", responses={**ETAG_HEADER, **responses(PatientNotFound)}
-)
+@router.get("/{patient_id}", summary="Read a patient", responses={**ETAG_HEADER, **responses(PatientNotFound)})
 async def get_patient(patient_id: Id, caller: CurrentUser, response: Response) -> PatientDetail | PatientOut:
     """Returns a patient's record. Patients can read only their own, without the staff's notes."""
     patient = await patients.get_patient(patient_id, where=patients.visible_patients(caller))
@@ -79,8 +77,7 @@ async def update_patient(
     Patients can change their own contact and personal data; only staff can change medical history, notes and the
     assigned doctor. If the caller may not change one of the fields sent, none is changed.
     """
-    changes = body.model_dump(exclude_unset=True)
-    patient = await patients.update_patient(patient_id, changes, caller=caller, version=version)
+    patient = await patients.update_patient(patient_id, body, caller=caller, version=version)
     set_etag(response, patient.version)
     return patient_response(patient, caller)
 

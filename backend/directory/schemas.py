@@ -1,15 +1,14 @@
 """Request bodies of the routes of the directory."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from backend.accounts.documents import Language
-from backend.accounts.fields import Email, Phone
+from backend.accounts.fields import Email, Phone, example
 from backend.accounts.login.passwords import Password
-from backend.accounts.profiles import BloodGroup, Gender
 from backend.accounts.responses import LanguageField
-from backend.accounts.schemas import BirthDay, EmergencyContactBody, PatientFields, WebAddress, left_out
+from backend.accounts.schemas import PatientFields, WebAddress, left_out
 from backend.core.http.fields import Id, Line, Request, Text
 from backend.directory.fields import (
     ClinicIds,
@@ -26,34 +25,40 @@ from backend.directory.fields import (
 
 _EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
 _REACTIVATES = "True reactivates; `DELETE` deactivates."
+CLINIC_EXAMPLE: dict[str, Any] = {
+    "name": "Midtown Clinic",
+    "address": "350 Fifth Avenue",
+    "city": "New York",
+    "state": "NY",
+    "zip_code": "10118",
+    "phone": "+15550100100",
+    "email": "midtown@example.com",
+    "time_zone": "America/New_York",
+    "language": "en",
+    "location": {"longitude": -73.9857, "latitude": 40.7484},
+    "opening_hours": [
+        {"weekday": "monday", "opens": "08:00", "closes": "12:30"},
+        {"weekday": "monday", "opens": "13:30", "closes": "18:00"},
+    ],
+}
+PATIENT_EXAMPLE: dict[str, Any] = {
+    "name": "Charles Babbage",
+    "phone": "+15550100300",
+    "date_of_birth": "1951-12-26",
+    "gender": "male",
+    "address": "1 Dorset Street, Springfield",
+    "blood_group": "O+",
+    "allergies": ["penicillin"],
+    "emergency_contact": {"name": "Georgiana Babbage", "phone": "+15550100301", "relationship": "wife"},
+    "notes": "Prefers mornings.",
+    "assigned_doctor_id": _EXAMPLE_ID,
+}
 
 
 class NewClinic(Request):
     """A new clinic."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "Midtown Clinic",
-                    "address": "350 Fifth Avenue",
-                    "city": "New York",
-                    "state": "NY",
-                    "zip_code": "10118",
-                    "phone": "+15550100100",
-                    "email": "midtown@example.com",
-                    "time_zone": "America/New_York",
-                    "language": "en",
-                    "location": {"longitude": -73.9857, "latitude": 40.7484},
-                    "opening_hours": [
-                        {"weekday": "monday", "opens": "08:00", "closes": "12:30"},
-                        {"weekday": "monday", "opens": "13:30", "closes": "18:00"},
-                    ],
-                    "policy": {"slot_minutes": 20, "reminder_minutes": [1440, 180]},
-                }
-            ]
-        }
-    )
+    model_config = example(**CLINIC_EXAMPLE, policy={"slot_minutes": 20, "reminder_minutes": [1440, 180]})
 
     name: Line
     city: Line
@@ -63,9 +68,7 @@ class NewClinic(Request):
     zip_code: Annotated[Line, Field(max_length=20)] | None = None
     phone: Phone | None = None
     email: Email | None = None
-    language: Language = Field(
-        default="en", description="The language of messages to patients who have chosen none."
-    )
+    language: Language = Field(default="en", description="The language of messages to patients who have chosen none.")
     location: Position | None = None
     opening_hours: Week | None = Field(default=None, description="Default: Monday to Friday, 9:00 to 17:00.")
     policy: PolicyBody | None = None
@@ -74,11 +77,7 @@ class NewClinic(Request):
 class ClinicPatch(Request):
     """Changes to a clinic. Fields left out stay; null removes a value that is optional."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"address": "1 Main Street", "phone": None, "policy": {"horizon_days": 90}}]
-        }
-    )
+    model_config = example(address="1 Main Street", phone=None, policy={"horizon_days": 90})
 
     name: Line = left_out()
     city: Line = left_out()
@@ -91,18 +90,14 @@ class ClinicPatch(Request):
     language: Language = left_out()
     location: Position | None = None
     opening_hours: Week = left_out()
-    policy: PolicyBody = left_out(
-        description="Rules left out stay; null: the setting of the system applies again."
-    )
+    policy: PolicyBody = left_out(description="Rules left out stay; null: the setting of the system applies again.")
     is_active: Literal[True] = left_out(description=_REACTIVATES)
 
 
 class NewDepartment(Request):
     """A new department."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "Cardiology", "description": "Heart and vessels."}]}
-    )
+    model_config = example(name="Cardiology", description="Heart and vessels.")
 
     name: Line
     description: Text | None = None
@@ -111,7 +106,7 @@ class NewDepartment(Request):
 class DepartmentPatch(Request):
     """Changes to a department. Fields left out stay."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"description": "Heart and blood vessels."}]})
+    model_config = example(description="Heart and blood vessels.")
 
     name: Line = left_out()
     description: Text | None = None
@@ -121,27 +116,21 @@ class DepartmentPatch(Request):
 class NewDoctor(Request):
     """A new doctor with a login. `PUT /doctors/{id}/working-hours` sets the weekly hours."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "Dr. Elizabeth Blackwell",
-                    "email": "elizabeth@example.com",
-                    "phone": "+15550100200",
-                    "password": "first of her name",
-                    "specialty": "Cardiology",
-                    "license_number": "NY-123456",
-                    "clinic_ids": [_EXAMPLE_ID],
-                    "department_id": _EXAMPLE_ID,
-                    "qualifications": ["MD", "FACC"],
-                    "experience_years": 12,
-                    "max_patients_per_day": 20,
-                    "slot_minutes": 20,
-                    "language": "en",
-                    "photo_url": "https://example.com/elizabeth.jpg",
-                }
-            ]
-        }
+    model_config = example(
+        name="Dr. Elizabeth Blackwell",
+        email="elizabeth@example.com",
+        phone="+15550100200",
+        password="first of her name",
+        specialty="Cardiology",
+        license_number="NY-123456",
+        clinic_ids=[_EXAMPLE_ID],
+        department_id=_EXAMPLE_ID,
+        qualifications=["MD", "FACC"],
+        experience_years=12,
+        max_patients_per_day=20,
+        slot_minutes=20,
+        language="en",
+        photo_url="https://example.com/elizabeth.jpg",
     )
 
     name: Line
@@ -163,9 +152,7 @@ class NewDoctor(Request):
 class DoctorPatch(Request):
     """Changes to a doctor. Fields left out stay; null removes a value that is optional."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"specialty": "Paediatric cardiology", "max_patients_per_day": None}]}
-    )
+    model_config = example(specialty="Paediatric cardiology", max_patients_per_day=None)
 
     name: Line = left_out()
     email: Email = left_out()
@@ -183,42 +170,16 @@ class DoctorPatch(Request):
     is_active: Literal[True] = left_out(description=_REACTIVATES)
 
 
-class NewPatient(Request):
+class NewPatient(PatientFields):
     """A new patient without a password. Phone and e-mail are optional."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "Charles Babbage",
-                    "phone": "+15550100300",
-                    "date_of_birth": "1951-12-26",
-                    "gender": "male",
-                    "address": "1 Dorset Street, Springfield",
-                    "blood_group": "O+",
-                    "allergies": ["penicillin"],
-                    "emergency_contact": {
-                        "name": "Georgiana Babbage",
-                        "phone": "+15550100301",
-                        "relationship": "wife",
-                    },
-                    "notes": "Prefers mornings.",
-                    "assigned_doctor_id": _EXAMPLE_ID,
-                }
-            ]
-        }
-    )
+    model_config = example(**PATIENT_EXAMPLE)
 
     name: Line
     email: Email | None = None
     phone: Phone | None = Field(default=None, description="Patients without a phone get no reminders.")
     language: LanguageField = None
-    date_of_birth: BirthDay | None = None
-    gender: Gender | None = None
-    address: Text | None = None
-    blood_group: BloodGroup | None = None
     allergies: Words = []
-    emergency_contact: EmergencyContactBody | None = None
     medical_history: Text | None = None
     notes: Text | None = Field(default=None, description="For staff; the patient never sees them.")
     assigned_doctor_id: Id | None = None
@@ -227,9 +188,7 @@ class NewPatient(Request):
 class PatientPatch(PatientFields):
     """Changes to a patient. Fields left out stay; null removes a value that is optional."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"allergies": ["penicillin", "latex"], "notes": None}]}
-    )
+    model_config = example(allergies=["penicillin", "latex"], notes=None)
 
     name: Line = left_out()
     email: Email | None = Field(default=None, description="Only staff can send null.")

@@ -28,9 +28,7 @@ async def list_calls(caller: CurrentStaff, page: RequestedPage) -> Page[CallList
     return await message_lists.list_calls(caller, page)
 
 
-@router.post(
-    "/call-list/{entry_id}/resolve", summary="Mark a call as made", responses=responses(CallNotFound)
-)
+@router.post("/call-list/{entry_id}/resolve", summary="Mark a call as made", responses=responses(CallNotFound))
 async def resolve_call(entry_id: Id, caller: CurrentStaff) -> CallListEntryOut:
     """Takes the patient off the call list: somebody has called them, or a call is no longer needed."""
     return await message_lists.resolve_call(caller, entry_id)
@@ -57,9 +55,7 @@ async def list_sms_logs(
     summary="List an appointment's messages",
     responses=responses(AppointmentNotFound, BadCursor),
 )
-async def list_appointment_messages(
-    appointment_id: Id, caller: CurrentStaff, page: RequestedPage
-) -> Page[SmsLogOut]:
+async def list_appointment_messages(appointment_id: Id, caller: CurrentStaff, page: RequestedPage) -> Page[SmsLogOut]:
     """Lists the messages and replies about one appointment, newest first. For its staff."""
     appointment = await get_appointment(caller, appointment_id)
     return await message_lists.list_logs(page, appointment_id=appointment.appointment_id)

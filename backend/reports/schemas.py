@@ -27,9 +27,7 @@ class StatusCounts(Response):
 class PeriodCounts(StatusCounts):
     """The counts of one day or month."""
 
-    period: str = Field(
-        description="`YYYY-MM-DD` or `YYYY-MM`, in the clinic's zone.", examples=["2026-11-21"]
-    )
+    period: str = Field(description="`YYYY-MM-DD` or `YYYY-MM`, in the clinic's zone.", examples=["2026-11-21"])
 
 
 class DoctorStats(Response):

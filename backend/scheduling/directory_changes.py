@@ -78,7 +78,7 @@ async def change_clinic(
 
 async def deactivate_clinic(clinic: Clinic) -> tuple[SyncResult, list[SeatClaim]]:
     """Deactivates a clinic and withdraws its slots. Returns all its future appointments too."""
-    await clinics.set_active(clinic.clinic_id, False)
+    await clinics.update_clinic(clinic.clinic_id, {"is_active": False})
     result = await _reconcile_clinic(clinic.clinic_id)
     return result, await claims.find_booked({"clinic_id": clinic.clinic_id, "end": {"$gt": utc_now()}})
 
@@ -95,7 +95,7 @@ async def change_doctor(
 
 async def deactivate_doctor(doctor: User) -> tuple[SyncResult, list[SeatClaim]]:
     """Deactivates a doctor and withdraws their slots. Returns all their future appointments too."""
-    await doctors.set_doctor_active(doctor.user_id, False)
+    await doctors.deactivate_doctor(doctor.user_id)
     result = await reconcile(doctor.user_id)
     return result, await claims.find_booked({"doctor_id": doctor.user_id, "end": {"$gt": utc_now()}})
 

@@ -9,8 +9,7 @@ from backend.core.http.errors import EditConflict, responses
 from backend.core.http.fields import Id
 from backend.core.http.headers import ETAG_HEADER, ExpectedVersion, set_etag, set_location
 from backend.directory import clinics, doctors, errors
-from backend.directory.responses_people import DoctorDetail, doctor_detail
-from backend.directory.responses_places import ClinicOut
+from backend.directory.responses import ClinicOut, DoctorDetail, doctor_detail
 from backend.directory.schemas import ClinicPatch, DoctorPatch
 from backend.scheduling import directory_changes
 from backend.scheduling.access import reachable_clinic

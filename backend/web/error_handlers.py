@@ -65,9 +65,7 @@ async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     """FastAPI's list without `input` and `ctx`: they'd repeat passwords, and NaN or half a surrogate pair."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
     found = error.errors()
-    faults = [
-        {"loc": _plain(e["loc"]), "msg": _text(_msg(e)), "type": e["type"]} for e in found[:_MOST_FAULTS]
-    ]
+    faults = [{"loc": _plain(e["loc"]), "msg": _text(_msg(e)), "type": e["type"]} for e in found[:_MOST_FAULTS]]
     content = {**Malformed().content(), "errors": faults, "more_errors": len(found) - len(faults)}
     return JSONResponse(content, status_code=Malformed.status)
 
@@ -100,9 +98,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods_at(app: FastAPI, path: str) -> set[str]:
-    routes = (
-        route for route in iter_route_contexts(app.routes) if isinstance(route.original_route, APIRoute)
-    )
+    routes = (route for route in iter_route_contexts(app.routes) if isinstance(route.original_route, APIRoute))
     return {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
 
 

@@ -106,9 +106,13 @@ def _error_schemas() -> dict[str, Any]:
 def _restore_nulls(schemas: dict[str, Any]) -> None:
     """Puts the examples of models back as they are written: FastAPI leaves out every null in them."""
     for model in (*_below(Request), *_below(Response)):
-        extra = model.model_config.get("json_schema_extra")
-        if isinstance(extra, dict) and model.__name__ in schemas:
-            schemas[model.__name__].update(extra)
+        extra: Any = model.model_config.get("json_schema_extra")
+        if model.__name__ not in schemas:
+            continue
+        if callable(extra):
+            extra(schemas[model.__name__], model)
+        else:
+            schemas[model.__name__].update(extra or {})
 
 
 def _below(root: type[_Class]) -> Iterator[type[_Class]]:

@@ -107,12 +107,14 @@ def test_no_body_sets_what_isnt_the_callers(
 ) -> None:
     known = _schema_of(operation)["properties"]
     extra = {field: value for field, value in SYSTEMS_OWN.items() if field not in known}
+    names = sorted(extra)
     with nothing_changes(db):
-        answer = _send_json(operation, valid, world, {**valid.json, **extra})
-        assert is_refusal(answer), answer.text
-        assert {(fault["loc"][-1], fault["type"]) for fault in answer.json()["errors"]} == {
-            (field, "extra_forbidden") for field in extra
-        }
+        for some in (names[at : at + 20] for at in range(0, len(names), 20)):  # no answer lists more faults
+            sent = {**valid.json, **{name: extra[name] for name in some}}
+            answer = _send_json(operation, valid, world, sent)
+            assert is_refusal(answer), answer.text
+            found = {(fault["loc"][-1], fault["type"]) for fault in answer.json()["errors"]}
+            assert found == {(name, "extra_forbidden") for name in some}
 
 
 NOT_OBJECTS: list[bytes] = [

@@ -42,15 +42,6 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
     (accounts.UnknownClinic, "a patient has no clinics", {"register", "create_patient"}),
     (accounts.LastAdmin, "neither is an administrator", {"deactivate_patient", "deactivate_doctor"}),
     (accounts.InvalidCredentials, "nobody can have ended an account this young", {"register"}),
-    *(
-        (error, "deactivating changes none of the fields that can collide", {"deactivate_doctor"})
-        for error in (
-            EditConflict,
-            accounts.EmailTaken,
-            accounts.PhoneTaken,
-            accounts.LicenseTaken,
-        )
-    ),
     (directory.ClinicTaken, "the name stays", {"deactivate_clinic"}),
     (EditConflict, "the name stays", {"deactivate_clinic"}),
     (directory.DepartmentTaken, "the name stays", {"deactivate_department"}),

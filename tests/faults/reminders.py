@@ -73,11 +73,13 @@ async def _book_all(doctor: Person, clinic_id: Any, start: datetime, numbers: ra
 
 async def _patient(number: int) -> User:
     return await users.create_user(
-        name=f"Patient {number:05}",
-        role=Role.PATIENT,
-        email=f"reminded.{number}@example.com",
-        phone=f"+1212555{number:04}",
-        password_hash=factories.PASSWORD_HASH,
+        User(
+            name=f"Patient {number:05}",
+            role=Role.PATIENT,
+            email=f"reminded.{number}@example.com",
+            phone=f"+1212555{number:04}",
+            password_hash=factories.PASSWORD_HASH,
+        )
     )
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from backend import __version__
+from backend.app import app
 from tests.support.servers import ROOT
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -46,3 +48,8 @@ def test_every_page_is_linked_from_another() -> None:
     }
     pages = {page for page in PAGES if page.name != "README.md" or page.parent != ROOT}
     assert not sorted(str(page.relative_to(ROOT)) for page in pages - linked)
+
+
+def test_the_changelog_begins_with_the_version_of_the_code() -> None:
+    versions = re.findall(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == __version__ == app.version

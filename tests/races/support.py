@@ -17,7 +17,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from backend.accounts import users
-from backend.accounts.documents import Role
+from backend.accounts.documents import Role, User
 from backend.accounts.login import sessions
 from backend.accounts.profiles import WEEK, HoursBlock
 from backend.core.clock import utc_now
@@ -100,10 +100,12 @@ async def _people(count: int) -> list[Person]:
 
 async def _patient(number: int) -> Person:
     user = await users.create_user(
-        name=f"Patient {number:05}",
-        role=Role.PATIENT,
-        email=f"of.the.crowd.{number}@example.com",
-        password_hash=factories.PASSWORD_HASH,
+        User(
+            name=f"Patient {number:05}",
+            role=Role.PATIENT,
+            email=f"of.the.crowd.{number}@example.com",
+            password_hash=factories.PASSWORD_HASH,
+        )
     )
     token = (await sessions.open_session(user, user_agent="tests")).access_token
     return Person(user=user, token=token, client=factories.make_client(token))

@@ -1,6 +1,5 @@
 """Codes sent by SMS: issuing and redeeming them. What they are used for is in `verification`."""
 
-import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
@@ -11,10 +10,9 @@ from beanie import PydanticObjectId
 from backend.accounts.documents import Purpose, User
 from backend.accounts.errors import NoPhone
 from backend.accounts.login import repository
-from backend.accounts.login.throttle import too_many
+from backend.accounts.login.throttle import keyed_hash, too_many
 from backend.core.clock import utc_now
 from backend.core.events import Signal
-from backend.core.settings import settings
 
 DIGITS = 6
 TRIES = 5
@@ -51,27 +49,20 @@ async def issue(user: User, purpose: Purpose) -> IssuedCode | None:
     now = utc_now()
     code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
     key = _key(user.user_id, purpose)
-    phone_hash = _keyed(key, user.phone)
+    phone_hash = keyed_hash(key, user.phone)
     may_be_issued = [
         {"$or": [{"issued_at": {"$lte": now - BETWEEN}}, {"phone_hash": {"$ne": phone_hash}}]},
-        {
-            "$or": [
-                {f"issues.{MOST_AN_HOUR - 1}": {"$exists": False}},
-                {"issues.0": {"$lte": now - _HOUR}},
-            ]
-        },
+        {"$or": [{f"issues.{MOST_AN_HOUR - 1}": {"$exists": False}}, {"issues.0": {"$lte": now - _HOUR}}]},
     ]
     new = {
-        "code_hash": _keyed(key, code),
+        "code_hash": keyed_hash(key, code),
         "phone_hash": phone_hash,
         "tries_left": TRIES,
         "valid_until": now + VALID,
         "issued_at": now,
         "expires_at": now + _HOUR,
     }
-    if not await repository.replace_code(
-        key, new, conditions=may_be_issued, now=now, most_issues=MOST_AN_HOUR
-    ):
+    if not await repository.replace_code(key, new, conditions=may_be_issued, now=now, most_issues=MOST_AN_HOUR):
         await _refuse_if_too_many(key, phone_hash, now)
         return None
     issued = IssuedCode(user=user, purpose=purpose, code=code, expires_at=now + VALID)
@@ -95,15 +86,10 @@ async def redeem(*, user_id: PydanticObjectId, purpose: Purpose, phone: str, cod
     One write does both, so guesses made in parallel have no more tries than others.
     """
     key = _key(user_id, purpose)
-    given = _keyed(key, code)
-    right = await repository.try_code(key, phone_hash=_keyed(key, phone), code_hash=given)
+    given = keyed_hash(key, code)
+    right = await repository.try_code(key, phone_hash=keyed_hash(key, phone), code_hash=given)
     return right is not None and hmac.compare_digest(right, given)
 
 
 def _key(user_id: PydanticObjectId, purpose: Purpose) -> str:
     return f"{purpose}:{user_id}"
-
-
-def _keyed(key: str, secret: str) -> str:
-    """Returns a hash with the secret key. All codes and phones could be tried against a plain hash."""
-    return hmac.new(settings.SECRET_KEY.encode(), f"{key}\n{secret}".encode(), hashlib.sha256).hexdigest()

@@ -8,9 +8,10 @@ from backend.accounts.documents import Role, User
 from backend.accounts.errors import InvalidCredentials, RoleNotAllowed, WrongPassword
 from backend.accounts.login.passwords import hash_password, needs_rehash, verify_password
 from backend.accounts.login.repository import delete_sessions
-from backend.accounts.login.sessions import TokenPair, open_session
+from backend.accounts.login.sessions import open_session
 from backend.accounts.login.throttle import count_failure, refuse_if_throttled, throttle_key
 from backend.accounts.profiles import PatientProfile
+from backend.accounts.responses import TokensOut
 from backend.accounts.schemas import PasswordChange, RegisterBody
 from backend.accounts.users import create_user, find_by_login
 from backend.core.http.errors import Unauthorized
@@ -29,26 +30,16 @@ class LoggedIn:
     """A user with the tokens of a new session."""
 
     user: User
-    tokens: TokenPair
+    tokens: TokensOut
 
 
 async def register(body: RegisterBody, *, device: Device) -> LoggedIn:
     """Creates a patient's account and logs in. Raises `RoleNotAllowed`, `EmailTaken`, `PhoneTaken`."""
     if body.role is not Role.PATIENT:
         raise RoleNotAllowed
-    user = await create_user(
-        name=body.name,
-        role=Role.PATIENT,
-        email=body.email,
-        phone=body.phone,
-        password=body.password.get_secret_value(),
-        language=body.language,
-        patient=PatientProfile(
-            date_of_birth=body.date_of_birth.isoformat() if body.date_of_birth else None,
-            gender=body.gender,
-            address=body.address,
-        ),
-    )
+    sent = body.model_dump(mode="json", exclude={"password"})
+    user = User(**sent, patient=PatientProfile.model_validate(sent))
+    await create_user(user, password=body.password.get_secret_value())
     return LoggedIn(user=user, tokens=await open_session(user, device.user_agent))
 
 
@@ -66,9 +57,7 @@ async def log_in(*, login: str, password: str, device: Device) -> LoggedIn:
         raise InvalidCredentials
     await refuse_if_throttled(key)
     if needs_rehash(stored):
-        user = await repository.rehash_password(
-            user.user_id, old_hash=stored, new_hash=await hash_password(password)
-        )
+        user = await repository.rehash_password(user.user_id, old_hash=stored, new_hash=await hash_password(password))
         if user is None:
             raise InvalidCredentials
     return LoggedIn(user=user, tokens=await open_session(user, device.user_agent))

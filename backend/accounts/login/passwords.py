@@ -30,9 +30,7 @@ def _yield_to_requests() -> None:
 
 # One core stays free for the event loop. Passwords to hash wait here in a queue.
 _hashers = ThreadPoolExecutor(
-    max_workers=max(1, (os.cpu_count() or 1) - 1),
-    thread_name_prefix="argon2",
-    initializer=_yield_to_requests,
+    max_workers=max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="argon2", initializer=_yield_to_requests
 )
 
 
@@ -61,9 +59,7 @@ def _given(value: Any) -> SecretStr:
 
 
 def _schema(**more: Any) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"type": "string", "format": "password", "writeOnly": True, "maxLength": LONGEST, **more}
-    )
+    return WithJsonSchema({"type": "string", "format": "password", "writeOnly": True, "maxLength": LONGEST, **more})
 
 
 Password = Annotated[
@@ -101,9 +97,7 @@ async def hash_password(plain: str) -> str:
 
 async def verify_password(plain: str, stored: str | None) -> bool:
     """Returns whether the hash is of this password. Without a hash it takes as long, and returns False."""
-    found = await asyncio.get_running_loop().run_in_executor(
-        _hashers, _verify, plain, stored or _NOBODYS_HASH
-    )
+    found = await asyncio.get_running_loop().run_in_executor(_hashers, _verify, plain, stored or _NOBODYS_HASH)
     return found and stored is not None
 
 

@@ -59,9 +59,7 @@ async def rotate_token(
 
 async def find_user_of_used_token(session_id: str, token_hash: str) -> PydanticObjectId | None:
     """Returns the user of a session, if this was one of its tokens before."""
-    raw = await _sessions().find_one(
-        {"_id": session_id, "used_hashes": token_hash}, projection={"user_id": 1}
-    )
+    raw = await _sessions().find_one({"_id": session_id, "used_hashes": token_hash}, projection={"user_id": 1})
     return None if raw is None else raw["user_id"]
 
 
@@ -113,12 +111,7 @@ async def try_code(key: str, *, phone_hash: str, code_hash: str) -> str | None:
     """
     is_right = {"$eq": ["$code_hash", code_hash]}
     before = await _codes().find_one_and_update(
-        {
-            "_id": key,
-            "phone_hash": phone_hash,
-            "tries_left": {"$gt": 0},
-            "valid_until": {"$gt": utc_now()},
-        },
+        {"_id": key, "phone_hash": phone_hash, "tries_left": {"$gt": 0}, "valid_until": {"$gt": utc_now()}},
         [{"$set": {"tries_left": {"$cond": [is_right, 0, {"$subtract": ["$tries_left", 1]}]}}}],
         projection={"code_hash": 1},
     )
@@ -130,9 +123,7 @@ async def try_code(key: str, *, phone_hash: str, code_hash: str) -> str | None:
 
 async def find_failures(key: str, *, at_least: int) -> Document | None:
     """Returns the counter of a window that isn't over, if it counts at least so many failures."""
-    return await _failures().find_one(
-        {"_id": key, "failures": {"$gte": at_least}, "expires_at": {"$gt": utc_now()}}
-    )
+    return await _failures().find_one({"_id": key, "failures": {"$gte": at_least}, "expires_at": {"$gt": utc_now()}})
 
 
 async def count_failure(key: str, *, now: datetime, window_ends: datetime) -> Document:

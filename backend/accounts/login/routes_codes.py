@@ -14,9 +14,7 @@ from backend.core.http.errors import TooManyRequests, responses
 auth_router = APIRouter(prefix="/auth/password", tags=["auth"])
 me_router = APIRouter(prefix="/users/me/phone/verification", tags=["me"])
 
-_REQUESTED = CodeRequestedOut(
-    expires_in=int(VALID.total_seconds()), resend_after=int(BETWEEN.total_seconds())
-)
+_REQUESTED = CodeRequestedOut(expires_in=int(VALID.total_seconds()), resend_after=int(BETWEEN.total_seconds()))
 
 
 @auth_router.post(

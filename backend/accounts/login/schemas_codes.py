@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
+from backend.accounts.fields import example
 from backend.accounts.login.codes import DIGITS
 from backend.accounts.login.passwords import Password
 from backend.accounts.schemas import LoginName
@@ -19,7 +20,7 @@ Code = Annotated[
 class PasswordForgotten(Request):
     """The account whose password was forgotten."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"login": "ada@example.com"}]})
+    model_config = example(login="ada@example.com")
 
     login: LoginName
 
@@ -27,13 +28,7 @@ class PasswordForgotten(Request):
 class PasswordReset(Request):
     """A new password and the code that permits it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"login": "ada@example.com", "code": "042917", "new_password": "staple in the stable"}
-            ]
-        }
-    )
+    model_config = example(login="ada@example.com", code="042917", new_password="staple in the stable")
 
     login: LoginName = Field(description="The e-mail address or the phone, as in the request for the code.")
     code: Code
@@ -43,6 +38,6 @@ class PasswordReset(Request):
 class PhoneConfirmation(Request):
     """The code from the SMS."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "042917"}]})
+    model_config = example(code="042917")
 
     code: Code

@@ -7,7 +7,6 @@ to the user, and a `Session` document that is left over is harmless.
 
 import hashlib
 import secrets
-from dataclasses import dataclass
 from datetime import timedelta
 
 from beanie import PydanticObjectId
@@ -17,20 +16,11 @@ from backend.accounts.documents import Session, User
 from backend.accounts.errors import InvalidCredentials, RefreshTokenInvalid, RefreshTokenReused
 from backend.accounts.login import repository
 from backend.accounts.login.tokens import make_access_token
+from backend.accounts.responses import TokensOut
 from backend.core.clock import utc_now
 from backend.core.settings import settings
 
 _LONGEST_USER_AGENT = 200
-
-
-@dataclass(frozen=True)
-class TokenPair:
-    """The tokens of a session. The refresh token works once; the access token for `expires_in` seconds."""
-
-    access_token: str
-    refresh_token: str
-    expires_in: int
-    token_type: str = "bearer"  # noqa: S105 - a kind of token, not one
 
 
 def _digest(token: str) -> str:
@@ -42,15 +32,15 @@ def _new_refresh_token(session_id: str) -> str:
     return f"{session_id}.{secrets.token_urlsafe(32)}"
 
 
-def _pair(user_id: PydanticObjectId, session_id: str, refresh_token: str) -> TokenPair:
-    return TokenPair(
+def _pair(user_id: PydanticObjectId, session_id: str, refresh_token: str) -> TokensOut:
+    return TokensOut(
         access_token=make_access_token(user_id, session_id),
         refresh_token=refresh_token,
         expires_in=settings.ACCESS_TOKEN_EXPIRE_MINUTES * 60,
     )
 
 
-async def open_session(user: User, user_agent: str | None = None) -> TokenPair:
+async def open_session(user: User, user_agent: str | None = None) -> TokensOut:
     """Opens a session for a user who has proven their password. Raises `InvalidCredentials`.
 
     It does so unless the user was deactivated or their password hash changed since `user` was read: the proven
@@ -75,7 +65,7 @@ async def open_session(user: User, user_agent: str | None = None) -> TokenPair:
     return _pair(user.user_id, session_id, token)
 
 
-async def refresh(token: str) -> TokenPair:
+async def refresh(token: str) -> TokensOut:
     """Exchanges a refresh token for a new pair. Raises `RefreshTokenInvalid`, `RefreshTokenReused`.
 
     Of two exchanges of one token at most one returns tokens. The other may be a thief's, so it closes the session.

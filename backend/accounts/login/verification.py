@@ -35,9 +35,7 @@ async def send_verification_code(user: User) -> None:
 async def verify_phone(user: User, code: str) -> User:
     """Marks the user's phone as verified and returns the user. Raises `CodeInvalid`."""
     phone = user.phone
-    if phone is None or not await redeem(
-        user_id=user.user_id, purpose=Purpose.VERIFY_PHONE, phone=phone, code=code
-    ):
+    if phone is None or not await redeem(user_id=user.user_id, purpose=Purpose.VERIFY_PHONE, phone=phone, code=code):
         raise CodeInvalid
     verified = await repository.mark_phone_verified(user.user_id, phone)
     if verified is None:

@@ -133,9 +133,7 @@ async def _read_slot_and_name(
     return to_book, patient_name
 
 
-async def _find_earlier(
-    caller: User, request: BookingRequest, patient_id: PydanticObjectId
-) -> Document | None:
+async def _find_earlier(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Document | None:
     """Returns the appointment that the caller's earlier request with the same key made.
 
     Raises `IdempotencyKeyReused`, and `OutsideYourScope` if it was rescheduled to where the caller can't see it.

@@ -64,9 +64,7 @@ async def _reschedule(appointment: Appointment, to_book: SlotToBook, actor: Acto
     entry = actor.history_entry(
         transition=TransitionName.RESCHEDULE, status=Status.SCHEDULED, at=now, start=slot.start
     )
-    message = PendingMessage.about_time(
-        reschedule_count, kind=MessageKind.RESCHEDULED, to=Recipient.PATIENT, now=now
-    )
+    message = PendingMessage.about_time(reschedule_count, kind=MessageKind.RESCHEDULED, to=Recipient.PATIENT, now=now)
 
     async def update(numbers: SeatNumbers) -> Appointment:
         return await repository.update_unchanged(
@@ -86,6 +84,4 @@ async def _reschedule(appointment: Appointment, to_book: SlotToBook, actor: Acto
             push={"history": entry.model_dump(exclude_none=True), "pending_messages": message.model_dump()},
         )
 
-    return await allocate_seat(
-        to_book, patient_id=appointment.patient_id, write=update, rescheduled=appointment
-    )
+    return await allocate_seat(to_book, patient_id=appointment.patient_id, write=update, rescheduled=appointment)

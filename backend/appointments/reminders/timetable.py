@@ -52,9 +52,7 @@ def silence_cancels(rules: Rules) -> int:
     return rules.auto_cancel_minutes if to_confirm >= FAIR_HOUR else 0
 
 
-def deadline(
-    start: datetime, *, confirmation_requested_at: datetime, auto_cancel_minutes: int
-) -> datetime | None:
+def deadline(start: datetime, *, confirmation_requested_at: datetime, auto_cancel_minutes: int) -> datetime | None:
     """Returns when an unconfirmed appointment is cancelled. UTC.
 
     None if `auto_cancel_minutes` is 0, or if the patient would have less than an hour to confirm.

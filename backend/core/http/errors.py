@@ -58,9 +58,7 @@ class DomainError(Exception):
     def schema(cls) -> type[ErrorBody]:
         """The model of the JSON body, for the documentation: `body` with this error's code and no other."""
         code = Literal[cls.code]  # type: ignore[name-defined]  # known at run time only
-        return create_model(
-            f"{cls.__name__}Error", __base__=cls.body, __doc__=cls.__doc__, error_code=(code, ...)
-        )
+        return create_model(f"{cls.__name__}Error", __base__=cls.body, __doc__=cls.__doc__, error_code=(code, ...))
 
 
 class BadRequest(DomainError):
@@ -165,9 +163,7 @@ def responses(*errors: type[DomainError]) -> dict[int | str, dict[str, Any]]:
     return documented
 
 
-def document_error(
-    documented: dict[Any, dict[str, Any]], status: int | str, error: type[DomainError]
-) -> None:
+def document_error(documented: dict[Any, dict[str, Any]], status: int | str, error: type[DomainError]) -> None:
     """Adds an error to what a route documents under a status; `error_code` tells it from the others there."""
     response = documented.setdefault(status, {"content": {"application/json": {"examples": {}}}})
     content = response["content"]["application/json"]

@@ -31,9 +31,7 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """The schema in the shape that client generators read best.
 
         `openapi-typescript` makes a field with a `default` required, so the description states the default.
@@ -128,8 +126,6 @@ def _id(value: Any) -> Any:
 Id = Annotated[
     PydanticObjectId,
     BeforeValidator(_id),
-    WithJsonSchema(
-        {"type": "string", "pattern": f"^{_ID.pattern}$", "examples": ["671f0c0e9b1d8a0001a1b2c3"]}
-    ),
+    WithJsonSchema({"type": "string", "pattern": f"^{_ID.pattern}$", "examples": ["671f0c0e9b1d8a0001a1b2c3"]}),
 ]
 """An ObjectId, 24 hexadecimal digits in JSON."""

@@ -31,9 +31,7 @@ class BadCursor(Unprocessable):
     """The cursor belongs to another list, or to other filters."""
 
     code = "BAD_CURSOR"
-    detail = (
-        "This list did not return the cursor, or returned it for other filters. Start with the first page."
-    )
+    detail = "This list did not return the cursor, or returned it for other filters. Start with the first page."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

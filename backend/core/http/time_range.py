@@ -30,9 +30,7 @@ def _day_or_instant(value: Any) -> date | datetime:
 DayOrInstant = Annotated[
     date | datetime,
     PlainValidator(_day_or_instant),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
-    ),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}),
 ]
 """A moment (an `Instant`), or a whole day in the clinic's zone (a `Day`)."""
 

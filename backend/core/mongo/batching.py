@@ -40,9 +40,7 @@ class Batcher(Generic[K, V]):
     `load_all` returns one result per key, in their order; an exception as a result is raised for that key alone.
     """
 
-    def __init__(
-        self, name: str, load_all: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]]
-    ) -> None:
+    def __init__(self, name: str, load_all: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]]) -> None:
         self._name, self._load_all = name, load_all
         self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, list[tuple[K, asyncio.Future[V]]]] = (
             WeakKeyDictionary()
@@ -142,9 +140,7 @@ class SingleFlight(Generic[H, V]):
             self._next[key] = asyncio.create_task(self._read_after(self._running.get(key), key, read))
         return await asyncio.shield(self._next[key])  # a cancelled caller must not cancel the others' read
 
-    async def _read_after(
-        self, running: "asyncio.Task[V] | None", key: H, read: Callable[[H], Awaitable[V]]
-    ) -> V:
+    async def _read_after(self, running: "asyncio.Task[V] | None", key: H, read: Callable[[H], Awaitable[V]]) -> V:
         try:
             if running is not None:
                 await asyncio.wait([running])
@@ -180,9 +176,7 @@ def alike(changes: Iterable[Change]) -> list[UpdateMany]:
         key = bson.encode({"where": change.where, "update": update})
         groups.setdefault(key, (change.where, update))
         ids.setdefault(key, []).append(change.id)
-    return [
-        UpdateMany({"_id": {"$in": ids[key]}, **where}, update) for key, (where, update) in groups.items()
-    ]
+    return [UpdateMany({"_id": {"$in": ids[key]}, **where}, update) for key, (where, update) in groups.items()]
 
 
 _Waiting = list[tuple[Change, "asyncio.Future[bool]"]]

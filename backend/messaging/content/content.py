@@ -181,9 +181,7 @@ def language_of(chosen: Language | None, clinic: Clinic | None) -> Language:
     return chosen or (clinic.language if clinic else "en")
 
 
-def appointment_details(
-    appointment: Row, clinic: Clinic, phone: str, *, has_others: bool
-) -> AppointmentDetails:
+def appointment_details(appointment: Row, clinic: Clinic, phone: str, *, has_others: bool) -> AppointmentDetails:
     """Returns what a text may say about an appointment: never the reason for the visit.
 
     The code is included only if the patient has other open appointments.

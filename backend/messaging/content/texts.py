@@ -37,9 +37,7 @@ MESSAGES: dict[Language, dict[Recipient, dict[MessageKind, str]]] = {
             MessageKind.BOOKED: "Your appointment: {when}, {doctor}, {clinic}.",
             MessageKind.RESCHEDULED: "Your appointment has moved to {when}, {doctor}, {clinic}.",
             MessageKind.CANCELLED: "Your appointment is cancelled: {when}, {doctor}, {clinic}. {again}",
-            MessageKind.AUTO_CANCELLED: (
-                "Cancelled, as it was not confirmed: {when}, {doctor}, {clinic}. {again}"
-            ),
+            MessageKind.AUTO_CANCELLED: ("Cancelled, as it was not confirmed: {when}, {doctor}, {clinic}. {again}"),
             MessageKind.NO_SHOW: "We missed you: {when}, {doctor}, {clinic}. {again}",
         },
         Recipient.DOCTOR: {
@@ -54,9 +52,7 @@ MESSAGES: dict[Language, dict[Recipient, dict[MessageKind, str]]] = {
             MessageKind.BOOKED: "Su cita: {when}, {doctor}, {clinic}.",
             MessageKind.RESCHEDULED: "Su cita se ha cambiado: ahora {when}, {doctor}, {clinic}.",
             MessageKind.CANCELLED: "Su cita queda cancelada: {when}, {doctor}, {clinic}. {again}",
-            MessageKind.AUTO_CANCELLED: (
-                "Cita cancelada por no confirmarse: {when}, {doctor}, {clinic}. {again}"
-            ),
+            MessageKind.AUTO_CANCELLED: ("Cita cancelada por no confirmarse: {when}, {doctor}, {clinic}. {again}"),
             MessageKind.NO_SHOW: "No pudimos verle: {when}, {doctor}, {clinic}. {again}",
         },
         Recipient.DOCTOR: {

@@ -152,9 +152,7 @@ async def _opt_out(user: User, parsed: Reply, *, received_at: datetime) -> Reply
         result = await act_on_reply(user, Reply(ReplyKind.CANCEL, parsed.word), received_at=received_at)
         if result.appointment and result.appointment.status is Status.CANCELLED:
             appointment, call_reason = result.appointment, CallReason.CANCELLED_AND_OPTED_OUT
-        elif appointment := appointment or next(
-            iter(await appointments.find_open_of_patient(user.user_id)), None
-        ):
+        elif appointment := appointment or next(iter(await appointments.find_open_of_patient(user.user_id)), None):
             call_reason = CallReason.OPTED_OUT
     await appointments.stop_auto_cancel_for(user.user_id)
     return ReplyResult("", appointment=appointment, call_reason=call_reason)

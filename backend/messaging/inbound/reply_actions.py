@@ -149,9 +149,7 @@ async def _as_asked(appointment: Appointment, questions: Questions) -> Appointme
     return await appointments.reload(appointment)
 
 
-async def _act_on_appointment(
-    user: User, reply: Reply, appointment: Appointment, *, has_others: bool
-) -> ReplyResult:
+async def _act_on_appointment(user: User, reply: Reply, appointment: Appointment, *, has_others: bool) -> ReplyResult:
     """Makes the transition as the patient. If somebody else changes the appointment meanwhile, tries again."""
     for _ in range(_MAX_TRIES):
         try:
@@ -167,9 +165,7 @@ async def _act_on_appointment(
     return ReplyResult(text, appointment)
 
 
-async def _make_transition(
-    user: User, reply: Reply, appointment: Appointment
-) -> tuple[AnswerText, Appointment]:
+async def _make_transition(user: User, reply: Reply, appointment: Appointment) -> tuple[AnswerText, Appointment]:
     """Returns the answer, and the appointment as it is then. Raises `AppointmentChanged`."""
     if answer := _NO_TRANSITION.get(appointment.status):
         return answer, appointment
@@ -207,9 +203,7 @@ async def _answer_unknown(
     return ReplyResult(await _answer(user, AnswerText.NOT_UNDERSTOOD, only, has_others=has_others), only)
 
 
-async def _answer_without_appointment(
-    user: User, answer: AnswerText, known: Sequence[Appointment]
-) -> ReplyResult:
+async def _answer_without_appointment(user: User, answer: AnswerText, known: Sequence[Appointment]) -> ReplyResult:
     """Answers about no appointment, with the phone and language of the patient's last clinic."""
     last = known[0] if known else await appointments.find_last_of_patient(user.user_id)
     clinic = await _clinic(last) if last else None

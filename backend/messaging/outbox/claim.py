@@ -138,7 +138,7 @@ def new_message(row: Mapping[str, Any], pending: Mapping[str, Any], now: datetim
         recipient=recipient.value,
         appointment_id=row["_id"],
         user_id=row["patient_id"] if is_for_patient else row["doctor_id"],
-        **{field: row[field] for field in APPOINTMENT_COPY},
+        **{field: row.get(field) for field in APPOINTMENT_COPY},
         **{field: pending[field] for field in copied},
         not_before=quiet_hours().after(now, ZoneInfo(row["time_zone"])) if is_for_patient else now,
         expires_at=row["start"] if ends_at_start else pending["pending_since"] + _NEWS_LIFETIME,

@@ -97,7 +97,5 @@ async def _adopt(message: Row, listed: ListedMessage) -> bool:
         return False
     if status is not SmsStatus.UNDELIVERED:
         return await delivery_state.mark_sent(message, sid=listed.sid, status=status)
-    await delivery_state.mark_undelivered(
-        message, status=status, error_code=listed.error_code, sid=listed.sid
-    )
+    await delivery_state.mark_undelivered(message, status=status, error_code=listed.error_code, sid=listed.sid)
     return True

@@ -106,9 +106,7 @@ class Dispatcher:
                     # This process was held up: its lease might lapse during the post. Nothing was sent yet.
                     await repository.requeue(row, at=utc_now())
                     return
-                result = await self._carrier.send(
-                    to=row["phone"], body=row["body"], attempt_id=row["attempt_id"]
-                )
+                result = await self._carrier.send(to=row["phone"], body=row["body"], attempt_id=row["attempt_id"])
             self.is_carrier_reachable = result.has_response
             await delivery_state.record(row, result)
         except PyMongoError:

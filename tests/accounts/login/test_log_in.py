@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from backend.accounts import users
-from backend.accounts.documents import Role
+from backend.accounts.documents import Role, User
 from backend.accounts.login import log_in, passwords
 from backend.accounts.login.log_in import Device
 from backend.accounts.login.passwords import hash_password, verify_password
@@ -52,7 +52,7 @@ def test_the_login_is_the_email_or_the_phone_in_any_spelling(log_in, ada, login)
 
 
 def test_every_failure_gets_the_same_response(api, log_in, ada, admin, run):
-    run(users.create_user(name="Walk-in", role=Role.PATIENT, email="walkin@example.com"))
+    run(users.create_user(User(name="Walk-in", role=Role.PATIENT, email="walkin@example.com")))
     gone = admin.client.post(
         "/users",
         json={"role": "admin", "name": "Gone", "email": "gone@example.com", "password": PASSWORD},

@@ -10,7 +10,7 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from backend.accounts import users
-from backend.accounts.documents import Role
+from backend.accounts.documents import Role, User
 from backend.accounts.login import verification
 from backend.accounts.login.codes import MOST_AN_HOUR, TRIES, code_issued
 from backend.accounts.login.passwords import hash_password
@@ -47,7 +47,7 @@ def test_email_and_phone_work_in_any_spelling(forgot, reset, phones, login):
 
 
 def test_a_patient_without_a_password_gets_one(api, run, phones):
-    walk_in = run(users.create_user(name="Walk-in", role=Role.PATIENT, phone="+15550140007"))
+    walk_in = run(users.create_user(User(name="Walk-in", role=Role.PATIENT, phone="+15550140007")))
     api.post("/auth/password/forgot", json={"login": walk_in.phone})
     body = {"login": walk_in.phone, "code": phones.wait_for(1), "new_password": NEW_PASSWORD}
     assert api.post("/auth/password/reset", json=body).status_code == 204
@@ -66,7 +66,7 @@ def test_a_reset_ends_the_limit_on_logging_in(log_in, reset, reset_code):
 @pytest.fixture
 def strangers(admin, run, ada):
     """Logins that get no code: unknown, no login at all, without a phone, and no longer active."""
-    run(users.create_user(name="No phone", role=Role.ADMIN, email="nophone@example.com", password=PASSWORD))
+    run(users.create_user(User(name="No phone", role=Role.ADMIN, email="nophone@example.com"), password=PASSWORD))
     gone = factories.make_user(run, Role.PATIENT, email="gone@example.com")
     assert admin.client.delete(f"/users/{gone.id}").status_code == 204
     return ["nobody@example.com", "+15550149999", "no login", "@", "nophone@example.com", "gone@example.com"]
@@ -214,7 +214,7 @@ def test_a_database_failure_after_the_response_is_logged(run, caplog):
     async def lose_the_database(issued):
         raise PyMongoError("away")
 
-    run(users.create_user(name="Ada", role=Role.PATIENT, phone="+15550140001"))
+    run(users.create_user(User(name="Ada", role=Role.PATIENT, phone="+15550140001")))
     code_issued.connect(lose_the_database)
     try:
         run(verification.send_reset_code("+15550140001"))

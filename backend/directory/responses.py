@@ -1,82 +1,112 @@
-"""Responses of the routes of doctors and patients. Staff see more fields than others."""
+"""Responses of the routes of clinics, departments, doctors and patients. Staff see more fields than others."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Self
 
 from beanie import PydanticObjectId
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from backend.accounts.access import is_staff
-from backend.accounts.documents import User
-from backend.accounts.profiles import BloodGroup, Gender
-from backend.accounts.responses import EmergencyContactOut, LanguageField
+from backend.accounts.documents import Language, User
+from backend.accounts.fields import example
+from backend.accounts.profiles import Weekday
+from backend.accounts.responses import LanguageField, OwnPatientOut
 from backend.core.http.fields import Id, Response
 from backend.core.http.pagination import Page
 from backend.directory import doctors, patients
 from backend.directory.clinics import read_clinics
 from backend.directory.departments import read_departments
-from backend.directory.documents import Clinic, Department
+from backend.directory.documents import Clinic, Department, Policy, Rules
+from backend.directory.schemas import CLINIC_EXAMPLE, PATIENT_EXAMPLE
 
-_ID = "671f0c0e9b1d8a0001a1b2c3"
+_STORED_EXAMPLE = {
+    "id": "671f0c0e9b1d8a0001a1b2c3",
+    "is_active": True,
+    "created_at": "2026-01-05T09:00:00Z",
+    "updated_at": "2026-11-20T08:15:00Z",
+}
 _OTHER_ID = "671f0c0e9b1d8a0001a1b2c4"
 
-_DOCTOR: dict[str, Any] = {
-    "id": _ID,
-    "name": "Dr. Elizabeth Blackwell",
-    "specialty": "Cardiology",
-    "department": {"id": _OTHER_ID, "name": "Cardiology"},
-    "clinics": [
-        {"id": _OTHER_ID, "name": "Midtown Clinic", "city": "New York", "time_zone": "America/New_York"}
-    ],
-    "qualifications": ["MD", "FACC"],
-    "experience_years": 12,
-    "language": "en",
-    "photo_url": None,
-}
-_DOCTOR_IN_DETAIL = {
-    **_DOCTOR,
-    "email": "elizabeth@example.com",
-    "phone": "+15550100200",
-    "license_number": "NY-123456",
-    "max_patients_per_day": 20,
-    "slot_minutes": 20,
-    "is_active": True,
-    "created_at": "2026-01-05T09:00:00Z",
-    "updated_at": "2026-11-20T08:15:00Z",
-}
-_PATIENT_ROW: dict[str, Any] = {
-    "id": _ID,
-    "name": "Charles Babbage",
-    "email": None,
-    "phone": "+15550100300",
-    "date_of_birth": "1951-12-26",
-    "assigned_doctor_id": _OTHER_ID,
-    "is_active": True,
-}
-_PATIENT = {
-    **_PATIENT_ROW,
-    "language": "en",
-    "photo_url": None,
-    "sms_opted_out": False,
-    "gender": "male",
-    "address": "1 Dorset Street, Springfield",
-    "blood_group": "O+",
-    "allergies": ["penicillin"],
-    "emergency_contact": {
-        "name": "Georgiana Babbage",
-        "phone": "+15550100301",
-        "relationship": "wife",
-    },
-    "medical_history": None,
-    "created_at": "2026-01-05T09:00:00Z",
-    "updated_at": "2026-11-20T08:15:00Z",
-}
-_PATIENT_IN_DETAIL = {**_PATIENT, "notes": "Prefers mornings.", "has_login": False}
+
+class PositionOut(Response):
+    """A position on earth, in degrees (WGS 84)."""
+
+    longitude: float
+    latitude: float
 
 
-def _example(value: dict[str, Any]) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [value]})
+class OpeningHoursOut(Response):
+    """Hours of a weekday when the clinic is open, in wall-clock time of its zone."""
+
+    weekday: Weekday
+    opens: str = Field(examples=["09:00"])
+    closes: str = Field(examples=["17:00"], description="Up to `24:00`.")
+
+
+class PolicyOut(Response, Policy):
+    """A clinic's own rules. Null: the setting of the system applies."""
+
+
+class RulesOut(Response, Rules):
+    """The rules of a clinic in force. Minutes, except for the horizon."""
+
+
+class ClinicOut(Response):
+    """A clinic."""
+
+    model_config = example(
+        **CLINIC_EXAMPLE,
+        **_STORED_EXAMPLE,
+        policy={**dict.fromkeys(Policy.model_fields), "slot_minutes": 20},
+        distance_m=412,
+        rules={
+            **{"slot_minutes": 20, "horizon_days": 60, "reminder_minutes": [180], "auto_cancel_minutes": 15},
+            **{"confirm_window_minutes": 180, "check_in_window_minutes": 60, "no_show_grace_minutes": 15},
+        },
+    )
+
+    id: Id
+    name: str
+    address: str | None
+    city: str
+    state: str | None
+    zip_code: str | None
+    phone: str | None
+    email: str | None
+    time_zone: str = Field(description="The IANA time zone of the clinic's wall-clock times.")
+    language: Language
+    location: PositionOut | None
+    distance_m: int | None = Field(default=None, description="Metres in a straight line from the point `near`.")
+    opening_hours: list[OpeningHoursOut]
+    policy: PolicyOut
+    rules: RulesOut
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, clinic: Clinic, distance_m: float | None = None) -> Self:
+        """Returns the response for a clinic, with its distance in metres if it was found by that."""
+        shown: dict[str, Any] = {name: getattr(clinic, name, None) for name in cls.model_fields}
+        if clinic.location is not None:
+            longitude, latitude = clinic.location.coordinates
+            shown["location"] = PositionOut(longitude=longitude, latitude=latitude)
+        shown["distance_m"] = None if distance_m is None else round(distance_m)
+        return cls.model_validate(shown)
+
+
+class DepartmentOut(Response):
+    """A department."""
+
+    model_config = example(**_STORED_EXAMPLE, name="Cardiology", description="Heart and vessels.")
+
+    id: Id
+    name: str
+    description: str | None
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
 
 
 class DoctorsClinic(Response):
@@ -98,7 +128,22 @@ class DoctorsDepartment(Response):
 class DoctorOut(Response):
     """A doctor, with the fields that are public."""
 
-    model_config = _example(_DOCTOR)
+    model_config = example(
+        **_STORED_EXAMPLE,
+        name="Dr. Elizabeth Blackwell",
+        specialty="Cardiology",
+        department={"id": _OTHER_ID, "name": "Cardiology"},
+        clinics=[{"id": _OTHER_ID, "name": "Midtown Clinic", "city": "New York", "time_zone": "America/New_York"}],
+        qualifications=["MD", "FACC"],
+        experience_years=12,
+        language="en",
+        photo_url=None,
+        email="elizabeth@example.com",
+        phone="+15550100200",
+        license_number="NY-123456",
+        max_patients_per_day=20,
+        slot_minutes=20,
+    )
 
     id: Id
     name: str
@@ -133,8 +178,6 @@ class DoctorOut(Response):
 class DoctorDetail(DoctorOut):
     """A doctor, with all fields. For staff."""
 
-    model_config = _example(_DOCTOR_IN_DETAIL)
-
     email: str | None
     phone: str | None
     license_number: str
@@ -152,7 +195,14 @@ class DoctorPage(Page[DoctorDetail | DoctorOut]):
 class PatientRow(Response):
     """A patient in a list: name, contact and date of birth."""
 
-    model_config = _example(_PATIENT_ROW)
+    model_config = example(
+        **PATIENT_EXAMPLE,
+        **_STORED_EXAMPLE,
+        **dict.fromkeys(("email", "photo_url", "medical_history")),
+        language="en",
+        sms_opted_out=False,
+        has_login=False,
+    )
 
     id: Id
     name: str
@@ -174,28 +224,18 @@ class PatientRow(Response):
         )
 
 
-class PatientOut(PatientRow):
+class PatientOut(PatientRow, OwnPatientOut):
     """A patient's record for the patient: without the staff's notes."""
-
-    model_config = _example(_PATIENT)
 
     language: LanguageField
     photo_url: str | None
     sms_opted_out: bool = Field(description="Whether the patient opted out of messages.")
-    gender: Gender | None
-    address: str | None
-    blood_group: BloodGroup | None
-    allergies: list[str]
-    emergency_contact: EmergencyContactOut | None
-    medical_history: str | None
     created_at: datetime
     updated_at: datetime
 
 
 class PatientDetail(PatientOut):
     """A patient's record with all fields. For staff."""
-
-    model_config = _example(_PATIENT_IN_DETAIL)
 
     notes: str | None = Field(description="For staff; the patient never sees them.")
     has_login: bool = Field(description="Whether the patient has a password.")
