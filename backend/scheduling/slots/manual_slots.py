@@ -24,12 +24,7 @@ MOST_AT_ONCE = 5000
 
 
 async def create_slot(
-    *,
-    doctor_id: PydanticObjectId,
-    clinic_id: PydanticObjectId,
-    start: datetime,
-    minutes: int | None,
-    capacity: int,
+    *, doctor_id: PydanticObjectId, clinic_id: PydanticObjectId, start: datetime, minutes: int | None, capacity: int
 ) -> Slot:
     """Adds one slot and returns it. Start UTC, length in minutes.
 
