@@ -84,10 +84,7 @@ _SAME_DAY = {"$and": [{"$eq": ["$doctor_id", "$$doctor"]}, {"$eq": ["$clinic_day
 _CLAIMS_OF_DAY = {
     "from": SeatClaim.Settings.name,
     "let": {"doctor": "$doctor_id", "day": "$day"},
-    "pipeline": [
-        {"$match": {"$expr": _SAME_DAY, "status": {"$in": COUNTED_STATUSES}}},
-        {"$project": CLAIM_FIELDS},
-    ],
+    "pipeline": [{"$match": {"$expr": _SAME_DAY, "status": {"$in": COUNTED_STATUSES}}}, {"$project": CLAIM_FIELDS}],
     "as": "claims",
 }
 

@@ -1,12 +1,13 @@
 """Requests and responses about slots and closures, and the report of every change."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, model_validator
 
 from backend.accounts.documents import User
+from backend.accounts.fields import example
 from backend.accounts.profiles import Weekday
 from backend.core.http.fields import Day, Id, Instant, Request, Response, Text
 from backend.core.http.json_rows import Rows
@@ -26,13 +27,7 @@ SlotMinutes = Annotated[
 Capacity = Annotated[int, Field(ge=1, le=MOST_CAPACITY, description="How many patients can book one slot.")]
 
 
-def with_examples(*bodies: dict[str, Any]) -> ConfigDict:
-    """Returns the configuration of a request of which the documentation shows examples."""
-    return ConfigDict(json_schema_extra={"examples": list(bodies)})
-
-
 EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
-_AT_CLINIC = {"doctor_id": EXAMPLE_ID, "clinic_id": EXAMPLE_ID}
 
 
 class SlotOut(Response):
@@ -107,9 +102,13 @@ def report(result: SyncResult, booked: list[SeatClaim], *, caller: User) -> With
 class PeriodIn(Request):
     """A period of time: either two times (RFC 3339 with an offset, `end` exclusive) or two dates (`end` included)."""
 
-    model_config = with_examples(
-        {"start": "2026-12-24", "end": "2026-12-26", "reason": "Christmas"},
-        {"start": "2026-12-24T13:00:00-05:00", "end": "2026-12-24T18:00:00-05:00"},
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"start": "2026-12-24", "end": "2026-12-26", "reason": "Christmas"},
+                {"start": "2026-12-24T13:00:00-05:00", "end": "2026-12-24T18:00:00-05:00"},
+            ]
+        }
     )
 
     start: DayOrInstant
@@ -159,7 +158,9 @@ class ClosureReport(ClosureOut):
 class SlotIn(Request):
     """One slot. It may lie outside the weekly hours."""
 
-    model_config = with_examples({**_AT_CLINIC, "start": "2026-12-05T09:00:00-05:00", "minutes": 30, "capacity": 1})
+    model_config = example(
+        doctor_id=EXAMPLE_ID, clinic_id=EXAMPLE_ID, start="2026-12-05T09:00:00-05:00", minutes=30, capacity=1
+    )
 
     doctor_id: Id
     clinic_id: Id
@@ -171,12 +172,9 @@ class SlotIn(Request):
 class GenerateIn(Request):
     """A range of days that gets slots: those of `start` to `end`, or without these, those of the weekly hours."""
 
-    model_config = with_examples(
-        {
-            **_AT_CLINIC,
-            **{"first_day": "2026-12-05", "last_day": "2026-12-19", "weekdays": ["saturday"]},
-            **{"start": "09:00", "end": "12:00", "minutes": 20},
-        }
+    model_config = example(
+        **{"doctor_id": EXAMPLE_ID, "clinic_id": EXAMPLE_ID, "first_day": "2026-12-05", "last_day": "2026-12-19"},
+        **{"weekdays": ["saturday"], "start": "09:00", "end": "12:00", "minutes": 20},
     )
 
     doctor_id: Id

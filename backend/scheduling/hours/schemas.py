@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, model_validator
 
 from backend.accounts.documents import User
+from backend.accounts.fields import example
 from backend.accounts.profiles import WEEK, HoursBlock, Weekday
 from backend.core.http.fields import Id, Request, Response
 from backend.directory.fields import ClosingTime, WallTime, minutes_of
 from backend.scheduling.documents import Leave
-from backend.scheduling.schemas import EXAMPLE_ID, Capacity, SlotMinutes, WithdrawalReport, with_examples
+from backend.scheduling.schemas import EXAMPLE_ID, Capacity, SlotMinutes, WithdrawalReport
 
 
 class HoursBlockIn(Request):
@@ -48,13 +49,11 @@ _ON_MONDAY = {"clinic_id": EXAMPLE_ID, "weekday": "monday"}
 class WorkingHoursIn(Request):
     """A doctor's whole week. It replaces the one before. An empty list means no hours at all."""
 
-    model_config = with_examples(
-        {
-            "hours": [
-                {**_ON_MONDAY, "start": "09:00", "end": "12:30"},
-                {**_ON_MONDAY, "start": "13:30", "end": "17:00", "slot_minutes": 20, "capacity": 2},
-            ]
-        }
+    model_config = example(
+        hours=[
+            {**_ON_MONDAY, "start": "09:00", "end": "12:30"},
+            {**_ON_MONDAY, "start": "13:30", "end": "17:00", "slot_minutes": 20, "capacity": 2},
+        ]
     )
 
     hours: list[HoursBlockIn] = Field(max_length=56)

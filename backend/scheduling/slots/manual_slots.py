@@ -24,12 +24,7 @@ MOST_AT_ONCE = 5000
 
 
 async def create_slot(
-    *,
-    doctor_id: PydanticObjectId,
-    clinic_id: PydanticObjectId,
-    start: datetime,
-    minutes: int | None,
-    capacity: int,
+    *, doctor_id: PydanticObjectId, clinic_id: PydanticObjectId, start: datetime, minutes: int | None, capacity: int
 ) -> Slot:
     """Adds one slot and returns it. Start UTC, length in minutes.
 
@@ -139,8 +134,9 @@ def _check(schedule: DoctorSchedule, clinic_id: PydanticObjectId, span: availabi
         raise errors.BeyondHorizon
     if not availability.is_possible(schedule.inputs, clinic_id, span, now):
         is_away = any(absence.overlaps(span) for absence in (*schedule.inputs.leaves, *clinic.closures))
-        is_active = schedule.inputs.is_active and clinic.is_active
-        raise errors.OutsideOpeningHours if is_active and not is_away else errors.TimeNotAvailable
+        if is_away or not (schedule.inputs.is_active and clinic.is_active):
+            raise errors.TimeNotAvailable
+        raise errors.OutsideOpeningHours
 
 
 async def _add(

@@ -1,5 +1,4 @@
-"""Every query and update of slots, but for those of booking (`scheduling/repository.py`) and of the search
-(`search_repository.py`).
+"""Every query and update of slots, except those of booking and of the search, which have repositories of their own.
 
 An update changes a slot only while its state and revision are as they were read.
 """

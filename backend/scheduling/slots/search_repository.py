@@ -37,13 +37,7 @@ async def find_rows(where: Row, *, limit: int, index: Index | None = None) -> Se
 
 
 async def find_rows_and_seats(
-    where: Row,
-    *,
-    limit: int,
-    index: Index | None,
-    of_doctor: PydanticObjectId,
-    since: datetime,
-    until: datetime,
+    where: Row, *, limit: int, index: Index | None, of_doctor: PydanticObjectId, since: datetime, until: datetime
 ) -> tuple[Sequence[Row], Sequence[Row]]:
     """Returns slots like `find_rows`, and the claims on the doctor's seats between two moments (UTC): one command.
 
@@ -82,8 +76,7 @@ async def find_announced(slot_ids: Sequence[PydanticObjectId], marking: Pydantic
 async def mark_announced(slot_ids: Sequence[PydanticObjectId], marking: PydanticObjectId) -> None:
     """Marks slots as full where this announcement still stands."""
     await _slots().update_many(
-        {"_id": {"$in": slot_ids}, "marking": marking},
-        {"$set": {"known_full": True}, "$unset": {"marking": ""}},
+        {"_id": {"$in": slot_ids}, "marking": marking}, {"$set": {"known_full": True}, "$unset": {"marking": ""}}
     )
 
 

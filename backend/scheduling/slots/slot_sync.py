@@ -48,29 +48,28 @@ class SyncResult:
 async def reconcile(doctor_id: PydanticObjectId) -> SyncResult:
     """Opens and withdraws the doctor's slots as the inputs require. Raises `ScheduleBusy` if these keep changing."""
     done = SyncResult()
-    for _ in range(_MOST_ATTEMPTS):
-        now = utc_now()
-        try:
+    try:
+        for _ in range(_MOST_ATTEMPTS):
+            now = utc_now()
             schedule = await read_schedule(doctor_id, now=now)
-        except DoctorNotFound:
-            return done
-        wanted = await _offers(schedule.inputs, now)
-        recent = {"doctor_id": doctor_id, "start": {"$gt": now - LOOKBACK}}
-        present = await repository.find_active(recent)
-        stale = await _stale(present, schedule, wanted, now)
-        obsolete = await _obsolete_removals(present, schedule, now)
-        await withdraw(slot.id for slot in stale)
-        await withdraw_removed_too(slot.id for slot in obsolete)
-        done += SyncResult(withdrawn=sum(slot.state is SlotState.OPEN for slot in stale))
-        if stale or obsolete:
+            wanted = await _offers(schedule.inputs, now)
+            recent = {"doctor_id": doctor_id, "start": {"$gt": now - LOOKBACK}}
             present = await repository.find_active(recent)
-        there = {slot.start for slot in present}
-        missing = [offer for start, offer in wanted.items() if start not in there and start > now]
-        await repository.insert_new([slot_for(schedule, o, source=SlotSource.HOURS) for o in missing])
-        shut = {"$in": [SlotState.PENDING, SlotState.CLOSED]}
-        candidates = await repository.find_active({**recent, "start": {"$gt": now}, "state": shut})
-        again = await read_schedule(doctor_id, now=now)
-        if again.agrees_with(schedule):
+            stale = await _stale(present, schedule, wanted, now)
+            obsolete = await _obsolete_removals(present, schedule, now)
+            await withdraw(slot.id for slot in stale)
+            await withdraw_removed_too(slot.id for slot in obsolete)
+            done += SyncResult(withdrawn=sum(slot.state is SlotState.OPEN for slot in stale))
+            if stale or obsolete:
+                present = await repository.find_active(recent)
+            there = {slot.start for slot in present}
+            missing = [offer for start, offer in wanted.items() if start not in there and start > now]
+            await repository.insert_new([slot_for(schedule, o, source=SlotSource.HOURS) for o in missing])
+            shut = {"$in": [SlotState.PENDING, SlotState.CLOSED]}
+            candidates = await repository.find_active({**recent, "start": {"$gt": now}, "state": shut})
+            again = await read_schedule(doctor_id, now=now)
+            if not again.agrees_with(schedule):
+                continue
             overfull = await _overfull(candidates, wanted)
             fitting = [s for s in candidates if fits(s, schedule, wanted, now) and s.id not in overfull]
             outdated = [s for s in present if fits(s, schedule, wanted, now) and _is_outdated(s, schedule)]
@@ -79,6 +78,8 @@ async def reconcile(doctor_id: PydanticObjectId) -> SyncResult:
             if opened + await open_slots(schedule, outdated, wanted) == len(fitting) + len(outdated):
                 return done
             # Another process has changed some of them meanwhile, and may be done with this doctor: try again.
+    except DoctorNotFound:
+        return done  # users who are no doctors have no slots
     raise ScheduleBusy
 
 

@@ -101,8 +101,7 @@ async def _block_every_seat(slots: Sequence[Slot]) -> None:
 async def _move(holders: Mapping[PydanticObjectId, Sequence[Row]], next_seats: dict[PydanticObjectId, int]) -> None:
     """Moves the appointments of some slots to the seats from `next_seats` on, and updates `next_seats`.
 
-    Those of one slot move one after the other, and several slots at once: one by one, closing a clinic took many
-    seconds.
+    Those of one slot move one after the other, several slots at once: one by one, closing a clinic took seconds.
     """
     enough = asyncio.Semaphore(_SLOTS_AT_ONCE)
 
