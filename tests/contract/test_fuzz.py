@@ -20,6 +20,8 @@ from tests.contract.fuzzing import Fuzzing, open_document
 from tests.contract.world import NOW
 from tests.factories import Run
 
+pytestmark = pytest.mark.long
+
 IS_LONG = "FUZZ_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))
 MOST_BOUNDS = 10_000 if IS_LONG else 12

@@ -198,10 +198,11 @@ def test_a_doctor_keeps_a_clinic_that_was_deactivated(admin: Person, run: Run[An
         ("role", "admin"),
     ],
 )
-def test_a_doctors_fields_have_bounds(admin: Person, clinic: Clinic, field: str, value: object) -> None:
+def test_a_doctors_fields_have_bounds(
+    admin: Person, clinic: Clinic, doctor: Person, field: str, value: object
+) -> None:
     created = admin.client.post("/doctors", json={**new_doctor(clinic.id), field: value})
-    doctor = made(admin.client, "/doctors", new_doctor(clinic.id))
-    patched = admin.client.patch(f"/doctors/{doctor['id']}", json={field: value})
+    patched = admin.client.patch(f"/doctors/{doctor.id}", json={field: value})
 
     for answer in (created, patched):
         assert all(fault.split(".")[0] == field for fault in faults(answer))

@@ -15,6 +15,8 @@ from tests.faults.fleet import Fleet, Killer
 from tests.faults.reminders import Db, check_reminded_once, make_due, undecided
 from tests.faults.sizes import IS_FULL, LISTING_LAG, SIZE
 
+pytestmark = pytest.mark.long
+
 
 def faulty(carrier: Carrier) -> None:
     """A third of all posts goes wrong in one of seven ways; the others are answered slowly."""

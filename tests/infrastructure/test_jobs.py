@@ -65,6 +65,7 @@ def test_a_worker_of_its_own_serves_its_metrics(base_url: str, db: Db) -> None:
     assert 'sms_waiting{status="queued"}' in counted
 
 
+@pytest.mark.long
 def test_a_job_that_keeps_failing_makes_its_process_unready(base_url: str, db: Db) -> None:
     db["job_runs"].insert_one(a_run("cancel_unconfirmed"))
     db["appointments"].insert_one({"auto_cancel_at": utc_now() - LONG_AGO, "active": False})  # unreadable
@@ -86,6 +87,7 @@ def test_a_web_process_names_a_late_job_of_the_worker_and_stays(base_url: str, d
     assert [(job["name"], job["is_late"]) for job in found["jobs"]] == [("mark_no_shows", True)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("age", "code"), [(timedelta(minutes=4), 0), (timedelta(minutes=6), 1)])
 def test_the_command_line_fails_while_a_job_is_late(base_url: str, db: Db, age: timedelta, code: int) -> None:
     run = a_run("mark_no_shows", last_success=utc_now() - age)

@@ -124,6 +124,7 @@ def test_with_several_workers_one_more_process_does_timed_work(private_environme
         program.kill()
 
 
+@pytest.mark.long
 def test_a_worker_alone_ends_when_it_is_told_to(private_environment: dict[str, str]) -> None:
     mongod = mongod_of(private_environment)
     environment = {**private_environment, "MONGODB_URL": mongod.start(), "SCHEDULER_ENABLED": "true"}
@@ -137,6 +138,7 @@ def test_a_worker_alone_ends_when_it_is_told_to(private_environment: dict[str, s
         mongod.release()
 
 
+@pytest.mark.long
 def test_uvicorn_serves_it_with_several_workers_and_one_mongod(private_environment: dict[str, str]) -> None:
     program = start(private_environment, "-m", "uvicorn", "backend.app:app", "--workers", "2")
     wait_until(lambda: program.output.count("Application startup complete.") == 2, program.output)
@@ -148,6 +150,7 @@ def test_uvicorn_serves_it_with_several_workers_and_one_mongod(private_environme
     assert "Traceback" not in program.output
 
 
+@pytest.mark.long
 def test_ctrl_c_while_demo_data_is_made_stops_everything(private_environment: dict[str, str]) -> None:
     program = launch("-m", "backend", "serve", "--demo", "--port", "0", environment=private_environment)
     program.wait_for_line("database connected")
@@ -158,6 +161,7 @@ def test_ctrl_c_while_demo_data_is_made_stops_everything(private_environment: di
     assert mongod_of(private_environment).pid is None
 
 
+@pytest.mark.long
 def test_a_database_that_goes_away_is_said_and_found_again(private_environment: dict[str, str]) -> None:
     database = Mongod(Path(private_environment["DATA_DIR"]) / "own")
     environment = {**private_environment, "MONGODB_URL": database.start(), "SCHEDULER_ENABLED": "true"}
@@ -204,6 +208,7 @@ def _is_unavailable(client: httpx.Client) -> None:
     assert time.monotonic() - started < 8
 
 
+@pytest.mark.long
 def test_everybody_killed_is_recovered_from_at_the_next_start(private_environment: dict[str, str]) -> None:
     program = start(private_environment, "-m", "backend", "serve")
     mongod = mongod_of(private_environment)

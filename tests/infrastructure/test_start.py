@@ -146,6 +146,7 @@ def test_arguments_that_make_no_sense_are_refused(starts: dict[str, Program], st
     assert "is not a number from" in ended(starts[start], 2)
 
 
+@pytest.mark.long
 def test_a_start_waits_for_mongodb(bare_mongod: Callable[..., int]) -> None:
     """As when both come up together: the replica set is initiated while we are waiting."""
     port = bare_mongod("--replSet", "rs0")

@@ -86,6 +86,7 @@ def test_two_overlapping_slots_made_at_once_are_one(
             assert admin.client.delete(f"/slots/{made}").status_code == 200
 
 
+@pytest.mark.long
 def test_of_a_hundred_patients_the_daily_limit_takes_five(run: Run[Any], db: Db, two_servers: Servers) -> None:
     crowd = people(run, 100)
     for capacity in (1, 5):
@@ -108,6 +109,7 @@ def test_of_a_hundred_patients_the_daily_limit_takes_five(run: Run[Any], db: Db,
         forget_appointments(db)
 
 
+@pytest.mark.long
 def test_fifty_repeats_at_once_make_one_appointment(run: Run[Any], db: Db, two_servers: Servers) -> None:
     for capacity in (1, 3):
         book = make_book(run, capacity=capacity)

@@ -11,7 +11,7 @@ from tests.races.support import Db, Wired, every_pause, in_background, reaches, 
 from tests.races.transitions import CONTESTS, Contest, Day
 from tests.support.book import check_book
 
-pytestmark = pytest.mark.races
+pytestmark = [pytest.mark.races, pytest.mark.long]
 
 ROUNDS = 30
 IN_EVERY_ORDER = CONTESTS if os.environ.get("RACES") == "all" else CONTESTS[::2]

@@ -22,7 +22,7 @@ from tests.races.support import (
 )
 from tests.support.book import check_book, check_slots
 
-pytestmark = pytest.mark.races
+pytestmark = [pytest.mark.races, pytest.mark.long]
 
 Servers = tuple[str, str]
 

@@ -139,6 +139,7 @@ def _use(base_url: str, admin: Person) -> None:
         client.get("/hidden-path/5550142?phone=5550142")
 
 
+@pytest.mark.long
 def test_a_collector_that_is_away_disturbs_nobody(base_url: str) -> None:
     with Collector() as unheard:
         environment = {**unheard.environment, "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
@@ -148,6 +149,7 @@ def test_a_collector_that_is_away_disturbs_nobody(base_url: str) -> None:
     assert program.wait() == 0, "it ends by itself, in time"
 
 
+@pytest.mark.long
 def test_where_it_is_off_nothing_of_it_is_loaded() -> None:
     """FastAPI itself imports OpenTelemetry's interface, and nothing behind it."""
     code = "import sys, backend.app, backend.worker; print('\\n'.join(sys.modules))"

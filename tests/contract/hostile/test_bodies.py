@@ -13,6 +13,8 @@ from tests.contract.hostile.support import is_refusal, nothing_changes
 from tests.contract.test_roles import ROLES, ROWS
 from tests.contract.world import Call, World
 
+pytestmark = pytest.mark.long
+
 WEBHOOKS = {"receive_sms", "receive_status"}
 """Forms with a signature: tests/messaging/twilio/test_webhooks.py sends them all that is wrong."""
 
