@@ -50,6 +50,14 @@ EXHAUSTIVE = (
 """Tests without a server that try everything there is, for seconds: not for the inner loop."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out files whose tests are all long, where long tests don't run: importing them takes seconds."""
+    if config.option.markexpr != "not long" or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text()
+    return True if "\npytestmark = pytest.mark.long\n" in text or "pytest.mark.long]\n" in text else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests of the inner loop, and begins with the files that take longest, so that none is last."""
     missing = [name for name in SMOKE if not (TESTS / name).exists()]

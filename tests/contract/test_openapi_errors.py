@@ -1,5 +1,7 @@
 """Every error that a route can raise, as its source says, stands in its description; and no other."""
 
+from functools import cache
+
 from backend.accounts import errors as accounts
 from backend.app import app
 from backend.appointments.errors import AppointmentChanged
@@ -68,17 +70,20 @@ def _excused(operation_id: str) -> set[str]:
     return {error.code for error, _, operations in CANNOT_COME if operation_id in operations}
 
 
-RAISED = {
-    operation_id: {error.code for error in errors}
-    for operation_id, errors in raised_by_routes(app).items()
-    if operation_id in OPERATIONS
-}
+@cache
+def _raised() -> dict[str, set[str]]:
+    """Returns the codes of the errors that each operation's source can raise."""
+    return {
+        operation_id: {error.code for error in errors}
+        for operation_id, errors in raised_by_routes(app).items()
+        if operation_id in OPERATIONS
+    }
 
 
 def test_every_error_that_a_route_can_raise_stands_in_its_description() -> None:
     missing = {
         operation_id: sorted(codes - OPERATIONS[operation_id].all_codes - _excused(operation_id))
-        for operation_id, codes in RAISED.items()
+        for operation_id, codes in _raised().items()
     }
     assert {operation_id: codes for operation_id, codes in missing.items() if codes} == {}
 
@@ -86,7 +91,7 @@ def test_every_error_that_a_route_can_raise_stands_in_its_description() -> None:
 def test_no_route_describes_an_error_that_it_never_raises() -> None:
     invented = {
         operation_id: sorted(OPERATIONS[operation_id].all_codes - codes - CENTRAL)
-        for operation_id, codes in RAISED.items()
+        for operation_id, codes in _raised().items()
     }
     assert {operation_id: codes for operation_id, codes in invented.items() if codes} == {}
 
@@ -94,5 +99,5 @@ def test_no_route_describes_an_error_that_it_never_raises() -> None:
 def test_every_excuse_is_needed() -> None:
     for error, why, operations in CANNOT_COME:
         for operation_id in operations:
-            needed = error.code in RAISED[operation_id] - OPERATIONS[operation_id].all_codes
+            needed = error.code in _raised()[operation_id] - OPERATIONS[operation_id].all_codes
             assert needed, f"{operation_id} needs no excuse for {error.code}: {why}"
