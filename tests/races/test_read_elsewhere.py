@@ -136,7 +136,8 @@ class Steps:
         return client_of(self._nurse, root).delete(f"/slots/{self._chance.choice(slots)}")
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2))
 def test_every_process_shows_what_any_process_has_answered(
     run: Run[Any], db: Db, two_servers: Servers, admin: Person, seed: int
 ) -> None:
