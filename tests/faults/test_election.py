@@ -102,7 +102,7 @@ class Patient:
 
     def look(self) -> None:
         """All that was ever acknowledged must be shown, by a server that has perhaps just heard of it."""
-        answer = self._until_answered("GET", "/appointments", params={"limit": 100, "order": "newest"})
+        answer = self._until_answered("GET", "/appointments", params={"limit": 100, "descending": True})
         assert answer.status_code == 200, answer.text
         page = answer.json()
         shown = {row["id"]: row["status"] for row in page["items"]}
