@@ -17,7 +17,7 @@ from backend.core.clock import utc_now
 from backend.core.settings import settings
 from backend.messaging import event_handlers
 from backend.messaging.metrics import measure_queue
-from backend.messaging.outbox import delivery_state, repository
+from backend.messaging.outbox import delivery_state, rate_limit, repository
 from backend.messaging.outbox.claim import claim_pending, claim_queued
 from backend.messaging.outbox.reconcile import Reconciler
 from backend.messaging.twilio.carrier import MAX_CONCURRENT_POSTS, Carrier, open_carrier
@@ -96,7 +96,7 @@ class Dispatcher:
             task = asyncio.create_task(self._post(row))
             self._posts.add(task)
             task.add_done_callback(self._posts.discard)
-            await asyncio.sleep(0)  # requests of this process are answered between two posts
+            await asyncio.sleep(rate_limit.pause())  # requests of this process are answered between two posts
 
     async def _post(self, row: Row) -> None:
         claimed = row.pop("claimed")
