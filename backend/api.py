@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
@@ -20,7 +20,6 @@ from backend.scheduling import routes_directory as changes
 from backend.scheduling.hours import routes as hours
 from backend.scheduling.slots import routes as slots
 from backend.web.openapi import Access
-from backend.web.unknown_parameters import refuse_unknown_parameters
 
 PREFIX = "/api/v1"
 
@@ -91,9 +90,7 @@ def build_router() -> APIRouter:
     """Assembles the API."""
     api = APIRouter(prefix=PREFIX)
     for router in ROUTERS:
-        # Twilio's requests are exempt: a parameter that it adds one day must not lose a patient's reply.
-        checks = [] if router is twilio.router else [Depends(refuse_unknown_parameters)]
-        api.include_router(router, dependencies=checks)
+        api.include_router(router)
     return api
 
 

@@ -22,6 +22,7 @@ from backend.startup import PlainStartFailure, connect, database_server
 from backend.web import api_description, error_handlers, openapi, pages
 from backend.web.middleware import BodyLimit, Requests
 from backend.web.route_index import index_routes
+from backend.web.unknown_parameters import KnownParameters
 from backend.worker import timed_work
 
 
@@ -97,6 +98,8 @@ def create_app() -> FastAPI:
     )
     error_handlers.install(app)
     # From the inside out.
+    # Twilio's requests are exempt: a parameter that it adds one day must not lose a patient's reply.
+    app.add_middleware(KnownParameters, exempt=api.SIGNED)
     app.add_middleware(BodyLimit, largest=settings.MAX_BODY_BYTES)
     app.add_middleware(Requests, name_span=_span_namer())
     app.add_middleware(

@@ -28,7 +28,7 @@ from backend.appointments.schemas import (
 from backend.core.http.errors import Forbidden, responses
 from backend.core.http.fields import Id
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
-from backend.core.http.time_range import RequestedRange
+from backend.core.http.time_range import Since, TimeRange, Until
 from backend.directory.errors import PatientNotFound
 from backend.scheduling.errors import SlotNotFound
 
@@ -108,7 +108,8 @@ async def book_appointment(body: BookIn, caller: CurrentUser, idempotency_key: I
 async def list_my_appointments(
     caller: CurrentUser,
     page: RequestedPage,
-    times: RequestedRange,
+    since: Since = None,
+    until: Until = None,
     status: Statuses = None,
     doctor_id: Annotated[Id | None, Query()] = None,
     patient_id: Annotated[Id | None, Query()] = None,
@@ -118,7 +119,11 @@ async def list_my_appointments(
     """Sorted by start. Patients and doctors see their own appointments, nurses those of their clinics, administrators
     all. Filters narrow this further."""
     filters = Filters(
-        status=status or (), times=times, doctor_id=doctor_id, patient_id=patient_id, clinic_id=clinic_id
+        status=status or (),
+        times=TimeRange(start=since, end=until),
+        doctor_id=doctor_id,
+        patient_id=patient_id,
+        clinic_id=clinic_id,
     )
     return await list_appointments(caller, filters, page, newest_first=descending)
 

@@ -10,7 +10,7 @@ from backend.appointments.queries import get_appointment
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
-from backend.core.http.time_range import RequestedRange
+from backend.core.http.time_range import Since, TimeRange, Until
 from backend.messaging import message_lists
 from backend.messaging.documents import SmsKind, SmsStatus
 from backend.messaging.errors import CallNotFound
@@ -38,7 +38,8 @@ async def resolve_call(entry_id: Id, caller: CurrentStaff) -> CallListEntryOut:
 async def list_sms_logs(
     caller: CurrentAdmin,
     page: RequestedPage,
-    times: RequestedRange,
+    since: Since = None,
+    until: Until = None,
     patient_id: Annotated[Id | None, Query()] = None,
     appointment_id: Annotated[Id | None, Query()] = None,
     kind: Annotated[SmsKind | None, Query(description="Only messages of this kind.")] = None,
@@ -46,7 +47,12 @@ async def list_sms_logs(
 ) -> Page[SmsLogOut]:
     """Lists messages that were sent or received, newest first, by the time they were created. For administrators."""
     return await message_lists.list_logs(
-        page, patient_id=patient_id, appointment_id=appointment_id, kind=kind, status=status, times=times
+        page,
+        patient_id=patient_id,
+        appointment_id=appointment_id,
+        kind=kind,
+        status=status,
+        times=TimeRange(start=since, end=until),
     )
 
 

@@ -1,7 +1,7 @@
 """Gives every failure the shape of all errors, so that none leaves in another one."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asgi_correlation_id import correlation_id
@@ -62,9 +62,12 @@ async def _domain_error(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _validation_error(_: Request, error: Exception) -> JSONResponse:
-    """FastAPI's list without `input` and `ctx`: they'd repeat passwords, and NaN or half a surrogate pair."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
-    found = error.errors()
+    return malformed(error.errors())
+
+
+def malformed(found: Sequence[Mapping[str, Any]]) -> JSONResponse:
+    """Returns FastAPI's list without `input` and `ctx`: they'd repeat passwords, and NaN or half a surrogate pair."""
     faults = [{"loc": _plain(e["loc"]), "msg": _text(_msg(e)), "type": e["type"]} for e in found[:_MOST_FAULTS]]
     content = {**Malformed().content(), "errors": faults, "more_errors": len(found) - len(faults)}
     return JSONResponse(content, status_code=Malformed.status)

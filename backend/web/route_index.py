@@ -32,16 +32,21 @@ class RouteIndex(BaseRoute):
         """The first route that takes path and method, if there is one."""
         if scope["type"] != "http" or scope.get("root_path"):
             return Match.NONE, {}
-        path, method = scope["path"], scope["method"]
+        if (route := self.find(scope["method"], scope["path"])) is None:
+            return Match.NONE, {}
+        return Match.FULL, {
+            "endpoint": route.endpoint,
+            "path_params": route.path_regex.match(scope["path"]).groupdict(),
+            "route": route.original_route,
+            _CHOSEN: route.app,
+        }
+
+    def find(self, method: str, path: str) -> RouteContext | None:
+        """Returns the first route of a method and a path (without the application's root path)."""
         for route in self._routes.get(_place(path), ()):
-            if method in (route.methods or ()) and (found := route.path_regex.match(path)):
-                return Match.FULL, {
-                    "endpoint": route.endpoint,
-                    "path_params": found.groupdict(),
-                    "route": route.original_route,
-                    _CHOSEN: route.app,
-                }
-        return Match.NONE, {}
+            if method in (route.methods or ()) and route.path_regex.match(path):
+                return route
+        return None
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands the request to the route that was found."""

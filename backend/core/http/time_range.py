@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -90,17 +90,9 @@ ALL_TIMES = TimeRange()
 _NOTE = "RFC 3339 with an offset, or a date: a day in the zone of each row's clinic"
 
 
-async def _requested_range(
-    start: Annotated[
-        DayOrInstant | None,
-        Query(alias="from", description=f"Only what lies at this time or later. {_NOTE}."),
-    ] = None,
-    end: Annotated[
-        DayOrInstant | None,
-        Query(alias="to", description=f"Only what lies before this time. {_NOTE}, included."),
-    ] = None,
-) -> TimeRange:
-    return TimeRange(start=start, end=end)
-
-
-RequestedRange = Annotated[TimeRange, Depends(_requested_range)]
+Since = Annotated[
+    DayOrInstant | None, Query(alias="from", description=f"Only what lies at this time or later. {_NOTE}.")
+]
+Until = Annotated[
+    DayOrInstant | None, Query(alias="to", description=f"Only what lies before this time. {_NOTE}, included.")
+]

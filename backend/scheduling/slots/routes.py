@@ -10,7 +10,7 @@ from backend.core.http.fields import Id, Line
 from backend.core.http.headers import set_location
 from backend.core.http.json_rows import written
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
-from backend.core.http.time_range import RequestedRange
+from backend.core.http.time_range import Since, TimeRange, Until
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import errors
 from backend.scheduling.access import reachable_doctor
@@ -27,7 +27,8 @@ router = APIRouter(tags=["slots"])
 @router.get("/slots", summary="Search open slots", response_model=Page[SlotOut], responses=responses(BadCursor))
 async def search_slots(
     page: RequestedPage,
-    times: RequestedRange,
+    since: Since = None,
+    until: Until = None,
     doctor_id: Annotated[Id | None, Query()] = None,
     clinic_id: Annotated[Id | None, Query()] = None,
     department_id: Annotated[Id | None, Query()] = None,
@@ -41,7 +42,7 @@ async def search_slots(
         department_id=department_id,
         specialty=specialty,
         city=city,
-        times=times,
+        times=TimeRange(start=since, end=until),
     )
     return written(await page_of_open(wanted, page))
 
@@ -52,9 +53,9 @@ async def search_slots(
     response_model=Page[SlotOut],
     responses=responses(BadCursor),
 )
-async def list_doctor_slots(doctor_id: Id, page: RequestedPage, times: RequestedRange) -> Response:
+async def list_doctor_slots(doctor_id: Id, page: RequestedPage, since: Since = None, until: Until = None) -> Response:
     """Returns the same as the search for one doctor. Needs no login. For an unknown doctor the list is empty."""
-    wanted = SlotQuery(doctor_id=doctor_id, times=times)
+    wanted = SlotQuery(doctor_id=doctor_id, times=TimeRange(start=since, end=until))
     return written(await page_of_open(wanted, page))
 
 
