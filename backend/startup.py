@@ -85,7 +85,7 @@ async def _require_replica_set(database: Database, url: str) -> None:
             raise DatabaseStartError(
                 f"MongoDB at {database.address} refuses the user or password of MONGODB_URL."
             ) from None
-        raise _Unready(f"MongoDB at {database.address} answers with {type(error).__name__}.") from None
+        raise _Unready(f"MongoDB at {database.address} returned an error: {type(error).__name__}.") from None
     except PyMongoError:
         raise _Unready(await _why_no_primary(database.address, url)) from None
 

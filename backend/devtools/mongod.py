@@ -128,7 +128,7 @@ class Mongod:
     def _rename_member(self, port: int, deadline: float) -> None:
         """Writes a new port into the stored replica set, which a replica set itself would not start without.
 
-        (It would ask at its old address whether that is itself, and wait for whoever lives there now.)
+        (It would ask at its old address whether that is itself, and wait for the server that is there now.)
         """
         process = self._run(port, deadline)
         member = {"$set": {"members.0.host": f"{LOOPBACK}:{port}"}, "$inc": {"version": 1}}

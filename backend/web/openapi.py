@@ -27,6 +27,7 @@ _RETRY_AFTER = {
     "description": "Seconds to wait before trying again.",
     "schema": {"type": "integer", "minimum": 0},
 }
+_LOCATION = {"description": "Where it can be read: a path.", "schema": {"type": "string"}}
 _FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")
 _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -56,6 +57,8 @@ def complete(document: dict[str, Any], access: Mapping[str, Access]) -> None:
                 document_error(responses, str(error.status), error)
         for status in _RETRIED & responses.keys():
             responses[status]["headers"] = {"Retry-After": _RETRY_AFTER}
+        if "201" in responses:
+            responses["201"].setdefault("headers", {})["Location"] = _LOCATION
         operation["responses"] = dict(sorted(responses.items()))
     schemas = {**_error_schemas(), **document["components"]["schemas"]}
     _restore_nulls(schemas)

@@ -45,7 +45,10 @@ class KnownParameters:
         if route.endpoint not in self._known:
             self._known[route.endpoint] = set(_parameters(route.dependant))
         given = dict.fromkeys(QueryParams(scope["query_string"]))
-        return [name for name in given if name not in self._known[route.endpoint]]
+        unknown = [name for name in given if name not in self._known[route.endpoint]]
+        if unknown:
+            scope["endpoint"] = route.endpoint  # log and metrics name the route by it
+        return unknown
 
 
 def _parameters(dependant: Dependant) -> Iterator[str]:

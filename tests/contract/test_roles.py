@@ -124,3 +124,22 @@ def test_each_role_gets_what_it_may(operation_id: str, world: World) -> None:
         undocumented += faults(operation, answer)
     assert got == dict(zip(ROLES, expected, strict=True))
     assert undocumented == []
+
+
+CREATING = [id for id, operation in OPERATIONS.items() if "201" in operation.node["responses"]]
+
+
+@pytest.mark.parametrize("operation_id", CREATING)
+def test_what_was_created_is_at_its_location(operation_id: str, world: World) -> None:
+    operation = OPERATIONS[operation_id]
+    assert "Location" in operation.node["responses"]["201"]["headers"]
+    world.caller = world.person("admin")
+    answer = ROWS[operation_id][-1](world).send(operation, world.client())
+    assert answer.status_code == 201, answer.text
+    reader = world.client()
+    if operation_id == "register":  # its owner reads it
+        reader.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    found = reader.get(answer.headers["Location"].removeprefix("/api/v1"))
+    assert found.status_code == 200
+    created = answer.json().get("user", answer.json())["id"]
+    assert found.json()["id"] == created

@@ -191,3 +191,9 @@ def test_logging_is_set_up_once_however_often_the_application_is_built() -> None
     before = list(logging.getLogger().handlers)
     create_app()
     assert len(logging.getLogger().handlers) == len(before)
+
+
+def test_a_refused_parameter_is_counted_at_its_route(api: httpx.Client, base_url: str) -> None:
+    assert api.get("/slots?doctor=x").status_code == 422
+    counted = 'http_request_duration_seconds_count{method="GET",route="/api/v1/slots",status="422"}'
+    assert counted in httpx.get(f"{base_url}/metrics").text

@@ -30,6 +30,7 @@ async def _expected_version(
     if_match: Annotated[
         str | None,
         Header(
+            alias="If-Match",
             max_length=200,
             description="The `ETag` that you read. The change is made only if it is still the present one.",
         ),
