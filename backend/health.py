@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+import pymongo
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
@@ -100,12 +101,14 @@ async def get_health() -> Health:
     return Health()
 
 
-async def _database_state(database: Database) -> DatabaseState:
+async def _database_and_jobs(database: Database) -> tuple[DatabaseState, list[JobState]]:
+    """The database's state and, where it can be reached, the jobs'. It may go away between the two reads."""
     try:
-        await database.ping()
+        with pymongo.timeout(2):
+            await database.ping()
+            return "ok", await _job_states()
     except PyMongoError:
-        return "unreachable"
-    return "ok"
+        return "unreachable", []
 
 
 def _scheduler_state(timed_work: TimedWork | None) -> SchedulerState:
@@ -140,8 +143,8 @@ async def get_readiness(request: Request) -> Readiness:
     broken worker must not take every web process out of the load balancer. A carrier that doesn't respond is named
     too; a process without one can still work."""
     timed_work: TimedWork | None = request.app.state.timed_work
-    database, scheduler = await _database_state(request.app.state.database), _scheduler_state(timed_work)
-    jobs = await _job_states() if database == "ok" else []
+    database, jobs = await _database_and_jobs(request.app.state.database)
+    scheduler = _scheduler_state(timed_work)
     late = [job.name for job in jobs if job.is_late] if scheduler == "running" else []
     if database != "ok" or scheduler == "stopped" or late:
         raise NotReady(database, scheduler, late)
