@@ -1,7 +1,8 @@
 """Finding the route of a request without asking every route there is."""
 
+import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
@@ -14,6 +15,14 @@ _AREA = 3
 _CHOSEN = "chosen_route"
 
 
+class _Known(NamedTuple):
+    """A route with what finds it: a `RouteContext` looks its own attributes up anew each time."""
+
+    route: RouteContext
+    methods: frozenset[str]
+    path_regex: re.Pattern[str]
+
+
 class RouteIndex(BaseRoute):
     """Stands before all routes of an application and finds a request's route among the few that it can be.
 
@@ -23,10 +32,11 @@ class RouteIndex(BaseRoute):
     """
 
     def __init__(self, app: FastAPI) -> None:
-        self._routes: dict[tuple[str, int], list[RouteContext]] = {}
+        self._routes: dict[tuple[str, int], list[_Known]] = {}
         for route in iter_route_contexts(app.routes):
             if isinstance(route.original_route, APIRoute) and route.path is not None:
-                self._routes.setdefault(_place(route.path), []).append(route)
+                known = _Known(route, frozenset(route.methods or ()), route.path_regex)
+                self._routes.setdefault(_place(route.path), []).append(known)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """The first route that takes path and method, if there is one."""
@@ -43,9 +53,9 @@ class RouteIndex(BaseRoute):
 
     def find(self, method: str, path: str) -> RouteContext | None:
         """Returns the first route of a method and a path (without the application's root path)."""
-        for route in self._routes.get(_place(path), ()):
-            if method in (route.methods or ()) and route.path_regex.match(path):
-                return route
+        for known in self._routes.get(_place(path), ()):
+            if method in known.methods and known.path_regex.match(path):
+                return known.route
         return None
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -64,7 +64,7 @@ async def _requested_page(
     ] = None,
 ) -> PageRequest:
     filters = [pair for pair in request.query_params.multi_items() if pair[0] not in ("limit", "cursor")]
-    return PageRequest(limit=limit, cursor=cursor, list_id=list_id(request.url.path, filters))
+    return PageRequest(limit=limit, cursor=cursor, list_id=list_id(request.scope["path"], filters))
 
 
 def list_id(path: str, filters: Iterable[tuple[str, str]] = ()) -> str:
