@@ -29,6 +29,23 @@ def test_an_unknown_query_parameter_is_refused_everywhere(operation: Operation, 
     assert [fault["loc"] for fault in answer.json()["errors"] if fault["loc"][0] == "query"] == [["query", "dry_run"]]
 
 
+@pytest.mark.parametrize(
+    ("query", "unknown"),
+    [
+        ("limit=1&doctor=x", ["doctor"]),
+        ("doctor=x&limit=1&clinic=y", ["doctor", "clinic"]),
+        ("limit=1&", []),
+        ("li%6Dit=1", []),
+        ("limit=1&%64octor=x", ["doctor"]),
+        ("limit=1&%FF=x", ["\ufffd"]),
+    ],
+)
+def test_an_unknown_parameter_is_refused_beside_known_ones(api: httpx.Client, query: str, unknown: list[str]) -> None:
+    answer = api.get(f"/slots?{query}")
+    assert answer.status_code == (422 if unknown else 200), answer.text
+    assert [fault["loc"][1] for fault in answer.json().get("errors", [])] == unknown
+
+
 def test_at_most_twenty_faults_are_listed(api: httpx.Client) -> None:
     body = {f"unknown_{number}" * 10: "x" for number in range(1000)}
     answer = api.post("/auth/register", json=body)
