@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
@@ -12,9 +12,16 @@ from backend.accounts import routes as accounts
 from backend.accounts.documents import Role
 from backend.accounts.login import routes_codes as codes
 from backend.appointments import routes as appointments
-from backend.directory import routes_clinics, routes_departments, routes_doctors, routes_patients
+from backend.appointments import routes_patients
+from backend.appointments.transfer import routes as transfer
+from backend.directory import routes_clinics, routes_departments, routes_doctors
+from backend.directory.phone_region import use_callers_region
+from backend.directory.visit_types import routes as visit_types
 from backend.messaging import routes as messages
 from backend.messaging.twilio import routes as twilio
+from backend.patients import routes as patients
+from backend.patients.links import routes as patient_links
+from backend.patients.links import routes_joining
 from backend.reports import routes as reports
 from backend.scheduling import routes_directory as changes
 from backend.scheduling.hours import routes as hours
@@ -29,16 +36,23 @@ ROUTERS: list[APIRouter] = [
     codes.auth_router,
     accounts.me_router,
     codes.me_router,
+    patients.me_router,
+    routes_joining.me_router,
     accounts.users_router,
     routes_clinics.router,
     changes.clinics_router,
     routes_departments.router,
+    visit_types.router,
     routes_doctors.router,
     changes.doctors_router,
+    patients.router,
     routes_patients.router,
+    patient_links.router,
+    routes_joining.router,
     hours.router,
     slots.router,
     appointments.router,
+    transfer.router,
     messages.router,
     twilio.router,
     reports.router,
@@ -60,6 +74,8 @@ PUBLIC: set[str] = {
     "get_closure",
     "list_departments",
     "get_department",
+    "list_visit_types",
+    "get_visit_type",
     "list_doctors",
     "get_doctor",
     "search_slots",
@@ -90,7 +106,9 @@ def build_router() -> APIRouter:
     """Assembles the API."""
     api = APIRouter(prefix=PREFIX)
     for router in ROUTERS:
-        api.include_router(router)
+        # Staff write numbers as in their clinics' country. Patients lie below clinics, so their routes can't say so.
+        region = [Depends(use_callers_region)] if router is patients.router else []
+        api.include_router(router, dependencies=region)
     return api
 
 
@@ -131,7 +149,8 @@ def _access(operation_id: str, dependant: Dependant) -> Access:
 def _roles(dependant: Dependant) -> Sequence[Role]:
     if isinstance(dependant.call, access.Only):
         return dependant.call.roles
-    return next(filter(None, map(_roles, dependant.dependencies)), ())
+    found = [roles for roles in map(_roles, dependant.dependencies) if roles]
+    return min(found, key=len, default=())  # a router may ask for a login, and its route for a role
 
 
 def _asks_for_login(dependant: Dependant) -> bool:

@@ -17,6 +17,8 @@ from backend.core.clock import utc_now
 from backend.job_runs import PERIOD_SECONDS, record_run
 from backend.messaging.inbound.handle_reply import recover_replies
 from backend.messaging.outbox.sender import Outbox
+from backend.patients.registration import finish_registrations
+from backend.scheduling.directory_changes import finish_withdrawals, finish_zone_corrections
 from backend.scheduling.slots.full_hint import repair_full_hints
 from backend.scheduling.slots.horizon import extend_slots
 
@@ -32,7 +34,10 @@ TIMETABLE: dict[str, Job] = {
     "mark_no_shows": mark_no_shows,
     "recover_replies": recover_replies,
     "extend_slots": extend_slots,
+    "finish_withdrawals": finish_withdrawals,
     "repair_full_hints": repair_full_hints,
+    "finish_zone_corrections": finish_zone_corrections,
+    "finish_registrations": finish_registrations,
 }
 
 RECONCILE_MESSAGES = "reconcile_messages"

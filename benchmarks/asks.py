@@ -39,8 +39,9 @@ class Filled:
         return {day: times for day, times in days.items() if len(times) == book.SLOTS_A_DAY}
 
     def ordinary_doctors(self) -> list[int]:
-        """All but those who are full."""
-        return [doctor for doctor in range(self.size.doctors) if doctor not in book.FULL_DOCTORS]
+        """All but those whose first days are full, or half full."""
+        others = {*book.FULL_DOCTORS, *book.HALF_DOCTORS}
+        return [doctor for doctor in range(self.size.doctors) if doctor not in others]
 
 
 def token_of(user_id: ObjectId) -> str:
@@ -55,11 +56,11 @@ def token_of(user_id: ObjectId) -> str:
 Ask = Callable[[Filled], list[bytes]]
 
 
-def bookings(filled: Filled) -> list[tuple[ObjectId, ObjectId]]:
-    """Free slots and who may take them, in no order; of the first hundred doctors, whatever the size."""
+def bookings(filled: Filled) -> list[tuple[ObjectId, int]]:
+    """Free slots and which patient may take each, in no order; of the first hundred doctors, whatever the size."""
     doctors = [doctor for doctor in filled.ordinary_doctors() if doctor < 100]
     found = [
-        (book.slot_id(doctor, time), book.patient_id(book.patient_of(doctor, time)))
+        (book.slot_id(doctor, time), book.patient_of(doctor, time))
         for doctor in doctors
         for time in filled.ahead
         if time.day >= _FIRST_DAY_TO_BOOK and not book.is_booked(doctor, time)
@@ -71,7 +72,7 @@ def bookings(filled: Filled) -> list[tuple[ObjectId, ObjectId]]:
 def book_ours(filled: Filled) -> list[bytes]:
     """Each booking by another patient, for another slot."""
     pairs = bookings(filled)
-    tokens = {patient: token_of(patient) for patient in {patient for _, patient in pairs}}
+    tokens = {patient: token_of(book.account_id(patient)) for patient in {patient for _, patient in pairs}}
     return [
         request(
             "POST",
@@ -89,7 +90,9 @@ def book_floor(filled: Filled) -> list[bytes]:
         request(
             "POST",
             "/appointments",
-            body=json.dumps({"slot_id": str(slot), "patient_id": str(patient), "reason": "Yearly check-up"}).encode(),
+            body=json.dumps(
+                {"slot_id": str(slot), "patient_id": str(book.patient_id(patient)), "reason": "Yearly check-up"}
+            ).encode(),
         )
         for slot, patient in bookings(filled)
     ]
@@ -127,24 +130,35 @@ def slots_floor(filled: Filled) -> list[bytes]:
     ]
 
 
-def _some_patients(filled: Filled) -> list[ObjectId]:
+def _some_patients(filled: Filled) -> list[int]:
     everyone = range(filled.size.blocks * book.PATIENTS_A_BLOCK)
-    return [book.patient_id(n) for n in Random(3).sample(everyone, min(_SAMPLE, len(everyone)))]
+    return Random(3).sample(everyone, min(_SAMPLE, len(everyone)))
 
 
 def list_ours(filled: Filled) -> list[bytes]:
     """A patient's own appointments: the first page of many."""
-    return [request("GET", "/api/v1/appointments", token=token_of(patient)) for patient in _some_patients(filled)]
+    return [
+        request("GET", "/api/v1/appointments", token=token_of(book.account_id(patient)))
+        for patient in _some_patients(filled)
+    ]
 
 
 def list_floor(filled: Filled) -> list[bytes]:
     """The same page."""
-    return [request("GET", f"/patients/{patient}/appointments") for patient in _some_patients(filled)]
+    return [
+        request("GET", f"/patients/{book.patient_id(patient)}/appointments") for patient in _some_patients(filled)
+    ]
 
 
 def search(specialty: str) -> bytes:
     """The first free slots of a specialty in the city."""
     return request("GET", f"/api/v1/slots?{urlencode({'specialty': specialty, 'city': book.CITY})}")
+
+
+def visits(block: int, *, long: bool) -> bytes:
+    """The first free slots of a clinic, or those in which a visit of three slots can start."""
+    wanted = {"visit_type_id": book.visit_type_id(block)} if long else {"clinic_id": book.clinic_id(block)}
+    return request("GET", f"/api/v1/slots?{urlencode(wanted)}")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Doctors come in blocks of twenty, with a clinic and a hundred patients of their own. Each doctor has sixteen slots a
 day. In the past all of them were visits; ahead one in four is booked, but for the doctors of one specialty in
-one city who are full for twenty days.
+one city who are full for twenty days, and those of one clinic with every second slot booked for as long.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ SLOT_MINUTES = 30
 FIRST_MINUTE = 9 * 60
 
 FULL_DOCTORS = range(100, 150)
+HALF_DOCTORS = range(80, 100)
+"""Of one block; every second of their slots is booked."""
 FULL_DAYS = 20
 FULL_SPECIALTY = "Dermatology"
 OPEN_SPECIALTY, CITY = "Cardiology", "New York"
@@ -78,6 +80,21 @@ def patient_id(patient: int) -> ObjectId:
     return _id(3, patient)
 
 
+def account_id(patient: int) -> ObjectId:
+    """The account of the n-th patient."""
+    return _id(7, patient)
+
+
+def link_id(patient: int) -> ObjectId:
+    """The link between the n-th patient and their account."""
+    return _id(8, patient)
+
+
+def visit_type_id(block: int) -> ObjectId:
+    """The visit of three slots at the clinic of a block."""
+    return _id(9, block)
+
+
 def slot_id(doctor: int, time: Time) -> ObjectId:
     """A doctor's slot."""
     return _id(5, doctor * 1_000_000 + time.number)
@@ -108,6 +125,8 @@ def is_booked(doctor: int, time: Time) -> bool:
     """Whether somebody has the slot from the beginning."""
     if time.day < 0 or (doctor in FULL_DOCTORS and time.day <= FULL_DAYS):
         return True
+    if doctor in HALF_DOCTORS and time.day <= FULL_DAYS:
+        return time.place % 2 == 0
     return (time.place + doctor + time.day) % 4 == 0
 
 

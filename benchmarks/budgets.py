@@ -34,6 +34,8 @@ class Results:
     """In a full and in an open book."""
     first_full_search: float | None = None
     """Milliseconds."""
+    visits: dict[str, Pair] = field(default_factory=dict)
+    """By how full the book is: a search for a visit of three slots, and one for a slot."""
     messages: Beside | None = None
     switches: list[Switch] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
@@ -59,6 +61,9 @@ def verdicts(results: Results) -> Iterator[Verdict]:
     yield _at_least("own list, requests/s beside the floor's", floor("list"), rate, 2)
     yield _at_most("booking, p99 beside the floor's", floor("booking"), P99, 1.5)
     yield _at_most("slot search in a full book, p95 beside an open one", results.search, P95, 2)
+    for title in ("open book", "every slot taken", "every second slot taken"):
+        pair = results.visits.get(title)
+        yield _at_most(f"search of three slots, {title}, p95 beside one slot", pair, P95, 3)
     small, large = results.sizes
     for title in ("booking", "slots of a doctor's day", "own appointments", "slot search"):
         name = f"{title}, p50 at {large:,} appointments beside {small:,}"

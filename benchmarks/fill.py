@@ -92,6 +92,9 @@ def _write_people(size: Size) -> None:
     for block in range(size.blocks):
         _insert("clinics", [_clinic(block)])
         _insert("users", _people(block))
+        _insert("patients", _patients(block))
+        _insert("patient_links", _links(block))
+        _insert("visit_types", [_visit_type(block)])
 
 
 def _write_slots(size: Size) -> None:
@@ -163,6 +166,14 @@ def _clinic(block: int) -> Raw:
     }
 
 
+def _visit_type(block: int) -> Raw:
+    return {
+        **_target.models.visit_type,
+        "_id": book.visit_type_id(block),
+        "clinic_id": book.clinic_id(block),
+    }
+
+
 def _user(like: Raw, user_id: ObjectId, name: str, *, kind: str, number: int) -> Raw:
     from backend.core.mongo.text_search import words_of
 
@@ -188,7 +199,22 @@ def _people(block: int) -> Iterator[Raw]:
         profile = {**user["doctor"], **mine, "clinic_ids": [book.clinic_id(block)]}
         yield {**user, "doctor": {**profile, "license_number": f"BENCH-{doctor:06}"}}
     for number in _patients_of(block):
-        yield _user(models.patient, book.patient_id(number), name_of(number), kind="patient", number=number)
+        yield _user(models.account, book.account_id(number), name_of(number), kind="patient", number=number)
+
+
+def _patients(block: int) -> Iterator[Raw]:
+    from backend.patients.search import KEY_FIELDS, patient_keys
+
+    for number in _patients_of(block):
+        same = _user(_target.models.patient, book.patient_id(number), name_of(number), kind="patient", number=number)
+        del same["sessions"]
+        yield {**same, **patient_keys(**{field: same[field] for field in KEY_FIELDS})}
+
+
+def _links(block: int) -> Iterator[Raw]:
+    for number in _patients_of(block):
+        ids = {"_id": book.link_id(number), "user_id": book.account_id(number), "patient_id": book.patient_id(number)}
+        yield {**_target.models.link, **ids}
 
 
 def _slots_like(times: list[Time]) -> list[tuple[Time, Raw]]:
@@ -218,16 +244,16 @@ def _appointments(doctor: int, slots: list[tuple[Time, Raw]], names: dict[int, s
         if not book.is_booked(doctor, time):
             continue
         patient = book.patient_of(doctor, time)
-        who, name = book.patient_id(patient), names[patient]
+        who, account, name = book.patient_id(patient), book.account_id(patient), names[patient]
         like = models.completed if time.day < 0 else models.booked
         yield {
             **_as_of(like, time, like["start"]),
             **common,
             "_id": book.appointment_id(doctor, time),
-            "slot_id": book.slot_id(doctor, time),
+            "seats": [{**like["seats"][0], "slot": book.slot_id(doctor, time)}],
             "patient_id": who,
             "patient_name": name,
-            "created_by": who,
+            "created_by": account,
             "start": time.start,
             "end": time.end,
             "clinic_day": slot["day"],
@@ -235,7 +261,7 @@ def _appointments(doctor: int, slots: list[tuple[Time, Raw]], names: dict[int, s
             "history": [
                 {
                     **_as_of(step, time, like["start"]),
-                    **({"by": who, "by_name": name} if step["transition"] == "book" else by_doctor),
+                    **({"by": account, "by_name": name} if step["transition"] == "book" else by_doctor),
                 }
                 for step in like["history"]
             ],

@@ -35,6 +35,7 @@ SLOT = dict.fromkeys(
         "start",
         "end",
         "capacity",
+        "online_from",
     ],
     1,
 )
@@ -48,7 +49,7 @@ ROW = dict.fromkeys(
         "clinic_id",
         "clinic_name",
         "time_zone",
-        "slot_id",
+        "seats.slot",
         "start",
         "end",
         "status",
@@ -96,10 +97,10 @@ class BookingIn(BaseModel):
 @app.post("/appointments", status_code=201)
 async def book(body: BookingIn) -> JSONResponse:
     """Two finds by id and one insert: of the same document as ours, into the same collection."""
-    user = await database.users.find_one({"_id": ObjectId(body.patient_id)})
+    patient = await database.patients.find_one({"_id": ObjectId(body.patient_id)})
     slot = await database.slots.find_one({"_id": ObjectId(body.slot_id)})
-    now, who, start = datetime.now(UTC), user["_id"], slot["start"]
-    step = {"transition": "book", "status": "scheduled", "at": now, "by": who, "by_name": user["name"]}
+    now, who, start = datetime.now(UTC), patient["_id"], slot["start"]
+    step = {"transition": "book", "status": "scheduled", "at": now, "by": who, "by_name": patient["name"]}
     pending_messages = {
         "kind": "booked",
         "to": "patient",
@@ -110,16 +111,14 @@ async def book(body: BookingIn) -> JSONResponse:
     }
     document = {
         "patient_id": who,
-        "patient_name": user["name"],
+        "patient_name": patient["name"],
         "doctor_id": slot["doctor_id"],
         "doctor_name": slot["doctor_name"],
         "specialty": slot["specialty"],
         "clinic_id": slot["clinic_id"],
         "clinic_name": slot["clinic_name"],
         "time_zone": slot["time_zone"],
-        "slot_id": slot["_id"],
-        "seat": 0,
-        "reserved_seat": 0,
+        "seats": [{"slot": slot["_id"], "seat": 0, "reserved": 0}],
         "start": start,
         "end": slot["end"],
         "clinic_day": slot["day"],
@@ -143,6 +142,7 @@ async def book(body: BookingIn) -> JSONResponse:
     shown = {
         "id": str(done.inserted_id),
         "slot_id": body.slot_id,
+        "slot_ids": [body.slot_id],
         "start": start.isoformat(),
         "status": "scheduled",
     }
@@ -181,7 +181,9 @@ async def slots_of_a_day(doctor_id: str, since: Since, until: Until, limit: int 
 async def list_of_patient(patient_id: str, limit: int = 20) -> JSONResponse:
     """A patient's appointments."""
     rows = await read("appointments", {"patient_id": ObjectId(patient_id)}, ROW, limit)
-    return page([{"reason": None, **row} for row in rows])
+    slots = [[str(seat["slot"]) for seat in row.pop("seats")] for row in rows]
+    empty = dict.fromkeys(("reason", "visit_type_id", "visit_type_name", "needs_decision"))
+    return page([{**empty, "slot_id": ids[0], "slot_ids": ids, **row} for row, ids in zip(rows, slots, strict=True)])
 
 
 @app.get("/ready")

@@ -15,12 +15,17 @@ class Models:
 
     clinic: Raw
     doctor: Raw
+    account: Raw
+    """Of the patient."""
     patient: Raw
+    link: Raw
     slots: list[Raw]
     booked: Raw
     """An appointment ahead, its first message sent."""
     completed: Raw
     """One that is over."""
+    visit_type: Raw
+    """A visit of three slots."""
 
 
 async def make_models() -> Models:
@@ -30,6 +35,11 @@ async def make_models() -> Models:
     from backend.accounts.login import sessions
     from backend.accounts.profiles import WEEK, DoctorProfile
     from backend.directory.documents import Clinic, OpeningHours
+    from backend.directory.visit_types.documents import VisitType
+    from backend.directory.visit_types.schemas import NewVisitType
+    from backend.directory.visit_types.service import create_visit_type
+    from backend.patients.documents import Patient, PatientLink
+    from backend.patients.registration import write_own_record
     from backend.scheduling.documents import Slot
     from backend.scheduling.slots.horizon import extend_slots
     from tests.factories import PASSWORD_HASH
@@ -69,20 +79,28 @@ async def make_models() -> Models:
             password_hash=PASSWORD_HASH,
         )
     )
+    await write_own_record(patient)
     await sessions.open_session(patient, "benchmark")
     await sessions.open_session(doctor, "benchmark")
     await extend_slots()
-    raw = Slot.get_pymongo_collection().find({"doctor_id": doctor.user_id, "is_active": True})
+    raw = Slot.get_pymongo_collection().find({"doctor_id": doctor.user_id, "is_online": True, "is_active": True})
     slots = await raw.sort([("start", 1), ("_id", 1)]).to_list()
+    long = NewVisitType(names={"en": "Long visit"}, minutes=90)
+    visit_type = await create_visit_type(clinic.clinic_id, long)
     booked, completed = await _appointments(doctor, patient, slots)
+    link = await PatientLink.get_pymongo_collection().find_one({"user_id": patient.user_id})
+    assert link
     users, clinics = User.get_pymongo_collection(), Clinic.get_pymongo_collection()
     return Models(
         clinic=await _row(clinics, clinic.clinic_id),
         doctor=await _row(users, doctor.user_id),
-        patient=await _row(users, patient.user_id),
+        account=await _row(users, patient.user_id),
+        patient=await _row(Patient.get_pymongo_collection(), link["patient_id"]),
+        link=link,
         slots=slots,
         booked=booked,
         completed=completed,
+        visit_type=await _row(VisitType.get_pymongo_collection(), visit_type.visit_type_id),
     )
 
 

@@ -54,6 +54,7 @@ def write(results: Results, machine: Sequence[tuple[str, str]]) -> str:
         ("## Beside the floor", _floor(results)),
         ("## A small and a large book", _growth(results)),
         ("## Slot search", _search(results)),
+        ("## Visits of three slots", _visits(results)),
         ("## Each mechanism on and off", _switches(results.switches)),
     )
     lines: list[str] = []
@@ -135,6 +136,15 @@ def _search(results: Results) -> Iterator[str]:
         found.append(("beside messages", "idle", (results.messages.busy, results.messages.idle)))
     yield ""
     yield from _pairs(found)
+
+
+def _visits(results: Results) -> Iterator[str]:
+    yield (
+        "A search of a clinic for a visit of three slots, beside one for a slot: in an open book, and with every "
+        "or every second slot of the first twenty days taken. Without the response cache."
+    )
+    yield ""
+    yield from _pairs((title, "one slot", pair) for title, pair in results.visits.items())
 
 
 def _switches(switches: Sequence[Switch]) -> Iterator[str]:

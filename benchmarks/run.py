@@ -17,7 +17,7 @@ from benchmarks.report import line
 from benchmarks.servers import Server
 
 ROUTES = {route.name: route for route in asks.ROUTES}
-PARTS = (*ROUTES, "growth", "search", "messages", "switches")
+PARTS = (*ROUTES, "growth", "search", "visits", "messages", "switches")
 
 SWITCHES = (
     ("RESPONSE_CACHE_ENABLED", "day"),
@@ -29,6 +29,13 @@ SWITCHES = (
 
 _SEARCHERS = 4
 
+_BOOKS_OF_VISITS = {
+    "open book": 0,
+    "every slot taken": book.FULL_DOCTORS.start // book.DOCTORS_A_BLOCK,
+    "every second slot taken": book.HALF_DOCTORS.start // book.DOCTORS_A_BLOCK,
+}
+"""Blocks of doctors, by how full their clinic is for the first twenty days."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -39,6 +46,7 @@ class Plan:
     beside_floor: Pace
     growth: Pace
     search: Pace
+    visits: Pace
     messages: Pace
     switches: Pace
 
@@ -49,6 +57,7 @@ FULL = Plan(
     beside_floor=Pace(),
     growth=Pace(seconds=1.6, warm_up=0.4, rounds=5),
     search=Pace(seconds=1.6, warm_up=0.4),
+    visits=Pace(seconds=4, warm_up=1),
     messages=Pace(seconds=6, warm_up=0.5),
     switches=Pace(seconds=1.6, warm_up=0.4),
 )
@@ -58,6 +67,7 @@ QUICK = Plan(
     beside_floor=Pace(seconds=0.8, warm_up=0.2, rounds=2),
     growth=Pace(seconds=0.8, warm_up=0.2, rounds=2),
     search=Pace(seconds=0.8, warm_up=0.2, rounds=2),
+    visits=Pace(seconds=4, warm_up=1, rounds=1),
     messages=Pace(seconds=2, warm_up=0.2, rounds=1),
     switches=Pace(seconds=0.8, warm_up=0.2, rounds=2),
 )
@@ -93,6 +103,9 @@ class Run:
                 self._try("growth, search", lambda: self._growing_search(small, large))
         if "search" in self._wanted:
             self._try("search", self._full_search)
+        if "visits" in self._wanted:
+            for title, block in _BOOKS_OF_VISITS.items():
+                self._try(f"visits, {title}", lambda title=title, block=block: self._visits(title, block))  # type: ignore[misc]
         if "messages" in self._wanted:
             self._try("messages", self._beside_messages)
         if "switches" in self._wanted:
@@ -142,6 +155,18 @@ class Run:
             sides = [full, _search(server, self._large, book.OPEN_SPECIALTY)]
             self.results.search = pair = _pair(alternately(sides, self._plan.search))
         print(line("slot search, full book", pair, "open"), flush=True)
+
+    def _visits(self, title: str, block: int) -> None:
+        """A search of each kind, not remembered: from the second on, the cache would answer both."""
+        with servers.ours(self._large.environment, RESPONSE_CACHE_ENABLED="false") as server:
+            long, short = (
+                Side(server, self._large, [asks.visits(block, long=is_long)], connections=_SEARCHERS)
+                for is_long in (True, False)
+            )
+            for side in (short, long):  # the first search of a full book marks its slots
+                Side(server, self._large, side.requests, connections=1, once=True).run(Pace(seconds=60, warm_up=0))
+            self.results.visits[title] = pair = _pair(alternately([long, short], self._plan.visits))
+        print(line(f"search of three slots, {title}", pair, "one"), flush=True)
 
     def _beside_messages(self) -> None:
         self.results.messages = found = messages.measure(self._small, self._plan.messages)

@@ -14,17 +14,20 @@ from backend.appointments.booking.book import BookingRequest
 from backend.appointments.booking.book import book as book_appointment
 from backend.appointments.booking.reschedule import reschedule
 from backend.appointments.documents import Appointment
-from backend.appointments.errors import DayFull, PatientDoubleBooked, SlotTaken
+from backend.appointments.errors import DayFull, NotEnoughTime, PatientDoubleBooked, SlotTaken
 from backend.appointments.permissions import SYSTEM, Actor
 from backend.core import clock
 from backend.core.http.pagination import PageRequest
 from backend.core.http.time_range import TimeRange
+from backend.directory.visit_types.documents import VisitType
 from backend.scheduling.slots.capacity import OpenSlot
+from backend.scheduling.slots.runs import Visit
 from backend.scheduling.slots.search import SlotQuery, find_open
 from backend.scheduling.slots.slot_sync import reconcile
 from seed.people import REASONS
 from seed.progress import Progress
 from seed.staff import DOCTORS, People
+from seed.world import VISIT_TYPES
 
 PAST = 200
 AHEAD = 140
@@ -32,7 +35,7 @@ APPOINTMENTS = PAST + AHEAD
 RECORDS = APPOINTMENTS + DOCTORS
 """What `fill` counts as progress."""
 
-_PAST_ENDS = ("completed",) * 12 + ("cancelled",) * 4 + ("no_show",) * 3 + ("checked_in",)
+_PAST_ENDS = ("completed",) * 12 + ("cancelled",) * 4 + ("no_show",) * 3 + ("checked_in", "left")
 _AHEAD_STANDS = ("scheduled",) * 10 + ("confirmed",) * 4 + ("cancelled",) * 3 + ("rescheduled",) * 2
 _DAYS = 21
 _TRIES = 20
@@ -114,7 +117,7 @@ async def _past_day(people: People, plans: list[_Plan], day: datetime, anchor: d
 
 
 async def _carry_out(people: People, plan: _Plan, booked: Appointment) -> None:
-    patient, nurse = Actor.of(people.patient(booked.patient_id)), Actor.of(people.nurses[0])
+    patient, nurse = Actor.of(people.account_of(booked.patient_id)), Actor.of(people.nurses[0])
     if plan.outcome == "cancelled":
         with clock.stopped(booked.start - timedelta(hours=20)):
             await transitions.cancel(booked, patient, reason="I can't come")
@@ -127,6 +130,9 @@ async def _carry_out(people: People, plan: _Plan, booked: Appointment) -> None:
         return
     with clock.stopped(booked.start - timedelta(minutes=5)):
         booked = await transitions.check_in(booked, nurse)
+    if plan.outcome == "left":
+        with clock.stopped(booked.start + timedelta(minutes=10)):
+            await transitions.left(booked, nurse)
     if plan.outcome == "completed":
         with clock.stopped(booked.end):
             await transitions.complete(booked, Actor.of(plan.doctor))
@@ -151,13 +157,14 @@ async def _one_ahead(people: People, plan: _Plan, anchor: datetime) -> None:
     booked = await _book(people, plan, since=since, until=until)
     if booked is None:
         return
-    patient, nurse = people.patient(booked.patient_id), people.nurses[0]
+    patient, nurse = people.account_of(booked.patient_id), people.nurses[0]
     if plan.outcome == "confirmed":
         await transitions.confirm(booked, Actor.of(patient))
     elif plan.outcome == "cancelled":
         await transitions.cancel(booked, Actor.of(nurse), reason="The doctor is at a congress")
     elif plan.outcome == "rescheduled":
-        slot = await _slot(plan, since=until, until=until + timedelta(days=7))
+        visit_type = await VisitType.get(booked.visit_type_id) if booked.visit_type_id else None
+        slot = await _slot(plan, since=until, until=until + timedelta(days=7), visit_type=visit_type)
         if slot is not None:
             await reschedule(booked, patient, to=slot.id)
 
@@ -166,19 +173,38 @@ async def _book(people: People, plan: _Plan, *, since: datetime, until: datetime
     """Books one free slot of the doctor for a patient; None where none is free."""
     # Drawn once, so that who comes doesn't depend on which of two doctors was faster.
     patient, reason = plan.random.choice(people.patients), plan.random.choice(REASONS)
+    visit_type = await _visit_type(plan)
     for _ in range(_TRIES):
-        slot = await _slot(plan, since=since, until=until)
+        slot = await _slot(plan, since=since, until=until, visit_type=visit_type)
         if slot is None:
             return None
-        request = BookingRequest(slot_id=slot.id, patient_id=patient.user_id, reason=reason, idempotency_key=plan.key)
+        request = BookingRequest(
+            slot_id=slot.id,
+            visit_type_id=visit_type and visit_type.visit_type_id,
+            patient_id=patient.patient_id,
+            reason=reason,
+            idempotency_key=plan.key,
+        )
         try:
             return (await book_appointment(people.nurses[0], request)).appointment
-        except (PatientDoubleBooked, SlotTaken, DayFull):
+        except (PatientDoubleBooked, SlotTaken, NotEnoughTime, DayFull):
             continue
     return None
 
 
-async def _slot(plan: _Plan, *, since: datetime, until: datetime) -> OpenSlot | None:
-    query = SlotQuery(doctor_id=plan.doctor.user_id, times=TimeRange(start=since, end=until))
+async def _visit_type(plan: _Plan) -> VisitType | None:
+    """Returns what the visit is; None for every second one: a plain visit of one slot."""
+    online = [given["names"]["en"] for given in VISIT_TYPES if "bookable_by" not in given]
+    name = online[plan.number // 2 % len(online)]
+    if plan.number % 2 or plan.doctor.doctor is None:
+        return None
+    return await VisitType.find_one({"clinic_id": plan.doctor.doctor.clinic_ids[0], "name": name})
+
+
+async def _slot(
+    plan: _Plan, *, since: datetime, until: datetime, visit_type: VisitType | None = None
+) -> OpenSlot | None:
+    visit = visit_type and Visit.of(visit_type)
+    query = SlotQuery(doctor_id=plan.doctor.user_id, times=TimeRange(start=since, end=until), visit=visit)
     found, _ = await find_open(query, PageRequest(limit=40))
     return plan.random.choice(found) if found else None

@@ -16,11 +16,12 @@ from pymongo.errors import BulkWriteError
 from tqdm import tqdm
 
 from backend.accounts.documents import Role, User
-from backend.accounts.profiles import DoctorProfile, PatientProfile
+from backend.accounts.profiles import DoctorProfile
 from backend.appointments.documents import ActorRole, Appointment, HistoryEntry, Status, TransitionName
 from backend.core.clock import utc_now
 from backend.core.mongo.text_search import fold, words_of
 from backend.directory.documents import Clinic
+from backend.patients.documents import Patient
 from backend.scheduling import availability
 from backend.scheduling.availability_inputs import shown_names
 from backend.scheduling.documents import Slot, SlotState
@@ -72,7 +73,7 @@ async def _write(queue: "asyncio.Queue[list[tuple[Raw, Raw]] | None]", progress:
         progress.update(len(batch))
 
 
-async def _insert(document: type[Slot | Appointment | User], rows: list[Raw]) -> None:
+async def _insert(document: type[Slot | Appointment | User | Patient], rows: list[Raw]) -> None:
     """Writes rows with fixed ids; those of an earlier run are there already."""
     if not rows:
         return
@@ -104,13 +105,17 @@ async def _doctors(clinic: Clinic, count: int) -> list[User]:
     return doctors
 
 
-async def _patients(count: int) -> list[User]:
+async def _patients(count: int) -> list[Patient]:
+    """Patients without an account, as the front desk enters them."""
     patients = []
     for number in range(count):
         name = f"{FIRST_NAMES[number % len(FIRST_NAMES)]} {LAST_NAMES[number // 11 % len(LAST_NAMES)]}"
-        patients.append(_user(2, number, name, Role.PATIENT, patient=PatientProfile()))
+        phone = fictional_phone(_PHONES_FROM + 2_000_000 + number)
+        patient = Patient(name=name, phone=phone)
+        patient.id = _id(2, number)  # type: ignore[assignment]  # Beanie's subclass of ObjectId
+        patients.append(patient)
     for start in range(0, count, _BATCH):
-        await _insert(User, [_raw(patient) for patient in patients[start : start + _BATCH]])
+        await _insert(Patient, [_raw(patient) for patient in patients[start : start + _BATCH]])
     return patients
 
 
@@ -127,12 +132,12 @@ def _user(kind: int, number: int, name: str, role: Role, **profile: Any) -> User
     return user
 
 
-def _raw(document: Slot | Appointment | User) -> Raw:
+def _raw(document: Slot | Appointment | User | Patient) -> Raw:
     return {"_id": document.id, **document.model_dump(exclude={"id"}, exclude_none=True)}
 
 
 def _pairs(
-    clinic: Clinic, doctors: list[User], patients: list[User], count: int, random: Random
+    clinic: Clinic, doctors: list[User], patients: list[Patient], count: int, random: Random
 ) -> Iterator[tuple[Raw, Raw]]:
     """Slots and their appointments, backwards from yesterday, half an hour of all doctors at a time.
 
@@ -162,7 +167,7 @@ def _pairs(
                     **appointment_like,
                     **common,
                     "_id": _id(4, number),
-                    "slot_id": slot["_id"],
+                    "seats": [{"slot": slot["_id"], "seat": 0, "reserved": 0}],
                     "patient_id": patient.id,
                     "patient_name": patient.name,
                     "clinic_day": day.isoformat(),
@@ -177,7 +182,7 @@ def _pairs(
                     return
 
 
-def _history(patient: User, start: datetime, status: Status) -> list[Raw]:
+def _history(patient: Patient, start: datetime, status: Status) -> list[Raw]:
     step = {Status.COMPLETED: TransitionName.COMPLETE, Status.CANCELLED: TransitionName.CANCEL}.get(
         status, TransitionName.NO_SHOW
     )
@@ -194,7 +199,7 @@ def _history(patient: User, start: datetime, status: Status) -> list[Raw]:
     ]
 
 
-def _templates(clinic: Clinic, doctor: User, patient: User) -> tuple[Raw, Raw]:
+def _templates(clinic: Clinic, doctor: User, patient: Patient) -> tuple[Raw, Raw]:
     """One slot and one past appointment as the models make them, without what differs."""
     start = datetime.combine(utc_now().date(), time(9), tzinfo=utc_now().tzinfo)
     span = availability.Span(start, start + timedelta(minutes=_MINUTES))
@@ -210,7 +215,7 @@ def _templates(clinic: Clinic, doctor: User, patient: User) -> tuple[Raw, Raw]:
         **names,
     )
     appointment = Appointment(
-        patient_id=patient.user_id,
+        patient_id=patient.patient_id,
         patient_name=patient.name,
         doctor_id=doctor.user_id,
         doctor_name=doctor.name,
@@ -218,14 +223,13 @@ def _templates(clinic: Clinic, doctor: User, patient: User) -> tuple[Raw, Raw]:
         clinic_id=clinic.clinic_id,
         clinic_name=clinic.name,
         time_zone=clinic.time_zone,
-        slot_id=doctor.user_id,
-        seat=0,
+        seats=[],
         start=span.start,
         end=span.end,
         clinic_day=start.date().isoformat(),
         ticks=availability.ticks(span),
         active=False,
-        created_by=patient.user_id,
+        created_by=patient.patient_id,
         history=[
             HistoryEntry(
                 transition=TransitionName.BOOK,

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from backend.accounts.documents import Role, User
 from backend.accounts.login.passwords import hash_password
-from backend.accounts.profiles import WEEK, BloodGroup, EmergencyContact, Gender, NurseProfile, PatientProfile
+from backend.accounts.profiles import WEEK, Gender, NurseProfile, PendingPatient
 from backend.accounts.users import create_user
 from backend.core.clock import utc_now
 from backend.core.mongo.text_search import fold
@@ -19,6 +19,13 @@ from backend.directory.departments import create_department
 from backend.directory.doctors import create_doctor
 from backend.directory.documents import Clinic, Department
 from backend.directory.schemas import NewClinic, NewDoctor
+from backend.directory.visit_types.documents import VisitType
+from backend.directory.visit_types.schemas import NewVisitType
+from backend.directory.visit_types.service import create_visit_type
+from backend.patients.documents import BloodGroup, EmergencyContact
+from backend.patients.links.acting import find_own
+from backend.patients.records import change, get_patient
+from backend.patients.registration import write_own_record
 from backend.scheduling.hours.schemas import HoursBlockIn
 from backend.scheduling.hours.working_hours import set_hours
 from seed import world
@@ -34,19 +41,27 @@ RECORDS = 1 + NURSES + DOCTORS + PATIENTS
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """A patient's account, and the patient who owns it."""
+
+    account: User
+    patient_id: PydanticObjectId
+
+
+@dataclass(frozen=True, slots=True)
 class People:
     """Everybody of the demo."""
 
     admin: User
     nurses: list[User]
     doctors: list[User]
-    patients: list[User]
+    patients: list[Login]
     early_confirmers: list[User]
     """Doctors of the clinic whose patients may confirm days ahead."""
 
-    def patient(self, patient_id: PydanticObjectId) -> User:
-        """One of the patients."""
-        return next(patient for patient in self.patients if patient.id == patient_id)
+    def account_of(self, patient_id: PydanticObjectId) -> User:
+        """The account of one of the patients."""
+        return next(login.account for login in self.patients if login.patient_id == patient_id)
 
 
 def demo_logins(password: str) -> list[DemoLogin]:
@@ -60,6 +75,8 @@ async def make(random: Random, *, password: str, progress: Progress) -> People:
     progress.phase("clinics and staff")
     password_hash = await hash_password(password)  # once: Argon2 is slow by design
     clinics = [await _clinic(dict(given)) for given in world.CLINICS]
+    for clinic in clinics:
+        await _visit_types(clinic)
     departments = {name: await _department(name, text) for name, text, _ in world.DEPARTMENTS}
 
     async def user(kind: Role, person: Someone, **profile: Any) -> User:
@@ -70,7 +87,7 @@ async def make(random: Random, *, password: str, progress: Progress) -> People:
                 email=person.email,
                 phone=person.phone,
                 password_hash=password_hash,
-                is_verified=True,
+                verified_phone=person.phone,
                 **profile,
             )
         )
@@ -108,13 +125,22 @@ async def make(random: Random, *, password: str, progress: Progress) -> People:
     ]
     doctors = await asyncio.gather(*(doctor(*given) for given in doctors_drawn))
     progress.phase("patients")
+
+    async def patient(person: Someone, registered: PendingPatient, record: dict[str, Any]) -> Login:
+        account = await user(Role.PATIENT, person, pending_patient=registered)
+        await write_own_record(account)  # an interrupted run may have left it out
+        own = await find_own(account, None)
+        if own is None:
+            raise RuntimeError(f"{person.email} has no patient record: somebody has withdrawn the link")
+        if (await get_patient(own.patient_id)).blood_group is None:
+            await change(own.patient_id, record)
+        return Login(account, own.patient_id)
+
     patients_drawn = [
-        (drawn(Role.PATIENT, number, 1000 + number), _profile(random, number, doctors))
+        (drawn(Role.PATIENT, number, 1000 + number), *_record(random, number, doctors))
         for number in range(1, PATIENTS + 1)
     ]
-    patients = await asyncio.gather(
-        *(user(Role.PATIENT, person, patient=profile) for person, profile in patients_drawn)
-    )
+    patients = await asyncio.gather(*(patient(*given) for given in patients_drawn))
     early = clinics[1].clinic_id
     return People(
         admin=admin,
@@ -126,7 +152,14 @@ async def make(random: Random, *, password: str, progress: Progress) -> People:
 
 
 async def _find(email: str) -> User | None:
-    return await User.find_one({"email": email})
+    return await User.find_one({"email": email, "is_active": True})
+
+
+async def _visit_types(clinic: Clinic) -> None:
+    found = {visit_type.name for visit_type in await VisitType.find({"clinic_id": clinic.clinic_id}).to_list()}
+    for given in world.VISIT_TYPES:
+        if given["names"][clinic.language] not in found:
+            await create_visit_type(clinic.clinic_id, NewVisitType.model_validate(given))
 
 
 async def _clinic(given: dict[str, Any]) -> Clinic:
@@ -178,14 +211,19 @@ async def _doctor(
     return await _find(person.email) or doctor
 
 
-def _profile(random: Random, number: int, doctors: list[User]) -> PatientProfile:
+def _record(random: Random, number: int, doctors: list[User]) -> tuple[PendingPatient, dict[str, Any]]:
+    """What a patient registers with, and what is added to the record."""
     contact = someone(random, kind="contact", number=number, phone=number)
-    return PatientProfile(
+    registered = PendingPatient(
         date_of_birth=birthday(random, today=utc_now().date()).isoformat(),
         gender=random.choice(list(Gender)),
         address=f"{random.randint(1, 200)} {random.choice(STREETS)}",
-        blood_group=BloodGroup(random.choice(BLOOD_GROUPS)),
-        allergies=random.sample(ALLERGIES, k=random.choice((0, 0, 0, 1, 2))),
-        emergency_contact=EmergencyContact(name=contact.name, phone=fictional_phone(5000 + number)),
-        assigned_doctor_id=random.choice(doctors).id if random.random() < 0.5 else None,
     )
+    return registered, {
+        "blood_group": BloodGroup(random.choice(BLOOD_GROUPS)),
+        "allergies": random.sample(ALLERGIES, k=random.choice((0, 0, 0, 1, 2))),
+        "emergency_contact": EmergencyContact(name=contact.name, phone=fictional_phone(5000 + number)).model_dump(
+            exclude_none=True
+        ),
+        "assigned_doctor_id": random.choice(doctors).id if random.random() < 0.5 else None,
+    }

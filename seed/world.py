@@ -20,7 +20,7 @@ CLINICS: tuple[dict[str, Any], ...] = (
         "location": (-74.0093, 40.7203),
         "opens": "08:00",
         "closes": "18:00",
-        "policy": {"horizon_days": HORIZON_DAYS},
+        "policy": {"horizon_days": HORIZON_DAYS, "staff_horizon_days": HORIZON_DAYS},
     },
     {
         "name": "Thames Health Centre",
@@ -33,7 +33,8 @@ CLINICS: tuple[dict[str, Any], ...] = (
         "opens": "08:30",
         "closes": "17:30",
         # Confirmation opens two days ahead here, so that the demo has confirmed appointments to come.
-        "policy": {"confirm_window_minutes": 2880, "horizon_days": HORIZON_DAYS},
+        # Here alone staff can book further ahead than patients: fewer slots, a quicker start.
+        "policy": {"confirm_window_minutes": 2880, "horizon_days": HORIZON_DAYS, "staff_horizon_days": 90},
     },
     {
         "name": "Park Street Polyclinic",
@@ -45,7 +46,7 @@ CLINICS: tuple[dict[str, Any], ...] = (
         "location": (88.3517, 22.5535),
         "opens": "09:00",
         "closes": "19:00",
-        "policy": {"horizon_days": HORIZON_DAYS},
+        "policy": {"horizon_days": HORIZON_DAYS, "staff_horizon_days": HORIZON_DAYS},
     },
 )
 
@@ -57,6 +58,39 @@ DEPARTMENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Bones and joints", "Orthopaedics and physiotherapy", ("Orthopaedics", "Physiotherapy")),
 )
 """Name, description, and the specialties practised there."""
+
+
+VISIT_TYPES: tuple[dict[str, Any], ...] = (
+    {
+        "names": {"en": "First visit", "es": "Primera visita"},
+        "minutes": 40,
+        "buffer_minutes": 5,
+        "minimum_notice_minutes": 120,
+        "cancellation_notice_minutes": 720,
+        "open_bookings_per_patient": 1,
+    },
+    {
+        "names": {"en": "Follow-up", "es": "Revisión"},
+        "minutes": 20,
+        "minimum_notice_minutes": 60,
+        "open_bookings_per_patient": 3,
+    },
+    {
+        "names": {"en": "Blood test", "es": "Análisis de sangre"},
+        "minutes": 10,
+        "instructions": {
+            "en": "Please come fasting: nothing but water for eight hours.",
+            "es": "Venga en ayunas: solo agua durante ocho horas.",
+        },
+    },
+    {
+        "names": {"en": "Video visit", "es": "Videoconsulta"},
+        "minutes": 20,
+        "telehealth_url": "https://video.example.com/room",
+    },
+    {"names": {"en": "Minor surgery", "es": "Cirugía menor"}, "minutes": 60, "bookable_by": "staff"},
+)
+"""What each clinic offers besides plain visits of one slot."""
 
 
 @dataclass(frozen=True, slots=True)

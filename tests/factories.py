@@ -14,6 +14,7 @@ from backend.accounts.login import sessions
 from backend.accounts.profiles import WEEK, DoctorProfile, NurseProfile
 from backend.core.mongo.text_search import fold
 from backend.directory.documents import Clinic, OpeningHours
+from backend.patients.documents import PatientLink
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
@@ -23,7 +24,8 @@ PASSWORD_HASH = "$argon2id$v=19$m=19456,t=2,p=1$1BpDKKU0hlCqdY7R2hsjhA$G0tvLypVK
 """Of PASSWORD, computed once: hashing is slow on purpose."""
 
 _number = itertools.count(1)
-_transport = httpx.HTTPTransport(limits=httpx.Limits(max_connections=None))
+# Dropped before the server drops it, which would look like a server that died.
+_transport = httpx.HTTPTransport(limits=httpx.Limits(max_connections=None, keepalive_expiry=2))
 
 
 class Server:
@@ -46,20 +48,26 @@ def make_client(token: str | None = None, base_url: str | None = None) -> httpx.
 
 @dataclass(frozen=True)
 class Person:
-    """A stored user who is logged in."""
+    """A stored user who is logged in. The ids are those of the patient, if the account is a patient's."""
 
     user: User
     token: str
     client: httpx.Client
+    patient_id: PydanticObjectId | None = None
 
     @property
     def object_id(self) -> PydanticObjectId:
         """The id as the services want it."""
-        return self.user.user_id
+        return self.patient_id or self.user.user_id
 
     @property
     def id(self) -> str:
         """The id as JSON shows it."""
+        return str(self.object_id)
+
+    @property
+    def account_id(self) -> str:
+        """The account's id as JSON shows it."""
         return str(self.user.user_id)
 
 
@@ -82,8 +90,17 @@ def make_user(run: Run[Any], role: Role | str, **over: Any) -> Person:
 
 def log_in(run: Run[Any], user: User) -> Person:
     """A new session of a stored user, without going through the slow login."""
-    token = run(sessions.open_session(user, user_agent="tests")).access_token
-    return Person(user=user, token=token, client=make_client(token))
+    person: Person = run(logged_in(user))
+    return person
+
+
+async def logged_in(user: User) -> Person:
+    """The same, on the server's loop."""
+    token = (await sessions.open_session(user, user_agent="tests")).access_token
+    link = await PatientLink.find_one({"user_id": user.id, "relation": "self"})
+    return Person(
+        user=user, token=token, client=make_client(token), patient_id=link.patient_id if link is not None else None
+    )
 
 
 def doctor_profile(**profile: Any) -> DoctorProfile:

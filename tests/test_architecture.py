@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     "core",
     "accounts",
+    "patients",
     "directory",
     "scheduling",
     "appointments",

@@ -72,19 +72,31 @@ RULES: list[tuple[str, dict[str, int], dict[str, Any] | None]] = [
     # A patient is not in two places at once.
     ("appointments", {"patient_id": 1, "ticks": 1}, {**ACTIVE, "patient_id": {"$exists": True}}),
     # A seat is held once.
-    ("appointments", {"slot_id": 1, "seat": 1}, ACTIVE),
-    ("appointments", {"slot_id": 1, "reserved_seat": 1}, {**ACTIVE, "reserved_seat": {"$gte": 0}}),
+    ("appointments", {"seats.slot": 1, "seats.seat": 1}, {**ACTIVE, "seats.slot": {"$exists": True}}),
+    (
+        "appointments",
+        {"seats.slot": 1, "seats.reserved": 1},
+        {**ACTIVE, "seats.reserved": {"$exists": True}},
+    ),
     # A doctor sees so many patients a day.
     ("appointments", {"doctor_id": 1, "clinic_day": 1, "daily_number": 1}, {"daily_number": {"$gte": 0}}),
+    # A patient has so many open bookings of a visit type.
+    ("appointments", {"patient_id": 1, "visit_type_id": 1, "open_number": 1}, {"open_number": {"$gte": 0}}),
     # A retry is the same request.
     ("appointments", {"created_by": 1, "idempotency_key": 1}, {"idempotency_key": {"$gt": ""}}),
-    # An e-mail address, a phone, a licence belong to one user.
-    ("users", {"email": 1}, {"email": {"$gt": ""}}),
-    ("users", {"phone": 1}, {"phone": {"$gt": ""}}),
+    # An e-mail address and a proven phone belong to one active account, a licence to one doctor.
+    ("users", {"email": 1}, {"is_active": True, "email": {"$gt": ""}}),
+    ("users", {"verified_phone": 1}, {"is_active": True, "verified_phone": {"$gt": ""}}),
     ("users", {"doctor.license_number": 1}, {"doctor.license_number": {"$gt": ""}}),
-    # A clinic is known by name and city, a department by name.
+    # An account acts for a patient once, and is itself one patient at most.
+    ("patient_links", {"user_id": 1, "patient_id": 1}, None),
+    ("patient_links", {"user_id": 1, "relation": 1}, {"relation": "self"}),
+    ("patient_links", {"patient_id": 1, "relation": 1}, {"relation": "self"}),
+    ("patient_invitations", {"code_hash": 1}, None),
+    # A clinic is known by name and city, a department by name, a visit type by its clinic and name.
     ("clinics", {"name_key": 1, "city_key": 1}, None),
     ("departments", {"name_key": 1}, None),
+    ("visit_types", {"clinic_id": 1, "name_keys": 1}, None),
     ("sessions", {"token_hash": 1}, None),
     # A message is owed once; one at the carrier is one of ours, and so is one attempt to post it.
     (
@@ -98,6 +110,8 @@ RULES: list[tuple[str, dict[str, int], dict[str, Any] | None]] = [
 
 # What timed work scans, once a minute in every process: each index holds only what is still to be done.
 WORK: list[tuple[str, str]] = [
+    ("users", "pending_patient.since"),
+    ("patient_links", "pending.since"),
     ("appointments", "remind_at"),
     ("appointments", "auto_cancel_at"),
     ("appointments", "pending_messages.pending_since"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from beanie import PydanticObjectId
 from fastapi import Depends
 from fastapi.security import OAuth2PasswordBearer
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from backend.accounts import repository
 from backend.accounts.documents import Role, User
@@ -104,12 +104,26 @@ class _Optional(_Bearer):
         return None if login is None else login.user
 
 
+_optional = _Optional()
+
+
+async def viewer_of(request: Request) -> User | None:
+    """Returns the caller, None without a token. Raises `Unauthorized`.
+
+    It does what `OptionalUser` does, for the busiest public routes: each dependency costs a request some 30 µs.
+    """
+    return await _optional(request) if "authorization" in request.headers else None
+
+
+MAY_LOG_IN: dict[str, Any] = {"security": [{"OAuth2PasswordBearer": []}]}
+"""What the OpenAPI document says of a route that uses `viewer_of`."""
+
 TokenClaims = Annotated[Claims, Depends(_ClaimsNeeded())]
 """The claims of a valid token, whose session may have ended. For logging out, which may be repeated."""
 
 CurrentLogin = Annotated[Login, Depends(LoginNeeded())]
 CurrentUser = Annotated[User, Depends(Only(*Role))]
-OptionalUser = Annotated[User | None, Depends(_Optional())]
+OptionalUser = Annotated[User | None, Depends(_optional)]
 CurrentPatient = Annotated[User, Depends(Only(Role.PATIENT))]
 CurrentDoctor = Annotated[User, Depends(Only(Role.DOCTOR))]
 CurrentAdmin = Annotated[User, Depends(Only(Role.ADMIN))]

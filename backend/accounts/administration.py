@@ -10,12 +10,14 @@ from backend.accounts.errors import DoctorNeedsProfile, OwnAccount, PhoneRequire
 from backend.accounts.login.passwords import hash_password
 from backend.accounts.login.repository import delete_sessions
 from backend.accounts.profiles import NurseProfile
-from backend.accounts.schemas import NewUser, OwnChanges, PatientFields, UserChanges
+from backend.accounts.schemas import NewUser, OwnChanges, UserChanges
 from backend.accounts.user_search import search_filter
 from backend.accounts.users import clinics_assigned, create_user, deactivate_user, find_user, update_user
 from backend.core.http.pagination import PageRequest
 
-_NOT_IN_LISTS = dict.fromkeys(("password_hash", "sessions", "search_words", "patient", "doctor.weekly_hours"), 0)
+_NOT_IN_LISTS = dict.fromkeys(
+    ("password_hash", "sessions", "search_words", "pending_patient", "doctor.weekly_hours"), 0
+)
 
 
 async def list_users(
@@ -33,7 +35,7 @@ async def list_users(
 
 
 async def add_user(body: NewUser) -> User:
-    """Creates an account. Raises `DoctorNeedsProfile`, `WrongRole`, `EmailTaken`, `PhoneTaken`."""
+    """Creates an account. Raises `DoctorNeedsProfile`, `WrongRole`, `EmailTaken`."""
     if body.role is Role.DOCTOR:
         raise DoctorNeedsProfile
     has_clinics = "clinic_ids" in body.model_fields_set
@@ -42,7 +44,7 @@ async def add_user(body: NewUser) -> User:
     user = User(**body.model_dump(exclude={"password", "clinic_ids"}))
     if has_clinics:
         user.nurse = NurseProfile(clinic_ids=_distinct(body.clinic_ids))
-    return await create_user(user, password=body.password.get_secret_value() if body.password else None)
+    return await create_user(user, password=body.password.get_secret_value())
 
 
 async def change_user(
@@ -85,10 +87,8 @@ async def remove_user(caller: User, user_id: PydanticObjectId) -> None:
 
 
 async def change_own_account(caller: User, body: OwnChanges, *, version: int | None = None) -> User:
-    """Changes the caller's account. Raises `WrongRole`, `PhoneRequired`, and what `users.update_user` raises."""
-    if caller.role is not Role.PATIENT and body.model_fields_set.intersection(PatientFields.model_fields):
-        raise WrongRole
-    changes = body.stored_changes()
+    """Changes the caller's account. Raises `PhoneRequired`, and what `users.update_user` raises."""
+    changes = body.model_dump(exclude_unset=True)
     _refuse_losing_phone(caller, changes)
     return await update_user(caller.user_id, changes, version=version)
 

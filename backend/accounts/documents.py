@@ -2,14 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from beanie import Document, PydanticObjectId
 from pydantic import Field
 from pymongo import ASCENDING, IndexModel
 
-from backend.accounts.profiles import DoctorProfile, NurseProfile, PatientProfile
-from backend.core.clock import utc_now
+from backend.accounts.profiles import DoctorProfile, NurseProfile, PendingPatient
+from backend.core.clock import EPOCH, utc_now
 
 Language = Literal["en", "es"]
 
@@ -26,13 +26,16 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-def _unique_text(field: str) -> IndexModel:
+def _unique_text(field: str, **only: Any) -> IndexModel:
     # Every text is greater than the empty one. With `$type` here, no search for a text would use the index.
-    return IndexModel([(field, ASCENDING)], unique=True, partialFilterExpression={field: {"$gt": ""}})
+    return IndexModel([(field, ASCENDING)], unique=True, partialFilterExpression={**only, field: {"$gt": ""}})
 
 
 class User(Document):
-    """A patient (with or without a password), a doctor, a nurse or an administrator."""
+    """An account: the login of a patient, a doctor, a nurse or an administrator.
+
+    A person who is treated is a record of its own, see `patients`.
+    """
 
     name: str
     email: str | None = None
@@ -40,16 +43,17 @@ class User(Document):
     role: Role
     password_hash: str | None = None
     is_active: bool = True
-    is_verified: bool = False
+    verified_phone: str | None = Field(
+        default=None, description="`phone`, once a code proved it. No other active account has it."
+    )
     language: Language | None = None
-    sms_opted_out: bool = False
     photo_url: str | None = None
     sessions: list[str] = Field(default=[], description="Ids of open sessions. An access token needs one.")
     last_login: datetime | None = None
     search_words: list[str] = []
-    patient: PatientProfile | None = None
     doctor: DoctorProfile | None = None
     nurse: NurseProfile | None = None
+    pending_patient: PendingPatient | None = None
     version: int = Field(default=0, description="Incremented by every edit. `If-Match` compares it.")
     created_at: datetime = Field(default_factory=utc_now)
     updated_at: datetime = Field(default_factory=utc_now)
@@ -58,8 +62,10 @@ class User(Document):
         name = "users"
         keep_nulls = False
         indexes = [
-            _unique_text("email"),
-            _unique_text("phone"),
+            # Deactivating an account frees both. A phone that nobody proved blocks nobody.
+            _unique_text("email", is_active=True),
+            _unique_text("verified_phone", is_active=True),
+            IndexModel([("phone", ASCENDING)]),
             _unique_text("doctor.license_number"),
             IndexModel([("role", ASCENDING), ("is_active", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("name", ASCENDING), ("_id", ASCENDING)]),
@@ -69,8 +75,16 @@ class User(Document):
             IndexModel([("doctor.clinic_ids", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("doctor.department_id", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("role", ASCENDING), ("doctor.slots_due_at", ASCENDING)]),
-            IndexModel([("patient.assigned_doctor_id", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel(
+                [("pending_patient.since", ASCENDING)],
+                partialFilterExpression={"pending_patient.since": {"$gt": EPOCH}},
+            ),
         ]
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the owner has proved that the phone is theirs."""
+        return self.phone is not None and self.verified_phone == self.phone
 
     @property
     def user_id(self) -> PydanticObjectId:
@@ -115,6 +129,7 @@ class Purpose(StrEnum):
     """What a code sent by SMS may be used for."""
 
     VERIFY_PHONE = "verify_phone"
+    JOIN_RECORD = "join_record"
     RESET_PASSWORD = "reset_password"  # noqa: S105 - a purpose, not a password
 
 
@@ -137,3 +152,17 @@ class OneTimeCode(Document):
     class Settings:
         name = "one_time_codes"
         indexes = [IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0)]
+
+
+class PhoneNumber(Document):
+    """What belongs to a number and not to a person, whoever has it. The id is the number's normal form, E.164."""
+
+    id: str  # type: ignore[assignment]  # Beanie's way to declare another type of id
+    opted_out_at: datetime | None = None
+    opted_out_by: str | None = Field(default=None, description="The word that opted out, as the carrier knows it.")
+    undeliverable_since: datetime | None = Field(default=None, description="No message can reach the number.")
+    updated_at: datetime = Field(default_factory=utc_now)
+
+    class Settings:
+        name = "phone_numbers"
+        keep_nulls = False

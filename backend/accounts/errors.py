@@ -41,17 +41,10 @@ class WrongPassword(Forbidden):
 
 
 class EmailTaken(Conflict):
-    """Another account has this e-mail address."""
+    """Another active account has this e-mail address."""
 
     code = "EMAIL_TAKEN"
     detail = "There is an account with this e-mail already."
-
-
-class PhoneTaken(Conflict):
-    """Another account has this phone."""
-
-    code = "PHONE_TAKEN"
-    detail = "There is an account with this phone number already."
 
 
 class LicenseTaken(Conflict):
@@ -93,10 +86,10 @@ class AlreadyVerified(Conflict):
 
 
 class NoPhone(Conflict):
-    """The account has no phone number."""
+    """The account has no phone number that gets messages."""
 
     code = "NO_PHONE"
-    detail = "This account has no phone number to send a code to. Add one first."
+    detail = "This account has no phone number to send a code to. Add one without an extension first."
 
 
 class CodeInvalid(Unprocessable):
@@ -151,7 +144,6 @@ class UnsupportedMediaType(DomainError):
 
 _BY_FIELD: dict[str, type[Conflict]] = {
     "email": EmailTaken,
-    "phone": PhoneTaken,
     "doctor.license_number": LicenseTaken,
 }
 

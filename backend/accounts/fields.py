@@ -2,11 +2,10 @@
 
 from typing import Annotated, Any
 
-import phonenumbers
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
 
+from backend.accounts.phone_numbers import normal_form
 from backend.core.http.fields import without_control_characters
-from backend.core.settings import settings
 
 
 def example(**values: Any) -> ConfigDict:
@@ -18,26 +17,17 @@ def example(**values: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra=add)
 
 
-def e164(value: str) -> str:
-    """Reads a phone number as people write it; raises `ValueError`.
-
-    Fictional numbers (+1 555…) are possible, though not assigned.
-    """
-    try:
-        number = phonenumbers.parse(value, settings.DEFAULT_PHONE_REGION)
-    except phonenumbers.NumberParseException:
-        raise ValueError("is not a phone number") from None
-    if not phonenumbers.is_possible_number(number):
-        raise ValueError("is not a phone number")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-
+_PHONE = (
+    "Any usual notation; stored and shown as E.164. Without a country code it is read as one of the clinic's country."
+    " An extension is kept, as in `+15550100001;ext=45`; such a number gets no messages."
+)
 
 Phone = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=3, max_length=40),
     AfterValidator(without_control_characters),
-    AfterValidator(e164),
-    Field(examples=["+15550100001"], description="Any usual notation; stored and shown as E.164."),
+    AfterValidator(normal_form),
+    Field(examples=["+15550100001"], description=_PHONE),
 ]
 
 Email = Annotated[

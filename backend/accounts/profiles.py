@@ -1,10 +1,12 @@
-"""The profile of a patient, a doctor or a nurse, embedded in the user."""
+"""What is embedded in a user: the profile of a doctor or a nurse, and the patient record still to be written."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from beanie import PydanticObjectId
 from pydantic import BaseModel, Field
+
+from backend.core.clock import utc_now
 
 
 class Gender(StrEnum):
@@ -14,19 +16,6 @@ class Gender(StrEnum):
     MALE = "male"
     OTHER = "other"
     UNDISCLOSED = "undisclosed"
-
-
-class BloodGroup(StrEnum):
-    """ABO and Rhesus."""
-
-    A_POSITIVE = "A+"
-    A_NEGATIVE = "A-"
-    B_POSITIVE = "B+"
-    B_NEGATIVE = "B-"
-    AB_POSITIVE = "AB+"
-    AB_NEGATIVE = "AB-"
-    O_POSITIVE = "O+"
-    O_NEGATIVE = "O-"
 
 
 class Weekday(StrEnum):
@@ -45,30 +34,25 @@ WEEK = list(Weekday)
 """In the order of `date.weekday()`."""
 
 
-class EmergencyContact(BaseModel):
-    """The person to call in an emergency."""
+class PendingPatient(BaseModel):
+    """The own patient record of a new account, until `patients` has written it.
 
-    name: str
-    phone: str
-    relationship: str | None = None
+    The ids are chosen here, so that writing may be repeated. Name and contacts are the account's.
+    """
 
-
-class PatientProfile(BaseModel):
-    """The patient's part of a user. Dates of birth are stored as text, `YYYY-MM-DD`."""
-
+    patient_id: PydanticObjectId = Field(default_factory=PydanticObjectId)
+    link_id: PydanticObjectId = Field(default_factory=PydanticObjectId)
+    since: datetime = Field(default_factory=utc_now)
     date_of_birth: str | None = None
     gender: Gender | None = None
     address: str | None = None
-    blood_group: BloodGroup | None = None
-    allergies: list[str] = []
-    emergency_contact: EmergencyContact | None = None
-    medical_history: str | None = None
-    notes: str | None = None
-    assigned_doctor_id: PydanticObjectId | None = None
 
 
 class HoursBlock(BaseModel):
-    """Hours of a weekday in which a doctor sees patients. Wall-clock times of the clinic, `HH:MM`."""
+    """Hours of a weekday in which a doctor sees patients. Wall-clock times of the clinic, `HH:MM`.
+
+    An end that is not after the start is on the next day.
+    """
 
     clinic_id: PydanticObjectId
     weekday: Weekday

@@ -1,8 +1,8 @@
 """Every query and update of users. Sessions, codes and failed logins are in `login/repository.py`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from beanie import PydanticObjectId
 from pymongo import ReturnDocument
@@ -11,13 +11,16 @@ from pymongo.errors import DuplicateKeyError
 
 from backend.accounts.documents import MOST_SESSIONS, Role, User
 from backend.accounts.errors import duplicate_error
-from backend.core.clock import utc_now
+from backend.core.clock import EPOCH, utc_now
 from backend.core.http.pagination import PageRequest, page_by_name
 from backend.core.mongo.batching import reads_by_id
 from backend.core.mongo.updates import changes
 
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
+T = TypeVar("T")
+
+_TRIES = 20
 
 
 def _users() -> AsyncCollection[Document]:
@@ -41,6 +44,14 @@ async def find(where: Filter) -> User | None:
     return None if raw is None else User.model_validate(raw)
 
 
+async def find_by_phone(phone: str) -> User | None:
+    """Returns the active account that proved a phone (E.164), or else the only one that claims it."""
+    if (owner := await find({"verified_phone": phone, "is_active": True})) is not None:
+        return owner
+    claims = await _users().find({"phone": phone, "is_active": True}, limit=2).to_list()
+    return User.model_validate(claims[0]) if len(claims) == 1 else None
+
+
 async def exists(where: Filter) -> bool:
     """Returns whether a user matches a filter."""
     return await _users().find_one(where, projection={"_id": 1}) is not None
@@ -60,21 +71,22 @@ async def has_other_admin(user_id: PydanticObjectId) -> bool:
 
 
 async def find_contacts(user_ids: Sequence[PydanticObjectId]) -> Sequence[Document]:
-    """Returns what is needed to send users a message: phone, language, opt-out."""
-    fields = ("phone", "language", "sms_opted_out", "is_active")
+    """Returns what is needed to send users a message: phone and language."""
+    fields = ("phone", "language", "is_active")
     return await _users().find({"_id": {"$in": user_ids}}, dict.fromkeys(fields, 1)).to_list()
 
 
-async def find_active_by_phone(phone: str) -> User | None:
-    """Returns the active user with this phone number (E.164)."""
-    return await find({"phone": phone, "is_active": True})
+async def find_pending_patients(*, since: datetime, limit: int) -> list[User]:
+    """Returns accounts whose own patient record was due to be written before a moment, and isn't noted as written."""
+    left = {"pending_patient.since": {"$gt": EPOCH, "$lte": since}}
+    return [User.model_validate(raw) async for raw in _users().find(left, limit=limit)]
 
 
 # Changing
 
 
 async def insert(user: User) -> None:
-    """Inserts a user. Raises `EmailTaken`, `PhoneTaken`, `LicenseTaken`."""
+    """Inserts a user. Raises `EmailTaken`, `LicenseTaken`."""
     try:
         await user.insert()
     except DuplicateKeyError as error:
@@ -84,7 +96,7 @@ async def insert(user: User) -> None:
 async def update(user_id: PydanticObjectId, fields: Filter, *, where: Filter) -> User | None:
     """Updates a user who matches a filter and returns them as they are then. None removes a field.
 
-    Raises `EmailTaken`, `PhoneTaken`, `LicenseTaken`.
+    Raises `EmailTaken`, `LicenseTaken`.
     """
     try:
         return await _edit({**where, "_id": user_id}, fields)
@@ -102,18 +114,42 @@ async def _edit(where: Filter, fields: Filter) -> User | None:
 
 
 async def mark_phone_verified(user_id: PydanticObjectId, phone: str) -> User | None:
-    """Records that a user has verified their phone; None if it is no longer this one."""
-    return await _edit({"_id": user_id, "phone": phone}, {"is_verified": True})
+    """Records that a user has verified their phone; None if it is no longer this one.
+
+    The account that had proved it before loses it.
+    """
+    where = {"_id": user_id, "phone": phone}
+    return await _hand_over(phone, user_id, lambda: _edit(where, {"verified_phone": phone}))
+
+
+async def _hand_over(phone: str, to: PydanticObjectId, write: Callable[[], Awaitable[T]]) -> T:
+    """Takes a phone that was proved just now from the account that had proved it before, then makes the write.
+
+    Of two accounts that prove it at once, the later one has it.
+    """
+    others = {"verified_phone": phone, "is_active": True, "_id": {"$ne": to}}
+    for _ in range(_TRIES):
+        await _users().update_many(others, {"$unset": {"verified_phone": ""}, "$set": {"updated_at": utc_now()}})
+        try:
+            return await write()
+        except DuplicateKeyError:
+            continue
+    return await write()
 
 
 async def deactivate(user_id: PydanticObjectId) -> User | None:
-    """Makes a user inactive and removes all their sessions."""
-    return await _edit({"_id": user_id}, {"is_active": False, "sessions": []})
+    """Makes a user inactive, removes all their sessions, and frees the phone that they had proved."""
+    return await _edit({"_id": user_id}, {"is_active": False, "sessions": [], "verified_phone": None})
 
 
 async def undo_deactivation(user_id: PydanticObjectId) -> None:
     """Makes a user active again; their sessions stay closed."""
     await _users().update_one({"_id": user_id}, {"$set": {"is_active": True}})
+
+
+async def remove_pending_patient(user_id: PydanticObjectId) -> None:
+    """Notes that an account's own patient record is written."""
+    await _users().update_one({"_id": user_id}, {"$unset": {"pending_patient": ""}})
 
 
 async def set_doctor_search_words(
@@ -124,16 +160,6 @@ async def set_doctor_search_words(
         {"_id": doctor_id, "name": name, "doctor.specialty": specialty},
         {"$set": {"doctor.search_words": words}},
     )
-
-
-async def set_sms_opted_out(user_id: PydanticObjectId, opted_out: bool) -> None:
-    """Records that a user opted out of messages, or in again."""
-    await _users().update_one({"_id": user_id}, {"$set": {"sms_opted_out": opted_out, "updated_at": utc_now()}})
-
-
-async def mark_opted_out_at_carrier(user_id: PydanticObjectId) -> None:
-    """Records that the carrier refuses messages to a user, because they opted out there."""
-    await _users().update_one({"_id": user_id}, {"$set": {"sms_opted_out": True}})
 
 
 # Sessions and passwords. An access token is valid only while its session's id is in the user's `sessions`.
@@ -194,8 +220,10 @@ async def reset_password(user: User, new_hash: str) -> bool:
 
     It doesn't if the user was deactivated, or their phone changed, since they were read.
     """
-    changed = await _users().update_one(
-        {"_id": user.user_id, "is_active": True, "phone": user.phone},
-        {"$set": {"password_hash": new_hash, "sessions": [], "is_verified": True, "updated_at": utc_now()}},
-    )
+    phone = user.phone
+    if phone is None:
+        return False
+    new = {"password_hash": new_hash, "sessions": [], "verified_phone": phone, "updated_at": utc_now()}
+    where = {"_id": user.user_id, "is_active": True, "phone": phone}
+    changed = await _hand_over(phone, user.user_id, lambda: _users().update_one(where, {"$set": new}))
     return bool(changed.matched_count)

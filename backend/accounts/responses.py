@@ -1,13 +1,14 @@
 """Responses of the routes of accounts. None contains hashes, sessions or search words."""
 
-from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
 
-from backend.accounts.documents import Language, Role
+from backend.accounts.documents import Language, Role, User
 from backend.accounts.fields import example
-from backend.accounts.profiles import BloodGroup, EmergencyContact, Gender
+from backend.accounts.number_repository import find_opted_out
 from backend.core.http.fields import Id, Response
 
 _USER: dict[str, Any] = {
@@ -34,38 +35,11 @@ _PATIENT: dict[str, Any] = {
     "phone": "+15550100001",
     "role": "patient",
     "nurse": None,
-    "patient": {
-        "date_of_birth": "1985-04-12",
-        "gender": "female",
-        "address": "12 Elm Street, Springfield",
-        "blood_group": "A+",
-        "allergies": ["penicillin"],
-        "emergency_contact": None,
-        "medical_history": None,
-        "assigned_doctor_id": None,
-    },
 }
 
 LanguageField = Annotated[
     Language | None, Field(description="The language of messages. Null: the clinic's.", examples=["en"])
 ]
-
-
-class EmergencyContactOut(Response, EmergencyContact):
-    """The person to call in an emergency."""
-
-
-class OwnPatientOut(Response):
-    """A patient's profile for the patient: without the staff's notes."""
-
-    date_of_birth: date | None
-    gender: Gender | None
-    address: str | None
-    blood_group: BloodGroup | None
-    allergies: list[str]
-    emergency_contact: EmergencyContactOut | None
-    medical_history: str | None = Field(description="Only staff can change it.")
-    assigned_doctor_id: Id | None
 
 
 class DoctorBrief(Response):
@@ -96,8 +70,8 @@ class UserOut(Response):
     language: LanguageField = None
     photo_url: str | None = None
     is_active: bool
-    is_verified: bool = Field(description="Whether the user has verified the phone.")
-    sms_opted_out: bool = Field(description="Whether the user opted out of messages.")
+    is_verified: bool = Field(description="Whether a code proved that the phone is theirs.")
+    sms_opted_out: bool = Field(default=False, description="Whether the phone has opted out of messages.")
     last_login: datetime | None = None
     created_at: datetime
     updated_at: datetime
@@ -110,7 +84,21 @@ class OwnAccountOut(UserOut):
 
     model_config = example(**_PATIENT)
 
-    patient: OwnPatientOut | None = None
+
+_Account = TypeVar("_Account", bound=UserOut)
+
+
+async def account_responses(model: type[_Account], users: Sequence[User]) -> list[_Account]:
+    """Returns the responses for accounts."""
+    opted_out = await find_opted_out(user.phone for user in users)
+    shown = [model.model_validate(user) for user in users]
+    return [each.model_copy(update={"sms_opted_out": each.phone in opted_out}) for each in shown]
+
+
+async def account_response(model: type[_Account], user: User) -> _Account:
+    """Returns the response for an account."""
+    (shown,) = await account_responses(model, [user])
+    return shown
 
 
 class TokensOut(Response):

@@ -16,7 +16,6 @@ from backend.accounts.errors import (
     LastAdmin,
     OwnAccount,
     PhoneRequired,
-    PhoneTaken,
     RefreshTokenInvalid,
     RefreshTokenReused,
     RoleNotAllowed,
@@ -29,7 +28,14 @@ from backend.accounts.errors import (
 )
 from backend.accounts.login import log_in, sessions
 from backend.accounts.login.log_in import Device, LoggedIn
-from backend.accounts.responses import LoggedInOut, OwnAccountOut, TokensOut, UserOut
+from backend.accounts.responses import (
+    LoggedInOut,
+    OwnAccountOut,
+    TokensOut,
+    UserOut,
+    account_response,
+    account_responses,
+)
 from backend.accounts.schemas import (
     LoginBody,
     LoginForm,
@@ -73,8 +79,8 @@ async def _login_body(request: Request) -> LoginBody:
     raise UnsupportedMediaType
 
 
-def _logged_in(found: LoggedIn) -> LoggedInOut:
-    return LoggedInOut(**found.tokens.model_dump(), user=OwnAccountOut.model_validate(found.user))
+async def _logged_in(found: LoggedIn) -> LoggedInOut:
+    return LoggedInOut(**found.tokens.model_dump(), user=await account_response(OwnAccountOut, found.user))
 
 
 _LOGIN_BODY: dict[str, Any] = {
@@ -92,15 +98,15 @@ _LOGIN_BODY: dict[str, Any] = {
     "/register",
     summary="Register as a patient",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(RoleNotAllowed, EmailTaken, PhoneTaken),
+    responses=responses(RoleNotAllowed, EmailTaken),
 )
 async def register(body: RegisterBody, device: CallingDevice, response: Response) -> LoggedInOut:
-    """Creates a patient's account and logs in: the response is that of `POST /auth/login`.
+    """Creates an account and its own patient record, and logs in: the response is that of `POST /auth/login`.
 
     Administrators create the accounts of staff.
     """
     set_location(response, "/users/me")
-    return _logged_in(await log_in.register(body, device=device))
+    return await _logged_in(await log_in.register(body, device=device))
 
 
 @auth_router.post(
@@ -116,7 +122,7 @@ async def login(body: Annotated[LoginBody, Depends(_login_body)], device: Callin
     failures for one account from one address it returns 429; `Retry-After` says for how many seconds.
     """
     found = await log_in.log_in(login=body.email, password=body.password.get_secret_value(), device=device)
-    return _logged_in(found)
+    return await _logged_in(found)
 
 
 @auth_router.post(
@@ -139,26 +145,26 @@ async def logout(claims: TokenClaims) -> None:
 
 @me_router.get("", summary="Read your account", responses=ETAG_HEADER)
 async def get_own_account(caller: CurrentUser, response: Response) -> OwnAccountOut:
-    """Returns the caller's account, with the profile if they are a patient."""
+    """Returns the caller's account. `GET /users/me/patients` lists the patients it acts for."""
     set_etag(response, caller.version)
-    return OwnAccountOut.model_validate(caller)
+    return await account_response(OwnAccountOut, caller)
 
 
 @me_router.patch(
     "",
     summary="Update your account",
-    responses={**ETAG_HEADER, **responses(EmailTaken, PhoneTaken, EditConflict, WrongRole, PhoneRequired)},
+    responses={**ETAG_HEADER, **responses(EmailTaken, EditConflict, PhoneRequired)},
 )
 async def update_own_account(
     body: OwnChanges, caller: CurrentUser, version: ExpectedVersion, response: Response
 ) -> OwnAccountOut:
     """Changes the fields sent and leaves the others. Null removes a value that is optional.
 
-    Only staff can change a patient's medical history, notes and assigned doctor.
+    The records of the account's patients have contacts too. Those that were the same as the account's change with it.
     """
     changed = await administration.change_own_account(caller, body, version=version)
     set_etag(response, changed.version)
-    return OwnAccountOut.model_validate(changed)
+    return await account_response(OwnAccountOut, changed)
 
 
 @me_router.post(
@@ -190,20 +196,20 @@ async def list_users(
 ) -> Page[UserOut]:
     """Lists accounts of every role by name. For administrators."""
     users, next_cursor = await administration.list_users(role=role, is_active=is_active, q=q, page=page)
-    return Page(items=[UserOut.model_validate(user) for user in users], next_cursor=next_cursor)
+    return Page(items=await account_responses(UserOut, users), next_cursor=next_cursor)
 
 
 @users_router.post(
     "",
     summary="Create an account",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(EmailTaken, PhoneTaken, DoctorNeedsProfile, WrongRole, UnknownClinic),
+    responses=responses(EmailTaken, DoctorNeedsProfile, WrongRole, UnknownClinic),
 )
 async def create_user(body: NewUser, caller: CurrentAdmin, response: Response) -> UserOut:
     """Creates an account of a patient, a nurse or an administrator. `POST /doctors` creates doctors."""
     created = await administration.add_user(body)
     set_location(response, f"/users/{created.user_id}")
-    return UserOut.model_validate(created)
+    return await account_response(UserOut, created)
 
 
 @users_router.get("/{user_id}", summary="Read an account", responses={**ETAG_HEADER, **responses(UserNotFound)})
@@ -211,7 +217,7 @@ async def get_user(user_id: Id, caller: CurrentAdmin, response: Response) -> Use
     """Returns an account, active or not. For administrators."""
     user = await users.find_user(user_id)
     set_etag(response, user.version)
-    return UserOut.model_validate(user)
+    return await account_response(UserOut, user)
 
 
 @users_router.patch(
@@ -220,7 +226,7 @@ async def get_user(user_id: Id, caller: CurrentAdmin, response: Response) -> Use
     responses={
         **ETAG_HEADER,
         **responses(
-            *(UserNotFound, EmailTaken, PhoneTaken, OwnAccount, UseDoctorsRoute, EditConflict),
+            *(UserNotFound, EmailTaken, OwnAccount, UseDoctorsRoute, EditConflict),
             *(WrongRole, PhoneRequired, UnknownClinic),
         ),
     },
@@ -231,7 +237,7 @@ async def update_user(
     """Changes the fields sent and leaves the others. A new password closes all sessions of the user."""
     changed = await administration.change_user(caller, user_id, body, version=version)
     set_etag(response, changed.version)
-    return UserOut.model_validate(changed)
+    return await account_response(UserOut, changed)
 
 
 @users_router.delete(

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, AnyHttpUrl, Field, StringConstraints, TypeA
 from backend.accounts.documents import Role
 from backend.accounts.fields import Email, Phone, example
 from backend.accounts.login.passwords import GivenPassword, Password
-from backend.accounts.profiles import BloodGroup, Gender, PatientProfile
+from backend.accounts.profiles import Gender
 from backend.accounts.responses import LanguageField
 from backend.core.clock import utc_now
 from backend.core.http.fields import Day, Id, Line, Request, Text
@@ -61,35 +61,6 @@ RefreshToken = Annotated[
     StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$"),
     Field(description="The newest refresh token. It works once."),
 ]
-
-
-class EmergencyContactBody(Request):
-    """The person to call in an emergency."""
-
-    name: Line = Field(examples=["Byron Lovelace"])
-    phone: Phone
-    relationship: Line | None = Field(default=None, examples=["brother"])
-
-
-class PatientFields(Request):
-    """The profile fields that patients may change. Null removes a value; no allergies are an empty list."""
-
-    date_of_birth: BirthDay | None = None
-    gender: Gender | None = None
-    address: Text | None = Field(default=None, examples=["12 Elm Street, Springfield"])
-    blood_group: BloodGroup | None = None
-    allergies: list[Line] = left_out(max_length=30, examples=[["penicillin"]])
-    emergency_contact: EmergencyContactBody | None = None
-
-    def profile(self) -> PatientProfile:
-        """Returns the profile to store."""
-        return PatientProfile.model_validate(self.model_dump(mode="json", exclude_unset=True))
-
-    def stored_changes(self) -> dict[str, Any]:
-        """Returns all fields sent, by their stored names, for `users.update_user`."""
-        profile = self.profile()
-        own = self.model_dump(exclude_unset=True, exclude=profile.model_fields_set)
-        return {**own, **{f"patient.{name}": getattr(profile, name) for name in profile.model_fields_set}}
 
 
 class RegisterBody(Request):
@@ -154,14 +125,14 @@ class PasswordChange(Request):
     new_password: Password
 
 
-class OwnChanges(PatientFields):
-    """Changes to the caller's account. Fields left out stay. Only patients have the profile fields."""
+class OwnChanges(Request):
+    """Changes to the caller's account. Fields left out stay."""
 
-    model_config = example(phone="(555) 010-0002", language="es", allergies=["penicillin"], address=None)
+    model_config = example(phone="(555) 010-0002", language="es", photo_url=None)
 
     name: Line = left_out(examples=["Ada King"])
     email: Email = left_out()
-    phone: Phone | None = Field(default=None, description="Staff may send null; patients need a phone for reminders.")
+    phone: Phone | None = Field(default=None, description="Staff may send null; patients need a phone.")
     language: LanguageField = None
     photo_url: WebAddress | None = None
 
@@ -182,9 +153,7 @@ class NewUser(Request):
     name: Line
     email: Email | None = Field(default=None, description="Required for staff.")
     phone: Phone | None = Field(default=None, description="Required for patients.")
-    password: Password | None = Field(
-        default=None, description="Required for staff. A patient without one can't log in."
-    )
+    password: Password
     language: LanguageField = None
     clinic_ids: list[Id] = left_out(max_length=100, description="A nurse's clinics. For nurses only.")
 
@@ -192,8 +161,8 @@ class NewUser(Request):
     def _is_complete(self) -> Self:
         if self.role is Role.PATIENT and self.phone is None:
             raise ValueError("a patient needs a phone")
-        if self.role in (Role.NURSE, Role.ADMIN) and (self.email is None or self.password is None):
-            raise ValueError("staff need an e-mail and a password")
+        if self.role in (Role.NURSE, Role.ADMIN) and self.email is None:
+            raise ValueError("staff need an e-mail")
         return self
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import phonenumbers
 
-from backend.accounts.fields import e164
+from backend.accounts.phone_numbers import normal_form, phone_region
 from backend.core.mongo.text_search import starting_with
 from backend.core.settings import settings
 
@@ -29,8 +29,8 @@ def search_filter(typed: str) -> dict[str, Any]:
 def _beginnings(typed: str) -> set[str]:
     """Returns what an E.164 number without its plus begins with, if this is a number or the beginning of one."""
     digits = re.sub("[^0-9]", "", typed)
-    home = phonenumbers.country_code_for_region(settings.DEFAULT_PHONE_REGION)
+    home = phonenumbers.country_code_for_region(phone_region.get() or settings.DEFAULT_PHONE_REGION)
     found = {digits} if typed.startswith("+") else {digits, f"{home}{digits}"}
     with contextlib.suppress(ValueError):  # not a whole number yet
-        found.add(e164(typed).removeprefix("+"))
+        found.add(normal_form(typed).removeprefix("+"))
     return found

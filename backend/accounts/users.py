@@ -1,9 +1,10 @@
-"""Creating, finding, changing and deactivating users of every role.
+"""Creating, finding, changing and deactivating accounts of every role.
 
 Callers decide who may do so; the rules of administrators' routes are in `administration`.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from beanie import PydanticObjectId
@@ -15,13 +16,28 @@ from backend.accounts.errors import DoctorNeedsProfile, LastAdmin, UserNotFound
 from backend.accounts.fields import Email, Phone
 from backend.accounts.login.passwords import hash_password
 from backend.accounts.login.repository import delete_sessions
-from backend.accounts.profiles import NurseProfile, PatientProfile
+from backend.accounts.profiles import NurseProfile, PendingPatient
 from backend.core.events import Signal
 from backend.core.http.errors import EditConflict
 from backend.core.mongo.text_search import words_of
 
+
+@dataclass(frozen=True, slots=True)
+class ContactsChanged:
+    """An account before and after a change of name, e-mail, phone or language."""
+
+    before: User
+    after: User
+
+
 user_renamed: Signal[User] = Signal()
 """Sent after a user's name has changed."""
+
+contacts_changed: Signal[ContactsChanged] = Signal()
+"""Sent after an account's name, e-mail, phone or language has changed."""
+
+patient_pending: Signal[User] = Signal()
+"""Sent after an account was created whose own patient record is still to be written."""
 
 clinics_assigned: Signal[list[PydanticObjectId]] = Signal()
 """Sent before these clinics are assigned to a nurse. A handler raises `UnknownClinic` for one that isn't active."""
@@ -39,14 +55,16 @@ _phone: TypeAdapter[str] = TypeAdapter(Phone)
 
 
 async def create_user(user: User, *, password: str | None = None) -> User:
-    """Stores a new user, with the profile of their role. Without a password (or its hash) they can't log in.
+    """Stores a new account, with the profile of its role; a patient's gets a patient record of its own.
 
-    Raises `EmailTaken`, `PhoneTaken`, `LicenseTaken`, `DoctorNeedsProfile`.
+    Without a password (or its hash) nobody can log in.
+
+    Raises `EmailTaken`, `LicenseTaken`, `DoctorNeedsProfile`.
     """
     if user.role is Role.DOCTOR and user.doctor is None:
         raise DoctorNeedsProfile
     if user.role is Role.PATIENT:
-        user.patient = user.patient or PatientProfile()
+        user.pending_patient = user.pending_patient or PendingPatient()
     if user.role is Role.NURSE:
         user.nurse = user.nurse or NurseProfile()
     if user.nurse and user.nurse.clinic_ids:
@@ -56,6 +74,8 @@ async def create_user(user: User, *, password: str | None = None) -> User:
     user.updated_at = user.created_at
     user.search_words = words_of(user.name, user.email, user.phone)
     await repository.insert(user)
+    if user.pending_patient is not None:
+        await patient_pending.send(user)
     return user
 
 
@@ -68,15 +88,16 @@ async def find_user(user_id: PydanticObjectId, *, where: Mapping[str, Any] | Non
 
 
 async def find_by_login(login: str) -> User | None:
-    """Returns the user, active or not, with this e-mail address or phone, in any notation."""
+    """Returns the active account with this e-mail address or phone, in any notation.
+
+    A phone is the account's that proved it. If none did, it is that of the only account that claims it.
+    """
     try:
         if "@" in login:
-            wanted = {"email": _email.validate_python(login.strip())}
-        else:
-            wanted = {"phone": _phone.validate_python(login)}
+            return await repository.find({"email": _email.validate_python(login.strip()), "is_active": True})
+        return await repository.find_by_phone(_phone.validate_python(login))
     except ValidationError:
         return None
-    return await repository.find(wanted)
 
 
 async def update_user(
@@ -86,10 +107,11 @@ async def update_user(
     where: Mapping[str, Any] | None = None,
     version: int | None = None,
 ) -> User:
-    """Changes fields of a user in one write, by their stored names (`patient.address`); None removes a field.
+    """Changes fields of a user in one write, by their stored names (`nurse.clinic_ids`); None removes a field.
 
-    It updates the search words, marks a new phone as not verified, and sends `user_renamed`. Raises `UserNotFound`
-    (also if the user doesn't match `where`), `EmailTaken`, `PhoneTaken`, `LicenseTaken`, and `EditConflict` if the
+    It updates the search words, marks a new phone as not verified, and sends `contacts_changed` and `user_renamed`.
+    Raises `UserNotFound`
+    (also if the user doesn't match `where`), `EmailTaken`, `LicenseTaken`, and `EditConflict` if the
     user has another `version`.
     """
     conditions = {**(where or {}), **({} if version is None else {"version": version})}
@@ -103,6 +125,8 @@ async def update_user(
             break
     else:
         raise EditConflict
+    if any(getattr(user, field) != getattr(old, field) for field in (*_IDENTITY, "language")):
+        await contacts_changed.send(ContactsChanged(before=old, after=user))
     if user.name != old.name:
         await user_renamed.send(user)
     return user
@@ -114,7 +138,7 @@ def _with_derived(old: User, changes: Mapping[str, Any]) -> dict[str, Any]:
     if any(field in new for field in _IDENTITY):
         new["search_words"] = words_of(*(new.get(field, getattr(old, field)) for field in _IDENTITY))
     if "phone" in new and new["phone"] != old.phone:
-        new["is_verified"] = False
+        new["verified_phone"] = None
     return new
 
 

@@ -1,13 +1,18 @@
 """An appointment as an iCalendar file (RFC 5545)."""
 
+from backend.accounts.documents import Language
 from backend.appointments.documents import Appointment, Status
 from backend.core.clock import utc_now
+from backend.directory.visit_types.documents import in_language
 
 _STATUS = {Status.SCHEDULED: "TENTATIVE", Status.CANCELLED: "CANCELLED"}
 
 
-def as_calendar(appointment: Appointment) -> bytes:
-    """Returns a calendar file with one event. It contains no reason or notes: many people share their calendars."""
+def as_calendar(appointment: Appointment, language: Language) -> bytes:
+    """Returns a calendar file with one event, and the instructions to the patient in this language if there are any.
+
+    It contains no reason or notes: many people share their calendars.
+    """
     from icalendar import Calendar, Event  # noqa: PLC0415 - it takes 70 ms to import, and is seldom used
 
     event = Event()
@@ -19,6 +24,8 @@ def as_calendar(appointment: Appointment) -> bytes:
     event.add("summary", f"Appointment with {appointment.doctor_name}")
     event.add("location", appointment.clinic_name)
     event.add("status", _STATUS.get(appointment.status, "CONFIRMED"))
+    if instructions := in_language(appointment.instructions or {}, language):
+        event.add("description", instructions)
     calendar = Calendar()
     calendar.add("prodid", "-//Appointment book//EN")
     calendar.add("version", "2.0")

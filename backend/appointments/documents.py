@@ -7,8 +7,10 @@ from beanie import Document, PydanticObjectId
 from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
-from backend.accounts.documents import Role
+from backend.accounts.documents import Language, Role
 from backend.core.clock import EPOCH, utc_now
+from backend.scheduling.decisions.documents import DecisionCause
+from backend.scheduling.documents import HeldSeat
 
 
 class Status(StrEnum):
@@ -20,6 +22,7 @@ class Status(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     NO_SHOW = "no_show"
+    LEFT = "left"  # checked in, then gone without being seen
 
 
 ACTIVE = frozenset({Status.SCHEDULED, Status.CONFIRMED, Status.CHECKED_IN})
@@ -36,6 +39,10 @@ class TransitionName(StrEnum):
     COMPLETE = "complete"
     NO_SHOW = "no_show"
     CORRECT = "correct"
+    UNDO_CHECK_IN = "undo_check_in"
+    LEFT = "left"
+    KEEP = "keep"  # in spite of what withdrew its time; the status stays
+    EDIT = "edit"  # of the reason or the notes; the status stays
 
 
 class ActorRole(StrEnum):
@@ -46,6 +53,14 @@ class ActorRole(StrEnum):
     NURSE = Role.NURSE.value
     ADMIN = Role.ADMIN.value
     SYSTEM = "system"
+
+
+class Exemption(StrEnum):
+    """A rule of the visit type that the staff need not keep, and did not."""
+
+    MINIMUM_NOTICE = "minimum_notice"
+    CANCELLATION_NOTICE = "cancellation_notice"
+    OPEN_BOOKINGS = "open_bookings"
 
 
 class HistoryEntry(BaseModel):
@@ -59,6 +74,7 @@ class HistoryEntry(BaseModel):
     by_role: ActorRole
     reason: str | None = None
     start: datetime | None = None  # that it led to, for `book` and `reschedule`
+    exempt_from: list[Exemption] | None = None
 
 
 class MessageKind(StrEnum):
@@ -104,8 +120,12 @@ class PendingMessage(BaseModel):
         return cls(kind=kind, to=to, pending_since=now, **counts)
 
 
+UNDECIDED: dict[str, None] = {"needs_decision": None, "kept_despite": None}
+"""Written when an appointment gets another time, or ends: no withdrawal of its time concerns it any more."""
+
+
 class Appointment(Document):
-    """A patient's seat in a doctor's slot. Times are UTC; `clinic_day` is the clinic's calendar day."""
+    """A patient's seat in a doctor's slot, or in several in a row. Times are UTC, `clinic_day` the clinic's day."""
 
     patient_id: PydanticObjectId
     patient_name: str
@@ -115,9 +135,12 @@ class Appointment(Document):
     clinic_id: PydanticObjectId
     clinic_name: str
     time_zone: str
-    slot_id: PydanticObjectId
-    seat: int
-    reserved_seat: int | None = None  # the same seat: a withdrawal moves `seat` first, then this one
+    visit_type_id: PydanticObjectId | None = None  # none: the default visit, one slot of the doctor's length
+    visit_type_name: str | None = None
+    open_number: int | None = None  # among the patient's open bookings of this type, where these are limited
+    cancellation_notice_minutes: int | None = None  # of the visit type, as it was when this time was booked
+    instructions: dict[Language, str] | None = None  # likewise
+    seats: list[HeldSeat]  # one in each slot that the visit takes, by start
     daily_number: int | None = None  # among the doctor's patients of the day, where these are limited
     clears_full_hint: bool | None = None  # its slot may be hinted as full: freeing the seat clears that
     start: datetime
@@ -126,6 +149,8 @@ class Appointment(Document):
     ticks: list[int]
     status: Status = Status.SCHEDULED
     active: bool = True
+    needs_decision: list[DecisionCause] | None = None  # withdrawals that hit it, while nobody has decided
+    kept_despite: list[DecisionCause] | None = None  # withdrawals in spite of which it takes place
     reason: str | None = None
     notes: str | None = None
     history: list[HistoryEntry] = []
@@ -157,6 +182,12 @@ class Appointment(Document):
                 unique=True,
                 partialFilterExpression={"active": True, "patient_id": {"$exists": True}},
             ),
+            # A patient has so many open bookings of a visit type.
+            IndexModel(
+                [(field, ASCENDING) for field in ("patient_id", "visit_type_id", "open_number")],
+                unique=True,
+                partialFilterExpression={"open_number": {"$gte": 0}},
+            ),
             # `$gt` matches every key. With `$type`, searches for a key would not use the index.
             IndexModel(
                 [("created_by", ASCENDING), ("idempotency_key", ASCENDING)],
@@ -173,13 +204,33 @@ class Appointment(Document):
                 IndexModel([(field, ASCENDING)], partialFilterExpression={field: {"$gt": EPOCH}})
                 for field in ("remind_at", "auto_cancel_at", "pending_messages.pending_since")
             ),
+            # The appointments that need a decision: few at any time.
+            IndexModel(
+                [("needs_decision.since", ASCENDING), ("start", ASCENDING)],
+                partialFilterExpression={"needs_decision.since": {"$gt": EPOCH}},
+            ),
             # Doctor statistics and the dashboard are counted from these alone.
             IndexModel([("doctor_id", ASCENDING), ("clinic_day", ASCENDING), ("status", ASCENDING)]),
             IndexModel([("clinic_day", ASCENDING), ("time_zone", ASCENDING), ("status", ASCENDING)]),
         ]
 
     @property
+    def time_taken_at(self) -> datetime:
+        """When it was booked, or last rescheduled. UTC."""
+        return max((entry.at for entry in self.history if entry.start is not None), default=self.created_at)
+
+    @property
     def appointment_id(self) -> PydanticObjectId:
         """The id. Every stored appointment has one."""
         assert self.id is not None  # noqa: S101
         return self.id
+
+    @property
+    def slot_ids(self) -> list[PydanticObjectId]:
+        """The slots that it takes, by start."""
+        return [held.slot for held in self.seats]
+
+    @property
+    def slot_id(self) -> PydanticObjectId:
+        """The slot in which it starts."""
+        return self.seats[0].slot

@@ -33,7 +33,10 @@ class OutsideYourScope(Forbidden):
 class WithAlternatives(ErrorBody):
     """The body of an error that offers other slots."""
 
-    alternatives: list[SlotOut] = Field(description="The doctor's next free slots, earliest first; at most three.")
+    alternatives: list[SlotOut] = Field(
+        description="The doctor's free slots nearest to the wanted time, before and after it, at most three; then at "
+        "most two of other doctors of the specialty in the city."
+    )
 
 
 class SlotUnavailable(Conflict):
@@ -67,6 +70,34 @@ class SlotNotOpen(SlotUnavailable):
     detail = "The slot was withdrawn or has started. Choose another one."
 
 
+class NotEnoughTime(SlotUnavailable):
+    """The doctor has a free slot there, but not enough of them in a row for this visit."""
+
+    code = "NOT_ENOUGH_TIME"
+    detail = "The doctor's free time from this slot on is too short for this visit. Choose another start."
+
+
+class VisitTypeNotOffered(Unprocessable):
+    """The slot's doctor doesn't offer this visit type, or it is another clinic's."""
+
+    code = "VISIT_TYPE_NOT_OFFERED"
+    detail = "The doctor of this slot doesn't offer this visit type at this clinic."
+
+
+class StaffOnly(Forbidden):
+    """The visit type is booked by staff only."""
+
+    code = "STAFF_ONLY"
+    detail = "This visit can't be booked online. Please call the clinic."
+
+
+class TooManyOpenBookings(Conflict):
+    """The patient has as many coming visits of this type as they may book."""
+
+    code = "TOO_MANY_OPEN_BOOKINGS"
+    detail = "The patient already has as many coming visits of this type as can be booked online."
+
+
 class DayFull(SlotUnavailable):
     """The doctor's limit of patients per day is reached."""
 
@@ -93,6 +124,20 @@ class SameSlot(Unprocessable):
 
     code = "SAME_SLOT"
     detail = "The appointment is already in this slot."
+
+
+class TransferOntoItself(Unprocessable):
+    """A day would be transferred to the same doctor on the same date."""
+
+    code = "TRANSFER_ONTO_ITSELF"
+    detail = "The day can't be transferred onto itself. Choose another doctor or another date."
+
+
+class NoDecisionNeeded(Conflict):
+    """Nothing has withdrawn the appointment's time, or somebody has decided already."""
+
+    code = "NO_DECISION_NEEDED"
+    detail = "This appointment doesn't need a decision."
 
 
 class NotACorrection(Unprocessable):

@@ -3,6 +3,7 @@
 import logging
 
 from backend.appointments import repository, transitions
+from backend.appointments.decisions import not_taking_place
 from backend.appointments.documents import Appointment
 from backend.appointments.lifecycle import no_show_due
 from backend.appointments.permissions import SYSTEM
@@ -18,14 +19,16 @@ _BATCH = 200
 async def mark_no_shows() -> int:
     """Marks every appointment whose grace period is over and whose patient isn't checked in. Returns how many.
 
+    What the clinic called off is nobody's no-show.
+
     Any number of processes may run it at once: only one of them can make the transition.
     """
     marked, last, now = 0, None, utc_now()
     while True:
         batch = await repository.find_not_arrived(started_by=now, after=last, limit=_BATCH)
         clinics = await read_clinics(appointment.clinic_id for appointment in batch)
-        for appointment in batch:
-            if no_show_due(appointment, clinics[appointment.clinic_id].rules) <= now:
+        for appointment, is_off in zip(batch, await not_taking_place(batch, clinics), strict=True):
+            if not is_off and no_show_due(appointment, clinics[appointment.clinic_id].rules) <= now:
                 marked += await _mark(appointment)
         if len(batch) < _BATCH:
             return marked

@@ -1,13 +1,16 @@
 """Who acts on appointments, which ones they may see, and which slots they may book."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role, User
-from backend.appointments.documents import ActorRole, Appointment, HistoryEntry
+from backend.appointments.documents import ActorRole, Appointment, Exemption, HistoryEntry
 from backend.appointments.errors import OutsideYourScope
+from backend.appointments.lifecycle import is_past_notice
+from backend.patients.links.acting import patients_of
 from backend.scheduling.access import clinics_of
 from backend.scheduling.slots.capacity import BookableSlot
 
@@ -30,31 +33,44 @@ class Actor:
         return HistoryEntry(by=self.user_id, by_name=self.name, by_role=self.role, **what)
 
 
+def exemptions(actor: Actor, appointment: Appointment, now: datetime) -> list[Exemption] | None:
+    """Returns what the staff are exempt from when they cancel or reschedule; None if nothing. `now` is UTC."""
+    is_staff = actor.role not in (ActorRole.PATIENT, ActorRole.SYSTEM)
+    has_notice = bool(appointment.cancellation_notice_minutes)
+    return [Exemption.CANCELLATION_NOTICE] if is_staff and has_notice and is_past_notice(appointment, now) else None
+
+
 SYSTEM = Actor(role=ActorRole.SYSTEM, name="system")
 
 
-def visible_to(user: User) -> dict[str, Any]:
-    """The filter for the appointments a user may see: their own, those of their clinics (nurses), or all (admins)."""
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The appointments that an account may see: the filter, and the ids whose changes invalidate what it finds."""
+
+    where: dict[str, Any]
+    depends_on: frozenset[PydanticObjectId | str]
+
+
+async def scope_of(user: User) -> Scope:
+    """Returns what an account may see.
+
+    Patients see the appointments of whom they act for, doctors their own, nurses their clinics', administrators all.
+    """
     match user.role:
         case Role.PATIENT:
-            return {"patient_id": user.user_id}
+            own = [each.patient_id for each in await patients_of(user)]
+            return Scope({"patient_id": own[0] if len(own) == 1 else {"$in": own}}, frozenset(own))
         case Role.DOCTOR:
-            return {"doctor_id": user.user_id}
+            return Scope({"doctor_id": user.user_id}, frozenset([user.user_id]))
         case Role.NURSE:
-            return {"clinic_id": {"$in": clinics_of(user)}}
+            return Scope({"clinic_id": {"$in": clinics_of(user)}}, frozenset(clinics_of(user)))
         case Role.ADMIN:
-            return {"patient_id": {"$exists": True}}
+            return Scope({"patient_id": {"$exists": True}}, frozenset([Appointment.Settings.name]))
 
 
-def cache_scope(user: User) -> frozenset[PydanticObjectId | str]:
-    """The ids whose changes invalidate what `visible_to` finds; for administrators, the whole collection."""
-    match user.role:
-        case Role.PATIENT | Role.DOCTOR:
-            return frozenset([user.user_id])
-        case Role.NURSE:
-            return frozenset(clinics_of(user))
-        case Role.ADMIN:
-            return frozenset([Appointment.Settings.name])
+async def visible_to(user: User) -> dict[str, Any]:
+    """Returns the filter for the appointments that an account may see."""
+    return (await scope_of(user)).where
 
 
 def check_may_book(user: User, slot: BookableSlot) -> None:

@@ -7,18 +7,23 @@ from typing import Any
 from beanie import PydanticObjectId
 from fastapi import Response
 
-from backend.accounts.documents import Role, User
+from backend.accounts.documents import Language, Role, User
 from backend.appointments import repository
 from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
-from backend.appointments.permissions import cache_scope, visible_to
+from backend.appointments.lifecycle import confirm_opens
+from backend.appointments.permissions import Scope, scope_of, visible_to
 from backend.appointments.schemas import APPOINTMENT_ROWS
 from backend.core.cache.response_cache import Cacheable, response_cache
+from backend.core.clock import EPOCH, utc_now
 from backend.core.http.json_rows import written
 from backend.core.http.pagination import BY_START, PageRequest, after
 from backend.core.http.time_range import ALL_TIMES, TimeRange
-from backend.directory.errors import PatientNotFound
-from backend.directory.patients import get_patient
+from backend.directory.clinics import get_clinic
+from backend.directory.visit_types.service import get_visit_type
+from backend.patients.errors import OwnRecordInUse
+from backend.patients.links.joining import own_record_replaced
+from backend.patients.records import get_patient, visible_patients
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -32,11 +37,14 @@ class Filters:
     doctor_id: PydanticObjectId | None = None
     patient_id: PydanticObjectId | None = None
     clinic_id: PydanticObjectId | None = None
+    needs_decision: bool = False
 
     def query(self) -> dict[str, Any]:
         """Returns the MongoDB filter. It always has `start`, which blocks of withdrawn seats don't have."""
         asked = self.times.query("start", day="$clinic_day")
         wanted = {**asked, "start": {"$gte": _BEGINNING, **asked.get("start", {})}}
+        if self.needs_decision:
+            wanted["needs_decision.since"] = {"$gt": EPOCH}
         if self.status:
             wanted["status"] = {"$in": self.status}
         for field in ("doctor_id", "patient_id", "clinic_id"):
@@ -54,18 +62,20 @@ async def list_appointments(
     """
 
     async def read() -> Cacheable[bytes]:
-        json = await _read_page(caller, filters, page, newest_first=newest_first)
-        return Cacheable(json, depends_on=scope)
+        json = await _read_page(caller, scope, filters, page, newest_first=newest_first)
+        return Cacheable(json, depends_on=scope.depends_on)
 
-    scope = cache_scope(caller)
-    key = ("appointments", caller.role, scope, filters, page, newest_first)
+    scope = await scope_of(caller)
+    key = ("appointments", caller.role, scope.depends_on, filters, page, newest_first)
     return written(await response_cache.load(key, read))
 
 
-async def _read_page(caller: User, filters: Filters, page: PageRequest, *, newest_first: bool) -> bytes:
+async def _read_page(caller: User, scope: Scope, filters: Filters, page: PageRequest, *, newest_first: bool) -> bytes:
     position = after(page, *BY_START, descending=newest_first)
-    where = {"$and": [visible_to(caller), filters.query(), position]}
-    fields, limit = APPOINTMENT_ROWS.projection, page.limit + 1
+    where = {"$and": [scope.where, filters.query(), position]}
+    fields, limit = dict(APPOINTMENT_ROWS.projection), page.limit + 1
+    if caller.role is Role.PATIENT:
+        del fields["needs_decision"]  # it is the clinic's affair until somebody has decided
     rows = await repository.find_rows(where, fields=fields, newest_first=newest_first, limit=limit)
     return APPOINTMENT_ROWS.page(*page.cut(rows, lambda row: (row["start"], row["_id"])))
 
@@ -79,11 +89,27 @@ async def list_of_patient(
     newest_first: bool,
 ) -> Response:
     """Returns a page of one patient's appointments that the caller may see. Raises `PatientNotFound`."""
-    if caller.role is Role.PATIENT and patient_id != caller.user_id:
-        raise PatientNotFound
-    await get_patient(patient_id)
+    await get_patient(patient_id, where=await visible_patients(caller))
     filters = Filters(patient_id=patient_id, status=status)
     return await list_appointments(caller, filters, page, newest_first=newest_first)
+
+
+async def language_of_clinic(appointment: Appointment) -> Language:
+    """Returns the language of the appointment's clinic."""
+    return (await get_clinic(appointment.clinic_id)).language
+
+
+async def telehealth_url_for(caller: User, appointment: Appointment) -> str | None:
+    """Returns the link of a visit that takes place online, to the patient alone and only around its time.
+
+    That is from when it can be confirmed until its end.
+    """
+    is_patient = caller.role is Role.PATIENT  # who sees the appointments of those they act for, and no others
+    if appointment.visit_type_id is None or not (is_patient and appointment.active):
+        return None
+    visit_type, clinic = await get_visit_type(appointment.visit_type_id), await get_clinic(appointment.clinic_id)
+    is_time = confirm_opens(appointment, clinic.rules) <= utc_now() < appointment.end
+    return visit_type.telehealth_url if is_time else None
 
 
 async def get_appointment(
@@ -93,9 +119,16 @@ async def get_appointment(
 
     With `version`, raises `AppointmentChanged` unless it is the present one.
     """
-    found = await repository.find(appointment_id, scope=visible_to(caller))
+    found = await repository.find(appointment_id, scope=await visible_to(caller))
     if found is None:
         raise AppointmentNotFound
     if version is not None and version != found.version:
         raise AppointmentChanged
     return found
+
+
+@own_record_replaced.connect
+async def refuse_if_booked(patient_id: PydanticObjectId) -> None:
+    """Raises `OwnRecordInUse` if a patient has appointments, past ones too."""
+    if await repository.find_last_of_patients([patient_id]) is not None:
+        raise OwnRecordInUse

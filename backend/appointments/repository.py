@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from beanie import PydanticObjectId
@@ -45,6 +45,12 @@ async def find_by_idempotency_key(created_by: PydanticObjectId, key: str) -> Doc
     return await _appointments().find_one({"created_by": created_by, "idempotency_key": key})
 
 
+async def find_open_numbers(patient_id: PydanticObjectId, visit_type_id: PydanticObjectId) -> set[int]:
+    """Returns the numbers of a patient's open bookings of a visit type."""
+    where = {"patient_id": patient_id, "visit_type_id": visit_type_id, "open_number": {"$gte": 0}}
+    return {row["open_number"] async for row in _appointments().find(where, {"_id": 0, "open_number": 1})}
+
+
 async def find(appointment_id: PydanticObjectId, *, scope: Filter) -> Appointment | None:
     """Returns an appointment if it lies in the scope (see `permissions.visible_to`)."""
     return await Appointment.find_one({"_id": appointment_id, **scope})
@@ -79,6 +85,20 @@ async def update_unchanged(
     return changed
 
 
+async def find_active_of_day(doctor_id: PydanticObjectId, day: date, *, scope: Filter) -> list[Appointment]:
+    """Returns a doctor's active appointments of a calendar day that lie in the scope, by start."""
+    where = {"doctor_id": doctor_id, "clinic_day": day.isoformat(), "status": {"$in": list(ACTIVE)}}
+    return await Appointment.find({"$and": [where, scope]}).sort("start", "_id").to_list()
+
+
+async def find_active_of_patients(
+    patient_ids: Sequence[PydanticObjectId], *, start: datetime, end: datetime
+) -> list[Appointment]:
+    """Returns the active appointments of patients that overlap a period. UTC."""
+    during = {"start": {"$lt": end}, "end": {"$gt": start}}
+    return await Appointment.find({"patient_id": {"$in": patient_ids}, "active": True, **during}).to_list()
+
+
 # Timed work
 
 
@@ -87,10 +107,12 @@ async def find_not_arrived(
 ) -> list[Appointment]:
     """Returns appointments that have started and whose patient isn't checked in, by start.
 
+    It leaves out those that need a decision.
     `after` is the start and id of the last one returned before.
     """
     not_arrived = {"status": {"$in": [Status.SCHEDULED, Status.CONFIRMED]}, "start": {"$lte": started_by}}
-    found = Appointment.find({"$and": [not_arrived, behind(after, "start", "_id") if after else {}]})
+    undecided = {"needs_decision.0": {"$exists": False}}
+    found = Appointment.find({"$and": [not_arrived, undecided, behind(after, "start", "_id") if after else {}]})
     return await found.sort("start", "_id").limit(limit).to_list()
 
 
@@ -157,7 +179,7 @@ _UNDELIVERED = {"$set": {"confirmation_undelivered": True}, "$unset": {"auto_can
 
 
 async def mark_confirmation_undelivered(appointment_id: PydanticObjectId, *, reschedule_count: int) -> None:
-    """Records that the request to confirm wasn't delivered: silence won't cancel."""
+    """Records that the request to confirm wasn't delivered, or not clearly answered: silence won't cancel."""
     await _appointments().update_one({"_id": appointment_id, "reschedule_count": reschedule_count}, _UNDELIVERED)
 
 
@@ -209,21 +231,27 @@ async def count_open_by_patient(patient_ids: Sequence[PydanticObjectId]) -> Coun
     return Counter([row["patient_id"] async for row in found])
 
 
-async def find_open_of_patient(patient_id: PydanticObjectId) -> list[Appointment]:
-    """Returns a patient's open appointments ahead, by start."""
-    ahead = _ahead(patient_id, status={"$in": list(OPEN)})
+async def find_open_of_patients(patient_ids: Sequence[PydanticObjectId]) -> list[Appointment]:
+    """Returns the open appointments ahead of some patients, by start."""
+    ahead = _ahead({"$in": patient_ids}, status={"$in": list(OPEN)})
     return await Appointment.find(ahead).sort("start", "_id").to_list()
 
 
-async def find_of_patient_since(patient_id: PydanticObjectId, since: datetime) -> list[Appointment]:
-    """Returns a patient's appointments that start after a moment, in any status, by start."""
-    later = {"patient_id": patient_id, "start": {"$gt": since}}
+async def find_coming_of_patient(patient_id: PydanticObjectId) -> list[Appointment]:
+    """Returns a patient's active appointments that aren't over, by start."""
+    coming = {"patient_id": patient_id, "active": True, "end": {"$gt": utc_now()}}
+    return await Appointment.find(coming).sort("start", "_id").to_list()
+
+
+async def find_of_patients_since(patient_ids: Sequence[PydanticObjectId], since: datetime) -> list[Appointment]:
+    """Returns the appointments of some patients that start after a moment, in any status, by start."""
+    later = {"patient_id": {"$in": patient_ids}, "start": {"$gt": since}}
     return await Appointment.find(later).sort("start", "_id").to_list()
 
 
-async def find_last_of_patient(patient_id: PydanticObjectId) -> Appointment | None:
-    """Returns the patient's appointment with the latest start."""
-    found = await Appointment.find({"patient_id": patient_id}).sort("-start", "-_id").limit(1).to_list()
+async def find_last_of_patients(patient_ids: Sequence[PydanticObjectId]) -> Appointment | None:
+    """Returns the appointment with the latest start of some patients."""
+    found = await Appointment.find({"patient_id": {"$in": patient_ids}}).sort("-start", "-_id").limit(1).to_list()
     return found[0] if found else None
 
 

@@ -14,7 +14,14 @@ from backend.appointments.booking.reschedule import reschedule
 from backend.appointments.calendar import as_calendar
 from backend.appointments.documents import ActorRole, Appointment, Status
 from backend.appointments.permissions import Actor
-from backend.appointments.queries import Filters, get_appointment, list_appointments, list_of_patient
+from backend.appointments.queries import (
+    Filters,
+    get_appointment,
+    language_of_clinic,
+    list_appointments,
+    list_of_patient,
+    telehealth_url_for,
+)
 from backend.appointments.schemas import (
     AppointmentOut,
     AppointmentPatch,
@@ -25,11 +32,14 @@ from backend.appointments.schemas import (
     RescheduleIn,
     TransitionIn,
 )
+from backend.core.clock import utc_now
 from backend.core.http.errors import Forbidden, responses
 from backend.core.http.fields import Id
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.core.http.time_range import Since, TimeRange, Until
-from backend.directory.errors import PatientNotFound
+from backend.directory.clinics import get_clinic
+from backend.directory.visit_types.errors import VisitTypeNotFound
+from backend.patients.errors import PatientNotFound
 from backend.scheduling.errors import SlotNotFound
 
 router = APIRouter(tags=["appointments"])
@@ -45,29 +55,40 @@ IdempotencyKey = Annotated[
     ),
 ]
 Statuses = Annotated[tuple[Status, ...] | None, Query(description="Repeat the parameter for several statuses.")]
+NeedsDecision = Annotated[
+    bool, Query(description="Only those whose time was withdrawn and about which nobody has decided.")
+]
 Descending = Annotated[bool, Query(description="List the latest start first.")]
 
 TRANSITION_ERRORS = (
     errors.AppointmentNotFound,
     lifecycle.InvalidTransition,
+    lifecycle.DecisionNeeded,
     lifecycle.TooEarly,
     lifecycle.TooLate,
     errors.AppointmentChanged,
     lifecycle.TransitionForbidden,
 )
+_NOTICE = responses(*TRANSITION_ERRORS, lifecycle.NoticeTooShort)
 _TRANSITION = responses(*TRANSITION_ERRORS)
 SEAT_ERRORS = (
     SlotNotFound,
     errors.SlotTaken,
     errors.SlotNotOpen,
+    errors.NotEnoughTime,
+    errors.StaffOnly,
+    lifecycle.NoticeTooShort,
+    errors.VisitTypeNotOffered,
     errors.DayFull,
     errors.PatientDoubleBooked,
     errors.OutsideYourScope,
 )
 
 
-def _response(caller: CurrentUser, appointment: Appointment) -> AppointmentOut:
-    return AppointmentOut.for_role(ActorRole(caller.role.value), appointment)
+async def _response(caller: CurrentUser, appointment: Appointment) -> AppointmentOut:
+    role, clinic = ActorRole(caller.role.value), await get_clinic(appointment.clinic_id)
+    actions = lifecycle.allowed_actions(appointment, role=role, now=utc_now(), rules=clinic.rules)
+    return AppointmentOut.for_role(role, appointment, actions)
 
 
 async def _make(
@@ -77,7 +98,7 @@ async def _make(
     body: TransitionIn | None,
 ) -> AppointmentOut:
     appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return _response(caller, await transition(appointment, Actor.of(caller)))
+    return await _response(caller, await transition(appointment, Actor.of(caller)))
 
 
 @router.post(
@@ -85,12 +106,16 @@ async def _make(
     summary="Book an appointment",
     status_code=status.HTTP_201_CREATED,
     response_model=AppointmentOut,
-    responses=responses(*SEAT_ERRORS, PatientNotFound, errors.PatientRequired, errors.IdempotencyKeyReused),
+    responses=responses(
+        *(*SEAT_ERRORS, VisitTypeNotFound, errors.TooManyOpenBookings),
+        *(PatientNotFound, errors.PatientRequired, errors.IdempotencyKeyReused),
+    ),
 )
 async def book_appointment(body: BookIn, caller: CurrentUser, idempotency_key: IdempotencyKey = None) -> Response:
-    """Books a seat in a slot: patients for themselves, staff for a patient. A `409` about the slot offers the
-    doctor's next free slots. With an `Idempotency-Key`, a repeated request returns the appointment that the first
-    one made, with the header `Idempotent-Replayed: true`."""
+    """Books a seat in a slot: patients for themselves, or with `patient_id` for another patient they act for; staff
+    for a patient. With `visit_type_id`, the visit starts with the slot and takes as many as it needs. A `409` about
+    the slot offers the nearest free slots. With an `Idempotency-Key`, a repeated request returns the appointment that
+    the first one made, with the header `Idempotent-Replayed: true`."""
     booking = await book(caller, BookingRequest(**dict(body), idempotency_key=idempotency_key))
     headers = {"Location": f"/api/v1/appointments/{booking.document['_id']}"}
     if booking.is_replay:
@@ -103,7 +128,7 @@ async def book_appointment(body: BookIn, caller: CurrentUser, idempotency_key: I
     "/appointments",
     summary="List appointments",
     response_model=Page[AppointmentRow],
-    responses=responses(BadCursor),
+    responses=responses(BadCursor, Forbidden),
 )
 async def list_my_appointments(
     caller: CurrentUser,
@@ -114,16 +139,20 @@ async def list_my_appointments(
     doctor_id: Annotated[Id | None, Query()] = None,
     patient_id: Annotated[Id | None, Query()] = None,
     clinic_id: Annotated[Id | None, Query()] = None,
+    needs_decision: NeedsDecision = False,
     descending: Descending = False,
 ) -> Response:
     """Sorted by start. Patients and doctors see their own appointments, nurses those of their clinics, administrators
-    all. Filters narrow this further."""
+    all. Filters narrow this further. Patients can't ask for `needs_decision`."""
+    if needs_decision and caller.role is Role.PATIENT:
+        raise Forbidden("Only staff can filter by `needs_decision`.")
     filters = Filters(
         status=status or (),
         times=TimeRange(start=since, end=until),
         doctor_id=doctor_id,
         patient_id=patient_id,
         clinic_id=clinic_id,
+        needs_decision=needs_decision,
     )
     return await list_appointments(caller, filters, page, newest_first=descending)
 
@@ -152,8 +181,12 @@ async def list_patient_appointments(
     responses=responses(errors.AppointmentNotFound),
 )
 async def get_appointment_by_id(appointment_id: Id, caller: CurrentUser) -> AppointmentOut:
-    """Includes its history: every transition, when it was made and by whom."""
-    return _response(caller, await get_appointment(caller, appointment_id))
+    """Includes its history, every transition and edit with who made it and when, and the actions that the caller can
+    take."""
+    appointment = await get_appointment(caller, appointment_id)
+    out = await _response(caller, appointment)
+    out.telehealth_url = await telehealth_url_for(caller, appointment)
+    return out
 
 
 @router.patch(
@@ -167,7 +200,7 @@ async def update_appointment(appointment_id: Id, body: AppointmentPatch, caller:
     if "notes" in fields and caller.role is Role.PATIENT:
         raise Forbidden("Only staff can change `notes`.")
     appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return _response(caller, await transitions.annotate(appointment, fields))
+    return await _response(caller, await transitions.annotate(appointment, Actor.of(caller), fields))
 
 
 @router.post("/appointments/{appointment_id}/confirm", summary="Confirm an appointment", responses=_TRANSITION)
@@ -180,9 +213,10 @@ async def confirm_appointment(
     return await _make(transitions.confirm, appointment_id, caller, body)
 
 
-@router.post("/appointments/{appointment_id}/cancel", summary="Cancel an appointment", responses=_TRANSITION)
+@router.post("/appointments/{appointment_id}/cancel", summary="Cancel an appointment", responses=_NOTICE)
 async def cancel_appointment(appointment_id: Id, caller: CurrentUser, body: CancelIn | None = None) -> AppointmentOut:
-    """Available until the start. Others can book the time at once."""
+    """Available until the start; to patients until the visit type's notice before it, to staff also once the patient
+    is checked in. Others can book the time at once."""
     cancel = partial(transitions.cancel, reason=body.reason if body else None)
     return await _make(cancel, appointment_id, caller, body)
 
@@ -193,10 +227,25 @@ async def cancel_appointment(appointment_id: Id, caller: CurrentUser, body: Canc
     responses=responses(*TRANSITION_ERRORS, *SEAT_ERRORS, errors.SameSlot),
 )
 async def reschedule_appointment(appointment_id: Id, body: RescheduleIn, caller: CurrentUser) -> AppointmentOut:
-    """Reschedules to any doctor's open slot. Available until the start, for patients, nurses and administrators. If
-    the new slot is taken, the appointment keeps its time. It is then `scheduled` and has to be confirmed again."""
+    """Reschedules to any doctor's open slot; a visit of some type to a doctor who offers it. Available until the
+    start, for patients (until the visit type's notice before it), nurses and administrators; for the latter two also
+    once the patient is checked in. If the new slot is taken, the appointment keeps its time. It is then `scheduled`
+    and has to be confirmed again."""
     appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return _response(caller, await reschedule(appointment, caller, to=body.slot_id))
+    return await _response(caller, await reschedule(appointment, caller, to=body.slot_id))
+
+
+@router.post(
+    "/appointments/{appointment_id}/keep",
+    summary="Keep an appointment whose time was withdrawn",
+    responses=responses(*TRANSITION_ERRORS, errors.NoDecisionNeeded),
+)
+async def keep_appointment(
+    appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None
+) -> AppointmentOut:
+    """Decides that the visit takes place in spite of the leave, closure or change that withdrew its time. Its status
+    stays, and it no longer needs a decision. Available to staff."""
+    return await _make(transitions.keep, appointment_id, caller, body)
 
 
 @router.post("/appointments/{appointment_id}/check-in", summary="Check a patient in", responses=_TRANSITION)
@@ -206,6 +255,22 @@ async def check_in_appointment(
     """Records that the patient has arrived. Available to staff from 60 minutes before the start (the clinic's policy)
     until the end."""
     return await _make(transitions.check_in, appointment_id, caller, body)
+
+
+@router.post("/appointments/{appointment_id}/undo-check-in", summary="Undo a check-in", responses=_TRANSITION)
+async def undo_check_in(appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None) -> AppointmentOut:
+    """Takes back a check-in by mistake. The appointment is again what it was: `scheduled`, `confirmed`, or `no_show`
+    if a correction had checked the patient in. Available to staff until 24 hours after the end. Sends no message."""
+    return await _make(transitions.undo_check_in, appointment_id, caller, body)
+
+
+@router.post(
+    "/appointments/{appointment_id}/left", summary="Record that a patient left unseen", responses=_TRANSITION
+)
+async def mark_left(appointment_id: Id, caller: CurrentStaff, body: TransitionIn | None = None) -> AppointmentOut:
+    """Records that a patient who was checked in left without being seen. Available to staff. Ends the appointment;
+    it isn't a no-show. Sends no message."""
+    return await _make(transitions.left, appointment_id, caller, body)
 
 
 @router.post("/appointments/{appointment_id}/complete", summary="Complete a visit", responses=_TRANSITION)
@@ -250,4 +315,5 @@ async def get_appointment_calendar(appointment_id: Id, caller: CurrentUser) -> R
     """The event names the doctor and the clinic, but not the reason for the visit."""
     appointment = await get_appointment(caller, appointment_id)
     headers = {"Content-Disposition": 'attachment; filename="appointment.ics"'}
-    return Response(as_calendar(appointment), media_type="text/calendar", headers=headers)
+    content = as_calendar(appointment, caller.language or await language_of_clinic(appointment))
+    return Response(content, media_type="text/calendar", headers=headers)

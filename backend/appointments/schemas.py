@@ -1,15 +1,18 @@
 """Requests and responses about appointments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import ConfigDict, Field
 from pydantic_core import to_json
 
-from backend.appointments.documents import ActorRole, Appointment, Status, TransitionName
+from backend.accounts.documents import Language
+from backend.appointments.documents import ActorRole, Appointment, Exemption, Status, TransitionName
+from backend.appointments.lifecycle import AllowedAction
 from backend.core.http.fields import Id, Request, Response, Text
 from backend.core.http.json_rows import Rows
+from backend.scheduling.decisions.documents import CauseKind
 
 _EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
 
@@ -20,6 +23,9 @@ class BookIn(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"slot_id": _EXAMPLE_ID, "reason": "Yearly check-up"}]})
 
     slot_id: Id
+    visit_type_id: Id | None = Field(
+        default=None, description="What to book; the visit starts with the slot. Default: a visit of just this slot."
+    )
     patient_id: Id | None = Field(default=None, description="Required when staff book; patients may leave it out.")
     reason: Text | None = Field(default=None, description="The reason for the visit. Messages never contain it.")
 
@@ -72,7 +78,7 @@ class CorrectIn(TransitionIn):
 
 
 class HistoryEntryOut(Response):
-    """One transition in the history."""
+    """One transition in the history, or an edit of the reason or the notes."""
 
     transition: TransitionName
     status: Status
@@ -82,6 +88,26 @@ class HistoryEntryOut(Response):
     by_role: ActorRole
     reason: str | None
     start: datetime | None
+    exempt_from: list[Exemption] | None = Field(description="Rules of the visit type that the staff did not keep.")
+
+
+class AllowedActionOut(Response):
+    """A transition that the caller can make: now, or from `from` on."""
+
+    action: TransitionName
+    status: Status = Field(description="The status that it leads to.")
+    since: datetime | None = Field(
+        serialization_alias="from", description="When it becomes available, UTC; null: it is."
+    )
+    until: datetime | None = Field(description="When it stops being available, UTC; null: at no fixed time.")
+
+
+class DecisionCauseOut(Response):
+    """A withdrawal that hit an appointment."""
+
+    kind: CauseKind
+    id: Id | None = Field(description="The id of the leave, closure, slot, doctor or clinic; null for hours.")
+    since: datetime
 
 
 class AppointmentRow(Response):
@@ -96,20 +122,56 @@ class AppointmentRow(Response):
     clinic_id: Id
     clinic_name: str
     time_zone: str = Field(examples=["America/New_York"])
-    slot_id: Id
+    visit_type_id: Id | None
+    visit_type_name: str | None = Field(description="Its name when it was booked. Null: a visit of just one slot.")
+    slot_id: Id = Field(description="The slot in which it starts.")
+    slot_ids: list[Id] = Field(description="All slots that it takes, by start.")
     start: datetime
-    end: datetime
+    end: datetime = Field(description="When the patient's visit ends. The last slot may end later.")
     status: Status
     reason: str | None
+    needs_decision: list[DecisionCauseOut] | None = Field(
+        description="What withdrew its time, while nobody has decided. Null or empty: nothing. Null for patients."
+    )
     version: int
 
 
-APPOINTMENT_ROWS = Rows(AppointmentRow)
+class _AppointmentRows(Rows):
+    """Writes stored appointments. Of their seats a response shows only the slots."""
+
+    def __init__(self, model: type[AppointmentRow]) -> None:
+        super().__init__(model)
+        self.projection = {**self.projection, "seats.slot": 1}
+        for computed in ("slot_id", "slot_ids"):
+            del self.projection[computed]
+
+    def row(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        row = super().row(document)
+        row["slot_ids"] = slot_ids = [str(held["slot"]) for held in document["seats"]]
+        row["slot_id"] = slot_ids[0]
+        return row
+
+
+APPOINTMENT_ROWS = _AppointmentRows(AppointmentRow)
+
+
+class PatientReport(Response):
+    """The coming appointments of a patient who was deactivated."""
+
+    appointments: list[AppointmentRow] = Field(description="By start, as they are then.")
 
 
 class AppointmentOut(AppointmentRow):
     """An appointment with its history."""
 
+    instructions: dict[Language, str] | None = Field(
+        description="What the patient should know or bring, by language. Null: nothing."
+    )
+    telehealth_url: str | None = Field(
+        default=None,
+        description="Where the visit takes place online. Only for the patient, in the response to reading the "
+        "appointment, from when it can be confirmed until its end.",
+    )
     notes: str | None = Field(description="Notes by the staff; always null for patients.")
     history: list[HistoryEntryOut]
     cancelled_at: datetime | None
@@ -118,13 +180,21 @@ class AppointmentOut(AppointmentRow):
     created_by: Id
     created_at: datetime
     updated_at: datetime
+    allowed_actions: list[AllowedActionOut] | None = Field(
+        default=None,
+        description="What the caller can do, now or later. Null in the response to a booking; `GET` it then.",
+    )
 
     @classmethod
-    def for_role(cls, role: ActorRole, appointment: Appointment) -> "AppointmentOut":
-        """Returns the appointment as this role may see it."""
+    def for_role(
+        cls, role: ActorRole, appointment: Appointment, actions: Sequence[AllowedAction] | None = None
+    ) -> "AppointmentOut":
+        """Returns the appointment as this role may see it, with what the caller can do."""
         out = cls.model_validate(appointment)
+        if actions is not None:
+            out.allowed_actions = [AllowedActionOut.model_validate(action) for action in actions]
         if role is ActorRole.PATIENT:
-            out.notes = None
+            out.notes = out.needs_decision = None
         return out
 
     @classmethod
@@ -133,8 +203,8 @@ class AppointmentOut(AppointmentRow):
         row = _APPOINTMENT.row(document)
         row["history"] = [_HISTORY_ENTRY.row(entry) for entry in document["history"]]
         if role is ActorRole.PATIENT:
-            row["notes"] = None
+            row["notes"] = row["needs_decision"] = None
         return to_json(row)
 
 
-_APPOINTMENT, _HISTORY_ENTRY = Rows(AppointmentOut), Rows(HistoryEntryOut)
+_APPOINTMENT, _HISTORY_ENTRY = _AppointmentRows(AppointmentOut), Rows(HistoryEntryOut)

@@ -7,9 +7,10 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from backend.appointments import repository
-from backend.appointments.booking.seat_allocation import same_seat_in_later_generations, seat_freed
+from backend.appointments.booking.seat_allocation import same_seats_in_later_generations, seats_freed
 from backend.appointments.documents import (
     ACTIVE,
+    UNDECIDED,
     ActorRole,
     Appointment,
     MessageKind,
@@ -18,10 +19,18 @@ from backend.appointments.documents import (
     Status,
     TransitionName,
 )
-from backend.appointments.errors import AppointmentChanged, NotACorrection, PatientDoubleBooked
+from backend.appointments.errors import AppointmentChanged, NoDecisionNeeded, NotACorrection, PatientDoubleBooked
 from backend.appointments.events import messages_pending
-from backend.appointments.lifecycle import CORRECTIONS, TRANSITIONS, Transition, check
-from backend.appointments.permissions import Actor
+from backend.appointments.lifecycle import (
+    CORRECTIONS,
+    KEEP,
+    TRANSITIONS,
+    UNDO_CHECK_IN,
+    Transition,
+    check,
+    status_before_check_in,
+)
+from backend.appointments.permissions import Actor, exemptions
 from backend.core.clock import utc_now
 from backend.core.mongo.updates import breaks_index_on
 from backend.directory.clinics import get_clinic
@@ -37,7 +46,8 @@ _MESSAGES: dict[TransitionName, Messages] = {
 _AUTO_CANCEL_MESSAGES: Messages = tuple((MessageKind.AUTO_CANCELLED, to) for to in Recipient)
 
 _NO_MORE_REMINDERS = {"remind_at": None, "auto_cancel_at": None}
-"""Set by every transition here: a patient who has confirmed, arrived or cancelled isn't asked again."""
+"""Set by every transition here, unless it leaves the appointment as it was: a patient who has confirmed, arrived or
+cancelled isn't asked again."""
 
 
 async def confirm(appointment: Appointment, actor: Actor) -> Appointment:
@@ -62,6 +72,24 @@ async def check_in(appointment: Appointment, actor: Actor) -> Appointment:
     return await _write(appointment, TransitionName.CHECK_IN, actor)
 
 
+async def undo_check_in(appointment: Appointment, actor: Actor) -> Appointment:
+    """Takes back a check-in by mistake: the appointment is again what it was, and nobody gets a message.
+
+    Reminders go on. Silence no longer cancels, because the staff have dealt with the appointment.
+    """
+    if appointment.status is not Status.CHECKED_IN:
+        transition = UNDO_CHECK_IN[Status.SCHEDULED]  # only to be refused
+    else:
+        transition = UNDO_CHECK_IN[status_before_check_in(appointment.history)]
+    fields = {"remind_at": utc_now()} if transition.target is Status.SCHEDULED else {}
+    return await _write(appointment, TransitionName.UNDO_CHECK_IN, actor, transition, fields=fields)
+
+
+async def left(appointment: Appointment, actor: Actor) -> Appointment:
+    """Records that a patient who was checked in left without being seen. Nobody gets a message."""
+    return await _write(appointment, TransitionName.LEFT, actor)
+
+
 async def complete(appointment: Appointment, actor: Actor) -> Appointment:
     """Records that the visit is over."""
     return await _write(appointment, TransitionName.COMPLETE, actor)
@@ -83,9 +111,9 @@ async def correct_no_show(appointment: Appointment, actor: Actor, *, to: Status)
         raise NotACorrection
     if transition.target not in ACTIVE:
         return await _write(appointment, TransitionName.CORRECT, actor, transition)
-    for seat in same_seat_in_later_generations(appointment.seat):
+    for seats in same_seats_in_later_generations(appointment.seats):
         # It competes with bookings for nothing but the patient's time.
-        fields = {"seat": seat, "reserved_seat": None, "daily_number": None}
+        fields = {"seats": [held.model_dump() for held in seats], "daily_number": None}
         try:
             return await _write(appointment, TransitionName.CORRECT, actor, transition, fields=fields)
         except DuplicateKeyError as error:
@@ -94,11 +122,30 @@ async def correct_no_show(appointment: Appointment, actor: Actor, *, to: Status)
     raise AppointmentChanged
 
 
-async def annotate(appointment: Appointment, fields: Mapping[str, str | None]) -> Appointment:
-    """Changes the reason or the notes. Raises `AppointmentChanged`."""
+async def keep(appointment: Appointment, actor: Actor) -> Appointment:
+    """Decides that an appointment takes place in spite of what withdrew its time. Raises `NoDecisionNeeded`.
+
+    Reminders go on. Silence no longer cancels it.
+    """
+    if not appointment.needs_decision:
+        raise NoDecisionNeeded
+    decided = [*(appointment.kept_despite or []), *appointment.needs_decision]
+    fields = {
+        "needs_decision": None,
+        "kept_despite": [cause.model_dump(exclude_none=True) for cause in decided],
+        "remind_at": appointment.remind_at,
+    }
+    return await _write(appointment, TransitionName.KEEP, actor, KEEP[appointment.status], fields=fields)
+
+
+async def annotate(appointment: Appointment, actor: Actor, fields: Mapping[str, str | None]) -> Appointment:
+    """Changes the reason or the notes. The history says who did and when, not what. Raises `AppointmentChanged`."""
     if not fields:
         return appointment  # a write would outdate the version that others have read, for nothing
-    return await repository.update_unchanged(appointment, fields)
+    entry = actor.history_entry(transition=TransitionName.EDIT, status=appointment.status, at=utc_now())
+    return await repository.update_unchanged(
+        appointment, fields, push={"history": entry.model_dump(exclude_none=True)}
+    )
 
 
 async def _write(
@@ -119,7 +166,10 @@ async def _write(
     transition = transition or TRANSITIONS[name]
     clinic, now = await get_clinic(appointment.clinic_id), utc_now()
     check(transition, appointment, role=actor.role, now=now, rules=clinic.rules)
-    entry = actor.history_entry(transition=name, status=transition.target, at=now, reason=reason)
+    exempt_from = exemptions(actor, appointment, now) if transition.needs_notice else None
+    entry = actor.history_entry(
+        transition=name, status=transition.target, at=now, reason=reason, exempt_from=exempt_from
+    )
     pending = [
         PendingMessage.about_time(appointment.reschedule_count, kind=kind, to=to, now=now)
         for kind, to in (_usual_messages(name, actor) if messages is None else messages)
@@ -127,8 +177,10 @@ async def _write(
     changed = await repository.update_unchanged(
         appointment,
         {
-            **(fields or {}),
+            **({} if transition.target in repository.OPEN else {"open_number": None}),
             **_NO_MORE_REMINDERS,
+            **(fields or {}),
+            **({} if transition.target in ACTIVE else UNDECIDED),
             **_fields_of(transition.target, actor, reason=reason, now=now),
             "status": transition.target,
             "active": transition.target in ACTIVE,
@@ -139,18 +191,18 @@ async def _write(
         },
     )
     if not changed.active:
-        await seat_freed(before=appointment, after=changed)
+        await seats_freed(before=appointment, after=changed)
     if pending:
         await messages_pending.send(None)
     return changed
 
 
 def _fields_of(target: Status, actor: Actor, *, reason: str | None, now: datetime) -> dict[str, Any]:
-    """The other fields that a status sets. Cancelled visits and no-shows free their daily number."""
+    """The other fields that a status sets. The day's number of a patient who was not seen is free."""
     if target is Status.CANCELLED:
         by = {"cancelled_by": actor.user_id, "cancel_reason": reason}
         return {"daily_number": None, "cancelled_at": now, **by}
-    return {"daily_number": None} if target is Status.NO_SHOW else {}
+    return {"daily_number": None} if target in (Status.NO_SHOW, Status.LEFT) else {}
 
 
 def _usual_messages(name: TransitionName, actor: Actor) -> Messages:

@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     # A clinic's policy where it sets none of its own.
     SLOT_MINUTES: int = Field(default=30, ge=5, le=480, multiple_of=5)
     BOOKING_HORIZON_DAYS: int = Field(default=60, ge=1, le=366)
+    STAFF_HORIZON_DAYS: int = Field(default=200, ge=1, le=732)
     CONFIRM_WINDOW_MINUTES: int = Field(default=180, ge=0, le=10_080)
     CHECK_IN_WINDOW_MINUTES: int = Field(default=60, ge=0, le=1440)
     NO_SHOW_GRACE_MINUTES: int = Field(default=15, ge=0, le=1440)
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     AUTO_CANCEL_MINUTES: int = Field(default=15, ge=0, le=10_080)
 
     # People.
+    ADULT_AGE: int = Field(default=18, ge=1, le=99)
     DEFAULT_PHONE_REGION: str = Field(default="US", pattern=r"^[A-Z]{2}$")
 
     # Speed. Each can be switched off; docs/performance.md has its figure.

@@ -14,7 +14,6 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field
 from twilio.request_validator import RequestValidator
 
-from backend.accounts.documents import User
 from backend.accounts.fields import Phone
 from backend.appointments import repository as appointments
 from backend.appointments.documents import Appointment, MessageKind, PendingMessage, Recipient, Status
@@ -26,6 +25,7 @@ from backend.core.mongo.batching import Change
 from backend.core.settings import settings
 from backend.messaging.documents import SmsDirection, SmsLog
 from backend.messaging.twilio.carrier import SMS_PATH, signing_key
+from backend.patients import repository as patients
 
 router = APIRouter(prefix="/dev/phone", include_in_schema=False)
 
@@ -113,10 +113,10 @@ async def remind(body: Number) -> Told:
 
     It saves a demonstration from waiting until a reminder is due.
     """
-    user = await User.find_one({"phone": body.number})
-    if user is None:
+    reached = await patients.find_active_by_phone(body.number)
+    if not reached:
         return Told(text="Nobody has this number.")
-    ahead = await appointments.find_open_of_patient(user.user_id)
+    ahead = await appointments.find_open_of_patients([each.patient_id for each in reached])
     appointment = next((each for each in ahead if each.status is Status.SCHEDULED), None)
     if appointment is None:
         return Told(text="There is nothing to be reminded of.")

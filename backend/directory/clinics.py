@@ -103,6 +103,16 @@ async def update_clinic(
     raise EditConflict
 
 
+async def find_zone_corrected() -> list[Clinic]:
+    """Returns the clinics whose corrected time zone not all appointments may show yet."""
+    return await repository.find_zone_corrected()
+
+
+async def complete_zone_correction(clinic: Clinic) -> None:
+    """Records that all appointments show the clinic's zone, unless it was corrected once more meanwhile."""
+    await repository.complete_zone_correction(clinic)
+
+
 async def add_closure(clinic_id: PydanticObjectId, closure: Closure) -> Clinic:
     """Adds a closure. Raises `ClinicNotFound`, `TooManyClosures`."""
     clinic = await repository.add_closure(clinic_id, closure, most=MOST_CLOSURES)

@@ -14,7 +14,7 @@ from backend.core.http.pagination import PageRequest
 from backend.core.mongo.text_search import fold, starting_with, words_of
 from backend.directory.clinics import require_active_clinics
 from backend.directory.departments import require_active_department
-from backend.directory.errors import DoctorNotFound, UnknownDoctor
+from backend.directory.errors import DoctorNotFound
 from backend.directory.repository import find_clinic_ids
 from backend.directory.schemas import NewDoctor
 
@@ -37,7 +37,7 @@ def profile_of(doctor: User) -> DoctorProfile:
 async def create_doctor(new: NewDoctor) -> User:
     """Creates an active doctor with the default hours, and sends `doctor_created`.
 
-    Raises `UnknownClinic`, `UnknownDepartment`, `EmailTaken`, `PhoneTaken`, `LicenseTaken`.
+    Raises `UnknownClinic`, `UnknownDepartment`, `EmailTaken`, `LicenseTaken`.
     """
     await require_active_clinics(new.clinic_ids)
     if new.department_id is not None:
@@ -98,7 +98,7 @@ async def update_doctor(
     """Changes fields of a doctor; None removes one. New clinics and a new department must be active.
 
     The fields are those of `DoctorPatch`, which validates them. Raises `DoctorNotFound`, `UnknownClinic`,
-    `UnknownDepartment`, `EmailTaken`, `PhoneTaken`, `LicenseTaken`, and `EditConflict` if the doctor has another
+    `UnknownDepartment`, `EmailTaken`, `LicenseTaken`, and `EditConflict` if the doctor has another
     `version`.
     """
     old = profile_of(await get_doctor(doctor_id))
@@ -135,9 +135,3 @@ async def deactivate_doctor(doctor_id: PydanticObjectId) -> User:
     """Deactivates a doctor and closes all their sessions. Raises `DoctorNotFound`."""
     await get_doctor(doctor_id)
     return await deactivate_user(doctor_id, where=_IS_DOCTOR)
-
-
-async def require_active_doctor(doctor_id: PydanticObjectId) -> None:
-    """Raises `UnknownDoctor` unless this is the id of an active doctor."""
-    if not await repository.exists({"_id": doctor_id, **_IS_DOCTOR, "is_active": True}):
-        raise UnknownDoctor

@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field, model_validator
 from pymongo import ASCENDING, GEOSPHERE, IndexModel
 
 from backend.accounts.documents import Language
+from backend.accounts.phone_numbers import country_of_zone
 from backend.accounts.profiles import WEEK, Weekday
-from backend.core.clock import utc_now
+from backend.core.clock import EPOCH, utc_now
 from backend.core.mongo.text_search import fold, words_of
 from backend.core.settings import settings
 
@@ -23,7 +24,10 @@ class GeoPoint(BaseModel):
 
 
 class OpeningHours(BaseModel):
-    """Hours of a weekday when the clinic is open. Wall-clock times of its zone, `HH:MM`, up to 24:00."""
+    """Hours of a weekday when the clinic is open. Wall-clock times of its zone, `HH:MM`, up to 24:00.
+
+    A closing time that is not after the opening is on the next day.
+    """
 
     weekday: Weekday
     opens: str
@@ -49,6 +53,7 @@ class Policy(BaseModel):
 
     slot_minutes: int | None = None
     horizon_days: int | None = None
+    staff_horizon_days: int | None = None
     confirm_window_minutes: int | None = None
     check_in_window_minutes: int | None = None
     no_show_grace_minutes: int | None = None
@@ -57,10 +62,11 @@ class Policy(BaseModel):
 
 
 class Rules(BaseModel):
-    """The rules of a clinic in force: its policy, completed by the settings. Minutes, except for the horizon."""
+    """The rules of a clinic in force: its policy, completed by the settings. Minutes, except for the horizons."""
 
     slot_minutes: int
     horizon_days: int
+    staff_horizon_days: int
     confirm_window_minutes: int
     check_in_window_minutes: int
     no_show_grace_minutes: int
@@ -94,6 +100,7 @@ class Clinic(Document):
     phone: str | None = None
     email: str | None = None
     time_zone: str
+    country: str = Field(default_factory=lambda data: country_of_zone(data["time_zone"]))
     language: Language = "en"
     location: GeoPoint | None = None
     opening_hours: list[OpeningHours] = Field(default_factory=usual_opening_hours)
@@ -102,6 +109,9 @@ class Clinic(Document):
     is_active: bool = True
     search_words: list[str] = []
     version: int = Field(default=0, description="Incremented by every edit. `If-Match` compares it.")
+    zone_corrected_at: datetime | None = Field(
+        default=None, description="UTC. While set, some appointments may still show the zone from before."
+    )
     created_at: datetime = Field(default_factory=utc_now)
     updated_at: datetime = Field(default_factory=utc_now)
 
@@ -114,6 +124,9 @@ class Clinic(Document):
             IndexModel([("city_key", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("search_words", ASCENDING)]),
             IndexModel([("location", GEOSPHERE)]),
+            IndexModel(
+                [("zone_corrected_at", ASCENDING)], partialFilterExpression={"zone_corrected_at": {"$gt": EPOCH}}
+            ),
         ]
 
     @property
@@ -135,6 +148,7 @@ class Clinic(Document):
             {
                 "slot_minutes": settings.SLOT_MINUTES,
                 "horizon_days": settings.BOOKING_HORIZON_DAYS,
+                "staff_horizon_days": settings.STAFF_HORIZON_DAYS,
                 "confirm_window_minutes": settings.CONFIRM_WINDOW_MINUTES,
                 "check_in_window_minutes": settings.CHECK_IN_WINDOW_MINUTES,
                 "no_show_grace_minutes": settings.NO_SHOW_GRACE_MINUTES,

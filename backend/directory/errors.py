@@ -1,11 +1,6 @@
 """Errors of clinics, departments, doctors and patients."""
 
-from collections.abc import Iterable
-from typing import Any
-
-from pydantic import Field
-
-from backend.core.http.errors import Conflict, ErrorBody, Forbidden, NotFound, Unprocessable
+from backend.core.http.errors import Conflict, NotFound, Unprocessable
 
 
 class ClinicNotFound(NotFound):
@@ -34,13 +29,6 @@ class DoctorNotFound(NotFound):
 
     code = "DOCTOR_NOT_FOUND"
     detail = "No such doctor, or you don't have access."
-
-
-class PatientNotFound(NotFound):
-    """There is no such patient, or the caller has no access to them."""
-
-    code = "PATIENT_NOT_FOUND"
-    detail = "No such patient, or you don't have access."
 
 
 class ClinicTaken(Conflict):
@@ -83,42 +71,3 @@ class UnknownDepartment(Unprocessable):
 
     code = "UNKNOWN_DEPARTMENT"
     detail = "This is not the id of an active department."
-
-
-class UnknownDoctor(Unprocessable):
-    """The doctor in the request doesn't exist or is not active."""
-
-    code = "UNKNOWN_DOCTOR"
-    detail = "This is not the id of an active doctor."
-
-
-class EmailRequired(Unprocessable):
-    """Patients can't remove the e-mail address that they log in with."""
-
-    code = "EMAIL_REQUIRED"
-    detail = "You can change your e-mail address, but not remove it."
-
-
-class FieldNotAllowedBody(ErrorBody):
-    """The fields of the request that the caller may not change."""
-
-    fields: list[str] = Field(default=[], examples=[["notes"]])
-
-
-class FieldNotAllowed(Forbidden):
-    """The caller may not change some of the fields sent. None of them was changed."""
-
-    code = "FIELD_NOT_ALLOWED"
-    detail = "Your role may not change these fields."
-    body = FieldNotAllowedBody
-
-    def __init__(self, fields: Iterable[str] = ()) -> None:
-        self.fields = sorted(fields)
-        super().__init__(f"Your role may not change: {', '.join(self.fields)}.")
-
-    def content(self) -> dict[str, Any]:
-        return {**super().content(), "fields": self.fields}
-
-    @classmethod
-    def example(cls) -> dict[str, Any]:
-        return {**super().example(), "fields": ["notes"]}

@@ -1,4 +1,4 @@
-"""Every query and update of clinics and departments. Doctors and patients are users, see `accounts/repository.py`."""
+"""Every query and update of clinics and departments. Doctors are users, see `accounts/repository.py`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
-from backend.core.clock import utc_now
+from backend.core.clock import EPOCH, utc_now
 from backend.core.http.pagination import PageRequest, after, page_by_name
 from backend.core.mongo.updates import changes
 from backend.directory.documents import Clinic, Closure, Department
@@ -98,6 +98,17 @@ async def update_clinic(clinic_id: PydanticObjectId, fields: Filter, *, where: F
         return await _write_clinic(clinic_id, update, where)
     except DuplicateKeyError:
         raise ClinicTaken from None
+
+
+async def find_zone_corrected() -> list[Clinic]:
+    """Returns the clinics whose time zone was corrected, and whose appointments may not all show it yet."""
+    return await Clinic.find({"zone_corrected_at": {"$gt": EPOCH}}).to_list()
+
+
+async def complete_zone_correction(clinic: Clinic) -> None:
+    """Records that all appointments show the clinic's zone, unless it was corrected once more meanwhile."""
+    where = {"_id": clinic.clinic_id, "zone_corrected_at": clinic.zone_corrected_at}
+    await _clinics().update_one(where, {"$unset": {"zone_corrected_at": ""}})
 
 
 async def add_closure(clinic_id: PydanticObjectId, closure: Closure, *, most: int) -> Clinic | None:

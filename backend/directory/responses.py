@@ -1,7 +1,7 @@
-"""Responses of the routes of clinics, departments, doctors and patients. Staff see more fields than others."""
+"""Responses of the routes of clinics, departments and doctors. Staff see more fields than others."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Self
 
 from beanie import PydanticObjectId
@@ -11,14 +11,14 @@ from backend.accounts.access import is_staff
 from backend.accounts.documents import Language, User
 from backend.accounts.fields import example
 from backend.accounts.profiles import Weekday
-from backend.accounts.responses import LanguageField, OwnPatientOut
+from backend.accounts.responses import LanguageField
 from backend.core.http.fields import Id, Response
 from backend.core.http.pagination import Page
-from backend.directory import doctors, patients
+from backend.directory import doctors
 from backend.directory.clinics import read_clinics
 from backend.directory.departments import read_departments
 from backend.directory.documents import Clinic, Department, Policy, Rules
-from backend.directory.schemas import CLINIC_EXAMPLE, PATIENT_EXAMPLE
+from backend.directory.schemas import CLINIC_EXAMPLE
 
 _STORED_EXAMPLE = {
     "id": "671f0c0e9b1d8a0001a1b2c3",
@@ -49,7 +49,7 @@ class PolicyOut(Response, Policy):
 
 
 class RulesOut(Response, Rules):
-    """The rules of a clinic in force. Minutes, except for the horizon."""
+    """The rules of a clinic in force. Minutes, except for the horizons."""
 
 
 class ClinicOut(Response):
@@ -61,8 +61,9 @@ class ClinicOut(Response):
         policy={**dict.fromkeys(Policy.model_fields), "slot_minutes": 20},
         distance_m=412,
         rules={
-            **{"slot_minutes": 20, "horizon_days": 60, "reminder_minutes": [180], "auto_cancel_minutes": 15},
+            **{"slot_minutes": 20, "horizon_days": 60, "staff_horizon_days": 200, "reminder_minutes": [180]},
             **{"confirm_window_minutes": 180, "check_in_window_minutes": 60, "no_show_grace_minutes": 15},
+            "auto_cancel_minutes": 15,
         },
     )
 
@@ -75,6 +76,7 @@ class ClinicOut(Response):
     phone: str | None
     email: str | None
     time_zone: str = Field(description="The IANA time zone of the clinic's wall-clock times.")
+    country: str = Field(description="ISO 3166-1 alpha-2. Phone numbers without a country code belong to it.")
     language: Language
     location: PositionOut | None
     distance_m: int | None = Field(default=None, description="Metres in a straight line from the point `near`.")
@@ -192,55 +194,6 @@ class DoctorPage(Page[DoctorDetail | DoctorOut]):
     """One page of doctors."""
 
 
-class PatientRow(Response):
-    """A patient in a list: name, contact and date of birth."""
-
-    model_config = example(
-        **PATIENT_EXAMPLE,
-        **_STORED_EXAMPLE,
-        **dict.fromkeys(("email", "photo_url", "medical_history")),
-        language="en",
-        sms_opted_out=False,
-        has_login=False,
-    )
-
-    id: Id
-    name: str
-    email: str | None
-    phone: str | None
-    date_of_birth: date | None
-    assigned_doctor_id: Id | None
-    is_active: bool
-
-    @classmethod
-    def of(cls, patient: User) -> Self:
-        """Returns the response for a patient, of whom only the fields of this response need to have been read."""
-        return cls.model_validate(
-            {
-                **patient.model_dump(exclude={"patient"}),
-                **patients.profile_of(patient).model_dump(),
-                "has_login": patient.password_hash is not None,
-            }
-        )
-
-
-class PatientOut(PatientRow, OwnPatientOut):
-    """A patient's record for the patient: without the staff's notes."""
-
-    language: LanguageField
-    photo_url: str | None
-    sms_opted_out: bool = Field(description="Whether the patient opted out of messages.")
-    created_at: datetime
-    updated_at: datetime
-
-
-class PatientDetail(PatientOut):
-    """A patient's record with all fields. For staff."""
-
-    notes: str | None = Field(description="For staff; the patient never sees them.")
-    has_login: bool = Field(description="Whether the patient has a password.")
-
-
 async def doctor_responses(found: Sequence[User], viewer: User | None) -> list[DoctorDetail | DoctorOut]:
     """Returns the responses for doctors: with all fields for staff, otherwise with public ones and active clinics."""
     clinics = await read_clinics(each for doctor in found for each in doctors.profile_of(doctor).clinic_ids)
@@ -260,8 +213,3 @@ async def doctor_detail(doctor: User) -> DoctorDetail:
     clinics = await read_clinics(profile.clinic_ids)
     departments = await read_departments([profile.department_id] if profile.department_id else [])
     return DoctorDetail.of(doctor, clinics, departments)
-
-
-def patient_response(patient: User, viewer: User) -> PatientDetail | PatientOut:
-    """Returns the response for a patient, with the fields that the viewer may see."""
-    return (PatientDetail if is_staff(viewer) else PatientOut).of(patient)

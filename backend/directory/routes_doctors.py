@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response, status
 
 from backend.accounts.access import CurrentAdmin, OptionalUser, visible_to
-from backend.accounts.errors import EmailTaken, LicenseTaken, PhoneTaken, UnknownClinic
+from backend.accounts.errors import EmailTaken, LicenseTaken, UnknownClinic
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Line
 from backend.core.http.headers import ETAG_HEADER, set_etag, set_location
 from backend.core.http.pagination import BadCursor, RequestedPage
 from backend.directory import doctors
 from backend.directory.errors import DoctorNotFound, UnknownDepartment
+from backend.directory.phone_region import BodysPhoneRegion
 from backend.directory.responses import DoctorDetail, DoctorOut, DoctorPage, doctor_detail, doctor_responses
 from backend.directory.schemas import NewDoctor
 
@@ -51,9 +52,11 @@ async def list_doctors(
     "",
     summary="Create a doctor",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(EmailTaken, PhoneTaken, LicenseTaken, UnknownClinic, UnknownDepartment),
+    responses=responses(EmailTaken, LicenseTaken, UnknownClinic, UnknownDepartment),
 )
-async def create_doctor(body: NewDoctor, caller: CurrentAdmin, response: Response) -> DoctorDetail:
+async def create_doctor(
+    body: NewDoctor, caller: CurrentAdmin, region: BodysPhoneRegion, response: Response
+) -> DoctorDetail:
     """Creates a doctor with a login. Until their hours are set, they are those of the main clinic."""
     doctor = await doctors.create_doctor(body)
     set_location(response, f"/doctors/{doctor.user_id}")

@@ -8,10 +8,12 @@ from backend.accounts.documents import Language
 from backend.accounts.fields import Email, Phone, example
 from backend.accounts.login.passwords import Password
 from backend.accounts.responses import LanguageField
-from backend.accounts.schemas import PatientFields, WebAddress, left_out
+from backend.accounts.schemas import WebAddress, left_out
 from backend.core.http.fields import Id, Line, Request, Text
 from backend.directory.fields import (
     ClinicIds,
+    ClinicPhone,
+    CountryCode,
     LicenseNumber,
     PatientsPerDay,
     PolicyBody,
@@ -34,24 +36,13 @@ CLINIC_EXAMPLE: dict[str, Any] = {
     "phone": "+15550100100",
     "email": "midtown@example.com",
     "time_zone": "America/New_York",
+    "country": "US",
     "language": "en",
     "location": {"longitude": -73.9857, "latitude": 40.7484},
     "opening_hours": [
         {"weekday": "monday", "opens": "08:00", "closes": "12:30"},
         {"weekday": "monday", "opens": "13:30", "closes": "18:00"},
     ],
-}
-PATIENT_EXAMPLE: dict[str, Any] = {
-    "name": "Charles Babbage",
-    "phone": "+15550100300",
-    "date_of_birth": "1951-12-26",
-    "gender": "male",
-    "address": "1 Dorset Street, Springfield",
-    "blood_group": "O+",
-    "allergies": ["penicillin"],
-    "emergency_contact": {"name": "Georgiana Babbage", "phone": "+15550100301", "relationship": "wife"},
-    "notes": "Prefers mornings.",
-    "assigned_doctor_id": _EXAMPLE_ID,
 }
 
 
@@ -63,10 +54,11 @@ class NewClinic(Request):
     name: Line
     city: Line
     time_zone: ZoneName
+    country: CountryCode | None = Field(default=None, description="Default: the country of the time zone.")
     address: Line | None = None
     state: Line | None = None
     zip_code: Annotated[Line, Field(max_length=20)] | None = None
-    phone: Phone | None = None
+    phone: ClinicPhone | None = None
     email: Email | None = None
     language: Language = Field(default="en", description="The language of messages to patients who have chosen none.")
     location: Position | None = None
@@ -82,10 +74,11 @@ class ClinicPatch(Request):
     name: Line = left_out()
     city: Line = left_out()
     time_zone: ZoneName = left_out()
+    country: CountryCode = left_out()
     address: Line | None = None
     state: Line | None = None
     zip_code: Annotated[Line, Field(max_length=20)] | None = None
-    phone: Phone | None = None
+    phone: ClinicPhone | None = None
     email: Email | None = None
     language: Language = left_out()
     location: Position | None = None
@@ -168,34 +161,3 @@ class DoctorPatch(Request):
     language: LanguageField = None
     photo_url: WebAddress | None = None
     is_active: Literal[True] = left_out(description=_REACTIVATES)
-
-
-class NewPatient(PatientFields):
-    """A new patient without a password. Phone and e-mail are optional."""
-
-    model_config = example(**PATIENT_EXAMPLE)
-
-    name: Line
-    email: Email | None = None
-    phone: Phone | None = Field(default=None, description="Patients without a phone get no reminders.")
-    language: LanguageField = None
-    allergies: Words = []
-    medical_history: Text | None = None
-    notes: Text | None = Field(default=None, description="For staff; the patient never sees them.")
-    assigned_doctor_id: Id | None = None
-
-
-class PatientPatch(PatientFields):
-    """Changes to a patient. Fields left out stay; null removes a value that is optional."""
-
-    model_config = example(allergies=["penicillin", "latex"], notes=None)
-
-    name: Line = left_out()
-    email: Email | None = Field(default=None, description="Only staff can send null.")
-    phone: Phone | None = Field(default=None, description="Only staff can send null.")
-    language: LanguageField = None
-    photo_url: WebAddress | None = None
-    medical_history: Text | None = Field(default=None, description="Only staff can change it.")
-    notes: Text | None = Field(default=None, description="Only staff see and change them.")
-    assigned_doctor_id: Id | None = Field(default=None, description="Only staff can change it.")
-    is_active: Literal[True] = left_out(description=f"Nurses and administrators only. {_REACTIVATES}")

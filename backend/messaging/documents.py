@@ -31,6 +31,7 @@ class SmsKind(StrEnum):
     CONFIRMED = "confirmed"
     CANCELLED_BY_PATIENT = "cancelled_by_patient"
     VERIFICATION_CODE = "verification_code"
+    JOINING_CODE = "joining_code"
     PASSWORD_CODE = "password_code"  # noqa: S105 - the name of a kind
     REPLY = "reply"
     ANSWER = "answer"
@@ -42,7 +43,7 @@ APPOINTMENT_COPY = (
 )
 """The fields of an appointment that the log copies."""
 
-ONE_TIME_CODES = frozenset({SmsKind.VERIFICATION_CODE, SmsKind.PASSWORD_CODE})
+ONE_TIME_CODES = frozenset({SmsKind.VERIFICATION_CODE, SmsKind.PASSWORD_CODE, SmsKind.JOINING_CODE})
 """The user waits for these: they ignore quiet hours. Their text is deleted once the carrier has it."""
 
 CODE_HEAD_START = timedelta(days=1)
@@ -78,6 +79,8 @@ class CallReason(StrEnum):
     TOO_LATE = "too_late"
     CANCELLED_AND_OPTED_OUT = "cancelled_and_opted_out"
     DEADLINE_MISSED = "deadline_missed"
+    EXTENSION = "extension"
+    NOT_UNDERSTOOD = "not_understood"
 
 
 class CallListEntry(BaseModel):
@@ -117,7 +120,9 @@ class SmsLog(Document):
     clinic_id: PydanticObjectId | None = None
     clinic_name: str | None = None
     time_zone: str | None = Field(default=None, description="The clinic's, an IANA name.")
-    user_id: PydanticObjectId | None = Field(default=None, description="The user who has the phone.")
+    user_id: PydanticObjectId | None = Field(
+        default=None, description="The account that gets it, if no patient does: a doctor, or who requested a code."
+    )
     start: datetime | None = Field(default=None, description="The appointment's, when this was written.")
     reschedule_count: int | None = None
     requests_confirmation: bool = False
@@ -132,6 +137,7 @@ class SmsLog(Document):
     twilio_sid: str | None = None
     error_code: int | None = None
     answer: str | None = Field(default=None, description="Of a reply: what we answered.")
+    not_understood: bool | None = Field(default=None, description="Of a reply: whether we could not read it.")
     call_list: CallListEntry | None = None
 
     created_at: datetime = Field(default_factory=utc_now)

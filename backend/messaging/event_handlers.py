@@ -8,14 +8,25 @@ from backend.core.clock import utc_now
 from backend.messaging import repository
 from backend.messaging.content.templates import render_code
 from backend.messaging.documents import CODE_HEAD_START, SmsKind, queued_message
+from backend.scheduling.zone_correction import ZoneCorrection, zone_corrected
 
-_KINDS = {Purpose.VERIFY_PHONE: SmsKind.VERIFICATION_CODE, Purpose.RESET_PASSWORD: SmsKind.PASSWORD_CODE}
+_KINDS = {
+    Purpose.VERIFY_PHONE: SmsKind.VERIFICATION_CODE,
+    Purpose.RESET_PASSWORD: SmsKind.PASSWORD_CODE,
+    Purpose.JOIN_RECORD: SmsKind.JOINING_CODE,
+}
 
 
 @deadline_missed.connect
 async def request_call(appointment: Appointment) -> None:
     """Puts the patient on the call list: no process was running that could have received their reply."""
     await repository.add_missed_deadline_to_call_list(appointment)
+
+
+@zone_corrected.connect
+async def correct_zone(correction: ZoneCorrection) -> None:
+    """Makes messages about these appointments show the corrected zone, and those that wait be looked at again."""
+    await repository.correct_zone(correction.appointment_ids, time_zone=correction.time_zone)
 
 
 @code_issued.connect

@@ -1,6 +1,6 @@
 """Queries and updates of the message log that lists and the call list need. See also `outbox` and `inbound`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -13,7 +13,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from backend.appointments.documents import Appointment
 from backend.core.clock import utc_now
 from backend.core.http.pagination import PageRequest, after
-from backend.messaging.documents import CallReason, SmsKind, SmsLog, call_list_entry
+from backend.messaging.documents import CallReason, SmsKind, SmsLog, SmsStatus, call_list_entry
 
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
@@ -61,3 +61,15 @@ async def add_missed_deadline_to_call_list(appointment: Appointment) -> None:
         "requests_confirmation": True,
     }
     await logs().update_one(request, {"$set": call_list_entry(CallReason.DEADLINE_MISSED, utc_now())})
+
+
+async def correct_zone(appointment_ids: Sequence[PydanticObjectId], *, time_zone: str) -> None:
+    """Sets the time zone of messages about appointments.
+
+    Messages that wait are looked at again at once: quiet hours may have ended on the new clock. Those that the
+    carrier has refused keep their next time.
+    """
+    about = {"appointment_id": {"$in": appointment_ids}}
+    await logs().update_many(about, {"$set": {"time_zone": time_zone}})
+    waiting = {**about, "status": SmsStatus.QUEUED, "attempts": 0}
+    await logs().update_many(waiting, {"$set": {"not_before": utc_now()}})

@@ -21,7 +21,9 @@ router = APIRouter(tags=["messages"])
 
 @router.get("/call-list", summary="List patients to call", responses=responses(BadCursor))
 async def list_calls(caller: CurrentStaff, page: RequestedPage) -> Page[CallListEntryOut]:
-    """Lists patients whom an important message didn't reach, newest entry first. `reason` says why.
+    """Lists patients to call, newest entry first: a message didn't reach them, or we didn't understand their reply.
+
+    `reason` says why.
 
     Doctors see their own patients, nurses those of their clinics, administrators all.
     """

@@ -10,7 +10,7 @@ from backend.messaging.documents import ONE_TIME_CODES, CallReason, SmsDirection
 
 
 class CallListEntryOut(Response):
-    """A patient the staff should call, because a message didn't reach them."""
+    """A patient the staff should call: a message didn't reach them, or their reply needs a person."""
 
     id: Id
     reason: CallReason = Field(description="Why somebody should call.")
@@ -18,7 +18,10 @@ class CallListEntryOut(Response):
     kind: SmsKind = Field(description="What the message was about.")
     patient_id: Id | None
     patient_name: str | None
-    phone: str | None = Field(description="The number the message was meant for, if there was one. E.164.")
+    phone: str | None = Field(
+        description="The number the message was meant for, or the reply came from, if there was one. E.164."
+    )
+    reply: str | None = Field(description="What the patient wrote, if the entry is about a reply.")
     appointment_id: Id | None
     doctor_id: Id | None
     doctor_name: str | None
@@ -33,7 +36,8 @@ class CallListEntryOut(Response):
     def of(cls, log: SmsLog) -> "CallListEntryOut":
         """Returns the entry of a message that is on the call list."""
         assert log.call_list is not None  # noqa: S101 - only messages with an entry are listed
-        return cls.model_validate({**log.model_dump(), **log.call_list.model_dump()})
+        reply = log.body if log.direction is SmsDirection.INBOUND else None
+        return cls.model_validate({**log.model_dump(), **log.call_list.model_dump(), "reply": reply})
 
 
 class SmsLogOut(Response):

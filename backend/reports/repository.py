@@ -8,6 +8,7 @@ from beanie import Document, PydanticObjectId
 from backend.accounts.documents import Role, User
 from backend.appointments.documents import Appointment, Status
 from backend.directory.documents import Clinic
+from backend.patients.documents import Patient
 
 Row = dict[str, Any]
 
@@ -31,7 +32,7 @@ async def count_by_period(
 
 
 async def count_everything(now: datetime) -> list[Row]:
-    """Counts appointments, users by role, and clinics. `of` in a row's id says which of these it is.
+    """Counts appointments, staff by role, patients and clinics. `of` in a row's id says which of these it is.
 
     Appointments come by status (`all`), and those around now by day, zone and status (`day`).
     """
@@ -45,7 +46,12 @@ async def count_everything(now: datetime) -> list[Row]:
                 {"clinic_day": {"$gte": _day(now, -1), "$lte": _day(now, 8)}},
                 {"of": "day", "day": "$clinic_day", "zone": "$time_zone", "status": "$status"},
             ),
-            _and_of(User, {"role": {"$in": list(Role)}, "is_active": True}, {"of": "users", "role": "$role"}),
+            _and_of(
+                User,
+                {"role": {"$in": [Role.DOCTOR, Role.NURSE]}, "is_active": True},
+                {"of": "users", "role": "$role"},
+            ),
+            _and_of(Patient, {"is_active": True}, {"of": "patients"}),
             _and_of(Clinic, {"is_active": True}, {"of": "clinics"}),
         ]
     ).to_list()

@@ -16,6 +16,7 @@ class StatusCounts(Response):
     completed: int = 0
     cancelled: int = 0
     no_show: int = 0
+    left: int = 0
     total: int = 0
 
     def add(self, status: str, count: int) -> None:

@@ -55,7 +55,7 @@ async def dashboard() -> Dashboard:
     now = utc_now()
     total, today, next_7_days = StatusCounts(), StatusCounts(), StatusCounts()
     users: dict[str, int] = {}
-    clinics = 0
+    clinics = patients = 0
     for row in await repository.count_everything(now):
         key, count = row["_id"], row["count"]
         match key["of"]:
@@ -69,10 +69,12 @@ async def dashboard() -> Dashboard:
                     next_7_days.add(key["status"], count)
             case "users":
                 users[key["role"]] = count
+            case "patients":
+                patients = count
             case "clinics":
                 clinics = count
     return Dashboard(
-        patients=users.get(Role.PATIENT, 0),
+        patients=patients,
         doctors=users.get(Role.DOCTOR, 0),
         nurses=users.get(Role.NURSE, 0),
         clinics=clinics,

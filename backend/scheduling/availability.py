@@ -2,18 +2,21 @@
 
 Wall-clock hours become instants only here. A doctor who sees patients from 9:00 does so in summer and in winter.
 Wall-clock time that a change of clocks skips yields no slot. Time that it repeats yields its slots once, at the first
-occurrence.
+occurrence. Hours may run over midnight: a slot belongs to the day on which it starts.
 """
 
 from bisect import bisect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from beanie import PydanticObjectId
 
 TICK_MINUTES = 5
+_DAY = 24 * 60
+_WEEK = 7 * _DAY
 MOST_SLOT_MINUTES = 480
 MOST_CAPACITY = 100
 
@@ -36,11 +39,30 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class WallBlock:
-    """A period of a weekday (0 is Monday) on the wall clock: minutes since midnight, at most 1440."""
+    """A period on the wall clock: minutes since midnight of a weekday (0 is Monday), at most 1440 long.
+
+    One that ends later than 1440 runs into the next day.
+    """
 
     weekday: int
     start: int
     end: int
+
+    @property
+    def in_week(self) -> tuple[int, int]:
+        """Start and end in minutes since Monday began. A block of Sunday may end in the next week."""
+        return self.weekday * _DAY + self.start, self.weekday * _DAY + self.end
+
+    def lies_within(self, hours: Iterable["WallBlock"]) -> bool:
+        """Returns whether weekly hours contain the block. Adjacent hours count as one, Sunday runs into Monday."""
+        weeks = sorted(
+            (start + shift, end + shift) for start, end in (h.in_week for h in hours) for shift in (-_WEEK, 0, _WEEK)
+        )
+        reached, end = self.in_week
+        for begins, ends in weeks:
+            if begins <= reached < ends:
+                reached = ends
+        return reached >= end
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +84,7 @@ class ClinicInputs:
     opening_hours: tuple[WallBlock, ...]
     closures: tuple[Span, ...]
     horizon_days: int
+    staff_horizon_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,27 +150,48 @@ def cut(wall: WallBlock, day: date, minutes: int, zone: ZoneInfo) -> Iterator[Sp
 
 
 def last_day(clinic: ClinicInputs, now: datetime) -> date:
-    """Returns the last day of the booking horizon, in the clinic's zone."""
-    return local_day(now, ZoneInfo(clinic.time_zone)) + timedelta(days=clinic.horizon_days)
+    """Returns the last day for which there are slots, in the clinic's zone: that of the staff's horizon."""
+    days = max(clinic.horizon_days, clinic.staff_horizon_days)
+    return local_day(now, ZoneInfo(clinic.time_zone)) + timedelta(days=days)
+
+
+def online_from(clinic: ClinicInputs, start: datetime) -> datetime:
+    """Returns from when patients can book a slot that starts at `start`: a midnight at the clinic. UTC."""
+    day = local_day(start, ZoneInfo(clinic.time_zone)) - timedelta(days=clinic.horizon_days)
+    return _midnight(day, clinic.time_zone)
+
+
+@lru_cache(maxsize=4096)
+def _midnight(day: date, time_zone: str) -> datetime:
+    """Remembered: each reconciliation asks for every slot, some thousands for some hundred days."""
+    return instant(day, 0, ZoneInfo(time_zone))
 
 
 def bookable_until(clinic: ClinicInputs, now: datetime) -> datetime:
-    """Returns the end of the booking horizon: midnight at the clinic after its last day. UTC."""
+    """Returns the end of the staff's horizon: midnight at the clinic after its last day. UTC.
+
+    Slots start before it. The last one may run over it.
+    """
     zone = ZoneInfo(clinic.time_zone)
     return instant(last_day(clinic, now) + timedelta(days=1), 0, zone)
 
 
 def is_open(clinic: ClinicInputs, span: Span) -> bool:
-    """Returns whether the span lies within the clinic's opening hours and overlaps no closure."""
+    """Returns whether the span lies within the clinic's opening hours and overlaps no closure.
+
+    Adjacent hours count as one: a slot may run from a day that ends at 24:00 into one that begins at 0:00.
+    """
     if any(closure.overlaps(span) for closure in clinic.closures):
         return False
     zone = ZoneInfo(clinic.time_zone)
     day = local_day(span.start, zone)
-    return any(
-        Span(instant(day, hours.start, zone), instant(day, hours.end, zone)).contains(span)
-        for hours in clinic.opening_hours
-        if hours.weekday == day.weekday()
-    )
+    reached = span.start
+    # From the day before, whose hours may run over midnight; blocks don't overlap, so the order is that of starts.
+    for on in (day + timedelta(days=number) for number in (-1, 0, 1)):
+        for hours in sorted((h for h in clinic.opening_hours if h.weekday == on.weekday()), key=lambda h: h.start):
+            if instant(on, hours.start, zone) <= reached < (closes := instant(on, hours.end, zone)):
+                reached = closes
+    return reached >= span.end
 
 
 def is_possible(inputs: AvailabilityInputs, clinic_id: PydanticObjectId, span: Span, now: datetime) -> bool:
@@ -157,7 +201,7 @@ def is_possible(inputs: AvailabilityInputs, clinic_id: PydanticObjectId, span: S
         clinic is not None
         and inputs.is_active
         and clinic.is_active
-        and span.end <= bookable_until(clinic, now)
+        and span.start < bookable_until(clinic, now)
         and not any(leave.overlaps(span) for leave in inputs.leaves)
         and is_open(clinic, span)
     )
@@ -172,7 +216,9 @@ def without_absence(inputs: AvailabilityInputs) -> AvailabilityInputs:
 
 
 def offers(inputs: AvailabilityInputs, *, since: datetime, now: datetime) -> list[Offer]:
-    """Returns the slots that the weekly hours require from `since` up to the horizon, by start. None overlap.
+    """Returns the slots that the weekly hours require up to the horizon and that end after `since`, by start.
+
+    None overlap.
 
     Where blocks of two clinics overlap (they can, between zones), the block listed first wins. If the earlier start
     won, the result would change during the day: once a slot was over, one that it had beaten would appear.
@@ -183,15 +229,16 @@ def offers(inputs: AvailabilityInputs, *, since: datetime, now: datetime) -> lis
         if clinic is None:
             continue
         zone = ZoneInfo(clinic.time_zone)
-        # From a day before: a slot that has started still wins against those that it overlaps.
-        day, last = local_day(since, zone) - timedelta(days=1), last_day(clinic, now)
+        # From earlier days: a slot that has started still wins against those that it overlaps, and a slot of the
+        # night may belong to a block of the day before.
+        day, last = local_day(since, zone) - timedelta(days=2), last_day(clinic, now)
         while day <= last:
             if day.weekday() == block.wall.weekday:
                 for span in cut(block.wall, day, block.slot_minutes, zone):
                     if is_possible(inputs, block.clinic_id, span, now):
                         _insert_if_apart(apart, Offer(block.clinic_id, span, block.capacity))
             day += timedelta(days=1)
-    return [offer for offer in apart if offer.span.start >= since]
+    return [offer for offer in apart if offer.span.end > since]
 
 
 def _insert_if_apart(offers_by_start: list[Offer], offer: Offer) -> None:

@@ -1,6 +1,7 @@
 """Reads what decides on a doctor's slots, in the form that `availability` takes."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,10 +10,11 @@ from beanie import PydanticObjectId
 
 from backend.accounts.documents import User
 from backend.accounts.profiles import WEEK, DoctorProfile, HoursBlock, Weekday
+from backend.core.clock import utc_now
 from backend.directory.clinics import read_clinics
 from backend.directory.doctors import get_doctor, profile_of
 from backend.directory.documents import Clinic
-from backend.directory.fields import minutes_of
+from backend.directory.fields import block_minutes
 from backend.scheduling import availability
 from backend.scheduling.documents import Slot, SlotSource
 from backend.scheduling.hours import repository
@@ -44,15 +46,20 @@ async def read_schedule(doctor_id: PydanticObjectId, *, now: datetime) -> Doctor
     clinics = await read_clinics(profile.clinic_ids)
     inputs = availability.AvailabilityInputs(
         is_active=doctor.is_active,
-        blocks=tuple(
-            availability.WorkingBlock(b.clinic_id, _wall(b.weekday, b.start, b.end), b.slot_minutes, b.capacity)
-            for b in effective_hours(profile, clinics)
-        ),
+        blocks=working_blocks(effective_hours(profile, clinics)),
         leaves=tuple(availability.Span(leave.start, leave.end) for leave in leaves),
         clinics={clinic_id: _clinic_inputs(clinic) for clinic_id, clinic in clinics.items()},
     )
     shown = {clinic_id: shown_names(doctor, clinic) for clinic_id, clinic in clinics.items()}
     return DoctorSchedule(doctor, clinics, inputs, shown)
+
+
+def working_blocks(hours: Iterable[HoursBlock]) -> tuple[availability.WorkingBlock, ...]:
+    """Returns weekly hours in the form that `availability` takes."""
+    return tuple(
+        availability.WorkingBlock(b.clinic_id, wall_block(b.weekday, b.start, b.end), b.slot_minutes, b.capacity)
+        for b in hours
+    )
 
 
 def effective_hours(profile: DoctorProfile, clinics: dict[PydanticObjectId, Clinic]) -> list[HoursBlock]:
@@ -74,14 +81,16 @@ def _clinic_inputs(clinic: Clinic) -> availability.ClinicInputs:
     return availability.ClinicInputs(
         is_active=clinic.is_active,
         time_zone=clinic.time_zone,
-        opening_hours=tuple(_wall(h.weekday, h.opens, h.closes) for h in clinic.opening_hours),
+        opening_hours=tuple(wall_block(h.weekday, h.opens, h.closes) for h in clinic.opening_hours),
         closures=tuple(availability.Span(closure.start, closure.end) for closure in clinic.closures),
         horizon_days=clinic.rules.horizon_days,
+        staff_horizon_days=clinic.rules.staff_horizon_days,
     )
 
 
-def _wall(weekday: Weekday, start: str, end: str) -> availability.WallBlock:
-    return availability.WallBlock(WEEK.index(weekday), minutes_of(start), minutes_of(end))
+def wall_block(weekday: Weekday, start: str, end: str) -> availability.WallBlock:
+    """Returns a block of stored hours in the form that the slot arithmetic takes."""
+    return availability.WallBlock(WEEK.index(weekday), *block_minutes(start, end))
 
 
 def shown_names(doctor: User, clinic: Clinic) -> dict[str, Any]:
@@ -93,6 +102,12 @@ def shown_names(doctor: User, clinic: Clinic) -> dict[str, Any]:
         **{name: getattr(profile, name) for name in of_profile},
         **{name: getattr(clinic, name) for name in ("city", "city_key", "time_zone")},
     }
+
+
+def online_fields(schedule: DoctorSchedule, clinic_id: PydanticObjectId, start: datetime) -> dict[str, Any]:
+    """Returns what a slot stores of when patients can book it. They can from the first reconciliation after that."""
+    opens = availability.online_from(schedule.inputs.clinics[clinic_id], start)
+    return {"online_from": opens, "is_online": opens <= utc_now()}
 
 
 def slot_for(schedule: DoctorSchedule, offer: availability.Offer, *, source: SlotSource) -> Slot:
@@ -107,5 +122,6 @@ def slot_for(schedule: DoctorSchedule, offer: availability.Offer, *, source: Slo
         ticks=availability.ticks(span),
         capacity=offer.capacity,
         source=source,
+        **online_fields(schedule, offer.clinic_id, span.start),
         **schedule.shown[offer.clinic_id],
     )

@@ -4,10 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from beanie import Document, PydanticObjectId
-from pydantic import Field
+from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
-from backend.core.clock import utc_now
+from backend.core.clock import EPOCH, utc_now
 
 SEATS_PER_GENERATION = 1000
 """Seat numbers of one generation of a slot. Withdrawing a slot starts the next: no seat is given twice."""
@@ -33,13 +33,17 @@ class SlotSource(StrEnum):
 _ACTIVE_SLOT = {"is_active": True}
 
 SEARCH_INDEXES = {
-    frozenset(fields): [(field, ASCENDING) for field in (*fields, "known_full", "start", "_id")]
+    frozenset(fields): [(field, ASCENDING) for field in (*fields, "is_online", "known_full", "start", "_id")]
     for fields in (
         *((), ("doctor_id",), ("clinic_id",), ("department_id",)),
         *(("city_key",), ("specialty_key",), ("specialty_key", "city_key")),
     )
 }
-"""The indexes of slots, each for a search by just these fields."""
+"""The indexes of slots, each for a search by just these fields. A search for patients doesn't pass the slots that
+only staff can book; one for staff names both values of `is_online`, and the server merges the two."""
+
+EITHER = {"$in": [True, False]}
+"""The condition by which a search for staff uses these indexes."""
 
 
 class Slot(Document):
@@ -61,10 +65,13 @@ class Slot(Document):
     day: str
     ticks: list[int]
     capacity: int = 1
+    capacity_set: int | None = None  # by staff, for this slot: the weekly hours don't change it
     max_patients_per_day: int | None = None
     source: SlotSource = SlotSource.HOURS
     state: SlotState = SlotState.PENDING
     is_active: bool = True
+    online_from: datetime = EPOCH  # UTC. Patients can book it from then on, staff before
+    is_online: bool = True  # patients can book it
     known_full: bool = False  # searches skip it; not every full slot has this hint: see `full_hint`
     marking: PydanticObjectId | None = None  # a search is about to set `known_full`; what frees a seat removes it
     is_removed: bool = False  # staff removed it: finishing its withdrawal leaves it removed
@@ -102,17 +109,27 @@ COUNTED_STATUSES = ("scheduled", "confirmed", "checked_in", "completed")
 """The statuses of appointments that count against a doctor's limit of patients per day. Completed ones do too."""
 
 
-class SeatClaim(Document):
-    """What holds a seat: an appointment, or a block that a withdrawal put there. Both lie in `appointments`.
+class HeldSeat(BaseModel):
+    """A seat that is held in one slot. `reserved` is the same number, except while a withdrawal moves the holder.
 
-    This is all that scheduling knows of an appointment. A block has a slot, a seat and `expires_at`. The
-    `reserved_seat` of an appointment is its seat, except while a withdrawal moves it: see `withdrawal`. An
-    appointment that `clears_full_hint` is in a slot, or on a day, that searches skip as full: see `full_hint`.
+    All seats of an appointment have `reserved`, those of blocks haven't: within one document, elements with and
+    without it would collide in the index.
     """
 
-    slot_id: PydanticObjectId
+    slot: PydanticObjectId
     seat: int
-    reserved_seat: int | None = None
+    reserved: int | None = None
+
+
+class SeatClaim(Document):
+    """What holds seats: an appointment, or a block that a withdrawal put there. Both lie in `appointments`.
+
+    This is all that scheduling knows of an appointment. It holds a seat in each slot that its visit takes, all in one
+    document. A block holds one, and has `expires_at`. For `reserved` see `withdrawal`. An appointment that
+    `clears_full_hint` is in a slot, or on a day, that searches skip as full: see `full_hint`.
+    """
+
+    seats: list[HeldSeat]
     clears_full_hint: bool | None = None
     active: bool
     expires_at: datetime | None = None
@@ -133,11 +150,14 @@ class SeatClaim(Document):
         name = "appointments"
         keep_nulls = False
         indexes = [
-            IndexModel(["slot_id", "seat"], unique=True, partialFilterExpression={"active": True}),
-            IndexModel(
-                ["slot_id", "reserved_seat"],
-                unique=True,
-                partialFilterExpression={"active": True, "reserved_seat": {"$gte": 0}},
+            # Without `$exists`, two documents without seats would collide on a slot and a seat that are null.
+            *(
+                IndexModel(
+                    ["seats.slot", number],
+                    unique=True,
+                    partialFilterExpression={"active": True, exists: {"$exists": True}},
+                )
+                for number, exists in (("seats.seat", "seats.slot"), ("seats.reserved", "seats.reserved"))
             ),
             IndexModel(
                 ["doctor_id", "clinic_day", "daily_number"],

@@ -1,5 +1,6 @@
 """Every query and update of seat claims, and what booking reads of slots. For the rest see `slots/repository.py`."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,8 +12,8 @@ from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
-from backend.accounts.documents import User
 from backend.core.mongo.updates import duplicates
+from backend.patients.documents import Patient
 from backend.scheduling.documents import COUNTED_STATUSES, SeatClaim, Slot
 
 T = TypeVar("T")
@@ -21,9 +22,7 @@ Row = Mapping[str, Any]
 DoctorDay = tuple[PydanticObjectId, str]
 """A doctor, and a calendar day of the clinic."""
 
-CLAIM_FIELDS = dict.fromkeys(
-    ("slot_id", "seat", "reserved_seat", "doctor_id", "clinic_day", "daily_number", "active"), 1
-)
+CLAIM_FIELDS = dict.fromkeys(("seats", "doctor_id", "clinic_day", "daily_number", "active"), 1)
 """What choosing a free seat needs to know of each claim."""
 
 IS_APPOINTMENT = {"patient_id": {"$exists": True}}
@@ -52,26 +51,26 @@ async def find_slot(slot_id: PydanticObjectId) -> Slot | None:
 
 
 async def read_slots_with_claims(
-    slot_ids: Iterable[PydanticObjectId], *, user_id: PydanticObjectId | None = None
+    slot_ids: Iterable[PydanticObjectId], *, patient_id: PydanticObjectId | None = None
 ) -> tuple[Mapping[PydanticObjectId, Row], Mapping[PydanticObjectId, Sequence[Row]], Row | None]:
-    """Returns slots, the doctor's claims on the day of each, both by the slot's id, and a user: one command.
+    """Returns slots, the doctor's claims on the day of each, both by the slot's id, and a patient: one command.
 
     Claims are read only where there is a choice: for slots with several seats, or with a limit of patients per day.
     """
     pipeline: list[Row] = [{"$match": {"_id": {"$in": list(set(slot_ids))}}}, _WITH_CLAIMS]
-    if user_id is not None:
-        # By id alone: with the role in the filter, the server might try a slower index.
-        user = [{"$match": {"_id": user_id}}, {"$project": {"name": 1, "role": 1, "is_active": 1}}]
-        pipeline.append({"$lookup": {"from": User.Settings.name, "pipeline": user, "as": "users"}})
+    if patient_id is not None:
+        # By id alone: with more in the filter, the server might try a slower index.
+        patient = [{"$match": {"_id": patient_id}}, {"$project": {"name": 1, "is_active": 1}}]
+        pipeline.append({"$lookup": {"from": Patient.Settings.name, "pipeline": patient, "as": "patients"}})
     (found,) = await (await Slot.get_pymongo_collection().aggregate(pipeline)).to_list()
     slots = {slot["_id"]: slot for slot in found["slots"]}
     claims = {row["_id"]: row["claims"] for row in found["claims"]}
-    return slots, claims, next(iter(found.get("users", ())), None)
+    return slots, claims, next(iter(found.get("patients", ())), None)
 
 
-async def find_claims(slot_id: PydanticObjectId, *, of_doctors_day: DoctorDay | None) -> Sequence[Row]:
-    """Returns the claims on a slot's seats, blocks included; with `of_doctors_day` also those of that day."""
-    where: Row = {"slot_id": slot_id, "active": True}
+async def find_claims(slot_ids: Sequence[PydanticObjectId], *, of_doctors_day: DoctorDay | None) -> Sequence[Row]:
+    """Returns the claims on the slots' seats, blocks included; with `of_doctors_day` also those of that day."""
+    where: Row = {"seats.slot": {"$in": slot_ids}, "active": True}
     if of_doctors_day is not None:
         where = {"$or": [where, _counted_on({of_doctors_day})]}
     return await _claims().find(where, CLAIM_FIELDS).to_list()
@@ -99,9 +98,9 @@ _WITH_CLAIMS = RawBSONDocument(encode({"$facet": {"slots": [{"$match": {}}], "cl
 
 
 async def find_taken_seats(slot_ids: Iterable[PydanticObjectId], **only: Any) -> Sequence[Row]:
-    """Returns slot and seat of each active claim in these slots."""
-    where = {"slot_id": {"$in": list(slot_ids)}, "active": True, **only}
-    return await _claims().find(where, {"_id": 0, "slot_id": 1, "seat": 1}).to_list()
+    """Returns the `seats` of each active claim in these slots; other slots of a visit may be among them."""
+    where = {"seats.slot": {"$in": list(slot_ids)}, "active": True, **only}
+    return await _claims().find(where, {"_id": 0, "seats": 1}).to_list()
 
 
 async def find_visits_on(days: Set[DoctorDay], **only: Any) -> Sequence[Row]:
@@ -118,7 +117,7 @@ def _counted_on(days: Set[DoctorDay]) -> dict[str, Any]:
 async def set_clears_full_hint(slot_ids: Sequence[PydanticObjectId], days: Set[DoctorDay]) -> None:
     """Makes the active claims in slots, and the counted appointments of days, clear the full hint when they end."""
     update = {"$set": {"clears_full_hint": True}}
-    in_slots = {"slot_id": {"$in": slot_ids}, "active": True}
+    in_slots = {"seats.slot": {"$in": slot_ids}, "active": True}
     await _claims().update_many({**in_slots, "clears_full_hint": {"$ne": True}}, update)
     if days:
         await _claims().update_many({**_counted_on(days), "clears_full_hint": {"$ne": True}}, update)
@@ -130,24 +129,29 @@ async def set_clears_full_hint(slot_ids: Sequence[PydanticObjectId], days: Set[D
 async def find_seat_holders(first_seats: Mapping[PydanticObjectId, int], **only: Any) -> list[Row]:
     """Returns the active appointments and blocks that hold seats of slots, from each slot's first seat on.
 
-    Blocks have no `patient_id`. `only` is a further condition, for example `IS_APPOINTMENT`.
+    Each has one row for each of these slots in which it holds a seat: `slot`, `seat`, `reserved`, and the id. Blocks
+    have no `patient_id`. `only` is a further condition, for example `IS_APPOINTMENT`.
     """
     rows = _claims().find(
-        {"slot_id": {"$in": list(first_seats)}, "active": True, **only},
-        {"slot_id": 1, "seat": 1, "reserved_seat": 1, "patient_id": 1},
+        {"seats.slot": {"$in": list(first_seats)}, "active": True, **only}, {"seats": 1, "patient_id": 1}
     )
-    return [row async for row in rows if row["seat"] >= first_seats[row["slot_id"]]]
+    return [
+        {**holder, **held}
+        async for holder in rows
+        for held in holder.pop("seats")
+        if held["seat"] >= first_seats.get(held["slot"], math.inf)
+    ]
 
 
 async def find_booked_slots(slot_ids: Iterable[PydanticObjectId]) -> set[PydanticObjectId]:
     """Returns which of these slots have active appointments."""
-    return {row["slot_id"] for row in await find_seat_holders(dict.fromkeys(slot_ids, 0), **IS_APPOINTMENT)}
+    return {row["slot"] for row in await find_seat_holders(dict.fromkeys(slot_ids, 0), **IS_APPOINTMENT)}
 
 
 async def insert_blocks(seats: Iterable[tuple[PydanticObjectId, int]], *, expires_at: datetime) -> None:
     """Blocks seats, each a slot and a seat number. A seat that somebody holds stays theirs."""
     blocks = [
-        {"slot_id": slot_id, "seat": seat, "active": True, "expires_at": expires_at}
+        {"seats": [{"slot": slot_id, "seat": seat}], "active": True, "expires_at": expires_at}
         for slot_id, seat in sorted(seats)
     ]
     for batch in batches(blocks, _AT_ONCE):
@@ -158,9 +162,13 @@ async def insert_blocks(seats: Iterable[tuple[PydanticObjectId, int]], *, expire
 
 
 async def move_to_seat(holder: Row, seat: int) -> bool:
-    """Moves an appointment to another seat; False if it has left its slot or seat. Raises `DuplicateKeyError`."""
-    where = {key: holder[key] for key in ("_id", "slot_id", "seat")} | {"active": True}
-    result = await _claims().update_one(where, {"$set": {"seat": seat}})
+    """Moves an appointment to another seat of a slot; its seats in other slots stay.
+
+    Returns False if it has left that slot or seat. Raises `DuplicateKeyError`.
+    """
+    is_there = {"$elemMatch": {"slot": holder["slot"], "seat": holder["seat"]}}
+    where = {"_id": holder["_id"], "active": True, "seats": is_there}
+    result = await _claims().update_one(where, {"$set": {"seats.$.seat": seat}})
     return result.matched_count > 0
 
 
@@ -168,9 +176,14 @@ async def release_reserved_seats(holders: Iterable[Row]) -> None:
     """Ends the hold of appointments on the reserved seat from which they have moved, now that a block holds it."""
     updates = []
     for holder in holders:
-        where = {key: holder[key] for key in ("_id", "slot_id", "reserved_seat")}
-        has_moved = {"active": True, "seat": {"$ne": holder["reserved_seat"]}}
-        updates.append(UpdateOne({**where, **has_moved}, [{"$set": {"reserved_seat": "$seat"}}]))
+        left = {"slot": holder["slot"], "reserved": holder["reserved"]}
+        has_moved = {"$elemMatch": {**left, "seat": {"$ne": holder["reserved"]}}}
+        # That seat only: letting go of those in other slots, where no block is yet, would admit a late booking.
+        is_it = {"$and": [{"$eq": [f"$$held.{name}", value]} for name, value in left.items()]}
+        released = {"$mergeObjects": ["$$held", {"reserved": "$$held.seat"}]}
+        seats = {"$map": {"input": "$seats", "as": "held", "in": {"$cond": [is_it, released, "$$held"]}}}
+        where = {"_id": holder["_id"], "active": True, "seats": has_moved}
+        updates.append(UpdateOne(where, [{"$set": {"seats": seats}}]))
     for batch in batches(updates, _AT_ONCE):
         await _claims().bulk_write(batch, ordered=False)
 
@@ -181,6 +194,43 @@ async def release_reserved_seats(holders: Iterable[Row]) -> None:
 async def find_booked(where: Row) -> list[SeatClaim]:
     """Returns active appointments, by start."""
     return await SeatClaim.find({**where, "active": True, **IS_APPOINTMENT}).sort("start", "_id").to_list()
+
+
+async def find_booked_in(slots: Iterable[Slot]) -> list[SeatClaim]:
+    """Returns the active appointments whose visit takes place in these slots, by start.
+
+    A visit whose buffer alone reaches into one of them isn't among them: the patient has left by then.
+    """
+    by_id = {slot.id: slot for slot in slots}
+    booked = await find_booked({"seats.slot": {"$in": list(by_id)}})
+    return [claim for claim in booked if any(_takes_place_in(claim, by_id.get(held.slot)) for held in claim.seats)]
+
+
+def _takes_place_in(claim: SeatClaim, slot: Slot | None) -> bool:
+    return slot is not None and claim.end is not None and claim.end > slot.start
+
+
+async def find_in_other_zone(
+    clinic_id: PydanticObjectId, time_zone: str, *, limit: int, **only: Any
+) -> Sequence[Row]:
+    """Returns appointments of a clinic that show another time zone than this one. `only` is a further condition."""
+    where = {"clinic_id": clinic_id, "time_zone": {"$ne": time_zone}, **only}
+    return await _claims().find(where, {"start": 1, "clinic_day": 1}, limit=limit).to_list()
+
+
+async def set_zone(rows: Iterable[Row], days: Mapping[PydanticObjectId, str], *, time_zone: str) -> None:
+    """Sets time zone and day of appointments that still have the time at which they were read.
+
+    An appointment that comes to another day loses its daily number, which somebody may have there.
+    """
+    updates = []
+    for row in rows:
+        day = days[row["_id"]]
+        update: dict[str, Any] = {"$set": {"time_zone": time_zone, "clinic_day": day}}
+        if day != row["clinic_day"]:
+            update["$unset"] = {"daily_number": ""}
+        updates.append(UpdateOne({key: row[key] for key in ("_id", "start", "clinic_day")}, update))
+    await _claims().bulk_write(updates, ordered=False)
 
 
 async def rename_on_appointments(where: Row, names: Mapping[str, str]) -> None:

@@ -1,9 +1,11 @@
 """Requests and responses about slots and closures, and the report of every change."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
+from fastapi import Query
+from fastapi import Response as HttpResponse
 from pydantic import ConfigDict, Field, model_validator
 
 from backend.accounts.documents import User
@@ -13,7 +15,7 @@ from backend.core.http.fields import Day, Id, Instant, Request, Response, Text
 from backend.core.http.json_rows import Rows
 from backend.core.http.time_range import DayOrInstant, end_moment, first_moment
 from backend.directory.documents import Clinic, Closure
-from backend.directory.fields import ClosingTime, WallTime, minutes_of
+from backend.directory.fields import ClosingTime, WallTime
 from backend.scheduling.access import clinic_scope
 from backend.scheduling.availability import MOST_CAPACITY, MOST_SLOT_MINUTES, Span
 from backend.scheduling.documents import SeatClaim
@@ -46,6 +48,7 @@ class SlotOut(Response):
     end: datetime
     capacity: int
     free: int = Field(description="Seats that can be booked now.")
+    online_from: datetime = Field(description="Patients can book it from then on, staff before.")
 
     @classmethod
     def of(cls, found: OpenSlot) -> "SlotOut":
@@ -57,7 +60,8 @@ SLOT_ROWS = Rows(SlotOut)
 
 
 class BookedOut(Response):
-    """A booked appointment in time that was withdrawn. It stays valid until somebody reschedules or cancels it."""
+    """A booked appointment in time that was withdrawn. It stays valid, and needs a decision until somebody
+    reschedules, cancels or keeps it."""
 
     appointment_id: Id
     patient_id: Id
@@ -78,11 +82,17 @@ class WithdrawalReport(Response):
     slots_opened: int = Field(description="How many slots the change opened.")
     slots_withdrawn: int = Field(description="How many open slots the change withdrew.")
     appointments: list[BookedOut] = Field(
-        description="Every active appointment in the time that was withdrawn. None of them was changed."
+        description="Every active appointment in the time that was withdrawn. Those that aren't over "
+        "need a decision now: see `needs_decision` of appointments."
     )
     appointments_elsewhere: int = Field(
         default=0, description="How many more there are at clinics where the caller, a nurse, doesn't work."
     )
+
+
+def reported(result: SyncResult, booked: list[SeatClaim], *, caller: User) -> HttpResponse:
+    """Returns the report of a dry run of what would else be created."""
+    return HttpResponse(report(result, booked, caller=caller).model_dump_json(), media_type="application/json")
 
 
 def report(result: SyncResult, booked: list[SeatClaim], *, caller: User) -> WithdrawalReport:
@@ -97,6 +107,13 @@ def report(result: SyncResult, booked: list[SeatClaim], *, caller: User) -> With
         ],
         appointments_elsewhere=len(booked) - len(visible),
     )
+
+
+DryRun = Annotated[bool, Query(description="True: only reports what the change would do. Nothing is changed.")]
+DRY_RUN_REPORT: dict[int | str, dict[str, Any]] = {
+    200: {"model": WithdrawalReport, "description": "The report of a dry run: nothing was created."}
+}
+"""For routes that create something, unless `dry_run` is true."""
 
 
 class PeriodIn(Request):
@@ -169,6 +186,20 @@ class SlotIn(Request):
     capacity: Capacity = 1
 
 
+class SlotPatch(Request):
+    """A new capacity of a slot."""
+
+    model_config = example(capacity=2)
+
+    capacity: Capacity
+
+
+class SlotReport(SlotOut):
+    """The changed slot, and what the change did to slots and appointments. If it is closed, `free` is 0."""
+
+    report: WithdrawalReport
+
+
 class GenerateIn(Request):
     """A range of days that gets slots: those of `start` to `end`, or without these, those of the weekly hours."""
 
@@ -193,8 +224,6 @@ class GenerateIn(Request):
             raise ValueError("last_day must not be before first_day")
         if (self.start is None) != (self.end is None):
             raise ValueError("set both start and end, or neither")
-        if self.start and self.end and minutes_of(self.start) >= minutes_of(self.end):
-            raise ValueError("end must be after start")
         return self
 
 

@@ -22,7 +22,8 @@ operation lists the codes it can return with each status. Some codes carry more:
 returns `404 NOT_FOUND`, and an unknown method returns `405 METHOD_NOT_ALLOWED`. A fault on our side returns
 `500 INTERNAL_ERROR`. Every response has an `X-Request-ID` header: quote it when you report a problem.
 
-**Ids.** A `patient_id` or `doctor_id` is the `id` of that person's account.
+**Ids.** A `doctor_id` is the `id` of the doctor's account. A `patient_id` is the `id` of a patient's record, not of
+an account.
 
 **Lists** come in pages of `limit` rows. Pass `next_cursor` as `cursor` to get the next page; it is null on the last
 one. A cursor stays valid while rows are added. It works only for the same list with the same filters.
@@ -43,6 +44,7 @@ TAGS = {
     "users": "Accounts of every role, for administrators.",
     "clinics": "Clinics with their opening hours, closures and policies.",
     "departments": "Medical departments.",
+    "visit types": "What can be booked at a clinic: how long it takes, and by which rules.",
     "doctors": "Doctors and their profiles.",
     "patients": "Patients and their records.",
     "schedule": "A doctor's working hours and leaves.",

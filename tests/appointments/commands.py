@@ -8,7 +8,8 @@ from pymongo.database import Database
 
 APPLICATION = "clinic-appointments"
 _WRITES = ("findAndModify", "insert", "update", "delete")  # the first holds an `update` of its own
-CALLER = ("find", "users")
+CALLER = (("find", "users"), ("aggregate", "patient_links"))
+"""Who is asking, and for which patients they act."""
 _READS = ("find", "aggregate", "count", "distinct", "getMore")
 
 
@@ -31,10 +32,11 @@ class Commands:
 
     @property
     def reads(self) -> list[tuple[str, str]]:
-        """The reads: command and collection, in order. Without the one of who is asking, who may be remembered."""
+        """The reads: command and collection, in order. Without those of `CALLER`, which may be remembered."""
         found = self._named(_READS)
-        if CALLER in found:
-            found.remove(CALLER)
+        for each in CALLER:
+            if each in found:
+                found.remove(each)
         return found
 
     @property

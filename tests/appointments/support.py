@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 import httpx
 from beanie import PydanticObjectId
@@ -141,7 +142,7 @@ def patients_placed(run: Run[Any], *places: int, capacity: int) -> list[Person]:
     for place in places:
         while not found[place]:
             person = factories.make_user(run, Role.PATIENT)
-            found.setdefault(int.from_bytes(person.object_id.binary[-3:], "big") % capacity, []).append(person)
+            found.setdefault(crc32(person.object_id.binary) % capacity, []).append(person)
         people.append(found[place].pop())
     return people
 

@@ -1,23 +1,28 @@
 """The table of transitions against one written by hand: every transition, status, role and edge of a window."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
 
-from backend.appointments.documents import ACTIVE, ActorRole, Status, TransitionName
+from backend.appointments.documents import ACTIVE, ActorRole, HistoryEntry, Status, TransitionName
 from backend.appointments.lifecycle import (
     CORRECTIONS,
+    KEEP,
     TRANSITIONS,
+    UNDO_CHECK_IN,
+    DecisionNeeded,
     InvalidTransition,
     TooEarly,
     TooLate,
     Transition,
     TransitionForbidden,
+    allowed_actions,
     check,
     no_show_due,
 )
+from backend.scheduling.decisions.documents import CauseKind, DecisionCause
 
 START = datetime(2037, 6, 1, 14, tzinfo=UTC)
 END = START + timedelta(minutes=30)
@@ -44,6 +49,9 @@ class Visit:
     start: datetime = START
     end: datetime = END
     confirmation_requested_at: datetime | None = None
+    needs_decision: list[DecisionCause] | None = None
+    time_taken_at: datetime = START - timedelta(days=1)
+    cancellation_notice_minutes: int | None = None
 
 
 EDGES = {
@@ -74,6 +82,8 @@ TIMES = {
     "FROM_THE_START":   "e    eee     eee      eoo   ooo    ooo   ooo  o",
     "AFTER_THE_GRACE":  "e    eee     eee      eee   eoo    ooo   ooo  o",
     "WITHIN_A_DAY":     "e    eee     eee      eoo   ooo    ooo   oll  l",
+    "UNTIL_A_DAY_AFTER": "o   ooo     ooo      ooo   ooo    ooo   oll  l",
+    "ANY_TIME":         "o    ooo     ooo      ooo   ooo    ooo   ooo  o",
 }  # fmt: skip
 
 # Who may make a transition from where: "never" by role, "no" by status, or the time that decides.
@@ -86,24 +96,27 @@ CASES: dict[str, tuple[Transition, str]] = {
     completed    no                never             no                no                never
     cancelled    no                never             no                no                never
     no_show      no                never             no                no                never
+    left         no                never             no                no                never
     """),
     "cancel": (TRANSITIONS[TransitionName.CANCEL], """
                  patient           doctor            nurse             admin             system
     scheduled    BEFORE_THE_START  BEFORE_THE_START  BEFORE_THE_START  BEFORE_THE_START  BEFORE_THE_START
     confirmed    BEFORE_THE_START  BEFORE_THE_START  BEFORE_THE_START  BEFORE_THE_START  BEFORE_THE_START
-    checked_in   no                no                no                no                no
+    checked_in   no                ANY_TIME          ANY_TIME          ANY_TIME          no
     completed    no                no                no                no                no
     cancelled    no                no                no                no                no
     no_show      no                no                no                no                no
+    left         no                no                no                no                no
     """),
     "reschedule": (TRANSITIONS[TransitionName.RESCHEDULE], """
                  patient           doctor            nurse             admin             system
     scheduled    BEFORE_THE_START  never             BEFORE_THE_START  BEFORE_THE_START  never
     confirmed    BEFORE_THE_START  never             BEFORE_THE_START  BEFORE_THE_START  never
-    checked_in   no                never             no                no                never
+    checked_in   no                never             ANY_TIME          ANY_TIME          never
     completed    no                never             no                no                never
     cancelled    no                never             no                no                never
     no_show      no                never             no                no                never
+    left         no                never             no                no                never
     """),
     "check in": (TRANSITIONS[TransitionName.CHECK_IN], """
                  patient           doctor            nurse             admin             system
@@ -113,6 +126,7 @@ CASES: dict[str, tuple[Transition, str]] = {
     completed    never             no                no                no                never
     cancelled    never             no                no                no                never
     no_show      never             no                no                no                never
+    left         never             no                no                no                never
     """),
     "complete": (TRANSITIONS[TransitionName.COMPLETE], """
                  patient           doctor            nurse             admin             system
@@ -122,6 +136,7 @@ CASES: dict[str, tuple[Transition, str]] = {
     completed    never             no                never             no                never
     cancelled    never             no                never             no                never
     no_show      never             no                never             no                never
+    left         never             no                never             no                never
     """),
     "no-show": (TRANSITIONS[TransitionName.NO_SHOW], """
                  patient           doctor            nurse             admin             system
@@ -131,6 +146,7 @@ CASES: dict[str, tuple[Transition, str]] = {
     completed    never             no                no                no                no
     cancelled    never             no                no                no                no
     no_show      never             no                no                no                no
+    left         never             no                no                no                no
     """),
     "correct to checked in": (CORRECTIONS[Status.CHECKED_IN], """
                  patient           doctor            nurse             admin             system
@@ -140,6 +156,7 @@ CASES: dict[str, tuple[Transition, str]] = {
     completed    never             no                no                no                never
     cancelled    never             no                no                no                never
     no_show      never             WITHIN_A_DAY      WITHIN_A_DAY      WITHIN_A_DAY      never
+    left         never             no                no                no                never
     """),
     "correct to completed": (CORRECTIONS[Status.COMPLETED], """
                  patient           doctor            nurse             admin             system
@@ -149,6 +166,47 @@ CASES: dict[str, tuple[Transition, str]] = {
     completed    never             no                never             no                never
     cancelled    never             no                never             no                never
     no_show      never             FROM_THE_START    never             FROM_THE_START    never
+    left         never             no                never             no                never
+    """),
+    "left": (TRANSITIONS[TransitionName.LEFT], """
+                 patient           doctor            nurse             admin             system
+    scheduled    never             no                no                no                never
+    confirmed    never             no                no                no                never
+    checked_in   never             ANY_TIME          ANY_TIME          ANY_TIME          never
+    completed    never             no                no                no                never
+    cancelled    never             no                no                no                never
+    no_show      never             no                no                no                never
+    left         never             no                no                no                never
+    """),
+    "undo check-in to scheduled": (UNDO_CHECK_IN[Status.SCHEDULED], """
+                 patient           doctor            nurse             admin             system
+    scheduled    never             no                no                no                never
+    confirmed    never             no                no                no                never
+    checked_in   never             UNTIL_A_DAY_AFTER UNTIL_A_DAY_AFTER UNTIL_A_DAY_AFTER never
+    completed    never             no                no                no                never
+    cancelled    never             no                no                no                never
+    no_show      never             no                no                no                never
+    left         never             no                no                no                never
+    """),
+    "undo check-in to confirmed": (UNDO_CHECK_IN[Status.CONFIRMED], """
+                 patient           doctor            nurse             admin             system
+    scheduled    never             no                no                no                never
+    confirmed    never             no                no                no                never
+    checked_in   never             UNTIL_A_DAY_AFTER UNTIL_A_DAY_AFTER UNTIL_A_DAY_AFTER never
+    completed    never             no                no                no                never
+    cancelled    never             no                no                no                never
+    no_show      never             no                no                no                never
+    left         never             no                no                no                never
+    """),
+    "undo check-in to no-show": (UNDO_CHECK_IN[Status.NO_SHOW], """
+                 patient           doctor            nurse             admin             system
+    scheduled    never             no                no                no                never
+    confirmed    never             no                no                no                never
+    checked_in   never             UNTIL_A_DAY_AFTER UNTIL_A_DAY_AFTER UNTIL_A_DAY_AFTER never
+    completed    never             no                no                no                never
+    cancelled    never             no                no                no                never
+    no_show      never             no                no                no                never
+    left         never             no                no                no                never
     """),
 }  # fmt: skip
 
@@ -161,9 +219,24 @@ TARGETS = {
     "no-show": "no_show",
     "correct to checked in": "checked_in",
     "correct to completed": "completed",
+    "left": "left",
+    "undo check-in to scheduled": "scheduled",
+    "undo check-in to confirmed": "confirmed",
+    "undo check-in to no-show": "no_show",
 }
 
-REFUSALS = {TransitionForbidden: "never", InvalidTransition: "no", TooEarly: "e", TooLate: "l"}
+NAMES = {
+    **{name.value.replace("_", " "): name for name in TransitionName},
+    **{"no-show": TransitionName.NO_SHOW, "undo check-in": TransitionName.UNDO_CHECK_IN},
+}
+
+REFUSALS = {
+    TransitionForbidden: "never",
+    InvalidTransition: "no",
+    TooEarly: "e",
+    TooLate: "l",
+    DecisionNeeded: "undecided",
+}
 
 
 def expected(grid: str, status: Status, role: ActorRole, moment: str) -> str:
@@ -180,7 +253,7 @@ def said(transition: Transition, visit: Visit, role: ActorRole, now: datetime, w
     """What the code says."""
     try:
         check(transition, visit, role=role, now=now, rules=windows)
-    except (TransitionForbidden, InvalidTransition, TooEarly, TooLate) as refusal:
+    except tuple(REFUSALS) as refusal:
         return REFUSALS[type(refusal)]
     return "o"
 
@@ -202,17 +275,21 @@ def test_a_transition_leads_where_the_table_says() -> None:
 
 
 def test_no_transition_is_missing_from_the_table() -> None:
-    assert set(TRANSITIONS) == set(TransitionName) - {TransitionName.BOOK, TransitionName.CORRECT}
+    of_their_own = {TransitionName.BOOK, TransitionName.EDIT, TransitionName.CORRECT, TransitionName.UNDO_CHECK_IN}
+    assert set(TRANSITIONS) == set(TransitionName) - of_their_own - {TransitionName.KEEP}
+    assert set(KEEP) == ACTIVE
     assert set(CORRECTIONS) == {Status.CHECKED_IN, Status.COMPLETED}
+    assert set(UNDO_CHECK_IN) == {Status.SCHEDULED, Status.CONFIRMED, Status.NO_SHOW}
 
 
 def test_time_is_held_while_scheduled_confirmed_or_checked_in() -> None:
     assert {status.value for status in ACTIVE} == {"scheduled", "confirmed", "checked_in"}
 
 
-def test_nothing_leads_out_of_completed_or_cancelled() -> None:
+def test_nothing_leads_out_of_completed_cancelled_or_left() -> None:
     for transition, _ in CASES.values():
-        assert not transition.sources & {Status.COMPLETED, Status.CANCELLED}
+        sources = transition.sources | transition.staff_sources
+        assert not sources & {Status.COMPLETED, Status.CANCELLED, Status.LEFT}
 
 
 @pytest.mark.parametrize(
@@ -245,11 +322,14 @@ def test_a_no_show_is_due_when_the_grace_is_over() -> None:
     visit = Visit(Status.CONFIRMED)
     assert no_show_due(visit, USUAL) == START + timedelta(minutes=15)
     assert no_show_due(replace(visit, end=START), Windows(no_show_grace_minutes=0)) == START
+    late = START + timedelta(hours=2)
+    assert no_show_due(replace(visit, time_taken_at=late), USUAL) == late + timedelta(minutes=15)
 
 
 def test_a_refusal_names_the_status_and_the_time() -> None:
     with pytest.raises(
-        InvalidTransition, match="is no show; this transition is allowed only from scheduled or confirmed"
+        InvalidTransition,
+        match="is no show; this transition is allowed only from scheduled or confirmed or checked in",
     ):
         check(
             TRANSITIONS[TransitionName.CANCEL],
@@ -266,3 +346,60 @@ def test_a_refusal_names_the_status_and_the_time() -> None:
             now=START - timedelta(days=1),
             rules=USUAL,
         )
+
+
+def history(*statuses: Status) -> list[HistoryEntry]:
+    """A history that led through these statuses."""
+    who = {"by_name": "somebody", "by_role": ActorRole.ADMIN}
+    return [HistoryEntry(transition=TransitionName.BOOK, status=each, at=START, **who) for each in statuses]
+
+
+@dataclass(frozen=True)
+class Past(Visit):
+    """A visit with its history."""
+
+    history: list[HistoryEntry] = field(default_factory=list)
+
+
+@pytest.mark.parametrize("before", [Status.SCHEDULED, Status.CONFIRMED, Status.NO_SHOW])
+@pytest.mark.parametrize("role", ActorRole)
+def test_the_allowed_actions_are_what_the_table_allows(role: ActorRole, before: Status) -> None:
+    """At each moment, what is available then is what `check` lets through, and what lies ahead is what it will."""
+    undo = {f"undo check-in to {status.value.replace('_', '-')}" for status in UNDO_CHECK_IN}
+    undo.remove(f"undo check-in to {before.value.replace('_', '-')}")
+    wrong = []
+    for status, (moment, now) in product(Status, MOMENTS.items()):
+        visit = Past(status, history=history(before, status))
+        listed = {
+            (action.action, action.status): "e" if action.since and now < action.since else "o"
+            for action in allowed_actions(visit, role=role, now=now, rules=USUAL)
+        }
+        allowed = {}
+        for name, (transition, _) in CASES.items():
+            answer = said(transition, visit, role, now)
+            if name not in undo and answer in ("e", "o"):
+                allowed[NAMES.get(name, NAMES[name.split(" to ")[0]]), transition.target] = answer
+        if listed != allowed:
+            wrong.append(f"{status}, {moment}: {listed}, should be {allowed}")
+    assert not wrong, "\n".join(wrong)
+
+
+CALLED_OFF = [DecisionCause(kind=CauseKind.HOURS, since=START - timedelta(days=1))]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_needs_a_decision_is_no_no_show_and_open_to_the_staff(name: str) -> None:
+    """As usual otherwise: staff cancel and reschedule at any time, and nobody's silence or absence counts."""
+    transition, grid = CASES[name]
+    staff = {ActorRole.DOCTOR, ActorRole.NURSE, ActorRole.ADMIN}
+    wrong = []
+    for status, role, moment in product(Status, ActorRole, MOMENTS):
+        visit = Visit(status, needs_decision=CALLED_OFF)
+        should = expected(grid, status, role, moment)
+        if should not in ("never", "no") and (name == "no-show" or (name, role) == ("cancel", ActorRole.SYSTEM)):
+            should = "undecided"
+        if should == "l" and name in ("cancel", "reschedule") and role in staff:
+            should = "o"
+        if (is_said := said(transition, visit, role, MOMENTS[moment])) != should:
+            wrong.append(f"{status} by {role}, {moment}: {is_said}, should be {should}")
+    assert not wrong, "\n".join(wrong)

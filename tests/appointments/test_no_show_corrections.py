@@ -177,7 +177,7 @@ def test_the_patient_is_checked_in_into_a_withdrawn_slot(
         with visiting(run, book.doctor, LATER) as client:
             taken = done(client.post(f"/doctors/{book.doctor.id}/leaves", json=body), 201)
         assert taken["report"]["appointments"] == []
-    assert db["appointments"].find_one({"slot_id": stored(db, missed)["slot_id"], "active": True})
+    assert db["appointments"].find_one({"seats.slot": stored(db, missed)["seats"][0]["slot"], "active": True})
     done(make_transition(run, nurse, missed, "correct-no-show", at=LATER, status="checked_in"))
     again = {**body, "reason": "The whole day"}
     with visiting(run, book.doctor, LATER) as client:
@@ -188,7 +188,7 @@ def test_the_patient_is_checked_in_into_a_withdrawn_slot(
 def test_the_patient_is_checked_in_into_a_removed_slot(
     missed: dict[str, Any], book: Book, nurse: Person, run: Run[Any], db: Db
 ) -> None:
-    slot = run(get_slot(stored(db, missed)["slot_id"]))
+    slot = run(get_slot(stored(db, missed)["seats"][0]["slot"]))
     run(remove_slot(slot))
     done(make_transition(run, nurse, missed, "correct-no-show", at=LATER, status="checked_in"))
 
@@ -201,9 +201,9 @@ def test_the_patient_is_checked_in_though_the_seat_is_taken(book: Book, nurse: P
     booked(two, slot)  # the clock stands at NOW again: as from a process whose clock is behind
     corrected = done(make_transition(run, nurse, first, "correct-no-show", at=LATER, status="checked_in"))
     assert corrected["status"] == "checked_in"
-    active = list(db["appointments"].find({"slot_id": slot.id, "active": True}))
+    active = list(db["appointments"].find({"seats.slot": slot.id, "active": True}))
     assert len(active) == 2
-    assert len({row["seat"] for row in active}) == 2
+    assert len({row["seats"][0]["seat"] for row in active}) == 2
 
 
 def test_the_patient_is_checked_in_though_the_day_is_full(

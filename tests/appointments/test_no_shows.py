@@ -55,6 +55,7 @@ def test_a_no_show_is_marked_when_the_grace_is_over(book: Book, patient: Person,
         "by_role": "system",
         "reason": None,
         "start": None,
+        "exempt_from": None,
     }
     assert pending_messages(db, appointment)[1:] == [("no_show", "patient", 0), ("no_show", "doctor", 0)]
     assert mark(run, TEN + DAY) == 0
@@ -119,8 +120,7 @@ def expected_by_hundreds(book: Book, run: Run[Any], db: Db, count: int) -> None:
         {
             **model,
             "patient_id": ObjectId(),
-            "seat": number,
-            "reserved_seat": number,
+            "seats": [{**model["seats"][0], "seat": number, "reserved": number}],
             "start": TEN + number // 50 * 30 * MINUTE,
         }
         for number in range(1, count)

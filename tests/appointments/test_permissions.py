@@ -89,7 +89,9 @@ def test_a_withdrawn_seat_is_no_appointment(
 ) -> None:
     body = {"start": "2037-06-01T14:00:00Z", "end": "2037-06-01T15:00:00Z"}
     done(book.doctor.client.post(f"/doctors/{book.doctor.id}/leaves", json=body), 201)
-    (block,) = db["appointments"].find({"active": True, "slot_id": stored(db, appointment)["slot_id"], "seat": 0})
+    (block,) = db["appointments"].find(
+        {"active": True, "seats.slot": stored(db, appointment)["seats"][0]["slot"], "seats.seat": 0}
+    )
     assert "patient_id" not in block
     for person in (admin, nurse, book.doctor):
         refused(person.client.get(f"/appointments/{block['_id']}"), 404, "APPOINTMENT_NOT_FOUND")

@@ -47,7 +47,7 @@ def test_the_floor_writes_and_answers_as_we_do(
     body = {"slot_id": ours[1]["id"], "patient_id": patient.id, "reason": "Check-up"}
     assert bare.post("/appointments", json=body).status_code == 201
     mine, theirs = (
-        db.appointments.find_one({"slot_id": PydanticObjectId(slot["id"]), "active": True}) for slot in ours[:2]
+        db.appointments.find_one({"seats.slot": PydanticObjectId(slot["id"]), "active": True}) for slot in ours[:2]
     )
     assert books.shape(mine) == books.shape(theirs)
     lists = [

@@ -27,7 +27,7 @@ _Named = tuple[str, str]  # a function's module and qualified name
 # Makes errors from a table, which no reader of source can follow.
 _MADE_FROM_A_TABLE: dict[_Named, Errors] = {
     ("backend.accounts.errors", "duplicate_error"): frozenset(
-        {accounts_errors.EmailTaken, accounts_errors.PhoneTaken, accounts_errors.LicenseTaken}
+        {accounts_errors.EmailTaken, accounts_errors.LicenseTaken}
     )
 }
 

@@ -49,7 +49,7 @@ def _code(world: World, person: Person, purpose: Purpose) -> str:
     """A new code, whatever the person was sent before."""
 
     async def issue_anew() -> str:
-        await OneTimeCode.get_pymongo_collection().delete_one({"_id": f"{purpose}:{person.id}"})
+        await OneTimeCode.get_pymongo_collection().delete_one({"_id": f"{purpose}:{person.account_id}"})
         issued = await codes.issue(person.user, purpose)
         assert issued
         return issued.code
@@ -125,6 +125,19 @@ def department_text(world: World) -> Call:
     return call({"description": "Heart and vessels."}, department_id=world.department().department_id)
 
 
+def new_visit_type(world: World) -> Call:
+    body = {"names": {"en": f"New {world.number}"}, "minutes": 40}
+    return call(body, clinic_id=world.clinic.clinic_id)
+
+
+def a_visit_type(world: World) -> Call:
+    return call(visit_type_id=world.visit_type())
+
+
+def visit_type_minutes(world: World) -> Call:
+    return call({"minutes": 45}, visit_type_id=world.visit_type())
+
+
 def my_doctor(world: World) -> Call:
     return call(doctor_id=world.doctor.id)
 
@@ -149,6 +162,41 @@ def an_idle_doctor(world: World) -> Call:
 
 def new_patient(world: World) -> Call:
     return call({"name": "Charles Babbage"})
+
+
+def new_dependant(world: World) -> Call:
+    return call({"name": "Byron Babbage", "date_of_birth": "2016-05-12", "relation": "parent"})
+
+
+def new_link(world: World) -> Call:
+    parent = world.new_patient()
+    return call({"user_id": parent.account_id, "relation": "parent"}, patient_id=world.new_patient().id)
+
+
+def a_link(world: World) -> Call:
+    wanted = new_link(world)
+    path = f"/patients/{wanted.ids['patient_id']}/links"
+    made = world.admin.client.post(path, json=wanted.json)
+    return call(patient_id=wanted.ids["patient_id"], link_id=made.json()["id"])
+
+
+def an_invitation(world: World) -> Call:
+    return call({}, patient_id=world.new_patient().id)
+
+
+def my_invitation(world: World) -> Call:
+    record = world.admin.client.post("/patients", json={"name": f"Walk-in {world.number}"}).json()
+    made = world.admin.client.post(f"/patients/{record['id']}/invitations", json={"relation": "carer"})
+    return call({"code": made.json()["code"]})
+
+
+def my_record_at_the_clinic(world: World) -> Call:
+    if world.caller is None:
+        return call({"code": "000000", "date_of_birth": "1951-12-26"})
+    record = {"name": "Walk-in", "phone": world.caller.user.phone, "date_of_birth": "1951-12-26", "confirm_new": True}
+    world.admin.client.post("/patients", json=record)
+    code = _code(world, world.caller, Purpose.JOIN_RECORD)
+    return call({"code": code, "date_of_birth": "1951-12-26", "relation": "carer"})
 
 
 def my_record(world: World) -> Call:
@@ -187,6 +235,10 @@ def my_slots_of_a_day(world: World) -> Call:
     return call({**where, **A_DAY})
 
 
+def my_slots_capacity(world: World) -> Call:
+    return call({"capacity": 99}, slot_id=world.new_slot())
+
+
 def my_slot(world: World) -> Call:
     return call(slot_id=world.new_slot())
 
@@ -215,6 +267,16 @@ def my_move(world: World) -> Call:
 def my_visit(world: World) -> Call:
     """Under way, the patient checked in."""
     return call(appointment_id=world.appointment(minutes=-15, after=["check_in"]))
+
+
+def my_undecided(world: World) -> Call:
+    """Its slot was removed."""
+    return call(appointment_id=world.undecided())
+
+
+def a_day_to_a_substitute(world: World) -> Call:
+    substitute = factories.make_doctor(world.run, world.clinic, weekly_hours=[])
+    return call({"to_doctor_id": substitute.id}, doctor_id=world.doctor.id, date="2030-06-04")
 
 
 def my_missed_visit(world: World) -> Call:

@@ -5,7 +5,7 @@ from functools import cache
 from backend.accounts import errors as accounts
 from backend.app import app
 from backend.appointments.errors import AppointmentChanged
-from backend.appointments.lifecycle import TransitionForbidden
+from backend.appointments.lifecycle import DecisionNeeded, NoticeTooShort, TooEarly, TransitionForbidden
 from backend.core.http.errors import (
     BadRequest,
     DatabaseUnavailable,
@@ -18,6 +18,7 @@ from backend.core.http.errors import (
 )
 from backend.core.http.pagination import BadCursor
 from backend.directory import errors as directory
+from backend.directory.visit_types.errors import VisitTypeNotFound, VisitTypeTaken
 from tests.contract.document import OPERATIONS
 from tests.contract.raising import raised_by_routes
 
@@ -29,24 +30,36 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
     (
         accounts.UserNotFound,
         "the user was read a moment before, and users are never deleted",
-        {"update_own_account", "update_patient", "deactivate_patient", "update_doctor", "deactivate_doctor"},
+        {"update_own_account", "update_doctor", "deactivate_doctor"},
     ),
     (
         accounts.LicenseTaken,
         "only doctors have a licence",
-        {"register", "create_user", "update_user", "update_own_account", "create_patient", "update_patient"},
+        {"register", "create_user", "update_user", "update_own_account"},
     ),
     (
         accounts.DoctorNeedsProfile,
         "the patient is no doctor, and the doctor has a profile",
-        {"register", "create_patient", "create_doctor"},
+        {"register", "create_doctor"},
     ),
-    (accounts.UnknownClinic, "a patient has no clinics", {"register", "create_patient"}),
-    (accounts.LastAdmin, "neither is an administrator", {"deactivate_patient", "deactivate_doctor"}),
+    (accounts.UnknownClinic, "a patient has no clinics", {"register"}),
+    (accounts.LastAdmin, "a doctor is no administrator", {"deactivate_doctor"}),
     (accounts.InvalidCredentials, "nobody can have ended an account this young", {"register"}),
     (directory.ClinicTaken, "the name stays", {"deactivate_clinic"}),
     (EditConflict, "the name stays", {"deactivate_clinic"}),
     (directory.DepartmentTaken, "the name stays", {"deactivate_department"}),
+    (VisitTypeTaken, "the names stay", {"deactivate_visit_type"}),
+    (VisitTypeNotFound, "visit types are never deleted", {"reschedule_appointment", "get_appointment_by_id"}),
+    (
+        NoticeTooShort,
+        "these need no notice",
+        {
+            *("confirm_appointment", "check_in_appointment", "complete_appointment"),
+            *("mark_no_show", "correct_no_show", "undo_check_in", "mark_left", "keep_appointment"),
+            "deactivate_patient",
+        },
+    ),
+    (directory.ClinicNotFound, "a visit type's clinic is never deleted", {"update_visit_type"}),
     (BadCursor, "the alternatives are a first page", {"book_appointment", "reschedule_appointment"}),
     (AppointmentChanged, "whoever holds the key is found, and is the answer", {"book_appointment"}),
     (
@@ -58,11 +71,20 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
         directory.ClinicNotFound,
         "an appointment's clinic is never deleted",
         {
+            "deactivate_patient",
             *("cancel_appointment", "check_in_appointment", "complete_appointment", "confirm_appointment"),
             *("correct_no_show", "mark_no_show", "reschedule_appointment", "receive_sms"),
+            *("undo_check_in", "mark_left", "keep_appointment", "get_appointment_by_id", "update_appointment"),
+            "get_appointment_calendar",
         },
     ),
-    (TransitionForbidden, "a reply is its patient's", {"receive_sms"}),
+    (
+        TransitionForbidden,
+        "a reply is its patient's, and the front desk may cancel",
+        {"receive_sms", "deactivate_patient"},
+    ),
+    (DecisionNeeded, "only jobs have to wait for a decision", {"receive_sms", "deactivate_patient"}),
+    (TooEarly, "cancelling is never too early", {"deactivate_patient"}),
 ]
 
 

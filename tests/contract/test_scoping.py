@@ -68,6 +68,15 @@ def their_doctor(world: World) -> Call:
     return call(doctor_id=world.other_doctor.id)
 
 
+def their_day(world: World) -> Call:
+    return call({"to_date": "2030-06-05"}, doctor_id=world.other_doctor.id, date="2030-06-04")
+
+
+def our_day_to_them(world: World) -> Call:
+    body = {"to_doctor_id": world.other_doctor.id}
+    return call(body, doctor_id=world.doctor.id, date="2030-06-04")
+
+
 def their_week(world: World) -> Call:
     return call({"hours": []}, doctor_id=world.other_doctor.id)
 
@@ -116,6 +125,10 @@ def _shared_doctor(world: World) -> Any:
     return factories.make_doctor(world.run, world.clinic, clinic_ids=clinic_ids, weekly_hours=[])
 
 
+def their_slots_capacity(world: World) -> Call:
+    return call({"capacity": 99}, slot_id=their_slot(world).ids["slot_id"])
+
+
 def our_doctors_new_slot_there(world: World) -> Call:
     where = {"doctor_id": _shared_doctor(world).id, "clinic_id": str(world.elsewhere.clinic_id)}
     return call({**where, "start": world.time().isoformat()})
@@ -142,8 +155,13 @@ ROWS_OF_OTHERS: list[tuple[str, tuple[str, ...], Theirs, str]] = [
     ("reschedule_appointment",         (_P, _D, _N), their_move,                   "APPOINTMENT_NOT_FOUND"),
     ("check_in_appointment",     (_D, _N),     theirs,                       "APPOINTMENT_NOT_FOUND"),
     ("complete_appointment",     (_D, _N),     their_visit,                  "APPOINTMENT_NOT_FOUND"),
+    ("keep_appointment",         (_D, _N),     theirs,                       "APPOINTMENT_NOT_FOUND"),
+    ("undo_check_in",            (_D, _N),     their_visit,                  "APPOINTMENT_NOT_FOUND"),
+    ("mark_left",                (_D, _N),     their_visit,                  "APPOINTMENT_NOT_FOUND"),
     ("mark_no_show",             (_D, _N),     their_missed_visit,           "APPOINTMENT_NOT_FOUND"),
     ("correct_no_show",          (_D, _N),     their_no_show,                "APPOINTMENT_NOT_FOUND"),
+    ("transfer_doctors_day",     (_N,),        their_day,                    "DOCTOR_NOT_FOUND"),
+    ("transfer_doctors_day",     (_N,),        our_day_to_them,              "DOCTOR_NOT_FOUND"),
     ("set_working_hours",             (_D, _N),     their_week,                   "DOCTOR_NOT_FOUND"),
     ("list_leaves",              (_D, _N),     their_doctor,                 "DOCTOR_NOT_FOUND"),
     ("get_leave",                (_D, _N),     their_leave_over,             "DOCTOR_NOT_FOUND"),
@@ -154,6 +172,7 @@ ROWS_OF_OTHERS: list[tuple[str, tuple[str, ...], Theirs, str]] = [
     ("add_slot",                 (_D, _N),     their_new_slot,               "DOCTOR_NOT_FOUND"),
     ("add_slot",                 (_N,),        our_doctors_new_slot_there,   "DOCTOR_NOT_FOUND"),
     ("generate_slots_over_range", (_D, _N),    their_slots_of_a_day,         "DOCTOR_NOT_FOUND"),
+    ("update_slot",              (_D, _N),     their_slots_capacity,         "SLOT_NOT_FOUND"),
     ("delete_slot",              (_D, _N),     their_slot,                   "SLOT_NOT_FOUND"),
     ("delete_slot",              (_N,),        our_doctors_slot_there,       "SLOT_NOT_FOUND"),
     ("get_doctor_stats",         (_D, _N),     their_doctor,                 "DOCTOR_NOT_FOUND"),
@@ -255,6 +274,6 @@ def test_an_id_that_nothing_has_is_not_found_and_no_id_is_malformed(operation_id
         return answer.status_code, faults(operation, answer)
 
     for name in valid.ids:
-        assert ask(name, NOTHING) == (404, [])
+        assert ask(name, NOTHING) == (404 if name.endswith("_id") else 422, [])
         for no_id in ("x", "0" * 23, "0" * 25, "g" * 24, "null", "%00", "{}", "671f0c0e9b1d8a0001a1b2c3 "):
             assert ask(name, no_id) == (422, []), no_id

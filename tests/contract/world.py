@@ -20,10 +20,12 @@ from backend.core import clock
 from backend.core.settings import settings
 from backend.directory.departments import create_department
 from backend.directory.documents import Clinic, Department, Policy
+from backend.directory.visit_types.schemas import NewVisitType
+from backend.directory.visit_types.service import create_visit_type
 from backend.messaging.twilio.carrier import signing_key
 from backend.scheduling import directory_changes
 from backend.scheduling.hours import working_hours
-from backend.scheduling.slots.manual_slots import create_slot
+from backend.scheduling.slots.manual_slots import create_slot, get_slot, remove_slot
 from tests import factories
 from tests.contract.document import Operation
 from tests.emulator.webhooks import signature
@@ -112,7 +114,7 @@ class World:
         if role == "nobody":
             return None
         someone: Person = getattr(self, role)
-        return factories.log_in(self.run, self.run(users.find_user(someone.object_id)))
+        return factories.log_in(self.run, self.run(users.find_user(someone.user.user_id)))
 
     def client(self) -> httpx.Client:
         """The caller's."""
@@ -134,6 +136,11 @@ class World:
         """A new one."""
         made: Department = self.run(create_department(name=f"Department {self.number}"))
         return made
+
+    def visit_type(self, **fields: Any) -> str:
+        """A new one of the clinic: half an hour, unless said otherwise."""
+        wanted = NewVisitType(**{"names": {"en": f"Type {self.number}"}, "minutes": 30, **fields})
+        return str(self.run(create_visit_type(self.clinic.clinic_id, wanted)).id)
 
     def time(self) -> datetime:
         """The start of half an hour that nothing has taken, from tomorrow 8:00 in New York on."""
@@ -183,6 +190,14 @@ class World:
         for step in after:
             with clock.stopped(min(NOW, start)):
                 made = self.run(getattr(transitions, step)(made, Actor.of(self.admin.user)))
+        return str(made.id)
+
+    def undecided(self) -> str:
+        """An appointment with the doctor, whose slot was removed."""
+        slot_id = PydanticObjectId(self.new_slot())
+        wanted = book.BookingRequest(slot_id=slot_id)
+        made: Appointment = self.run(book.book(self.new_patient().user, wanted)).appointment
+        self.run(remove_slot(self.run(get_slot(slot_id))))
         return str(made.id)
 
     def leave(self, doctor: Person | None = None) -> str:

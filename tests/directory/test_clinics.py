@@ -47,6 +47,7 @@ def test_a_clinic_is_created_and_read_by_everybody(admin: Person, api: httpx.Cli
     assert clinic["rules"] == {
         "slot_minutes": 20,
         "horizon_days": 60,
+        "staff_horizon_days": 1,
         "confirm_window_minutes": 180,
         "check_in_window_minutes": 60,
         "no_show_grace_minutes": 15,
@@ -103,8 +104,6 @@ def test_every_iana_zone_is_accepted(admin: Person, zone: str) -> None:
 @pytest.mark.parametrize(
     ("opens", "closes"),
     [
-        ("09:00", "09:00"),
-        ("17:00", "09:00"),
         ("09:01", "17:00"),
         ("09:00", "17:03"),
         ("9:00", "17:00"),
@@ -118,7 +117,7 @@ def test_every_iana_zone_is_accepted(admin: Person, zone: str) -> None:
         ("", "17:00"),
     ],
 )
-def test_opening_hours_are_aligned_and_ordered(admin: Person, opens: str, closes: str) -> None:
+def test_opening_hours_are_aligned_wall_clock_times(admin: Person, opens: str, closes: str) -> None:
     answer = admin.client.post("/clinics", json=new_clinic(opening_hours=hours((opens, closes))))
 
     assert all(field.startswith("opening_hours.0") for field in faults(answer))
@@ -137,6 +136,8 @@ def test_opening_hours_are_text(admin: Person, value: object) -> None:
         [("09:00", "12:00"), ("11:55", "17:00")],
         [("09:00", "17:00"), ("10:00", "11:00")],
         [("10:00", "11:00"), ("10:00", "11:00")],
+        [("22:00", "03:00"), ("23:00", "23:30")],
+        [("08:00", "08:00"), ("07:00", "08:05")],
         [("08:00", "09:00"), ("10:00", "11:00"), ("12:00", "13:00"), ("14:00", "15:00"), ("16:00", "17:00")],
     ],
 )
@@ -159,6 +160,40 @@ def test_adjacent_blocks_become_one(admin: Person) -> None:
         *hours(("09:00", "17:00"), ("18:00", "24:00")),
         *hours(("00:00", "09:00"), weekday="tuesday"),
     ]
+
+
+def test_opening_hours_may_run_over_midnight(admin: Person) -> None:
+    night = [*hours(("22:00", "03:00"), ("18:00", "22:00")), *hours(("22:00", "08:00"), weekday="sunday")]
+
+    clinic = made(admin.client, "/clinics", new_clinic(opening_hours=night))
+
+    assert clinic["opening_hours"] == [*hours(("18:00", "03:00")), *hours(("22:00", "08:00"), weekday="sunday")]
+
+
+def test_a_block_has_at_most_24_hours(admin: Person) -> None:
+    """Monday from 0:00 to Tuesday 12:00 can't be one block: `00:00` to `12:00` is half a day."""
+    clinic = made(admin.client, "/clinics", new_clinic(opening_hours=hours(("00:00", "12:00"), ("12:00", "12:00"))))
+
+    assert clinic["opening_hours"] == hours(("00:00", "12:00"), ("12:00", "12:00"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("monday", "22:00", "03:00"), ("tuesday", "02:55", "09:00")),
+        (("sunday", "22:00", "03:00"), ("monday", "00:00", "09:00")),
+        (("sunday", "12:00", "12:00"), ("monday", "11:55", "12:00")),
+    ],
+)
+def test_hours_overlap_around_midnight_and_the_week(
+    admin: Person, first: tuple[str, str, str], second: tuple[str, str, str]
+) -> None:
+    week = [hours(block[1:], weekday=block[0])[0] for block in (second, first)]
+
+    assert faults(admin.client.post("/clinics", json=new_clinic(opening_hours=week))) == ["opening_hours"]
+    week[0]["opens"] = first[2]
+    week[0]["closes"] = "20:00"
+    made(admin.client, "/clinics", new_clinic(opening_hours=week))
 
 
 def test_a_clinic_may_be_closed_all_week(admin: Person) -> None:

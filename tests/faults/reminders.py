@@ -50,7 +50,8 @@ def make_due(run: Run[Any], db: Db, count: int, *, first: int = 0) -> list[Patie
     db["appointments"].update_many(
         {"pending_messages.pending_since": {"$gt": EPOCH}}, {"$set": {"pending_messages": []}}
     )
-    return [Patient(user.user_id, user.phone or "") for user in users]
+    own = {link["user_id"]: link["patient_id"] for link in db["patient_links"].find({}, hint=[("_id", 1)])}
+    return [Patient(own[user.user_id], user.phone or "") for user in users]
 
 
 def _zone_of_morning(now: datetime) -> str:
@@ -148,6 +149,6 @@ def _check_opted_out(db: Db, patient: Patient, log: dict[str, Any], row: dict[st
     assert log["call_list"]["reason"] == "opted_out"
     assert log["call_list"]["is_open"]
     assert "auto_cancel_at" not in row
-    user = db["users"].find_one({"_id": patient.id})
-    assert user
-    assert user["sms_opted_out"]
+    number = db["phone_numbers"].find_one({"_id": patient.phone})
+    assert number
+    assert number["opted_out_by"] == "21610"

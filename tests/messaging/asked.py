@@ -55,8 +55,8 @@ class Desk:
             return cls(network, db, clinic, doctor, factories.make_nurse(network.run, clinic))
 
     def patient(self, **over: Any) -> User:
-        """Somebody in New York, with any field changed; `language` and `sms_opted_out` too."""
-        fields = {name: over.pop(name) for name in ("language", "sms_opted_out") if name in over}
+        """Somebody in New York, with any field changed; `language` too."""
+        fields = {name: over.pop(name) for name in ("language",) if name in over}
         given = {"phone": new_phone(), **over}
         with clock.stopped(NOON - DAY):
             person = factories.make_user(self.run, Role.PATIENT, **given)
@@ -65,12 +65,28 @@ class Desk:
         return self.user(person.user)
 
     def change(self, user: User, **fields: Any) -> None:
-        """Writes fields of a user."""
-        self.db["users"].update_one({"_id": user.id}, {"$set": fields})
+        """Writes fields of the patient who owns an account; a phone of the account too."""
+        if "phone" in fields:
+            self.db["users"].update_one({"_id": user.id}, {"$set": {"phone": fields["phone"]}})
+        self.db["patients"].update_one({"_id": self.patient_id(user)}, {"$set": fields})
+
+    def patient_id(self, user: User) -> PydanticObjectId | None:
+        """The id of the patient who owns an account, None for staff."""
+        link = self.db["patient_links"].find_one({"user_id": user.id, "relation": "self"})
+        return link["patient_id"] if link else None
 
     def user(self, user: User) -> User:
         """As stored now."""
         return self._do(User.get(user.id))
+
+    def has_opted_out(self, phone: str | None) -> bool:
+        """Whether a number gets no messages."""
+        return self.db["phone_numbers"].count_documents({"_id": phone, "opted_out_at": {"$ne": None}}) > 0
+
+    def opt_out(self, phone: str | None) -> None:
+        """Opts a number out, by other ways than a reply."""
+        update = {"$set": {"opted_out_at": NOON - DAY, "opted_out_by": "STOP"}}
+        self.db["phone_numbers"].update_one({"_id": phone}, update, upsert=True)
 
     def book(self, user: User, start: datetime = THREE) -> Appointment:
         """Books as the patient, the day before noon."""

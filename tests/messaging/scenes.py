@@ -245,7 +245,7 @@ def opted_out(desk: Desk) -> Scene:
     """Asked; then the patient has opted out by other ways."""
     scene = asked(desk)
     assert scene.user
-    desk.change(scene.user, sms_opted_out=True)
+    desk.opt_out(scene.phone)
     return scene
 
 

@@ -80,6 +80,7 @@ def test_an_entry_tells_whom_to_call_and_why(office: Office, staff: dict[str, Pe
         "patient_id": patient.id,
         "patient_name": "Maria Lopez",
         "phone": patient.user.phone,
+        "reply": None,
         "appointment_id": appointment["id"],
         "doctor_id": office.doctor.id,
         "doctor_name": office.doctor.user.name,

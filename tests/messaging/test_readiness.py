@@ -14,13 +14,13 @@ from tests.factories import Run
 from tests.support.servers import free_port, serving
 
 
-async def queue(user_id: Any) -> None:
+async def queue(patient_id: Any) -> None:
     now = utc_now()
     await SmsLog(
         direction=SmsDirection.OUTBOUND,
         kind=SmsKind.ANSWER,
         status=SmsStatus.QUEUED,
-        user_id=user_id,
+        patient_id=patient_id,
         body="Thank you.",
         not_before=now,
         expires_at=now + timedelta(hours=1),

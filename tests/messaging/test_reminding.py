@@ -249,8 +249,9 @@ def test_more_than_a_batch_is_owed_in_one_run(office: Office) -> None:
     appointment = office.book(office.patient())
     model = office.stored(appointment)
     del model["_id"]
+    (held,) = model["seats"]
     copies = [
-        {**model, "ticks": [number], "seat": number, "reserved_seat": number, "remind_at": FIRST}
+        {**model, "ticks": [number], "seats": [{**held, "seat": number, "reserved": number}], "remind_at": FIRST}
         for number in range(1, 1101)
     ]
     office.db["appointments"].insert_many(copies)

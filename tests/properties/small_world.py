@@ -135,9 +135,9 @@ class World:
         }
         free: dict[str, int] = {}
         for slot in self.slots():
-            in_slot = sum(row["active"] and row["slot_id"] == slot["_id"] for row in rows)
+            in_slot = sum(held["slot"] == slot["_id"] for row in rows if row["active"] for held in row["seats"])
             on_day = sum(
-                row["status"] not in ("cancelled", "no_show")
+                row["status"] not in ("cancelled", "no_show", "left")
                 and (row["doctor_id"], row["clinic_day"]) == (slot["doctor_id"], slot["day"])
                 for row in rows
             )

@@ -15,7 +15,7 @@ from backend.appointments.no_shows import mark_no_shows
 from backend.scheduling.slots.horizon import extend_slots
 from tests.factories import Person, Run
 from tests.properties.small_world import HOURS, Db, Row, World
-from tests.support.book import Crowd, check_book, check_slots, crowd
+from tests.support.book import Crowd, check_book, check_marks, check_slots, crowd
 
 STORIES = int(os.environ.get("PROPERTY_EXAMPLES", "6"))
 STEPS = 30
@@ -32,6 +32,8 @@ STATUS_AFTER = {
     "check-in": "checked_in",
     "complete": "completed",
     "no-show": "no_show",
+    "undo-check-in": None,  # what it was before
+    "left": "left",
 }
 
 
@@ -87,7 +89,7 @@ class DoctorSchedule(RuleBasedStateMachine):
         answer = self.world.admin.client.post(f"/appointments/{row['_id']}/{transition}", json=body)
         assert answer.status_code in (200, 409), answer.text
         if answer.status_code == 200:
-            assert answer.json()["status"] == STATUS_AFTER[transition]
+            assert answer.json()["status"] == (STATUS_AFTER[transition] or answer.json()["history"][-1]["status"])
 
     @rule(number=any_one, outcome=st.sampled_from(["checked_in", "completed"]))
     def correct_a_no_show(self, number: int, outcome: str) -> None:
@@ -108,9 +110,19 @@ class DoctorSchedule(RuleBasedStateMachine):
         assert answer.status_code in (200, 409, 422), answer.text
         now = self.db["appointments"].find_one({"_id": row["_id"]})
         if answer.status_code == 200:
-            assert str(now and now["slot_id"]) == slot_id
+            assert str(now and now["seats"][0]["slot"]) == slot_id
         else:
             assert now == row
+
+    @rule(number=any_one)
+    def keep(self, number: int) -> None:
+        rows = [row for row in self.world.appointments() if row.get("needs_decision")]
+        row = the(rows, number)
+        if row is None:
+            return
+        found = self.world.nurse.client.post(f"/appointments/{row['_id']}/keep")
+        assert found.status_code == 200, found.text
+        assert not found.json()["needs_decision"]
 
     # What doctors and clinics do to the book.
 
@@ -199,6 +211,10 @@ class DoctorSchedule(RuleBasedStateMachine):
         check_book(self.db, before=self.before)
         check_slots(self.db)
         self.before = crowd(self.db)
+
+    @invariant()
+    def what_was_called_off_is_marked(self) -> None:
+        check_marks(self.db)
 
     @invariant()
     def the_search_offers_what_is_free(self) -> None:

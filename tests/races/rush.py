@@ -1,7 +1,7 @@
 """Many requests at the same moment, from one event loop, to two servers by turns."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,10 +31,24 @@ def all_at_once(servers: Sequence[str], calls: Sequence[Call]) -> list[httpx.Res
 
     Up to fifty connections are there before the first call is let go.
     """
-    return asyncio.run(_all_at_once(servers, calls))
+    answers = asyncio.run(_all_at_once(servers, calls, None))
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return [answer for answer in answers if isinstance(answer, httpx.Response)]
 
 
-async def _all_at_once(servers: Sequence[str], calls: Sequence[Call]) -> list[httpx.Response]:
+def all_at_once_while(
+    servers: Sequence[str], calls: Sequence[Call], disturb: Callable[[], None], *, after: float
+) -> list[httpx.Response | None]:
+    """The same, and so many seconds after the start it disturbs a server. None for a call that got no answer."""
+    answers = asyncio.run(_all_at_once(servers, calls, (disturb, after)))
+    return [answer if isinstance(answer, httpx.Response) else None for answer in answers]
+
+
+async def _all_at_once(
+    servers: Sequence[str], calls: Sequence[Call], disturbance: tuple[Callable[[], None], float] | None
+) -> list[httpx.Response | BaseException]:
     start = asyncio.Event()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(limits=limits, timeout=60, trust_env=False) as client:
@@ -52,4 +66,8 @@ async def _all_at_once(servers: Sequence[str], calls: Sequence[Call]) -> list[ht
         await asyncio.gather(*greetings)
         tasks = [asyncio.ensure_future(make(number, call)) for number, call in enumerate(calls)]
         start.set()
-        return await asyncio.gather(*tasks)
+        if disturbance:
+            disturb, after = disturbance
+            await asyncio.sleep(after)
+            disturb()
+        return await asyncio.gather(*tasks, return_exceptions=True)

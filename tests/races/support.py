@@ -18,7 +18,6 @@ from pymongo.database import Database
 
 from backend.accounts import users
 from backend.accounts.documents import Role, User
-from backend.accounts.login import sessions
 from backend.accounts.profiles import WEEK, HoursBlock
 from backend.core.clock import utc_now
 from backend.directory.documents import Clinic, Policy
@@ -107,8 +106,7 @@ async def _patient(number: int) -> Person:
             password_hash=factories.PASSWORD_HASH,
         )
     )
-    token = (await sessions.open_session(user, user_agent="tests")).access_token
-    return Person(user=user, token=token, client=factories.make_client(token))
+    return await factories.logged_in(user)
 
 
 def forget_appointments(db: Db) -> None:
@@ -197,7 +195,7 @@ def listed(answer: Answer) -> set[str]:
 
 def active_in(db: Db, slot: Slot) -> set[str]:
     """The ids of the active appointments in a slot."""
-    rows = db["appointments"].find({"slot_id": slot.id, "active": True, "patient_id": {"$exists": True}})
+    rows = db["appointments"].find({"seats.slot": slot.id, "active": True, "patient_id": {"$exists": True}})
     return {str(row["_id"]) for row in rows}
 
 
@@ -219,7 +217,7 @@ def is_booking(command: Command) -> bool:
 
 def is_reschedule(command: Command) -> bool:
     """Whether a command is the write that reschedules an appointment."""
-    return command.name == "findAndModify" and "slot_id" in command.body["update"].get("$set", {})
+    return command.name == "findAndModify" and "seats" in command.body["update"].get("$set", {})
 
 
 def in_background(call: Callable[..., T], *arguments: Any) -> "Future[T]":

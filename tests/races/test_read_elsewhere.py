@@ -58,14 +58,14 @@ def stored(db: Db, book: DoctorSchedule, everyone: dict[str, Person]) -> Shown:
     rows = found(db, "appointments", patient_id={"$exists": True})
     shown: Shown = {
         name: [
-            (str(row["_id"]), str(row["slot_id"]), row["status"])
+            (str(row["_id"]), str(row["seats"][0]["slot"]), row["status"])
             for row in rows
             if name in ("nurse", "admin") or person.object_id in (row["patient_id"], row["doctor_id"])
         ]
         for name, person in everyone.items()
     }
     slots = found(db, "slots", is_active=True, state="open")
-    held = [row["slot_id"] for row in rows if row["active"]]
+    held = [held["slot"] for row in rows if row["active"] for held in row["seats"]]
     free = {slot["_id"]: slot["capacity"] - held.count(slot["_id"]) for slot in slots}
     for name, doctors in (
         ("the day", [book.doctor.object_id]),
@@ -187,7 +187,7 @@ def test_a_session_ended_anywhere_is_ended_everywhere(
         assert client_of(again, elsewhere).get("/users/me").status_code == 401
     for root in two_servers:
         assert client_of(patient, root).get("/users/me").status_code == 200
-    assert client_of(admin, two_servers[0]).delete(f"/users/{patient.id}").status_code == 204
+    assert client_of(admin, two_servers[0]).delete(f"/users/{patient.account_id}").status_code == 204
     assert client_of(patient, two_servers[1]).get("/users/me").status_code == 401
 
 

@@ -40,7 +40,7 @@ def test_two_hundred_patients_get_as_many_seats_as_there_are(run: Run[Any], db: 
         answers = all_at_once(two_servers, [post(person, "/appointments", wanted) for person in crowd])
         assert said_by_all(answers) == {"201": capacity, "SLOT_TAKEN": 200 - capacity}
         granted = {answer.json()["patient_id"] for answer in answers if answer.status_code == 201}
-        held = list(db["appointments"].find({"slot_id": book.slot.id, "active": True}))
+        held = list(db["appointments"].find({"seats.slot": book.slot.id, "active": True}))
         assert {str(row["patient_id"]) for row in held} == granted
         assert len(held) == capacity
         check_book(db)

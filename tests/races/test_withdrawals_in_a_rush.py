@@ -67,7 +67,7 @@ def test_who_books_before_a_withdrawal_is_on_its_list(
         answers = all_at_once(two_servers, calls)
         assert {said(answer) for answer in answers} <= ANSWERS
         assert answers[at].is_success
-        left = db["appointments"].find({"slot_id": book.slot.id, "active": True, "patient_id": {"$exists": True}})
+        left = db["appointments"].find({"seats.slot": book.slot.id, "active": True, "patient_id": {"$exists": True}})
         assert {str(row["_id"]) for row in left} <= listed(answers[at])
         late = [post(person, "/appointments", here) for person in people(run, 2)]
         assert {said(answer) for answer in all_at_once(two_servers, late)} == {"SLOT_NOT_OPEN"}

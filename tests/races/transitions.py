@@ -63,6 +63,8 @@ CONTESTS = (
     Contest(RESCHEDULE, Transition("reschedule", "nurse")),
     Contest(Transition("reschedule", "nurse"), CONFIRM),
     Contest(CHECK_IN, NO_SHOW, has_begun=True),
+    Contest(COMPLETE, Transition("undo-check-in", "nurse"), has_begun=True, before=(CHECK_IN,)),
+    Contest(Transition("left", "nurse"), CANCEL, has_begun=True, before=(CHECK_IN,)),
     Contest(COMPLETE, COMPLETE, has_begun=True, before=(CHECK_IN,)),
     Contest(
         Transition("correct-no-show", "nurse", {"status": "checked_in"}),

@@ -13,6 +13,7 @@ from backend.accounts.documents import Role
 from backend.accounts.users import deactivate_user
 from backend.core import clock
 from backend.directory.documents import Clinic
+from backend.patients.records import deactivate_patient
 from tests import factories
 from tests.appointments.commands import recorded
 from tests.appointments.support import TEN, Book, booked, done, make_patients, make_transition, refused
@@ -23,7 +24,7 @@ OpenIn = Callable[[str], Book]
 
 NOTHING = {
     **{"scheduled": 0, "confirmed": 0, "checked_in": 0, "completed": 0},
-    **{"cancelled": 0, "no_show": 0, "total": 0},
+    **{"cancelled": 0, "no_show": 0, "left": 0, "total": 0},
 }
 
 
@@ -108,7 +109,7 @@ def test_appointments_are_counted_by_status(open_in: OpenIn, admin: Person, run:
             done(make_transition(run, admin, appointment, transition, at=moment))
     expected = {
         **{"scheduled": 2, "confirmed": 1, "checked_in": 1, "completed": 1},
-        **{"no_show": 1, "cancelled": 1, "total": 7},
+        **{"no_show": 1, "left": 0, "cancelled": 1, "total": 7},
     }
     found = dashboard(run, admin, TEN)
     assert (found["appointments"], found["today"], found["next_7_days"]) == (expected, expected, NOTHING)
@@ -134,7 +135,7 @@ def test_only_active_people_and_clinics_are_counted(
     closed = factories.make_clinic(run)
     found = done(admin.client.get("/admin/dashboard"))
     assert [found[name] for name in ("patients", "doctors", "nurses", "clinics")] == [4, 3, 1, 2]
-    run(deactivate_user(people[0].object_id))
+    run(deactivate_patient(people[0].object_id))
     run(deactivate_user(nurse.object_id))
     db["clinics"].update_one({"_id": closed.id}, {"$set": {"is_active": False}})
     found = done(admin.client.get("/admin/dashboard"))

@@ -70,12 +70,12 @@ def test_appointments_are_counted_by_status_and_day(open_in: OpenIn, admin: Pers
         {
             "period": "2037-06-01",
             **{"scheduled": 1, "confirmed": 1, "checked_in": 1, "completed": 1},
-            **{"no_show": 1, "cancelled": 2, "total": 7},
+            **{"no_show": 1, "left": 0, "cancelled": 2, "total": 7},
         },
         {
             "period": "2037-06-02",
             **{"scheduled": 2, "confirmed": 0, "checked_in": 0, "completed": 0},
-            **{"no_show": 0, "cancelled": 0, "total": 2},
+            **{"no_show": 0, "left": 0, "cancelled": 0, "total": 2},
         },
     ]
 

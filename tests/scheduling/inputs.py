@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from beanie import PydanticObjectId
 
+from backend.directory.fields import block_minutes
 from backend.scheduling.availability import (
     AvailabilityInputs,
     ClinicInputs,
@@ -20,12 +21,6 @@ HERE = PydanticObjectId("0000000000000000000000aa")
 THERE = PydanticObjectId("0000000000000000000000bb")
 
 ALL_DAY = (0, 1440)
-
-
-def minutes(wall_time: str) -> int:
-    """Minutes from midnight to `HH:MM`; `24:00` is 1440."""
-    hours, rest = wall_time.split(":")
-    return int(hours) * 60 + int(rest)
 
 
 def utc(text: str) -> datetime:
@@ -45,9 +40,9 @@ def shown(spans: list[Span], zone: str) -> list[str]:
 
 
 def slots_on(day: str, start: str, end: str, length: int, zone: str) -> list[str]:
-    """The slots of one block on one day, as `shown`."""
+    """The slots of one block on one day, as `shown`. An end that is not after the start is on the next day."""
     on = date.fromisoformat(day)
-    wall = WallBlock(on.weekday(), minutes(start), minutes(end))
+    wall = WallBlock(on.weekday(), *block_minutes(start, end))
     return shown(list(cut(wall, on, length, ZoneInfo(zone))), zone)
 
 
@@ -69,7 +64,8 @@ def every_day(
     start: str, end: str, *, length: int = 30, capacity: int = 1, at: PydanticObjectId = HERE
 ) -> tuple[WorkingBlock, ...]:
     """The same hours on each weekday."""
-    return tuple(WorkingBlock(at, WallBlock(day, minutes(start), minutes(end)), length, capacity) for day in range(7))
+    wall = block_minutes(start, end)
+    return tuple(WorkingBlock(at, WallBlock(day, *wall), length, capacity) for day in range(7))
 
 
 def availability_inputs(

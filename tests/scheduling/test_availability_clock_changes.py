@@ -1,11 +1,11 @@
 """Wall-clock hours on the days when clocks change, with every offset written out."""
 
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from backend.scheduling.availability import bookable_until, instant, is_open, offers
+from backend.scheduling.availability import Span, bookable_until, instant, is_open, offers
 from tests.scheduling.inputs import (
     HERE,
     WallBlock,
@@ -231,3 +231,108 @@ def test_closing_in_a_skipped_hour_ends_with_the_change() -> None:
 )
 def test_the_horizon_ends_at_a_midnight_that_is_skipped(zone: str, now: str, until: str) -> None:
     assert bookable_until(clinic_inputs(zone, horizon_days=1), utc(now)) == utc(until)
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "expected"),
+    [
+        (  # Saturday's night ends on Sunday, when the clocks go from 2:00 to 3:00
+            "2026-03-07",
+            "America/New_York",
+            [
+                "2026-03-07T22:00:00-05:00/2026-03-07T23:00:00-05:00",
+                "2026-03-07T23:00:00-05:00/2026-03-08T00:00:00-05:00",
+                "2026-03-08T00:00:00-05:00/2026-03-08T01:00:00-05:00",
+                "2026-03-08T01:00:00-05:00/2026-03-08T03:00:00-04:00",
+            ],
+        ),
+        (  # 2:00 -> 1:00: the hour from 1:00 on comes twice
+            "2026-10-31",
+            "America/New_York",
+            [
+                "2026-10-31T22:00:00-04:00/2026-10-31T23:00:00-04:00",
+                "2026-10-31T23:00:00-04:00/2026-11-01T00:00:00-04:00",
+                "2026-11-01T00:00:00-04:00/2026-11-01T01:00:00-04:00",
+                "2026-11-01T01:00:00-04:00/2026-11-01T01:00:00-05:00",
+                "2026-11-01T02:00:00-05:00/2026-11-01T03:00:00-05:00",
+            ],
+        ),
+        (  # 24:00 -> 1:00: midnight itself is skipped
+            "2026-09-05",
+            "America/Santiago",
+            [
+                "2026-09-05T22:00:00-04:00/2026-09-05T23:00:00-04:00",
+                "2026-09-05T23:00:00-04:00/2026-09-06T01:00:00-03:00",
+                "2026-09-06T01:00:00-03:00/2026-09-06T02:00:00-03:00",
+                "2026-09-06T02:00:00-03:00/2026-09-06T03:00:00-03:00",
+            ],
+        ),
+        (  # 24:00 -> 23:00: the hour before midnight comes twice
+            "2026-04-04",
+            "America/Santiago",
+            [
+                "2026-04-04T22:00:00-03:00/2026-04-04T23:00:00-03:00",
+                "2026-04-04T23:00:00-03:00/2026-04-04T23:00:00-04:00",
+                "2026-04-05T00:00:00-04:00/2026-04-05T01:00:00-04:00",
+                "2026-04-05T01:00:00-04:00/2026-04-05T02:00:00-04:00",
+                "2026-04-05T02:00:00-04:00/2026-04-05T03:00:00-04:00",
+            ],
+        ),
+        (  # 1:00 -> 2:00
+            "2026-03-28",
+            "Europe/London",
+            [
+                "2026-03-28T22:00:00+00:00/2026-03-28T23:00:00+00:00",
+                "2026-03-28T23:00:00+00:00/2026-03-29T00:00:00+00:00",
+                "2026-03-29T00:00:00+00:00/2026-03-29T02:00:00+01:00",
+                "2026-03-29T02:00:00+01:00/2026-03-29T03:00:00+01:00",
+            ],
+        ),
+        (  # 2:00 -> 2:30: the slot from 2:00 on would be half an hour short
+            "2026-10-03",
+            "Australia/Lord_Howe",
+            [
+                "2026-10-03T22:00:00+10:30/2026-10-03T23:00:00+10:30",
+                "2026-10-03T23:00:00+10:30/2026-10-04T00:00:00+10:30",
+                "2026-10-04T00:00:00+10:30/2026-10-04T01:00:00+10:30",
+                "2026-10-04T01:00:00+10:30/2026-10-04T02:30:00+11:00",
+            ],
+        ),
+    ],
+)
+def test_a_night_on_which_clocks_change(day: str, zone: str, expected: list[str]) -> None:
+    assert slots_on(day, "22:00", "03:00", 60, zone) == expected
+    nights = availability_inputs(every_day("22:00", "03:00", length=60), clinics={HERE: clinic_inputs(zone)})
+    evening = instant(date.fromisoformat(day), 22 * 60, ZoneInfo(zone))
+    offered = [o.span for o in offers(nights, since=evening, now=evening) if o.span.start < utc(expected[-1][26:])]
+    assert shown(offered, zone) == expected
+
+
+@pytest.mark.parametrize(
+    ("zone", "midnight"),
+    [
+        ("America/New_York", "2026-06-02T00:00:00-04:00"),
+        ("America/Santiago", "2026-09-06T01:00:00-03:00"),
+        ("America/Havana", "2026-03-08T01:00:00-04:00"),
+    ],
+)
+def test_a_slot_over_midnight_lies_in_two_days_of_opening_hours(zone: str, midnight: str) -> None:
+    """Also where the change of clocks skips midnight."""
+    half_hour, moment = timedelta(minutes=30), utc(midnight)
+    over = Span(moment - half_hour, moment + half_hour)
+    every = range(7)
+    for week, expected in (
+        ([(day, 0, 1440) for day in every], True),
+        ([(day, 1320, 1620) for day in every], True),
+        ([(day, 0, 1435) for day in every], False),
+        ([(day, 120, 1440) for day in every], False),
+    ):
+        assert is_open(clinic_inputs(zone, opening_hours=tuple(WallBlock(*each) for each in week)), over) is expected
+
+
+def test_the_small_hours_are_open_if_the_night_before_is() -> None:
+    """Open on Saturday from 22:00 to 3:00, in the night in which the clocks go from 2:00 to 3:00."""
+    clinic = clinic_inputs(opening_hours=(WallBlock(5, 22 * 60, 27 * 60),))
+    assert is_open(clinic, span("2026-03-08T01:00:00-05:00", "2026-03-08T03:00:00-04:00"))
+    assert not is_open(clinic, span("2026-03-08T03:00:00-04:00", "2026-03-08T03:30:00-04:00"))
+    assert not is_open(clinic, span("2026-03-09T01:00:00-04:00", "2026-03-09T02:00:00-04:00"))

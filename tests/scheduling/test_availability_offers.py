@@ -11,6 +11,7 @@ from backend.scheduling.availability import (
     MOST_SLOT_MINUTES,
     AvailabilityInputs,
     WallBlock,
+    WorkingBlock,
     is_possible,
     local_day,
     offers,
@@ -131,6 +132,31 @@ def test_the_last_day_of_the_horizon_is_offered_whole(days: int, last: str) -> N
     assert len(starts(offers(inputs, since=MIDNIGHT, now=MIDNIGHT))) == 24 * (days + 1)
 
 
+def test_the_night_belongs_to_the_day_on_which_it_begins() -> None:
+    """Hours of Monday alone, 22:00 to 3:00: the slots after midnight are offered with the others."""
+    monday = WorkingBlock(HERE, WallBlock(0, 22 * 60, 27 * 60), 45, 1)
+    inputs = availability_inputs((monday,), clinics={HERE: clinic_inputs(horizon_days=1)})
+    evening, morning = ("22:00", "22:45", "23:30"), ("00:15", "01:00", "01:45")
+    night = [*(f"2026-06-01T{time}" for time in evening), *(f"2026-06-02T{time}" for time in morning)]
+    assert starts(offers(inputs, since=MIDNIGHT, now=MIDNIGHT)) == night
+    after_midnight = utc("2026-06-02T00:15:00-04:00")
+    assert starts(offers(inputs, since=after_midnight, now=after_midnight)) == night[3:]
+
+
+def test_the_last_slot_of_the_horizon_may_run_over_midnight() -> None:
+    clinics = {HERE: clinic_inputs(horizon_days=1)}
+    inputs = availability_inputs(every_day("23:30", "00:30", length=60), clinics=clinics)
+    found = starts(offers(inputs, since=MIDNIGHT, now=MIDNIGHT))
+    assert found == ["2026-05-31T23:30", "2026-06-01T23:30", "2026-06-02T23:30"]
+
+
+def test_around_the_clock_no_slot_is_missing_at_midnight() -> None:
+    for start in ("00:00", "08:00", "23:55"):
+        inputs = availability_inputs(every_day(start, start), clinics={HERE: clinic_inputs(horizon_days=2)})
+        found = [offer.span.start for offer in offers(inputs, since=MIDNIGHT, now=MIDNIGHT)]
+        assert {later - earlier for earlier, later in pairwise(found)} == {timedelta(minutes=30)}
+
+
 def test_nothing_is_possible_after_the_horizon() -> None:
     inputs = availability_inputs((), clinics={HERE: clinic_inputs(horizon_days=0)})
     last = span("2026-06-01T23:30:00-04:00", "2026-06-02T00:00:00-04:00")
@@ -155,11 +181,12 @@ def test_the_horizon_counts_the_days_of_each_clinic() -> None:
     assert [o.span.start for o in found if o.clinic_id == HERE] == [utc("2026-06-02T09:00:00-04:00")]
 
 
-def test_slots_before_the_given_moment_are_left_out() -> None:
+def test_slots_that_end_by_the_given_moment_are_left_out() -> None:
     inputs = availability_inputs(every_day("09:00", "10:00"))
     nine = utc("2026-06-01T09:00:00-04:00")
-    assert offered_on_monday(inputs, since=nine) == ["09:00", "09:30"]
-    assert offered_on_monday(inputs, since=nine + timedelta(milliseconds=1)) == ["09:30"]
+    half_past = nine + timedelta(minutes=30)
+    assert offered_on_monday(inputs, since=half_past - timedelta(milliseconds=1)) == ["09:00", "09:30"]
+    assert offered_on_monday(inputs, since=half_past) == ["09:30"]
 
 
 def test_year_and_leap_day_boundaries() -> None:
@@ -281,4 +308,4 @@ def test_an_overlap_is_decided_alike_all_day() -> None:
     for passed in range(0, 24 * 60, 10):
         since = MIDNIGHT + timedelta(minutes=passed)
         later = offers(inputs, since=since, now=MIDNIGHT)
-        assert later == [offer for offer in whole if offer.span.start >= since], since
+        assert later == [offer for offer in whole if offer.span.end > since], since

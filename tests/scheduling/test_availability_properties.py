@@ -10,6 +10,8 @@ from beanie import PydanticObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backend.accounts.profiles import WEEK, Weekday
+from backend.directory.fields import find_overlap
 from backend.scheduling.availability import (
     AvailabilityInputs,
     ClinicInputs,
@@ -53,9 +55,9 @@ def zones_and_days(draw: st.DrawFn) -> tuple[str, date]:
 
 @st.composite
 def wall_blocks(draw: st.DrawFn, weekday: int = 0) -> WallBlock:
-    """Hours on the grid, of any length."""
+    """Hours on the grid, up to 24; some run over midnight."""
     start = draw(st.integers(0, 287))
-    end = draw(st.integers(start + 1, 288))
+    end = draw(st.integers(start + 1, start + 288))
     return WallBlock(weekday, start * 5, end * 5)
 
 
@@ -81,9 +83,10 @@ def test_slots_of_a_block_are_aligned_apart_and_inside_it(
         assert on_grid(span.start)
         assert len(ticks(span)) == length // 5
         shown = span.start.astimezone(zone)
-        assert shown.date() == day
+        assert shown.date() in (day, day + timedelta(days=1))
         assert shown.fold == 0
-        assert (shown.hour * 60 + shown.minute - wall.start) % length == 0
+        minutes = (shown.date() - day).days * 1440 + shown.hour * 60 + shown.minute
+        assert (minutes - wall.start) % length == 0
     for earlier, later in pairwise(spans):
         assert earlier.end <= later.start
 
@@ -100,7 +103,7 @@ def test_only_a_change_of_clocks_removes_slots_from_a_block(
             continue
         # What is missing has at least one of its five minutes skipped, or follows a skipped start.
         assert any(is_skipped(day, minute, zone) for minute in range(start, start + length, 5))
-    if has_normal_length(day, zone):
+    if has_normal_length(day, zone) and has_normal_length(day + timedelta(days=1), zone):
         assert len(spans) == (wall.end - wall.start) // length
 
 
@@ -164,12 +167,13 @@ def is_on_the_open_wall_clock(span: Span, clinic: ClinicInputs) -> bool:
     zone = ZoneInfo(clinic.time_zone)
     day = span.start.astimezone(zone).date()
     open_hours = [
-        Span(instant(day, h.start, zone), instant(day, h.end, zone))
+        Span(instant(on, h.start, zone), instant(on, h.end, zone))
+        for on in (day - timedelta(days=1), day, day + timedelta(days=1))
         for h in clinic.opening_hours
-        if h.weekday == day.weekday()
+        if h.weekday == on.weekday()
     ]
     moments = [span.start + timedelta(minutes=m) for m in range(0, len(ticks(span)) * 5, 5)]
-    return any(all(h.start <= m < h.end for m in moments) for h in open_hours)
+    return all(any(h.start <= m < h.end for h in open_hours) for m in moments)
 
 
 @some_times
@@ -183,8 +187,8 @@ def test_offers_are_apart_open_and_inside_the_horizon(
     taken: set[int] = set()
     for offer in found:
         clinic = book.clinics[offer.clinic_id]
-        assert offer.span.start >= now
-        assert offer.span.end <= bookable_until(clinic, now)
+        assert offer.span.end > now
+        assert offer.span.start < bookable_until(clinic, now)
         assert is_on_the_open_wall_clock(offer.span, clinic)
         assert not any(away.overlaps(offer.span) for away in (*book.leaves, *clinic.closures))
         assert taken.isdisjoint(ticks(offer.span))
@@ -197,9 +201,37 @@ def test_offers_are_apart_open_and_inside_the_horizon(
     assert [o.span.start for o in found] == sorted(o.span.start for o in found)
 
 
+week_blocks = st.integers(0, 6).flatmap(wall_blocks)
+
+
+def minutes_of_week(block: WallBlock) -> set[int]:
+    """Every five minutes that a block covers, in a week that runs in a circle."""
+    start, end = block.in_week
+    return {minute % (7 * 1440) for minute in range(start, end, 5)}
+
+
+@some_times
+@given(week_blocks, st.lists(week_blocks, max_size=8))
+def test_a_block_lies_within_hours_that_cover_each_of_its_minutes(block: WallBlock, hours: list[WallBlock]) -> None:
+    covered = set[int]().union(*(minutes_of_week(each) for each in hours))
+    assert block.lies_within(hours) == (minutes_of_week(block) <= covered)
+    assert block.lies_within([*hours, block])
+
+
+@some_times
+@given(st.lists(week_blocks, max_size=6))
+def test_blocks_overlap_if_they_share_a_minute_of_the_week(blocks: list[WallBlock]) -> None:
+    def hours_of(block: WallBlock) -> tuple[Weekday, str, str]:
+        start, end = block.start, block.end % 1440
+        return WEEK[block.weekday], f"{start // 60:02}:{start % 60:02}", f"{end // 60:02}:{end % 60:02}"
+
+    minutes = [minute for block in blocks for minute in minutes_of_week(block)]
+    assert (find_overlap(blocks, hours_of) is not None) == (len(minutes) > len(set(minutes)))
+
+
 @some_times
 @given(books(), st.integers(0, 60 * 36))
-def test_passing_time_only_removes_slots_that_have_started(
+def test_passing_time_only_removes_slots_that_are_over(
     case: tuple[AvailabilityInputs, datetime], passed: int
 ) -> None:
     book, now = case
@@ -209,5 +241,5 @@ def test_passing_time_only_removes_slots_that_have_started(
     # A slot that the next day adds may win against one that ends a little before it.
     until = min(bookable_until(clinic, now) for clinic in book.clinics.values()) - timedelta(hours=8)
     assert [o for o in after if o.span.end <= until] == [
-        o for o in before if o.span.start >= later and o.span.end <= until
+        o for o in before if o.span.end > later and o.span.end <= until
     ]

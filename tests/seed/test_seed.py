@@ -26,7 +26,7 @@ pytestmark = pytest.mark.long
 
 Db = Database[dict[str, Any]]
 NAMES = ("seed_test_one", "seed_test_two")
-COLLECTIONS = ("users", "clinics", "departments", "slots", "leaves", "appointments", "seed_runs")
+COLLECTIONS = ("users", "clinics", "departments", "visit_types", "slots", "leaves", "appointments", "seed_runs")
 
 
 def seed(
@@ -113,6 +113,14 @@ def test_appointments_stand_in_every_status_before_and_behind_now(demo: Db) -> N
     assert min(ahead["scheduled"], ahead["confirmed"], ahead["cancelled"]) >= 10
 
 
+def test_every_clinic_offers_visit_types_and_patients_have_booked_them(demo: Db) -> None:
+    for clinic in demo["clinics"].find():
+        assert demo["visit_types"].count_documents({"clinic_id": clinic["_id"]}) == 5
+    visits = Counter(row.get("visit_type_name") for row in booked(demo))
+    assert {None, "First visit", "Follow-up", "Blood test", "Video visit"} == set(visits)
+    assert any(len(row["seats"]) > 1 for row in booked(demo))
+
+
 def test_each_history_explains_its_status(demo: Db) -> None:
     for row in booked(demo):
         assert row["history"][0]["transition"] == "book"
@@ -122,7 +130,7 @@ def test_each_history_explains_its_status(demo: Db) -> None:
 
 
 def test_there_are_free_slots_tomorrow_in_every_clinic(demo: Db) -> None:
-    taken = {row["slot_id"] for row in booked(demo) if row["active"]}
+    taken = {held["slot"] for row in booked(demo) if row["active"] for held in row["seats"]}
     for clinic in demo["clinics"].find():
         tomorrow = datetime.now(ZoneInfo(clinic["time_zone"])).date() + timedelta(days=1)
         slots = demo["slots"].find(
@@ -158,7 +166,7 @@ def test_a_second_run_changes_nothing(demo: Db, folder: Path) -> None:
 def test_an_interrupted_run_is_completed(demo: Db, folder: Path) -> None:
     rows, people = len(booked(demo)), demo["users"].count_documents({})
     demo["seed_runs"].update_one({"_id": "demo"}, {"$unset": {"finished_at": ""}})
-    demo["users"].delete_one({"email": "patient100@demo.example.com"})
+    demo["users"].delete_one({"email": "patient100@demo.example.com", "is_active": True})
     finished(seed(NAMES[0], folder))
     assert demo["users"].count_documents({}) == people
     assert len(booked(demo)) >= rows
@@ -181,7 +189,7 @@ def test_appointments_by_the_thousand_come_with_their_slots_and_once(demo: Db, f
     rows = booked(demo)
     assert len(rows) == before + 3000
     slots = {slot["_id"] for slot in demo["slots"].find()}
-    assert all(row["slot_id"] in slots for row in rows)
+    assert all(held["slot"] in slots for row in rows for held in row["seats"])
 
 
 def test_without_a_terminal_each_phase_is_one_line(folder: Path) -> None:

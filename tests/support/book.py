@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -24,15 +24,21 @@ _LEADS_TO = {
     "complete": {"completed"},
     "no_show": {"no_show"},
     "correct": {"checked_in", "completed"},
+    "undo_check_in": {"scheduled", "confirmed", "no_show"},
+    "left": {"left"},
+    "keep": ACTIVE,
 }
 _COMES_FROM = {
     "confirm": {"scheduled"},
-    "cancel": {"scheduled", "confirmed"},
-    "reschedule": {"scheduled", "confirmed"},
+    "cancel": {"scheduled", "confirmed", "checked_in"},
+    "reschedule": {"scheduled", "confirmed", "checked_in"},
     "check_in": {"scheduled", "confirmed"},
     "complete": {"checked_in"},
     "no_show": {"scheduled", "confirmed"},
     "correct": {"no_show"},
+    "undo_check_in": {"checked_in"},
+    "left": {"checked_in"},
+    "keep": ACTIVE,
 }
 
 
@@ -74,7 +80,7 @@ def faults_of(db: Database[Row], before: Crowd) -> Iterable[str]:
     yield from _slots_overbooked(planned, slots, before)
     yield from _days_overbooked(planned, db, before)
     for row in active:
-        yield from _place_faults(row, slots[row["slot_id"]])
+        yield from _place_faults(row, [slots[held["slot"]] for held in row["seats"]])
 
 
 def _appointments(db: Database[Row]) -> list[Row]:
@@ -96,7 +102,7 @@ def _planned(appointments: Iterable[Row]) -> Iterable[Row]:
 
 
 def _by_slot(appointments: Iterable[Row]) -> Counter[Any]:
-    return Counter(row["slot_id"] for row in appointments if row["active"])
+    return Counter(held["slot"] for row in appointments if row["active"] for held in row["seats"])
 
 
 def _by_day(appointments: Iterable[Row]) -> Counter[Any]:
@@ -110,11 +116,15 @@ def _history_faults(row: Row) -> Iterable[str]:
     name = f"appointment {row['_id']} ({', '.join(line['transition'] for line in lines)})"
     if not lines or lines[0]["transition"] != "book" or any(line["transition"] == "book" for line in lines[1:]):
         yield f"{name}: the history doesn't begin with its one booking"
-    for line in lines:
+    for line in (each for each in lines if each["transition"] != "edit"):
         if line["status"] not in _LEADS_TO[line["transition"]]:
             yield f"{name}: {line['transition']} led to {line['status']}"
+    yield from (f"{name}: {fault}" for fault in _undone_check_in_faults(lines))
     for earlier, later in pairwise(lines):
-        if earlier["status"] not in _COMES_FROM[later["transition"]]:
+        if later["transition"] in ("edit", "keep"):
+            if later["status"] != earlier["status"]:
+                yield f"{name}: {later['transition']} changed the status"
+        elif earlier["status"] not in _COMES_FROM[later["transition"]]:
             yield f"{name}: {later['transition']} came after {earlier['status']}"
         if later["at"] < earlier["at"]:
             yield f"{name}: the history runs backwards"
@@ -129,10 +139,20 @@ def _history_faults(row: Row) -> Iterable[str]:
         yield f"{name}: moved {row['reschedule_count']} times"
 
 
+def _undone_check_in_faults(lines: list[Row]) -> Iterable[str]:
+    for number, line in enumerate(lines):
+        if line["transition"] == "undo_check_in":
+            before = [each["status"] for each in lines[:number] if each["status"] != "checked_in"][-1]
+            if line["status"] != before:
+                yield f"an undone check-in led to {line['status']}, it was {before} before"
+
+
 def _seats_held_twice(active: Iterable[Row]) -> Iterable[str]:
-    for (slot_id, seat), count in Counter((row["slot_id"], row.get("seat")) for row in active).items():
-        if seat is not None and count > 1:
-            yield f"seat {seat} of slot {slot_id} is held {count} times"
+    for number in ("seat", "reserved"):
+        held_seats = Counter((held["slot"], held[number]) for row in active for held in row["seats"])
+        for (slot_id, seat), count in held_seats.items():
+            if count > 1:
+                yield f"{number} {seat} of slot {slot_id} is held {count} times"
 
 
 def _slots_overlapping(slots: Iterable[Row]) -> Iterable[str]:
@@ -158,12 +178,14 @@ def _patients_in_two_places(active: Iterable[Row]) -> Iterable[str]:
 
 
 def _doctors_in_two_slots(planned: Iterable[Row]) -> Iterable[str]:
-    by_doctor: dict[Any, set[tuple[datetime, datetime, Any]]] = defaultdict(set)
+    """Slots of a doctor don't overlap: visits that do must share one."""
+    by_doctor: dict[Any, set[tuple[datetime, datetime, tuple[Any, ...]]]] = defaultdict(set)
     for row in planned:
-        by_doctor[row["doctor_id"]].add((row["start"], row["end"], row["slot_id"]))
-    for doctor_id, spans in by_doctor.items():
-        for earlier, later in pairwise(sorted(spans)):
-            if later[0] < earlier[1]:
+        slots = tuple(held["slot"] for held in row["seats"])
+        by_doctor[row["doctor_id"]].add((row["start"], row["end"], slots))
+    for doctor_id, visits in by_doctor.items():
+        for earlier, later in pairwise(sorted(visits)):
+            if later[0] < earlier[1] and set(earlier[2]).isdisjoint(later[2]):
                 yield f"doctor {doctor_id} has patients in two slots at {later[0]}"
 
 
@@ -183,15 +205,25 @@ def _days_overbooked(planned: Iterable[Row], db: Database[Row], before: Crowd) -
             yield f"doctor {doctor_id} has {count} patients on {day}, {limits[doctor_id]} allowed"
 
 
-def _place_faults(row: Row, slot: Row) -> Iterable[str]:
-    name = f"appointment {row['_id']}"
-    if not slot["is_active"]:
-        yield f"{name} ({row['status']}) lies in slot {slot['_id']}, which doesn't hold its time any more"
-    for each in ("doctor_id", "clinic_id", "start", "end", "ticks"):
-        if row[each] != slot[each]:
-            yield f"{name}: {each} is {row[each]}, its slot's is {slot[each]}"
-    if row["clinic_day"] != slot["day"]:
-        yield f"{name}: on {row['clinic_day']}, its slot on {slot['day']}"
+def _place_faults(row: Row, slots: list[Row]) -> Iterable[str]:
+    name, first = f"appointment {row['_id']}", slots[0]
+    for slot in slots:
+        if not slot["is_active"]:
+            yield f"{name} ({row['status']}) lies in slot {slot['_id']}, which doesn't hold its time any more"
+        for each in ("doctor_id", "clinic_id"):
+            if row[each] != slot[each]:
+                yield f"{name}: {each} is {row[each]}, its slot's is {slot[each]}"
+    if row["start"] != first["start"] or row["clinic_day"] != first["day"]:
+        yield f"{name}: at {row['start']} on {row['clinic_day']}, its slot at {first['start']} on {first['day']}"
+    if any(earlier["end"] != later["start"] for earlier, later in pairwise(slots)):
+        yield f"{name}: there is a gap between its slots"
+    seconds = [int(row[each].replace(tzinfo=UTC).timestamp()) for each in ("start", "end")]
+    if row["ticks"] != list(range(*(second // 300 for second in seconds))):
+        yield f"{name}: its ticks are not its time"
+    if "visit_type_id" not in row and (row["end"] != first["end"] or len(slots) > 1):
+        yield f"{name}: ends at {row['end']}, its slot at {first['end']}"
+    if row["end"] > slots[-1]["end"]:
+        yield f"{name} ends at {row['end']}, its last slot at {slots[-1]['end']}"
 
 
 def check_slots(db: Database[Row]) -> None:
@@ -222,3 +254,34 @@ def slots_against_facts(db: Database[Row]) -> Iterable[str]:
             yield f"{name} bears an old name"
         if slot.get("max_patients_per_day") != doctor["doctor"].get("max_patients_per_day"):
             yield f"{name} bears an old limit"
+
+
+def check_marks(db: Database[Row]) -> None:
+    """Raises `AssertionError` unless just what leave and closures hit needs a decision, or was decided."""
+    faults = list(_mark_faults(db))
+    assert not faults, "\n".join(faults)
+
+
+def _mark_faults(db: Database[Row]) -> Iterable[str]:
+    leaves, clinics = _by_id(db, "leaves"), _by_id(db, "clinics")
+    closures = {each["id"]: (key, each) for key, clinic in clinics.items() for each in clinic["closures"]}
+    for row in _appointments(db):
+        name = f"appointment {row['_id']} ({', '.join(line['transition'] for line in row['history'])})"
+        needs, kept = row.get("needs_decision") or [], row.get("kept_despite") or []
+        if needs and not row["active"]:
+            yield f"{name} is over and needs a decision"
+        if not row["active"] or any(line["transition"] == "correct" for line in row["history"]):
+            continue  # a patient who came after all needs no decision
+        known = {cause.get("id") for cause in (*needs, *kept)}
+        off = [key for key, leave in leaves.items() if leave["doctor_id"] == row["doctor_id"] and _hits(leave, row)]
+        off += [key for key, (at, each) in closures.items() if at == row["clinic_id"] and _hits(each, row)]
+        # What was over when the absence was written down isn't hit.
+        if row["end"] > utc_now() and not known.issuperset(off):
+            yield f"{name} is off because of {set(off) - known}, and unmarked"
+        for cause in needs:
+            if cause["kind"] in ("leave", "closure") and cause["id"] not in off:
+                yield f"{name} is marked for a {cause['kind']} that doesn't hit it"
+
+
+def _hits(absence: Row, row: Row) -> bool:
+    return bool(absence["start"] < row["end"] and row["start"] < absence["end"])

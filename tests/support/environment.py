@@ -52,6 +52,7 @@ def begin() -> Environment:
         MONGODB_URL=environment.url,
         DATABASE_NAME=environment.database_name,
         SCHEDULER_ENABLED="false",
+        STAFF_HORIZON_DAYS="1",  # no further than patients: fewer slots, quicker tests
         LOG_LEVEL="WARNING",
     )
     return environment

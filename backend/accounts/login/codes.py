@@ -11,6 +11,7 @@ from backend.accounts.documents import Purpose, User
 from backend.accounts.errors import NoPhone
 from backend.accounts.login import repository
 from backend.accounts.login.throttle import keyed_hash, too_many
+from backend.accounts.phone_numbers import gets_sms
 from backend.core.clock import utc_now
 from backend.core.events import Signal
 
@@ -44,7 +45,7 @@ async def issue(user: User, purpose: Purpose) -> IssuedCode | None:
     Returns None if the same phone got a code less than a minute ago, which stays valid. Raises `NoPhone`, and
     `TooManyRequests` after the fifth in an hour. The limits are per user and purpose, from whatever address.
     """
-    if user.phone is None:
+    if user.phone is None or not gets_sms(user.phone):
         raise NoPhone
     now = utc_now()
     code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"

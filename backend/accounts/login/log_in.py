@@ -10,7 +10,7 @@ from backend.accounts.login.passwords import hash_password, needs_rehash, verify
 from backend.accounts.login.repository import delete_sessions
 from backend.accounts.login.sessions import open_session
 from backend.accounts.login.throttle import count_failure, refuse_if_throttled, throttle_key
-from backend.accounts.profiles import PatientProfile
+from backend.accounts.profiles import PendingPatient
 from backend.accounts.responses import TokensOut
 from backend.accounts.schemas import PasswordChange, RegisterBody
 from backend.accounts.users import create_user, find_by_login
@@ -34,11 +34,13 @@ class LoggedIn:
 
 
 async def register(body: RegisterBody, *, device: Device) -> LoggedIn:
-    """Creates a patient's account and logs in. Raises `RoleNotAllowed`, `EmailTaken`, `PhoneTaken`."""
+    """Creates an account with a patient record of its own and logs in.
+
+    Raises `RoleNotAllowed`, `EmailTaken`."""
     if body.role is not Role.PATIENT:
         raise RoleNotAllowed
     sent = body.model_dump(mode="json", exclude={"password"})
-    user = User(**sent, patient=PatientProfile.model_validate(sent))
+    user = User(**sent, pending_patient=PendingPatient.model_validate(sent))
     await create_user(user, password=body.password.get_secret_value())
     return LoggedIn(user=user, tokens=await open_session(user, device.user_agent))
 

@@ -7,14 +7,14 @@ from backend.accounts.errors import AlreadyVerified, CodeInvalid, NoPhone
 from backend.accounts.login import verification
 from backend.accounts.login.codes import BETWEEN, VALID
 from backend.accounts.login.schemas_codes import PasswordForgotten, PasswordReset, PhoneConfirmation
-from backend.accounts.responses import CodeRequestedOut, OwnAccountOut
+from backend.accounts.responses import CodeRequestedOut, OwnAccountOut, account_response
 from backend.accounts.routes import CallingDevice
 from backend.core.http.errors import TooManyRequests, responses
 
 auth_router = APIRouter(prefix="/auth/password", tags=["auth"])
 me_router = APIRouter(prefix="/users/me/phone/verification", tags=["me"])
 
-_REQUESTED = CodeRequestedOut(expires_in=int(VALID.total_seconds()), resend_after=int(BETWEEN.total_seconds()))
+CODE_REQUESTED = CodeRequestedOut(expires_in=int(VALID.total_seconds()), resend_after=int(BETWEEN.total_seconds()))
 
 
 @auth_router.post(
@@ -33,7 +33,7 @@ async def forget_password(
     """
     await verification.limit_forgotten(body.login, device)
     after_response.add_task(verification.send_reset_code, body.login)
-    return _REQUESTED
+    return CODE_REQUESTED
 
 
 @auth_router.post(
@@ -64,7 +64,7 @@ async def request_phone_verification(caller: CurrentUser) -> CodeRequestedOut:
     response is 429.
     """
     await verification.send_verification_code(caller)
-    return _REQUESTED
+    return CODE_REQUESTED
 
 
 @me_router.post("/confirm", summary="Verify your phone", responses=responses(CodeInvalid))
@@ -73,4 +73,4 @@ async def confirm_phone(body: PhoneConfirmation, caller: CurrentUser) -> OwnAcco
 
     The code works once, for ten minutes, for five tries, and for the phone that it was sent to.
     """
-    return OwnAccountOut.model_validate(await verification.verify_phone(caller, body.code))
+    return await account_response(OwnAccountOut, await verification.verify_phone(caller, body.code))

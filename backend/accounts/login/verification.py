@@ -14,6 +14,7 @@ from backend.accounts.login.passwords import hash_password
 from backend.accounts.login.repository import delete_failures, delete_sessions
 from backend.accounts.login.schemas_codes import PasswordReset
 from backend.accounts.login.throttle import count_failure, refuse_if_throttled, throttle_key
+from backend.accounts.phone_numbers import gets_sms
 from backend.accounts.users import find_by_login
 from backend.core.http.errors import DomainError
 
@@ -25,7 +26,7 @@ async def send_verification_code(user: User) -> None:
 
     Raises `NoPhone`, `AlreadyVerified`, and `TooManyRequests` after the fifth in an hour.
     """
-    if user.phone is None:
+    if user.phone is None or not gets_sms(user.phone):
         raise NoPhone
     if user.is_verified:
         raise AlreadyVerified

@@ -2,18 +2,22 @@
 
 from beanie import PydanticObjectId
 
+from backend.accounts.access import is_staff
 from backend.accounts.documents import User
 from backend.appointments import repository
-from backend.appointments.booking.document import slot_fields
+from backend.appointments.booking.document import place_fields
+from backend.appointments.booking.rules import check_notice, check_online
 from backend.appointments.booking.seat_allocation import (
     SeatNumbers,
     SlotToBook,
-    allocate_seat,
+    allocate_seats,
     alternatives_to,
+    read_run,
     read_slot_to_book,
-    seat_freed,
+    seats_freed,
 )
 from backend.appointments.documents import (
+    UNDECIDED,
     Appointment,
     MessageKind,
     PendingMessage,
@@ -24,18 +28,24 @@ from backend.appointments.documents import (
 from backend.appointments.errors import SameSlot, SlotNotOpen, SlotUnavailable
 from backend.appointments.events import messages_pending
 from backend.appointments.lifecycle import TRANSITIONS, check
-from backend.appointments.permissions import Actor, check_may_book
+from backend.appointments.permissions import Actor, check_may_book, exemptions
 from backend.core.clock import utc_now
 from backend.directory.clinics import get_clinic
+from backend.directory.visit_types.documents import VisitType
+from backend.directory.visit_types.service import get_visit_type
 from backend.scheduling.errors import SlotNotFound
-from backend.scheduling.slots.capacity import is_bookable
+from backend.scheduling.slots.capacity import is_bookable, is_bookable_by_staff
+from backend.scheduling.slots.runs import Visit
 
 
 async def reschedule(appointment: Appointment, caller: User, *, to: PydanticObjectId) -> Appointment:
-    """Reschedules an appointment to another slot. It is then `scheduled`, and has to be confirmed again.
+    """Reschedules an appointment to start with another slot. It is then `scheduled`, and has to be confirmed again.
+
+    A visit of some type takes as many slots as its type says now. Its old and its new slots may overlap.
 
     Raises `SlotNotFound`, `SameSlot`, `SlotNotOpen`, `SlotTaken`, `DayFull`, `PatientDoubleBooked`,
-    `OutsideYourScope`, `AppointmentChanged`, and the errors of `lifecycle.check`.
+    `OutsideYourScope`, `AppointmentChanged`, `VisitTypeNotOffered`, `NotEnoughTime`,
+    `StaffOnly`, `NoticeTooShort`, and the errors of `lifecycle.check`.
     """
     actor, now = Actor.of(caller), utc_now()
     clinic = await get_clinic(appointment.clinic_id)
@@ -47,41 +57,58 @@ async def reschedule(appointment: Appointment, caller: User, *, to: PydanticObje
     if to_book is None:
         raise SlotNotFound
     check_may_book(caller, to_book.slot)
+    visit_type = await _type_of(appointment)
+    if visit_type is not None:
+        check_online(caller, visit_type)
     try:
-        if not is_bookable(to_book.slot, now):
+        if not (is_bookable_by_staff if is_staff(caller) else is_bookable)(to_book.slot, now):
             raise SlotNotOpen
-        rescheduled = await _reschedule(appointment, to_book, actor)
+        rescheduled = await _reschedule(appointment, to_book, visit_type, caller)
     except SlotUnavailable as refusal:
-        refusal.alternatives = await alternatives_to(to)
+        refusal.alternatives = await alternatives_to(to, visit=visit_type and Visit.of(visit_type))
         raise
-    await seat_freed(before=appointment, after=rescheduled)
+    await seats_freed(before=appointment, after=rescheduled)
     await messages_pending.send(None)
     return rescheduled
 
 
-async def _reschedule(appointment: Appointment, to_book: SlotToBook, actor: Actor) -> Appointment:
-    now, slot, reschedule_count = utc_now(), to_book.slot, appointment.reschedule_count + 1
+async def _type_of(appointment: Appointment) -> VisitType | None:
+    """Returns the appointment's visit type as it is now. One that was deactivated still serves its appointments."""
+    return None if appointment.visit_type_id is None else await get_visit_type(appointment.visit_type_id)
+
+
+async def _reschedule(
+    appointment: Appointment, to_book: SlotToBook, visit_type: VisitType | None, caller: User
+) -> Appointment:
+    actor, now, reschedule_count = Actor.of(caller), utc_now(), appointment.reschedule_count + 1
+    exempt_from = exemptions(actor, appointment, now) or []
+    if visit_type is not None:
+        exempt_from += check_notice(caller, visit_type, to_book.slot.start, now)
+    run, claims = await read_run(to_book, visit_type and Visit.of(visit_type), rescheduled=appointment)
     entry = actor.history_entry(
-        transition=TransitionName.RESCHEDULE, status=Status.SCHEDULED, at=now, start=slot.start
+        transition=TransitionName.RESCHEDULE,
+        status=Status.SCHEDULED,
+        at=now,
+        start=run.start,
+        exempt_from=exempt_from or None,
     )
     message = PendingMessage.about_time(reschedule_count, kind=MessageKind.RESCHEDULED, to=Recipient.PATIENT, now=now)
+    messages = [message.model_dump()] if run.start > now else []  # else the patient is there
 
     async def update(numbers: SeatNumbers) -> Appointment:
         return await repository.update_unchanged(
             appointment,
             {
-                **slot_fields(slot),
+                **place_fields(run, numbers, visit_type),
+                **UNDECIDED,
                 # The patient will be asked to confirm the new time.
                 **dict.fromkeys(("confirmation_requested_at", "auto_cancel_at", "confirmation_undelivered")),
-                "seat": numbers.seat,
-                "reserved_seat": numbers.seat,
-                "daily_number": numbers.daily_number,
                 "status": Status.SCHEDULED,
                 "reschedule_count": reschedule_count,
                 "remind_at": now,
                 "reminded_until": now,
             },
-            push={"history": entry.model_dump(exclude_none=True), "pending_messages": message.model_dump()},
+            push={"history": entry.model_dump(exclude_none=True), "pending_messages": {"$each": messages}},
         )
 
-    return await allocate_seat(to_book, patient_id=appointment.patient_id, write=update, rescheduled=appointment)
+    return await allocate_seats(run, claims, patient_id=appointment.patient_id, write=update, rescheduled=appointment)

@@ -1,25 +1,33 @@
-"""Allocating a seat in a slot. Reads only choose which seat to try; the unique indexes decide."""
+"""Allocating seats: one in each slot of a visit. Reads only choose which to try; the unique indexes decide."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
+from zlib import crc32
 
 from beanie import PydanticObjectId
 from pymongo.errors import DuplicateKeyError
 
-from backend.accounts.documents import Role
 from backend.appointments.documents import Appointment
-from backend.appointments.errors import DayFull, PatientDoubleBooked, SlotTaken
+from backend.appointments.errors import (
+    DayFull,
+    NotEnoughTime,
+    PatientDoubleBooked,
+    SlotNotOpen,
+    SlotTaken,
+    VisitTypeNotOffered,
+)
 from backend.core.mongo.batching import Batcher, SingleFlight
 from backend.core.mongo.updates import breaks_index_on
 from backend.scheduling import repository as scheduling
-from backend.scheduling.documents import SEATS_PER_GENERATION
+from backend.scheduling.documents import SEATS_PER_GENERATION, HeldSeat
 from backend.scheduling.hours.repository import request_sync
 from backend.scheduling.repository import Row
 from backend.scheduling.schemas import SlotOut
-from backend.scheduling.slots.capacity import BookableSlot
-from backend.scheduling.slots.search import next_free
-from backend.scheduling.slots.search_repository import clear_hints_of_day
+from backend.scheduling.slots.capacity import BookableSlot, count_seats
+from backend.scheduling.slots.runs import NoRun, Run, Visit, beside, find_slots, is_offered_in
+from backend.scheduling.slots.search import find_alternatives
+from backend.scheduling.slots.search_repository import clear_hints_of_day, find_open_of_doctor
 
 T = TypeVar("T")
 
@@ -28,10 +36,17 @@ _MOST_GENERATIONS = 50
 
 @dataclass(frozen=True, slots=True)
 class SeatNumbers:
-    """A seat to try and, where the doctor has a limit of patients per day, a number of that day."""
+    """A seat to try in each slot and, where the doctor has a limit of patients per day, a number of that day."""
 
-    seat: int
+    seats: Sequence[int]
     daily_number: int | None
+
+    def held_in(self, run: Run) -> list[dict[str, Any]]:
+        """Returns the `seats` of an appointment that takes them."""
+        return [
+            {"slot": slot.id, "seat": seat, "reserved": seat}
+            for slot, seat in zip(run.slots, self.seats, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +74,12 @@ async def read_slot_to_book(
 async def _read_slots(
     slot_ids: Sequence[PydanticObjectId], patient_id: PydanticObjectId | None = None
 ) -> Sequence[SlotToBook | None]:
-    slots, claims, user = await scheduling.read_slots_with_claims(slot_ids, user_id=patient_id)
-    is_patient = user is not None and user["role"] == Role.PATIENT and user["is_active"]
+    slots, claims, patient = await scheduling.read_slots_with_claims(slot_ids, patient_id=patient_id)
     return [
         SlotToBook(
             BookableSlot.of(slots[slot_id]),
             claims.get(slot_id, ()),
-            patient_name=user["name"] if user is not None and is_patient else None,
+            patient_name=patient["name"] if patient is not None and patient["is_active"] else None,
         )
         if slot_id in slots
         else None
@@ -76,30 +90,61 @@ async def _read_slots(
 _slots: Batcher[PydanticObjectId, SlotToBook | None] = Batcher("slot", _read_slots)
 
 
-async def allocate_seat(
-    to_book: SlotToBook,
+async def read_run(
+    to_book: SlotToBook, visit: Visit | None, *, rescheduled: Appointment | None = None
+) -> tuple[Run, Sequence[Row]]:
+    """Returns the slots that a visit takes, and the claims on them; without a visit type it is the one slot.
+
+    The seats of `rescheduled`, the appointment that moves there, count as free. Raises `SlotNotOpen`, `SlotTaken`,
+    `NotEnoughTime`, `VisitTypeNotOffered`.
+    """
+    slot = to_book.slot
+    if visit is None:
+        return Run.of_slot(slot), to_book.claims
+    until = slot.start + visit.whole
+    rows = await find_open_of_doctor(slot.doctor_id, at=slot.clinic_id, since=slot.start, until=until)
+    first = next((row for row in rows if row["_id"] == slot.id), None)
+    if first is None:
+        raise SlotNotOpen
+    if not is_offered_in(first, visit):
+        raise VisitTypeNotOffered
+    day = None if slot.max_patients_per_day is None else (slot.doctor_id, slot.day)
+    claims = await scheduling.find_claims([row["_id"] for row in rows], of_doctors_day=day)
+    own_id = rescheduled.id if rescheduled else None
+    holding = [claim for claim in claims if claim["active"] and claim["_id"] != own_id]
+    slots = find_slots(first, beside(count_seats(rows, holding)), visit)
+    if isinstance(slots, NoRun):
+        if slots is NoRun.TOO_SHORT:
+            raise NotEnoughTime
+        raise SlotTaken
+    return Run.of_visit(slots, visit), claims
+
+
+async def allocate_seats(
+    run: Run,
+    claims: Sequence[Row],
     *,
     patient_id: PydanticObjectId,
     write: Callable[[SeatNumbers], Awaitable[T]],
     rescheduled: Appointment | None = None,
 ) -> T:
-    """Calls `write` with a free seat, and with others until the indexes accept one. Returns what `write` returns.
+    """Calls `write` with a free seat in each slot, and with others until the indexes accept them.
 
-    A refusal means that somebody else took the seat or the daily number meanwhile, so the claims are read again.
-    There are as many attempts as seats and numbers. `rescheduled` is the appointment that the write moves here, if
-    it does. Raises `SlotTaken`, `DayFull`, `PatientDoubleBooked`.
+    Returns what `write` returns. A refusal means that somebody else took one of the seats or the daily number
+    meanwhile, so the claims are read again. There are as many attempts as seats and numbers. `rescheduled` is the
+    appointment that the write moves here, if it does. Raises `SlotTaken`, `DayFull`, `PatientDoubleBooked`.
     """
-    slot = to_book.slot
-    numbers = _choose(slot, to_book.claims, patient_id, rescheduled)
-    for _ in range(slot.capacity + (slot.max_patients_per_day or 0) + 1):
+    numbers = _choose(run, claims, patient_id, rescheduled)
+    seats = sum(slot.capacity for slot in run.slots)
+    for _ in range(seats + (run.first.max_patients_per_day or 0) + 1):
         try:
             return await write(numbers)
         except DuplicateKeyError as error:
-            seat_is_taken = breaks_index_on(error, "seat") or breaks_index_on(error, "reserved_seat")
-            if seat_is_taken and slot.capacity == 1:
+            slot = _slot_taken(error, run)
+            if slot is not None and slot.capacity == 1:
                 raise SlotTaken from None
-            if seat_is_taken or breaks_index_on(error, "daily_number"):
-                numbers = _choose(slot, await _read_claims(slot), patient_id, rescheduled)
+            if slot is not None or breaks_index_on(error, "daily_number"):
+                numbers = _choose(run, await _read_claims(run), patient_id, rescheduled)
             elif breaks_index_on(error, "ticks"):
                 raise PatientDoubleBooked from None
             else:
@@ -107,33 +152,47 @@ async def allocate_seat(
     raise SlotTaken
 
 
-async def _read_claims(slot: BookableSlot) -> Sequence[Row]:
-    day = None if slot.max_patients_per_day is None else (slot.doctor_id, slot.day)
-    return await scheduling.find_claims(slot.id, of_doctors_day=day)
+def _slot_taken(error: DuplicateKeyError, run: Run) -> BookableSlot | None:
+    """Returns the slot whose seat was taken; None if it wasn't a seat that the index refused."""
+    if not breaks_index_on(error, "seats.slot"):
+        return None
+    key = (error.details or {}).get("keyValue", {})
+    return next(slot for slot in run.slots if slot.id == key["seats.slot"])
+
+
+async def _read_claims(run: Run) -> Sequence[Row]:
+    first = run.first
+    day = None if first.max_patients_per_day is None else (first.doctor_id, first.day)
+    return await scheduling.find_claims([slot.id for slot in run.slots], of_doctors_day=day)
 
 
 def _choose(
-    slot: BookableSlot, claims: Sequence[Row], patient_id: PydanticObjectId, rescheduled: Appointment | None
+    run: Run, claims: Sequence[Row], patient_id: PydanticObjectId, rescheduled: Appointment | None
 ) -> SeatNumbers:
-    """Chooses a seat and a daily number that nobody has. Raises `SlotTaken` or `DayFull`."""
+    """Chooses seats and a daily number that nobody has. Raises `SlotTaken` or `DayFull`."""
     own_id = rescheduled.id if rescheduled else None
     others = [claim for claim in claims if claim["_id"] != own_id]
-    in_slot = [claim for claim in others if claim["slot_id"] == slot.id and claim["active"]]
-    taken = {claim[field] for claim in in_slot for field in ("seat", "reserved_seat") if field in claim}
-    seats = range(slot.first_seat, slot.first_seat + slot.capacity)
-    seat = _pick([seat for seat in seats if seat not in taken], patient_id)
-    if seat is None:
-        raise SlotTaken
+    held = [held for claim in others if claim["active"] for held in claim["seats"]]
+    seats, slot = [_choose_seat(slot, held, patient_id) for slot in run.slots], run.first
     if rescheduled and (rescheduled.doctor_id, rescheduled.clinic_day) == (slot.doctor_id, slot.day):
-        return SeatNumbers(seat, rescheduled.daily_number)  # they are counted on this day already
+        return SeatNumbers(seats, rescheduled.daily_number)  # they are counted on this day already
     if slot.max_patients_per_day is None:
-        return SeatNumbers(seat, None)
+        return SeatNumbers(seats, None)
     on_day = {"doctor_id": slot.doctor_id, "clinic_day": slot.day}
     that_day = [claim for claim in others if all(claim.get(field) == on_day[field] for field in on_day)]
     number = _pick(_free_daily_numbers(slot.max_patients_per_day, that_day), patient_id)
     if number is None:
         raise DayFull
-    return SeatNumbers(seat, number)
+    return SeatNumbers(seats, number)
+
+
+def _choose_seat(slot: BookableSlot, held: Sequence[Row], patient_id: PydanticObjectId) -> int:
+    taken = {each[name] for each in held if each["slot"] == slot.id for name in ("seat", "reserved") if name in each}
+    seats = range(slot.first_seat, slot.first_seat + slot.capacity)
+    seat = _pick([seat for seat in seats if seat not in taken], patient_id)
+    if seat is None:
+        raise SlotTaken
+    return seat
 
 
 def _free_daily_numbers(limit: int, that_day: Sequence[Row]) -> list[int]:
@@ -151,36 +210,44 @@ def _free_daily_numbers(limit: int, that_day: Sequence[Row]) -> list[int]:
 
 def _pick(free: Sequence[int], patient_id: PydanticObjectId) -> int | None:
     """Picks a different one for different patients, so that many who book at once seldom try the same."""
-    counter = int.from_bytes(patient_id.binary[-3:], "big")
-    return free[counter % len(free)] if free else None
+    # A hash: the ids of patients who registered one after the other differ by a fixed number.
+    return free[crc32(patient_id.binary) % len(free)] if free else None
 
 
-async def alternatives_to(slot_id: PydanticObjectId) -> list[SlotOut]:
-    """Returns the same doctor's next three free slots. The hundreds who lose a race for one seat share the reads."""
-    return await _alternatives.load(slot_id, _next_free_beside)
+async def alternatives_to(slot_id: PydanticObjectId, *, visit: Visit | None) -> list[SlotOut]:
+    """Returns what can be booked in place of a slot: see `find_alternatives`.
+
+    The hundreds who lose a race for one seat share the reads.
+    """
+    return await _alternatives.load((slot_id, visit), _find_alternatives)
 
 
-async def _next_free_beside(slot_id: PydanticObjectId) -> list[SlotOut]:
+async def _find_alternatives(wanted: tuple[PydanticObjectId, Visit | None]) -> list[SlotOut]:
+    slot_id, visit = wanted
     slot = await scheduling.find_slot(slot_id)
-    return [] if slot is None else [SlotOut.of(found) for found in await next_free(slot.doctor_id)]
+    return [] if slot is None else [SlotOut.of(found) for found in await find_alternatives(slot, visit)]
 
 
-_alternatives: SingleFlight[PydanticObjectId, list[SlotOut]] = SingleFlight()
+_alternatives: SingleFlight[tuple[PydanticObjectId, Visit | None], list[SlotOut]] = SingleFlight()
 
 
-def same_seat_in_later_generations(seat: int) -> range:
-    """Returns the seat and its counterparts in later generations: a withdrawal may have started a new one."""
-    return range(seat, seat + SEATS_PER_GENERATION * _MOST_GENERATIONS, SEATS_PER_GENERATION)
+def same_seats_in_later_generations(seats: Sequence[HeldSeat]) -> Iterator[list[HeldSeat]]:
+    """Yields the seats and their counterparts in later generations: a withdrawal may have started a new one."""
+    for above in range(0, SEATS_PER_GENERATION * _MOST_GENERATIONS, SEATS_PER_GENERATION):
+        numbers = [(held.slot, held.seat + above) for held in seats]
+        yield [HeldSeat(slot=slot, seat=seat, reserved=seat) for slot, seat in numbers]
 
 
-async def seat_freed(before: Appointment, after: Appointment) -> None:
-    """Makes a freed seat findable. Call it once an appointment has left the slot it had `before`.
+async def seats_freed(before: Appointment, after: Appointment) -> None:
+    """Makes freed seats findable. Call it once an appointment has left the slots it had `before`.
 
     It clears the hint by which searches skip full slots, if `after`, which the write returned, says that there may
     be one. If the slot was withdrawn, it kept its time only for its patients: the doctor's slots are then brought
     up to date.
     """
     if after.clears_full_hint:
-        await clear_hints_of_day(doctor_id=before.doctor_id, day=before.clinic_day, start=before.start)
-    if before.seat >= SEATS_PER_GENERATION:
+        await clear_hints_of_day(
+            doctor_id=before.doctor_id, day=before.clinic_day, start=before.start, slot_ids=before.slot_ids
+        )
+    if any(held.seat >= SEATS_PER_GENERATION for held in before.seats):
         await request_sync(before.doctor_id)

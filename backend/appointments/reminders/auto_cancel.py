@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 
 from backend.appointments import repository, transitions
+from backend.appointments.decisions import not_taking_place
 from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged
 from backend.appointments.events import deadline_missed
@@ -12,7 +13,6 @@ from backend.appointments.reminders.timetable import silence_cancels
 from backend.core.clock import utc_now
 from backend.core.http.errors import Conflict
 from backend.directory.clinics import read_clinics
-from backend.scheduling.unavailability import called_off
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ async def cancel_unconfirmed() -> int:
     cancelled = 0
     while batch := await repository.find_past_deadline(utc_now(), limit=_BATCH):
         clinics = await read_clinics(appointment.clinic_id for appointment in batch)
-        for appointment, is_off in zip(batch, await called_off(batch, clinics), strict=True):
+        for appointment, is_off in zip(batch, await not_taking_place(batch, clinics), strict=True):
             counts = not is_off and silence_cancels(clinics[appointment.clinic_id].rules) > 0
             cancelled += await _decide(appointment, silence_counts=counts)
     return cancelled

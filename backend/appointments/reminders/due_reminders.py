@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from beanie import PydanticObjectId
 from pydantic import BaseModel, Field
 
 from backend.appointments import repository
+from backend.appointments.decisions import not_taking_place
 from backend.appointments.documents import MessageKind, PendingMessage, Recipient, Status
 from backend.appointments.events import messages_pending
 from backend.appointments.reminders.quiet_hours import quiet_hours
@@ -17,8 +17,8 @@ from backend.core.clock import utc_now
 from backend.core.mongo.batching import Change
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
+from backend.scheduling.decisions.documents import DecisionCause
 from backend.scheduling.directory_changes import clinic_changed
-from backend.scheduling.unavailability import called_off
 
 _BATCH = 25
 """Small, so that requests are served in between."""
@@ -32,12 +32,13 @@ class _Due(BaseModel):
     clinic_id: PydanticObjectId
     start: datetime
     end: datetime
-    time_zone: str
     status: Status
     reschedule_count: int
     reminders: int = 0
     remind_at: datetime
     reminded_until: datetime
+    needs_decision: list[DecisionCause] | None = None
+    kept_despite: list[DecisionCause] | None = None
 
 
 _FIELDS = {field.alias or name: 1 for name, field in _Due.model_fields.items()}
@@ -53,7 +54,7 @@ async def enqueue_due_reminders() -> int:
     while rows := await repository.find_due_for_reminders(utc_now(), fields=_FIELDS, limit=_BATCH):
         batch = [_Due.model_validate(row) for row in rows]
         clinics = await read_clinics(due.clinic_id for due in batch)
-        off = await called_off(batch, clinics)
+        off = await not_taking_place(batch, clinics)
         now = utc_now()
         await repository.apply(
             _change(due, clinics[due.clinic_id], now=now, is_off=is_off)
@@ -67,8 +68,9 @@ async def enqueue_due_reminders() -> int:
 def _change(due: _Due, clinic: Clinic, *, now: datetime, is_off: bool) -> Change:
     """The change that adds what is due and sets when to look again."""
     as_read = {"reschedule_count": due.reschedule_count, "remind_at": due.remind_at}
-    zone, lead_minutes = ZoneInfo(due.time_zone), clinic.rules.reminder_minutes
-    reminders = reminders_of(due.start, zone=zone, lead_minutes=lead_minutes, quiet=quiet_hours())
+    lead_minutes = clinic.rules.reminder_minutes
+    # The clinic's zone as it is now: the appointment may still have the one from before a correction.
+    reminders = reminders_of(due.start, zone=clinic.zone, lead_minutes=lead_minutes, quiet=quiet_hours())
     open_ones = [reminder for reminder in reminders if reminder.at > due.reminded_until]
     passed = [reminder for reminder in open_ones if reminder.at <= now]
     ahead = [reminder for reminder in open_ones if reminder.at > now]
@@ -97,5 +99,5 @@ def _look_again(ahead: Sequence[Reminder]) -> dict[str, Any]:
 
 @clinic_changed.connect
 async def recheck_reminders(clinic: Clinic) -> None:
-    """Looks again at the reminders of a clinic's coming appointments: its lead times may have changed."""
+    """Looks again at the reminders of a clinic's coming appointments: its lead times or its zone may have changed."""
     await repository.recheck_reminders_of_clinic(clinic.clinic_id)

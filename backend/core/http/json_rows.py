@@ -30,7 +30,8 @@ class Rows:
 
     def page(self, documents: Iterable[Mapping[str, Any]], next_cursor: str | None) -> bytes:
         """A page of a list, as the JSON of `Page[model]`."""
-        return to_json({"items": [self.row(document) for document in documents], "next_cursor": next_cursor})
+        rows = [self.row(document) for document in documents]
+        return to_json({"items": rows, "next_cursor": next_cursor}, fallback=str)  # for ids within a field
 
 
 def written(json: bytes) -> Response:

@@ -14,15 +14,20 @@ from phonenumbers.timezone import time_zones_for_geographical_number
 
 from backend.accounts import repository as accounts
 from backend.accounts.documents import Language
+from backend.accounts.number_repository import find_opted_out
+from backend.accounts.phone_numbers import gets_sms
 from backend.appointments import repository as appointments
 from backend.appointments.documents import ACTIVE, MessageKind, Recipient, Status
 from backend.appointments.reminders.quiet_hours import quiet_hours
 from backend.appointments.reminders.timetable import deadline, silence_cancels
 from backend.directory.clinics import read_clinics
 from backend.directory.documents import Clinic
+from backend.directory.visit_types.documents import in_language
 from backend.messaging.content.templates import AppointmentDetails, render_message
 from backend.messaging.documents import ONE_TIME_CODES, CallReason, SmsKind
 from backend.messaging.inbound.parse_reply import code_of
+from backend.patients import repository as patients
+from backend.patients.documents import InactiveReason
 
 _FICTIONAL = "+1555"
 """The beginning of fictional numbers, as the seed script makes them. They never reach the carrier."""
@@ -40,8 +45,17 @@ _VALID_FOR: Mapping[SmsKind, frozenset[Status]] = {
 }
 """The statuses of an appointment for which a message about it is still true."""
 
-_DETAILS = ("doctor_name", "clinic_name", "patient_name", "time_zone", "start")
-APPOINTMENT_FIELDS = (*_DETAILS, "status", "reschedule_count", "clinic_id", "confirmation_undelivered", "_id")
+_DETAILS = ("doctor_name", "clinic_name", "patient_name", "start")
+APPOINTMENT_FIELDS = (
+    *_DETAILS,
+    "time_zone",
+    "status",
+    "reschedule_count",
+    "clinic_id",
+    "confirmation_undelivered",
+    "instructions",
+    "_id",
+)
 """The fields of an appointment that its messages depend on."""
 
 
@@ -76,17 +90,21 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class MessageContext:
-    """What a batch of messages depends on: users, appointments and clinics by id."""
+    """What a batch of messages depends on, by id: recipients (accounts and patients), appointments and clinics."""
 
-    users: Mapping[PydanticObjectId, Row]
+    recipients: Mapping[PydanticObjectId | None, Row]
     appointments: Mapping[PydanticObjectId, Row]
     clinics: Mapping[PydanticObjectId, Clinic]
     patients_with_several: Collection[PydanticObjectId]
-    """Patients with more than one open appointment ahead. Messages to them name each by its code."""
+    """Patients for whose number more than one open appointment is ahead. Messages to them name each by its code."""
+    patients_sharing: Collection[PydanticObjectId]
+    """Patients whose number is another patient's too. Messages to them name the patient."""
+    opted_out: Collection[str]
+    """Numbers that get no messages."""
 
     @classmethod
     async def load(cls, messages: Sequence[Row], known: Sequence[Row] | None = None) -> "MessageContext":
-        """Reads it with four queries, or three if the appointments are `known`, with `APPOINTMENT_FIELDS`."""
+        """Reads it with seven queries, or six if the appointments are `known`, with `APPOINTMENT_FIELDS`."""
 
         async def read_appointments() -> Sequence[Row]:
             if known is not None:
@@ -94,17 +112,26 @@ class MessageContext:
             ids = _ids(messages, "appointment_id")
             return await appointments.find_rows_by_id(ids, fields=APPOINTMENT_FIELDS)
 
-        users, rows, clinics, open_counts = await asyncio.gather(
+        users, patients_found, rows, clinics = await asyncio.gather(
             accounts.find_contacts(_ids(messages, "user_id")),
+            patients.find_contacts(_ids(messages, "patient_id")),
             read_appointments(),
             read_clinics(_ids(messages, "clinic_id")),
-            appointments.count_open_by_patient(_ids(messages, "patient_id")),
         )
+        by_phone = await patients.find_by_phones({row["phone"] for row in patients_found if row.get("phone")})
+        reached = {each for ids in by_phone.values() for each in ids} | {row["_id"] for row in patients_found}
+        open_counts = await appointments.count_open_by_patient(list(reached))
+
+        def together(row: Row) -> Collection[PydanticObjectId]:
+            return by_phone.get(row.get("phone") or "") or (row["_id"],)
+
         return cls(
-            {row["_id"]: row for row in users},
+            {row["_id"]: row for row in (*users, *patients_found)},
             {row["_id"]: row for row in rows},
             clinics,
-            {patient_id for patient_id, count in open_counts.items() if count > 1},
+            {row["_id"] for row in patients_found if sum(open_counts[each] for each in together(row)) > 1},
+            {row["_id"] for row in patients_found if len(together(row)) > 1},
+            await find_opted_out(row.get("phone") for row in (*users, *patients_found)),
         )
 
 
@@ -112,48 +139,60 @@ def _ids(messages: Sequence[Row], field: str) -> list[PydanticObjectId]:
     return list({message[field] for message in messages if message.get(field) is not None})
 
 
+def _recipient(message: Row, context: MessageContext) -> Row | None:
+    """Returns whom a message goes to: the account, or else the patient it is about."""
+    return context.recipients.get(message.get("user_id") or message.get("patient_id"))
+
+
 def decide(message: Row, context: MessageContext, *, now: datetime, is_real: bool) -> Decision:
     """Decides what to do with a message now. `is_real`: whether the carrier reaches real phones."""
     if skip := _skip(message, context, now=now, is_real=is_real):
         return skip
-    user = context.users[message["user_id"]]
+    recipient = _recipient(message, context) or {}
     if message["kind"] in {*ONE_TIME_CODES, SmsKind.ANSWER}:
-        return Send(user["phone"], message["body"], language_of(user.get("language"), None))
+        return Send(recipient["phone"], message["body"], language_of(recipient.get("language"), None))
     clinic = context.clinics[message["clinic_id"]]
-    if message["recipient"] == Recipient.PATIENT:
+    is_for_patient = message["recipient"] == Recipient.PATIENT
+    if is_for_patient:
         allowed = quiet_hours().after(now, clinic.zone)
         if allowed >= message["expires_at"]:
             needed = call_reason_if_needed(message, CallReason.TOO_LATE)
             return Skip("quiet hours until it is too late", needed)
         if allowed > now:
             return Wait(allowed)
-    language = language_of(user.get("language"), clinic)
+    language = language_of(recipient.get("language"), clinic)
     appointment = context.appointments[message["appointment_id"]]
     minutes, requests_confirmation = silence_cancels(clinic.rules), message["requests_confirmation"]
     cancels_at = deadline(appointment["start"], confirmation_requested_at=now, auto_cancel_minutes=minutes)
     has_others = message["patient_id"] in context.patients_with_several
     details = replace(
-        appointment_details(appointment, clinic, user["phone"], has_others=has_others),
+        appointment_details(appointment, clinic, recipient["phone"], has_others=has_others),
         requests_confirmation=requests_confirmation,
+        names_patient=is_for_patient and message["patient_id"] in context.patients_sharing,
         silence_cancels=cancels_at is not None and not appointment.get("confirmation_undelivered"),
+        instructions=in_language(appointment.get("instructions") or {}, language),
     )
     body = render_message(MessageKind(message["kind"]), Recipient(message["recipient"]), language, details)
-    return Send(user["phone"], body, language, minutes if requests_confirmation else None)
+    return Send(recipient["phone"], body, language, minutes if requests_confirmation else None)
 
 
 def _skip(message: Row, context: MessageContext, *, now: datetime, is_real: bool) -> Skip | None:
     """Returns why a message must not be sent at all, or None."""
-    user = context.users.get(message["user_id"])
+    recipient = _recipient(message, context)
     reason, call_reason = None, None
     if outdated := _outdated(message, context):
         reason = outdated  # checked first: nobody needs a call about what is no longer true
     elif message["expires_at"] <= now:
         reason, call_reason = "too late", CallReason.TOO_LATE
-    elif user is None or not user.get("phone"):
+    elif recipient is not None and recipient.get("inactive_reason") == InactiveReason.DECEASED:
+        reason = "the patient has died"
+    elif recipient is None or not recipient.get("phone"):
         reason, call_reason = "no phone", CallReason.NO_PHONE
-    elif user.get("sms_opted_out"):
+    elif not gets_sms(recipient["phone"]):
+        reason, call_reason = "a phone with an extension", CallReason.EXTENSION
+    elif recipient["phone"] in context.opted_out:
         reason, call_reason = "opted out", CallReason.OPTED_OUT
-    elif is_real and user["phone"].startswith(_FICTIONAL):
+    elif is_real and recipient["phone"].startswith(_FICTIONAL):
         reason = "fictional number"
     return Skip(reason, call_reason_if_needed(message, call_reason)) if reason else None
 
@@ -184,13 +223,15 @@ def language_of(chosen: Language | None, clinic: Clinic | None) -> Language:
 def appointment_details(appointment: Row, clinic: Clinic, phone: str, *, has_others: bool) -> AppointmentDetails:
     """Returns what a text may say about an appointment: never the reason for the visit.
 
-    The code is included only if the patient has other open appointments.
+    Times are those of the clinic's clock as it is now. The code is included only if the patient has other open
+    appointments.
     """
     return AppointmentDetails(
         **{field: appointment[field] for field in _DETAILS},
+        time_zone=clinic.time_zone,
         code=code_of(appointment["_id"]) if has_others else None,
         clinic_phone=clinic.phone,
-        names_zone=_is_in_another_zone(phone, appointment["time_zone"], appointment["start"]),
+        names_zone=_is_in_another_zone(phone, clinic.time_zone, appointment["start"]),
     )
 
 

@@ -1,7 +1,8 @@
 """Fills in the texts, each in one GSM-7 segment (160 septets).
 
-Names that don't fit are shortened, the longest first. Only the answer that lists several appointments may take more
-segments. Dates and times are the clinic's local time, written as usual in the language and the clinic's country.
+Names that don't fit are shortened, the longest first. Only the answer that lists several appointments, and a
+confirmation with instructions, may take more segments. Dates and times are the clinic's local time, written as usual
+in the language and the clinic's country.
 """
 
 import re
@@ -17,6 +18,7 @@ from babel.core import get_global
 from babel.dates import format_datetime, format_skeleton, format_time
 
 from backend.accounts.documents import Language, Purpose
+from backend.accounts.phone_numbers import spoken
 from backend.appointments.documents import MessageKind, Recipient
 from backend.messaging.content import texts
 from backend.messaging.content.gsm import SEGMENT_SEPTETS, plain, septets
@@ -25,8 +27,11 @@ from backend.messaging.content.texts import AnswerText
 MAX_LISTED = 5
 """How many appointments one answer lists: it stays within four segments."""
 
+TWO_SEGMENTS_SEPTETS = 2 * 153 - 1
+"""The length of a message of two segments. One septet is spare: an escaped character isn't split."""
+
 _LISTED_NAME_SEPTETS = 28
-_NAMES = ("doctor", "clinic", "patient")
+_NAMES = ("doctor", "clinic", "patient", "first")
 _OTHER_COUNTRIES = {"en": "en_001", "es": "es"}
 
 
@@ -34,9 +39,11 @@ _OTHER_COUNTRIES = {"en": "en_001", "es": "es"}
 class AppointmentDetails:
     """What a text may say about an appointment. `start` and `opens` are UTC, `time_zone` is an IANA name.
 
-    `code` (see `parse_reply.code_of`) is set if the patient has several open appointments, `names_zone` if the
+    `code` (see `parse_reply.code_of`) is set if several open appointments are ahead for the reader's number,
+    `names_patient` if several patients are reached by it, `names_zone` if the
     reader may be in another time zone than the clinic. `requests_confirmation` is true for the last reminder,
     `silence_cancels` if the appointment is cancelled without a reply. `opens` is when it can first be confirmed.
+    The confirmation of a time ends with the `instructions`: what the patient should know or bring, in their language.
     Texts to the doctor give only the patient's first name and an initial.
     """
 
@@ -50,17 +57,28 @@ class AppointmentDetails:
     requests_confirmation: bool = False
     silence_cancels: bool = False
     patient_name: str = ""
+    names_patient: bool = False
     opens: datetime | None = None
+    instructions: str | None = None
 
 
 def render_message(kind: MessageKind, to: Recipient, language: Language, details: AppointmentDetails) -> str:
     """Returns the text of a message about an appointment. KeyError if the recipient gets no message of this kind."""
     if (kind, to) != (MessageKind.REMINDER, Recipient.PATIENT):
-        return _about(texts.MESSAGES[language][to][kind], language, details)
+        text = _about(texts.MESSAGES[language][to][kind], language, details)
+        says_time = kind in (MessageKind.BOOKED, MessageKind.RESCHEDULED) and to is Recipient.PATIENT
+        return _with_instructions(text, details.instructions) if says_time else text
     if not details.requests_confirmation:
         return _about(texts.EARLIER_REMINDER[language], language, details)
     warning = texts.SILENCE_CANCELS[language] if details.silence_cancels else ""
     return _about(texts.LAST_REMINDER[language] + warning, language, details)
+
+
+def _with_instructions(text: str, instructions: str | None) -> str:
+    """Adds the instructions, cut to what two segments have room for."""
+    if not instructions or not (short := plain(instructions)):
+        return text
+    return f"{text} {_cut(short, TWO_SEGMENTS_SEPTETS - _width(text) - 1)}"
 
 
 def render_answer(
@@ -85,7 +103,8 @@ def render_choices(language: Language, appointments: Sequence[AppointmentDetails
     lines = [plain(texts.CHOICES[language])]
     for details in appointments[:MAX_LISTED]:
         doctor = _cut(_names(language, details)["doctor"], _LISTED_NAME_SEPTETS)
-        lines.append(plain(f"{details.code}: {_when(language, details)}, {doctor}"))
+        whose = f"{_cut(_names(language, details)['first'], _LISTED_NAME_SEPTETS)}, " if details.names_patient else ""
+        lines.append(plain(f"{details.code}: {whose}{_when(language, details)}, {doctor}"))
     return "\n".join(lines)
 
 
@@ -95,6 +114,8 @@ def render_code(purpose: Purpose, language: Language, code: str) -> str:
 
 
 def _about(text: str, language: Language, details: AppointmentDetails) -> str:
+    if details.names_patient:
+        text = f"{{first}}: {text}"
     known = {
         "when": _when(language, details),
         "confirm": f"1 {details.code}" if details.code else "1",
@@ -117,6 +138,7 @@ def _when(language: Language, details: AppointmentDetails) -> str:
 
 def _sentences(language: Language, phone: str | None) -> dict[str, str]:
     without_phone = 0 if phone else 1
+    phone = spoken(phone or "")
     return {
         "call": texts.CALL[language][without_phone].format(phone=phone),
         "again": texts.AGAIN[language][without_phone].format(phone=phone),
@@ -128,6 +150,7 @@ def _names(language: Language, details: AppointmentDetails) -> dict[str, str]:
         "doctor": plain(details.doctor_name),
         "clinic": plain(details.clinic_name),
         "patient": _first_name_and_initial(plain(details.patient_name)),
+        "first": next(iter(plain(details.patient_name).split()), ""),
     }
     nameless = texts.NAMELESS[language]
     return {who: name if any(map(str.isalnum, name)) else plain(nameless[who]) for who, name in names.items()}

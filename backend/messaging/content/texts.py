@@ -1,7 +1,8 @@
 """The texts of all messages, in each language. `templates` fills them in.
 
-Fields: {when} {doctor} {clinic} {patient} of an appointment; {opens}, when it can first be confirmed; {confirm} and
-{cancel}, what to reply; {call} and {again}, whole sentences with the clinic's phone.
+Fields: {when} {doctor} {clinic} {patient} of an appointment, and {first}, the first name of its patient; {opens},
+when it can first be confirmed; {confirm} and {cancel}, what to reply; {call} and {again}, whole sentences with the
+clinic's phone.
 
 No text suggests CANCEL or STOP as a reply: to Twilio both mean that the patient opts out. None says why the patient
 comes: others may see the phone.
@@ -20,12 +21,14 @@ class AnswerText(StrEnum):
     CANCELLED = "cancelled"
     TOO_EARLY = "too_early"
     TOO_LATE = "too_late"
+    NOTICE_OVER = "notice_over"
     ALREADY_CONFIRMED = "already_confirmed"
     ALREADY_CANCELLED = "already_cancelled"
     ALREADY_HERE = "already_here"
     NOTHING_OPEN = "nothing_open"
     NO_SUCH_CODE = "no_such_code"
     NOT_UNDERSTOOD = "not_understood"
+    GIVEN_TO_STAFF = "given_to_staff"
     TRY_AGAIN = "try_again"
     OPTED_IN = "opted_in"
     UNKNOWN_PHONE = "unknown_phone"
@@ -90,6 +93,7 @@ ANSWERS: dict[Language, dict[AnswerText, str]] = {
         AnswerText.CANCELLED: "Cancelled as you asked: {when}, {doctor}, {clinic}.",
         AnswerText.TOO_EARLY: "Too early to confirm: {when}, {doctor}. Please reply {confirm} from {opens} on.",
         AnswerText.TOO_LATE: "Too late, it has begun: {when}, {doctor}. {call}",
+        AnswerText.NOTICE_OVER: "Too late to cancel by SMS: {when}, {doctor}. {call}",
         AnswerText.ALREADY_CONFIRMED: "Already confirmed: {when}, {doctor}, {clinic}. Reply {cancel} to cancel.",
         AnswerText.ALREADY_CANCELLED: "Already cancelled: {when}, {doctor}, {clinic}. {again}",
         AnswerText.ALREADY_HERE: "You are checked in: {when}, {doctor}, {clinic}. Please ask at the front desk.",
@@ -98,6 +102,7 @@ ANSWERS: dict[Language, dict[AnswerText, str]] = {
         AnswerText.NOT_UNDERSTOOD: (
             "Sorry, we did not understand. Reply {confirm} to confirm, {cancel} to cancel. {call}"
         ),
+        AnswerText.GIVEN_TO_STAFF: "Thank you. The clinic will read your message and call you. {call}",
         AnswerText.TRY_AGAIN: "Sorry, that did not work. Please send it again in a few minutes. {call}",
         AnswerText.OPTED_IN: "You will get messages about your appointments again.",
         AnswerText.UNKNOWN_PHONE: _UNKNOWN_PHONE,
@@ -107,6 +112,7 @@ ANSWERS: dict[Language, dict[AnswerText, str]] = {
         AnswerText.CANCELLED: "Cancelada a petición suya: {when}, {doctor}, {clinic}.",
         AnswerText.TOO_EARLY: "Aún no se puede confirmar: {when}, {doctor}. Responda {confirm} desde {opens}.",
         AnswerText.TOO_LATE: "Tarde, ya ha empezado: {when}, {doctor}. {call}",
+        AnswerText.NOTICE_OVER: "Ya no se puede cancelar por SMS: {when}, {doctor}. {call}",
         AnswerText.ALREADY_CONFIRMED: (
             "Ya está confirmada: {when}, {doctor}, {clinic}. Responda {cancel} para cancelar."
         ),
@@ -117,6 +123,7 @@ ANSWERS: dict[Language, dict[AnswerText, str]] = {
         AnswerText.NOT_UNDERSTOOD: (
             "Perdone, no se entendió. Responda {confirm} para confirmar, {cancel} para cancelar. {call}"
         ),
+        AnswerText.GIVEN_TO_STAFF: "Gracias. La clínica leerá su mensaje y le llamará. {call}",
         AnswerText.TRY_AGAIN: "Perdone, no ha sido posible. Envíelo otra vez en unos minutos. {call}",
         AnswerText.OPTED_IN: "Volverá a recibir mensajes sobre sus citas.",
         AnswerText.UNKNOWN_PHONE: _UNKNOWN_PHONE,
@@ -131,12 +138,14 @@ CHOICES: dict[Language, str] = {
 
 CODES: dict[Language, dict[Purpose, str]] = {
     "en": {
+        Purpose.JOIN_RECORD: "{code} finds your record at the clinic. Valid for 10 minutes. Tell it to nobody.",
         Purpose.VERIFY_PHONE: "{code} confirms your phone number. Valid for 10 minutes. Tell it to nobody.",
         Purpose.RESET_PASSWORD: (
             "{code} sets a new password. Valid for 10 minutes. Tell it to nobody. Not you? Then do nothing."
         ),
     },
     "es": {
+        Purpose.JOIN_RECORD: "{code} encuentra su ficha en la clínica. Válido 10 minutos. No lo diga a nadie.",
         Purpose.VERIFY_PHONE: "{code} confirma su número de teléfono. Válido 10 minutos. No lo diga a nadie.",
         Purpose.RESET_PASSWORD: (
             "{code} permite cambiar su contraseña. Válido 10 minutos. No lo diga a nadie. ¿No fue usted? Ignórelo."
@@ -160,7 +169,7 @@ SAME_DAY: dict[Language, str] = {"en": "{time} that day", "es": "las {time} de e
 OTHER_DAY: dict[Language, str] = {"en": "{time}", "es": "el {time}"}
 
 NAMELESS: dict[Language, dict[str, str]] = {
-    "en": {"doctor": "your doctor", "clinic": "the clinic", "patient": "a patient"},
-    "es": {"doctor": "su médico", "clinic": "la clínica", "patient": "un paciente"},
+    "en": {"doctor": "your doctor", "clinic": "the clinic", "patient": "a patient", "first": "Patient"},
+    "es": {"doctor": "su médico", "clinic": "la clínica", "patient": "un paciente", "first": "Paciente"},
 }
 """For a name that has no letters, such as one of emoji only."""

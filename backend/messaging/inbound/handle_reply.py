@@ -7,7 +7,7 @@ on it later and sends the answer as a message.
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,8 +15,7 @@ from zoneinfo import ZoneInfo
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from backend.accounts import repository as accounts
-from backend.accounts.documents import Role, User
+from backend.accounts import number_repository as numbers
 from backend.appointments import repository as appointments
 from backend.appointments.documents import Status
 from backend.appointments.reminders.quiet_hours import quiet_hours
@@ -33,9 +32,20 @@ from backend.messaging.documents import (
 )
 from backend.messaging.inbound import repository
 from backend.messaging.inbound.parse_reply import MAX_LENGTH, Reply, ReplyKind, parse
-from backend.messaging.inbound.reply_actions import ReplyResult, act_on_reply, answer_opt_in, find_unanswered
+from backend.messaging.inbound.reply_actions import (
+    ReplyResult,
+    Sender,
+    act_on_reply,
+    answer_opt_in,
+    find_asked_about,
+)
+from backend.messaging.inbound.reply_words import OPT_OUT_WORDS
 from backend.messaging.metrics import count_reply
 from backend.messaging.repository import find_one, insert
+from backend.patients import repository as patients
+
+OTHER_WORDS = "other words"
+"""What is stored of an opt-out in words that aren't the carrier's."""
 
 _LEASE = timedelta(seconds=20)
 
@@ -60,7 +70,7 @@ async def handle_reply(*, sid: str, phone: str, body: str) -> str:
         "kind": SmsKind.REPLY,
         "status": SmsStatus.RECEIVED,
         "phone": phone,
-        "body": body[:MAX_LENGTH],
+        "body": body.strip()[: MAX_LENGTH + 1],  # one more tells that it was longer: a cut text isn't acted on
         "twilio_sid": sid,
         "claimed_until": now + _LEASE,
         "created_at": now,
@@ -97,14 +107,15 @@ async def recover_replies() -> int:
 async def _handle(reply: Row, *, sends_answer: bool = False) -> str:
     """Acts on a reply and records the answer. Returns "" if another process has claimed the reply meanwhile."""
     parsed = parse(reply["body"])
-    user = await accounts.find_active_by_phone(reply["phone"])
-    result = await _act(user, parsed, reply)
-    if result.text and sends_answer and user is not None:
-        await _enqueue_answer(reply, user, result)
+    reached = await patients.find_active_by_phone(reply["phone"])
+    sender = Sender(reply["phone"], reached) if reached else None
+    result = await _act(sender, parsed, reply)
+    if result.text and sends_answer and sender is not None:
+        await _enqueue_answer(reply, sender, result)
     now = utc_now()
     fields = {
         "answer": result.text,
-        **result.log_fields(user),
+        **result.log_fields(sender),
         **call_list_entry(result.call_reason, now),
     }
     if not await repository.mark_handled(reply, fields, now=now):
@@ -113,48 +124,57 @@ async def _handle(reply: Row, *, sends_answer: bool = False) -> str:
     return result.text
 
 
-async def _act(user: User | None, parsed: Reply, reply: Row) -> ReplyResult:
-    received_at = reply["created_at"]
+async def _act(sender: Sender | None, parsed: Reply, reply: Row) -> ReplyResult:
+    number = reply["phone"]
     is_opt_out = parsed.kind is ReplyKind.OPT_OUT
-    if user is None or user.role is not Role.PATIENT:
+    since = None
+    if is_opt_out:
+        word = parsed.word if parsed.word in OPT_OUT_WORDS else OTHER_WORDS
+        since = await numbers.opt_out(number, word=word, at=reply["created_at"])
+    elif parsed.opts_in:
+        await numbers.opt_in(number)
+    await numbers.mark_reachable(number)
+    if sender is None:
         # Neither strangers nor staff confirm a patient's appointment. Twilio itself answers opt-out words.
-        if user is not None and (is_opt_out or parsed.opts_in):
-            await accounts.set_sms_opted_out(user.user_id, is_opt_out)
         is_silent = parsed.kind in (ReplyKind.OPT_OUT, ReplyKind.HELP) or await _is_flood(reply)
         return ReplyResult("" if is_silent else render_answer(AnswerText.UNKNOWN_PHONE, "en"))
     if parsed.opts_in:
-        await accounts.set_sms_opted_out(user.user_id, False)
-        await appointments.resume_auto_cancel_for(user.user_id)
+        for patient in sender.patients:
+            await appointments.resume_auto_cancel_for(patient.patient_id)
+        await repository.close_calls_about_replies(CallReason.OPTED_OUT, now=utc_now(), phone=number)
     match parsed.kind:
         case ReplyKind.HELP:
             return ReplyResult("")  # Twilio answers it
         case ReplyKind.OPT_IN:
-            return await answer_opt_in(user)
+            return await answer_opt_in(sender)
         case ReplyKind.OPT_OUT:
-            return await _opt_out(user, parsed, received_at=received_at)
+            return await _opt_out(sender, parsed, reply, is_first=since == reply["created_at"])
         case ReplyKind.UNKNOWN if await _is_flood(reply):
             return ReplyResult("")
-    result = await act_on_reply(user, parsed, received_at=received_at)
+    result = await act_on_reply(sender, parsed, reply)
     # Patients who opted out get no answer; the carrier wouldn't deliver it.
-    return replace(result, text="") if user.sms_opted_out and not parsed.opts_in else result
+    return replace(result, text="") if number in await numbers.find_opted_out([number]) else result
 
 
-async def _opt_out(user: User, parsed: Reply, *, received_at: datetime) -> ReplyResult:
-    """Opts the patient out. They get no answer, and a call if they had been asked to confirm.
+async def _opt_out(sender: Sender, parsed: Reply, reply: Row, *, is_first: bool) -> ReplyResult:
+    """Does what else an opt-out means. The patients get no answer; the staff call them from now on.
 
-    CANCEL is one of Twilio's opt-out words. A patient who was asked about an appointment means the appointment: it is
-    cancelled too.
+    They are on the call list for it once, unless they had been asked to confirm since.
+
+    CANCEL is one of Twilio's opt-out words. A patient who was asked about one appointment means the appointment: it
+    is cancelled too.
     """
-    await accounts.set_sms_opted_out(user.user_id, True)
-    appointment = await find_unanswered(user, received_at=received_at)
-    call_reason = CallReason.OPTED_OUT if appointment else None
-    if parsed.word == "CANCEL":
-        result = await act_on_reply(user, Reply(ReplyKind.CANCEL, parsed.word), received_at=received_at)
+    asked = await find_asked_about(sender, received_at=reply["created_at"])
+    possible = asked or await appointments.find_open_of_patients(sender.patient_ids)
+    unconfirmed = (each for each in possible if each.status is Status.SCHEDULED)
+    appointment = next(unconfirmed, None) or await appointments.find_last_of_patients(sender.patient_ids)
+    call_reason = CallReason.OPTED_OUT if is_first or asked else None
+    if parsed.word == "CANCEL" and len(asked) <= 1:
+        result = await act_on_reply(sender, Reply(ReplyKind.CANCEL, parsed.word), reply)
         if result.appointment and result.appointment.status is Status.CANCELLED:
             appointment, call_reason = result.appointment, CallReason.CANCELLED_AND_OPTED_OUT
-        elif appointment := appointment or next(iter(await appointments.find_open_of_patient(user.user_id)), None):
-            call_reason = CallReason.OPTED_OUT
-    await appointments.stop_auto_cancel_for(user.user_id)
+    for patient in sender.patients:
+        await appointments.stop_auto_cancel_for(patient.patient_id)
     return ReplyResult("", appointment=appointment, call_reason=call_reason)
 
 
@@ -164,7 +184,7 @@ async def _is_flood(reply: Row) -> bool:
     return await repository.count_from(reply["phone"], since=since, limit=most + 1) > most
 
 
-async def _enqueue_answer(reply: Row, user: User, result: ReplyResult) -> None:
+async def _enqueue_answer(reply: Row, sender: Sender, result: ReplyResult) -> None:
     """Queues the answer as a message. Safe to repeat: its id is derived from the reply's."""
     now = utc_now()
     not_before = now
@@ -174,7 +194,7 @@ async def _enqueue_answer(reply: Row, user: User, result: ReplyResult) -> None:
         now,
         _id=ObjectId(sha256(reply["_id"].binary).digest()[:12]),
         kind=SmsKind.ANSWER,
-        **result.log_fields(user),
+        **{"patient_id": sender.patients[0].patient_id, **result.log_fields(sender)},
         body=result.text,
         not_before=not_before,
         expires_at=not_before + timedelta(hours=1),

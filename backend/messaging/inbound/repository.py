@@ -1,5 +1,6 @@
 """Every query and update of inbound messages: patients' replies, their claims, and what they answer."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 
 from backend.core.clock import EPOCH, utc_now
-from backend.messaging.documents import SmsDirection, SmsKind, SmsStatus
+from backend.messaging.documents import CallReason, SmsDirection, SmsKind, SmsStatus
 from backend.messaging.repository import Document, logs
 
 
@@ -35,12 +36,35 @@ async def count_from(phone: str, *, since: datetime, limit: int) -> int:
     return await logs().count_documents(inbound, limit=limit)
 
 
+async def count_not_understood(reply: Document, *, limit: int) -> int:
+    """Returns how many replies of the day before one, from its number, we didn't understand; at most `limit`."""
+    earlier = {
+        "phone": reply["phone"],
+        "created_at": {"$gt": reply["created_at"] - timedelta(days=1), "$lte": reply["created_at"]},
+        "direction": SmsDirection.INBOUND,
+        "not_understood": True,
+        "_id": {"$ne": reply["_id"]},
+    }
+    return await logs().count_documents(earlier, limit=limit)
+
+
+async def close_calls_about_replies(reason: CallReason, *, now: datetime, **which: Any) -> None:
+    """Takes replies off the call list that are there for a reason: the patient has since written something better."""
+    is_open = {
+        **which,
+        "direction": SmsDirection.INBOUND,
+        "call_list.is_open": True,
+        "call_list.reason": reason,
+    }
+    await logs().update_many(is_open, {"$set": {"call_list.is_open": False, "call_list.resolved_at": now}})
+
+
 async def find_reminders(
-    patient_id: PydanticObjectId, phone: str | None, *, starting_after: datetime, created_by: datetime
+    patient_ids: Sequence[PydanticObjectId], phone: str, *, starting_after: datetime, created_by: datetime
 ) -> list[Document]:
-    """Returns the last reminders that were, or may have been, sent to a patient's phone; the newest first."""
+    """Returns the last reminders that were, or may have been, sent to patients at a phone; the newest first."""
     maybe_sent = {
-        "patient_id": patient_id,
+        "patient_id": {"$in": list(patient_ids)},
         "kind": SmsKind.REMINDER,
         "status": {"$in": [SmsStatus.SENT, SmsStatus.DELIVERED, SmsStatus.SENDING, SmsStatus.UNKNOWN]},
         "phone": phone,

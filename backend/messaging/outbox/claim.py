@@ -137,7 +137,7 @@ def new_message(row: Mapping[str, Any], pending: Mapping[str, Any], now: datetim
         kind=kind.value,
         recipient=recipient.value,
         appointment_id=row["_id"],
-        user_id=row["patient_id"] if is_for_patient else row["doctor_id"],
+        **({} if is_for_patient else {"user_id": row["doctor_id"]}),
         **{field: row.get(field) for field in APPOINTMENT_COPY},
         **{field: pending[field] for field in copied},
         not_before=quiet_hours().after(now, ZoneInfo(row["time_zone"])) if is_for_patient else now,

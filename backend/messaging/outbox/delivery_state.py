@@ -12,7 +12,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from backend.accounts import repository as accounts
+from backend.accounts import number_repository as numbers
 from backend.appointments import repository as appointments
 from backend.core.clock import utc_now
 from backend.core.settings import settings
@@ -21,7 +21,7 @@ from backend.messaging.documents import ONE_TIME_CODES, CallReason, SmsDirection
 from backend.messaging.metrics import count_outcome
 from backend.messaging.outbox import repository
 from backend.messaging.repository import find_one
-from backend.messaging.twilio.carrier import OPTED_OUT, SendResult, SendStatus
+from backend.messaging.twilio.carrier import NOT_A_MOBILE, OPTED_OUT, SendResult, SendStatus
 
 log = logging.getLogger(__name__)
 
@@ -111,13 +111,15 @@ async def mark_undelivered(
     call_reason = CallReason.REFUSED if status is SmsStatus.FAILED else CallReason.UNDELIVERED
     if error_code == OPTED_OUT:
         call_reason = CallReason.OPTED_OUT
-        await accounts.mark_opted_out_at_carrier(message["user_id"])
+        await numbers.opt_out(message["phone"], word=str(OPTED_OUT), at=utc_now())
+    elif error_code in NOT_A_MOBILE:
+        await numbers.mark_undeliverable(message["phone"], at=utc_now())
     if message.get("requests_confirmation"):
         await appointments.mark_confirmation_undelivered(
             message["appointment_id"], reschedule_count=message["reschedule_count"]
         )
-    if call_reason is CallReason.OPTED_OUT and message.get("patient_id") == message["user_id"]:
-        await appointments.stop_auto_cancel_for(message["user_id"])
+    if call_reason is CallReason.OPTED_OUT and "user_id" not in message and "patient_id" in message:
+        await appointments.stop_auto_cancel_for(message["patient_id"])
     needed = call_reason_if_needed(message, call_reason)
     fields = {
         **call_list_entry(needed, utc_now()),

@@ -32,6 +32,9 @@ OPTED_OUT = 21610
 """Twilio's error code for a recipient who sent an opt-out word to this sender.
 Source: https://www.twilio.com/docs/api/errors/21610"""
 
+NOT_A_MOBILE = frozenset((21211, 21614, 30005, 30006))
+"""Twilio's error codes for a number that no message can reach: invalid, not a mobile, unassigned, a landline."""
+
 _NO_RESPONSE = (
     *(TwilioException, aiohttp.ClientError, TimeoutError, OSError),
     *(

@@ -13,6 +13,7 @@ from starlette.datastructures import ImmutableMultiDict
 from twilio.request_validator import RequestValidator
 from twilio.twiml.messaging_response import MessagingResponse
 
+from backend.accounts.phone_numbers import sender_form
 from backend.core.http.errors import responses
 from backend.core.settings import settings
 from backend.messaging.errors import InvalidSignature, WebhookIncomplete
@@ -100,7 +101,7 @@ async def receive_sms(form: SignedForm) -> Response:
     phone = form.get("From", "").strip()
     if not phone or len(phone) > _MAX_PHONE:
         raise WebhookIncomplete
-    text = await handle_reply(sid=_sid(form), phone=phone, body=_required(form, "Body"))
+    text = await handle_reply(sid=_sid(form), phone=sender_form(phone), body=_required(form, "Body"))
     twiml = MessagingResponse()
     if text:
         twiml.message(text)

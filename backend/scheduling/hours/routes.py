@@ -11,7 +11,7 @@ from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.directory.clinics import read_clinics
 from backend.directory.doctors import profile_of
 from backend.directory.errors import DoctorNotFound
-from backend.scheduling import errors
+from backend.scheduling import dry_runs, errors
 from backend.scheduling.access import clinic_scope, reachable_doctor, visible_doctor
 from backend.scheduling.availability_inputs import effective_hours
 from backend.scheduling.hours import repository, working_hours
@@ -23,7 +23,7 @@ from backend.scheduling.hours.schemas import (
     WorkingHoursOut,
     WorkingHoursReport,
 )
-from backend.scheduling.schemas import PeriodIn, WithdrawalReport, report
+from backend.scheduling.schemas import DRY_RUN_REPORT, DryRun, PeriodIn, WithdrawalReport, report, reported
 
 router = APIRouter(prefix="/doctors/{doctor_id}", tags=["schedule"], responses=responses(DoctorNotFound))
 
@@ -55,17 +55,34 @@ async def _working_hours(doctor: User) -> WorkingHoursOut:
     },
 )
 async def set_working_hours(
-    doctor_id: Id, body: WorkingHoursIn, caller: CurrentStaff, version: ExpectedVersion, response: Response
+    doctor_id: Id,
+    body: WorkingHoursIn,
+    caller: CurrentStaff,
+    version: ExpectedVersion,
+    response: Response,
+    dry_run: DryRun = False,
 ) -> WorkingHoursReport:
     """Replaces the whole week, withdraws the free future slots that no longer fit, and opens new ones. The report
     lists the booked appointments that no longer fit. They stay valid until somebody reschedules or cancels them.
     Nurses set the hours at their own clinics. Hours at other clinics stay, repeated in the request or not."""
     doctor = await reachable_doctor(caller, doctor_id)
+    if dry_run:
+        return await _planned_hours(doctor, body, caller=caller, version=version)
     result, booked = await working_hours.set_hours(doctor, body.hours, only_at=clinic_scope(caller), version=version)
     changed = await reachable_doctor(caller, doctor_id)
     set_etag(response, profile_of(changed).weekly_hours_version)
     week = await _working_hours(changed)
     return WorkingHoursReport(**week.model_dump(), report=report(result, booked, caller=caller))
+
+
+async def _planned_hours(
+    doctor: User, body: WorkingHoursIn, *, caller: User, version: int | None
+) -> WorkingHoursReport:
+    """Returns the week as it would be, and the report."""
+    scope = clinic_scope(caller)
+    week, result, booked = await dry_runs.working_hours(doctor, body.hours, only_at=scope, version=version)
+    hours = [HoursBlockOut.model_validate(block) for block in week]
+    return WorkingHoursReport(hours=hours, is_default=False, report=report(result, booked, caller=caller))
 
 
 @router.get("/leaves", summary="List a doctor's leave", responses=responses(BadCursor))
@@ -91,15 +108,20 @@ async def get_leave(doctor_id: Id, leave_id: Id, caller: CurrentStaff) -> LeaveO
     "/leaves",
     summary="Create a leave",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(errors.InThePast, errors.ScheduleBusy),
+    response_model=LeaveReport,
+    responses={**DRY_RUN_REPORT, **responses(errors.InThePast, errors.ScheduleBusy)},
 )
-async def take_leave(doctor_id: Id, body: PeriodIn, caller: CurrentStaff, response: Response) -> LeaveReport:
+async def take_leave(
+    doctor_id: Id, body: PeriodIn, caller: CurrentStaff, response: Response, dry_run: DryRun = False
+) -> LeaveReport | Response:
     """Withdraws the free slots in this time. Once the request returns, no new booking can land in it. The report
     lists every appointment in it. They stay valid until somebody reschedules or cancels them. Dates are whole days in
     the time zone of the doctor's first clinic."""
     doctor = await reachable_doctor(caller, doctor_id)
     zone = await working_hours.zone_of(doctor)
     period = body.span(zone)
+    if dry_run:
+        return reported(*await dry_runs.leave(doctor, start=period.start, end=period.end), caller=caller)
     leave, result, booked = await working_hours.take_leave(
         doctor, start=period.start, end=period.end, reason=body.reason, created_by=caller.user_id
     )

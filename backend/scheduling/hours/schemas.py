@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from itertools import pairwise
 from typing import Self
 from zoneinfo import ZoneInfo
 
@@ -10,15 +9,15 @@ from pydantic import Field, model_validator
 
 from backend.accounts.documents import User
 from backend.accounts.fields import example
-from backend.accounts.profiles import WEEK, HoursBlock, Weekday
+from backend.accounts.profiles import HoursBlock, Weekday
 from backend.core.http.fields import Id, Request, Response
-from backend.directory.fields import ClosingTime, WallTime, minutes_of
+from backend.directory.fields import ClosingTime, WallTime, find_overlap
 from backend.scheduling.documents import Leave
 from backend.scheduling.schemas import EXAMPLE_ID, Capacity, SlotMinutes, WithdrawalReport
 
 
 class HoursBlockIn(Request):
-    """Working hours on one weekday at one clinic, in the clinic's wall-clock time."""
+    """Working hours at one clinic, in its wall-clock time. They may run over midnight, from the weekday on."""
 
     clinic_id: Id
     weekday: Weekday
@@ -27,20 +26,10 @@ class HoursBlockIn(Request):
     slot_minutes: SlotMinutes = None
     capacity: Capacity = 1
 
-    @model_validator(mode="after")
-    def _starts_before_end(self) -> "HoursBlockIn":
-        if minutes_of(self.start) >= minutes_of(self.end):
-            raise ValueError("end must be after start")
-        return self
 
-
-def find_overlap(hours: Iterable[HoursBlockIn | HoursBlock]) -> HoursBlockIn | HoursBlock | None:
-    """Returns a block of a week that overlaps an earlier one; None if no blocks overlap."""
-    by_start = sorted(hours, key=lambda block: (WEEK.index(block.weekday), minutes_of(block.start)))
-    for earlier, later in pairwise(by_start):
-        if earlier.weekday == later.weekday and minutes_of(earlier.end) > minutes_of(later.start):
-            return later
-    return None
+def overlap_in(hours: Iterable[HoursBlockIn | HoursBlock]) -> HoursBlockIn | HoursBlock | None:
+    """Returns a block of a week that overlaps another one; None if no blocks overlap."""
+    return find_overlap(hours, lambda block: (block.weekday, block.start, block.end))
 
 
 _ON_MONDAY = {"clinic_id": EXAMPLE_ID, "weekday": "monday"}
@@ -60,7 +49,7 @@ class WorkingHoursIn(Request):
 
     @model_validator(mode="after")
     def _no_overlap(self) -> "WorkingHoursIn":
-        if block := find_overlap(self.hours):
+        if block := overlap_in(self.hours):
             raise ValueError(f"hours overlap on {block.weekday} at {block.start}")
         return self
 

@@ -14,15 +14,16 @@ from backend.core.http.errors import EditConflict
 from backend.directory.clinics import read_clinics
 from backend.directory.doctors import profile_of
 from backend.directory.documents import Clinic
-from backend.directory.fields import minutes_of
+from backend.directory.fields import block_minutes
 from backend.scheduling import errors
 from backend.scheduling import repository as claims
 from backend.scheduling.access import clinics_of
-from backend.scheduling.availability_inputs import effective_hours
-from backend.scheduling.documents import Leave, SeatClaim, SlotState
+from backend.scheduling.availability_inputs import effective_hours, wall_block
+from backend.scheduling.decisions.documents import CauseKind
+from backend.scheduling.decisions.withdrawals import begin, find_without_slot, settle
+from backend.scheduling.documents import Leave, SeatClaim
 from backend.scheduling.hours import repository
-from backend.scheduling.hours.schemas import HoursBlockIn, find_overlap
-from backend.scheduling.slots import repository as slot_repository
+from backend.scheduling.hours.schemas import HoursBlockIn, overlap_in
 from backend.scheduling.slots.slot_sync import SyncResult, reconcile
 
 _MOST_ATTEMPTS = 20
@@ -45,28 +46,31 @@ async def set_hours(
     `OtherClinicHours`, `HoursOverlap` and `WeekTooFull`, and `EditConflict` if the hours have another `version`;
     nothing is changed then.
     """
+    withdrawal = None
     for _ in range(_MOST_ATTEMPTS):
         as_read, stored_version = await repository.read_weekly_hours(doctor.user_id)
         if version not in (None, stored_version):
             raise EditConflict
-        blocks = await _week(doctor, as_read, wanted, only_at)
+        blocks = await planned_week(doctor, as_read, wanted, only_at)
         # Another front desk may be setting its part of the week: neither may undo the other's.
         unchanged: dict[str, Any] = {} if only_at is None else {"doctor.weekly_hours": as_read}
         if version is not None:
             unchanged["doctor.weekly_hours_version"] = version
+        withdrawal = withdrawal or await begin(CauseKind.HOURS, doctor_id=doctor.user_id)
         if await repository.replace_weekly_hours(doctor.user_id, blocks, where=unchanged):
             result = await reconcile(doctor.user_id)
+            await settle(withdrawal)
             return result, await find_without_slot({"doctor_id": doctor.user_id})
     raise errors.ScheduleBusy
 
 
-async def _week(
+async def planned_week(
     doctor: User,
     as_read: list[dict[str, Any]] | None,
     wanted: list[HoursBlockIn],
     only_at: Collection[PydanticObjectId] | None,
 ) -> list[HoursBlock]:
-    """Returns the week to store."""
+    """Returns the week that `set_hours` would store. Raises the errors of that."""
     profile = profile_of(doctor)
     clinics = await read_clinics(profile.clinic_ids)
     kept: list[HoursBlock] = []
@@ -87,9 +91,10 @@ async def _week(
         elif new not in kept:
             raise errors.OtherClinicHours
     week = [*kept, *blocks]
-    if find_overlap(week):
+    if overlap_in(week):
         raise errors.HoursOverlap
-    slots = [(minutes_of(b.end) - minutes_of(b.start)) // b.slot_minutes for b in week]
+    walls = [block_minutes(block.start, block.end) for block in week]
+    slots = [(end - start) // block.slot_minutes for (start, end), block in zip(walls, week, strict=True)]
     seats = [number * block.capacity for number, block in zip(slots, week, strict=True)]
     if sum(slots) > MOST_SLOTS_A_WEEK or sum(seats) > MOST_SEATS_A_WEEK:
         raise errors.WeekTooFull
@@ -97,18 +102,10 @@ async def _week(
 
 
 def _check_opening_hours(block: HoursBlockIn, clinic: Clinic) -> None:
-    start, end = minutes_of(block.start), minutes_of(block.end)
-    day = [hours for hours in clinic.opening_hours if hours.weekday == block.weekday]
-    if not any(minutes_of(hours.opens) <= start and end <= minutes_of(hours.closes) for hours in day):
+    opening_hours = [wall_block(hours.weekday, hours.opens, hours.closes) for hours in clinic.opening_hours]
+    if not wall_block(block.weekday, block.start, block.end).lies_within(opening_hours):
         time = f"on {block.weekday.value} from {block.start} to {block.end}"
         raise errors.OutsideOpeningHours(f"{clinic.name} is not open {time}.")
-
-
-async def find_without_slot(whose: dict[str, PydanticObjectId]) -> list[SeatClaim]:
-    """Returns a doctor's or a clinic's future appointments whose slots were withdrawn."""
-    states = [SlotState.CLOSED, SlotState.CLOSING, SlotState.REMOVED]
-    withdrawn = await slot_repository.find_coming_ids({**whose, "state": {"$in": states}})
-    return await claims.find_booked({"slot_id": {"$in": list(withdrawn)}})
 
 
 async def take_leave(
@@ -121,6 +118,7 @@ async def take_leave(
     if end <= utc_now():
         raise errors.InThePast
     leave = Leave(doctor_id=doctor.user_id, start=start, end=end, reason=reason, created_by=created_by)
+    withdrawal = await begin(CauseKind.LEAVE, subject=leave.id, doctor_id=doctor.user_id)
     await repository.insert_leave(leave)
     try:
         result = await reconcile(doctor.user_id)
@@ -128,6 +126,7 @@ async def take_leave(
         await repository.delete_leave(leave.id, doctor_id=doctor.user_id)  # a retry would take it twice
         await repository.request_sync(doctor.user_id)
         raise
+    await settle(withdrawal)
     during = {"doctor_id": doctor.user_id, "start": {"$lt": end}, "end": {"$gt": start}}
     return leave, result, await claims.find_booked(during)
 
@@ -139,7 +138,14 @@ async def zone_of(doctor: User) -> ZoneInfo:
 
 
 async def end_leave(doctor: User, leave_id: PydanticObjectId) -> SyncResult:
-    """Deletes a leave and opens its time again. Raises `LeaveNotFound`."""
+    """Deletes a leave and opens its time again. Its appointments no longer need a decision.
+
+    Raises `LeaveNotFound`.
+    """
+    withdrawal = await begin(CauseKind.LEAVE, subject=leave_id, doctor_id=doctor.user_id)
     if not await repository.delete_leave(leave_id, doctor_id=doctor.user_id):
+        await settle(withdrawal)
         raise errors.LeaveNotFound
-    return await reconcile(doctor.user_id)
+    result = await reconcile(doctor.user_id)
+    await settle(withdrawal)
+    return result

@@ -1,5 +1,6 @@
 """Which slots can be booked, and how many free seats they have: one rule for the search, single slots and hints."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -9,8 +10,9 @@ from typing import Any
 from beanie import PydanticObjectId
 
 from backend.scheduling import repository
-from backend.scheduling.documents import Slot, SlotState
+from backend.scheduling.documents import EITHER, Slot, SlotState
 from backend.scheduling.repository import DoctorDay, Row
+from backend.scheduling.slots.repository import ending_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class BookableSlot:
     first_seat: int
     state: SlotState
     is_active: bool
+    is_online: bool
 
     @classmethod
     def of(cls, stored: Row) -> "BookableSlot":
@@ -62,13 +65,23 @@ _COPIED = {field.name for field in fields(BookableSlot)} - {"id", "state", "max_
 
 
 def is_bookable(slot: Slot | BookableSlot, now: datetime) -> bool:
-    """Returns whether a slot can be booked if it has a free seat: it is open and hasn't started."""
-    return slot.is_active and slot.state is SlotState.OPEN and slot.start > now
+    """Returns whether patients can book a slot if it has a free seat: it is open, online and hasn't started."""
+    return slot.is_active and slot.state is SlotState.OPEN and slot.is_online and slot.start > now
 
 
 def bookable(now: datetime) -> dict[str, Any]:
     """Returns the filter that finds the slots for which `is_bookable` is true."""
-    return {"is_active": True, "state": SlotState.OPEN, "start": {"$gt": now}}
+    return {"is_active": True, "state": SlotState.OPEN, "is_online": True, "start": {"$gt": now}}
+
+
+def is_bookable_by_staff(slot: Slot | BookableSlot, now: datetime) -> bool:
+    """Returns whether staff can book a slot if it has a free seat: it is open, and not over."""
+    return slot.is_active and slot.state is SlotState.OPEN and slot.end > now
+
+
+def bookable_by_staff(now: datetime) -> dict[str, Any]:
+    """Returns the filter that finds the slots for which `is_bookable_by_staff` is true."""
+    return {"is_active": True, "state": SlotState.OPEN, "is_online": EITHER, **ending_after(now)}
 
 
 async def with_free_seats(slots: Sequence[Row], **only: Any) -> list[OpenSlot]:
@@ -85,24 +98,34 @@ async def with_free_seats(slots: Sequence[Row], **only: Any) -> list[OpenSlot]:
 async def count_free_seats(slots: Sequence[Row], claims: Iterable[Row], **only: Any) -> list[OpenSlot]:
     """Returns slots with their free seats. `claims` has all claims in them, and may have others too.
 
-    Claims of earlier generations don't count. `only` as for `with_free_seats`.
+    `only` as for `with_free_seats`.
+    """
+    found, days = count_seats(slots, claims), limited_days(slots)
+    if not days:
+        return found
+    visits = await repository.find_visits_on(days, **only)
+    patients = Counter((visit["doctor_id"], visit["clinic_day"]) for visit in visits)
+
+    def is_full_day(slot: Row) -> bool:
+        limit = slot.get("max_patients_per_day")
+        return limit is not None and patients[slot["doctor_id"], slot["day"]] >= limit
+
+    return [OpenSlot(slot.stored, 0) if is_full_day(slot.stored) else slot for slot in found]
+
+
+def count_seats(slots: Sequence[Row], claims: Iterable[Row]) -> list[OpenSlot]:
+    """Returns slots with the seats that no active claim holds, whatever the limit of patients per day.
+
+    `claims` are active. Those of earlier generations don't count.
     """
     first_seats = {slot["_id"]: slot["first_seat"] for slot in slots}
     taken = Counter(
-        claim["slot_id"]
+        held["slot"]
         for claim in claims
-        if claim["slot_id"] in first_seats and claim["seat"] >= first_seats[claim["slot_id"]]
+        for held in claim["seats"]
+        if held["seat"] >= first_seats.get(held["slot"], math.inf)
     )
-    days = limited_days(slots)
-    visits = await repository.find_visits_on(days, **only) if days else ()
-    patients = Counter((visit["doctor_id"], visit["clinic_day"]) for visit in visits)
-    found = []
-    for slot in slots:
-        limit = slot.get("max_patients_per_day")
-        is_full_day = limit is not None and patients[slot["doctor_id"], slot["day"]] >= limit
-        free = 0 if is_full_day else max(0, slot["capacity"] - taken[slot["_id"]])
-        found.append(OpenSlot(slot, free))
-    return found
+    return [OpenSlot(slot, max(0, slot["capacity"] - taken[slot["_id"]])) for slot in slots]
 
 
 def limited_days(slots: Iterable[Row]) -> set[DoctorDay]:

@@ -26,7 +26,7 @@ from backend.core.clock import utc_now
 from backend.core.http.pagination import behind
 from backend.scheduling.repository import Row, set_clears_full_hint
 from backend.scheduling.slots import search_repository
-from backend.scheduling.slots.capacity import bookable, limited_days, with_free_seats
+from backend.scheduling.slots.capacity import bookable_by_staff, limited_days, with_free_seats
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ async def repair_full_hints() -> int:
     wrong = 0
     for _ in range(PER_RUN // _AT_ONCE):
         position = behind(_Progress.last, "start", "_id") if _Progress.last else {}
-        query = {"$and": [{**bookable(utc_now()), "known_full": True}, position]}
+        query = {"$and": [{**bookable_by_staff(utc_now()), "known_full": True}, position]}
         slots = await search_repository.find_rows(query, limit=_AT_ONCE)
         # A seat counts as free too if the appointment on it wouldn't clear the hint.
         counted = await with_free_seats(slots, clears_full_hint=True)

@@ -1,4 +1,5 @@
-"""Keeps slots up to the booking horizon: each day at the clinics adds its slots at the far end."""
+"""Keeps slots up to the staff's horizon: each day at the clinics adds its slots at the far end, and brings the slots
+of one more day online for patients."""
 
 import logging
 from datetime import datetime, timedelta

@@ -10,14 +10,17 @@ from beanie import PydanticObjectId
 from backend.accounts.profiles import WEEK
 from backend.core.clock import utc_now
 from backend.directory.doctors import profile_of
-from backend.directory.fields import minutes_of
+from backend.directory.fields import block_minutes
 from backend.scheduling import availability, errors
 from backend.scheduling import repository as claims
 from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, slot_for
+from backend.scheduling.decisions.documents import CauseKind
+from backend.scheduling.decisions.withdrawals import begin, settle
 from backend.scheduling.documents import SeatClaim, Slot, SlotSource, SlotState
 from backend.scheduling.schemas import GenerateIn
 from backend.scheduling.slots import repository
-from backend.scheduling.slots.slot_sync import open_slots, reconcile
+from backend.scheduling.slots.capacity import OpenSlot, with_free_seats
+from backend.scheduling.slots.slot_sync import SyncResult, open_slots, reconcile
 from backend.scheduling.slots.withdrawal import remove, withdraw, withdraw_removed_too
 
 MOST_AT_ONCE = 5000
@@ -60,7 +63,7 @@ async def generate_slots(wanted: GenerateIn) -> int:
     if wanted.start is None or wanted.end is None:
         return await _generate_weekly(wanted, days)
     length = wanted.minutes or _usual_minutes(schedule, wanted.clinic_id)
-    wall = availability.WallBlock(0, minutes_of(wanted.start), minutes_of(wanted.end))
+    wall = availability.WallBlock(0, *block_minutes(wanted.start, wanted.end))
     if len(days) * ((wall.end - wall.start) // length) > MOST_AT_ONCE:
         raise errors.TooManySlots
     cut = (span for day in days for span in availability.cut(wall, day, length, zone) if span.start > now)
@@ -72,14 +75,37 @@ async def generate_slots(wanted: GenerateIn) -> int:
 
 async def remove_slot(slot: Slot) -> list[SeatClaim]:
     """Removes a slot and returns its active appointments; then nobody can book it any more. Raises `SlotNotFound`."""
+    withdrawal = await begin(CauseKind.SLOT, subject=slot.id, doctor_id=slot.doctor_id)
     if not await remove(slot.id):
+        await settle(withdrawal)
         raise errors.SlotNotFound
-    return await claims.find_booked({"slot_id": slot.id})
+    await settle(withdrawal)
+    return await claims.find_booked_in([slot])
+
+
+async def set_capacity(slot: Slot, capacity: int) -> tuple[OpenSlot, SyncResult, list[SeatClaim]]:
+    """Changes how many patients can book a slot. It keeps its id, and its capacity when the weekly hours change.
+
+    With more active appointments than seats it stays closed until enough of them are cancelled. Returns the slot, and
+    its appointments if it isn't open. Raises `SlotNotFound`, `ScheduleBusy`.
+    """
+    if not await repository.set_capacity(slot.id, capacity):
+        raise errors.SlotNotFound
+    result = await reconcile(slot.doctor_id)
+    changed = await claims.find_slot(slot.id)
+    if changed is None:
+        raise errors.SlotNotFound
+    stored = changed.model_dump(by_alias=True, exclude_none=True)
+    if changed.is_active and changed.state is SlotState.OPEN:
+        (counted,) = await with_free_seats([stored])
+        return counted, result, []
+    shown = OpenSlot({**stored, "capacity": capacity}, free=0)
+    return shown, result, await claims.find_booked_in([changed])
 
 
 async def get_slot(slot_id: PydanticObjectId) -> Slot:
-    """Returns a coming slot that holds its time, open or not, unless staff removed it. Raises `SlotNotFound`."""
-    coming = {"_id": slot_id, "start": {"$gt": utc_now()}, "state": {"$ne": SlotState.REMOVED}}
+    """Returns a slot that isn't over, open or not, unless staff removed it. Raises `SlotNotFound`."""
+    coming = {"_id": slot_id, "end": {"$gt": utc_now()}, "state": {"$ne": SlotState.REMOVED}}
     for slot in await repository.find_active(coming):
         return slot
     raise errors.SlotNotFound
@@ -98,8 +124,10 @@ async def _generate_weekly(wanted: GenerateIn, days: list[date]) -> int:
     on_days = {"$in": [day.isoformat() for day in days]}
     there = {"doctor_id": wanted.doctor_id, "clinic_id": wanted.clinic_id, "day": on_days}
     before = await repository.find_coming_ids({**there, "state": SlotState.OPEN})
+    withdrawal = await begin(CauseKind.HOURS, doctor_id=wanted.doctor_id)
     await withdraw_removed_too(await repository.find_coming_ids({**there, "state": SlotState.REMOVED}))
     await reconcile(wanted.doctor_id)
+    await settle(withdrawal)
     return len(await repository.find_coming_ids({**there, "state": SlotState.OPEN}) - before)
 
 
@@ -130,7 +158,7 @@ def _check(schedule: DoctorSchedule, clinic_id: PydanticObjectId, span: availabi
         raise errors.StartNotAligned
     if span.start <= now:
         raise errors.InThePast
-    if span.end > availability.bookable_until(clinic, now):
+    if span.start >= availability.bookable_until(clinic, now):
         raise errors.BeyondHorizon
     if not availability.is_possible(schedule.inputs, clinic_id, span, now):
         is_away = any(absence.overlaps(span) for absence in (*schedule.inputs.leaves, *clinic.closures))

@@ -3,8 +3,8 @@
 An update changes a slot only while its state and revision are as they were read.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import datetime, timedelta
 from typing import Any
 
 from beanie import PydanticObjectId
@@ -14,6 +14,7 @@ from pymongo.errors import BulkWriteError
 
 from backend.core.clock import utc_now
 from backend.core.mongo.updates import changes, duplicates
+from backend.scheduling.availability import MOST_SLOT_MINUTES
 from backend.scheduling.documents import SEATS_PER_GENERATION, Slot, SlotState
 from backend.scheduling.repository import Row, batches
 
@@ -26,6 +27,11 @@ AT_ONCE = 500
 
 def _slots() -> AsyncCollection[dict[str, Any]]:
     return Slot.get_pymongo_collection()
+
+
+def ending_after(moment: datetime) -> dict[str, Any]:
+    """Returns the filter for slots that end after a moment. The index has their start, so it is bounded too."""
+    return {"start": {"$gt": moment - timedelta(minutes=MOST_SLOT_MINUTES)}, "end": {"$gt": moment}}
 
 
 async def find_active(where: Row) -> list[Slot]:
@@ -41,9 +47,8 @@ async def find_coming_ids(where: Row) -> set[PydanticObjectId]:
 
 
 async def find_doctors_with_slots(clinic_id: PydanticObjectId, *, since: datetime) -> list[PydanticObjectId]:
-    """Returns the doctors with slots at a clinic that start after a moment."""
-    where = {"clinic_id": clinic_id, "is_active": True, "start": {"$gt": since}}
-    return await _slots().distinct("doctor_id", where)
+    """Returns the doctors with slots at a clinic that end after a moment."""
+    return await _slots().distinct("doctor_id", {"clinic_id": clinic_id, "is_active": True, **ending_after(since)})
 
 
 async def insert_new(slots: Sequence[Slot]) -> None:
@@ -73,12 +78,23 @@ async def open_unchanged(slots: Sequence[Slot], fields: Mapping[PydanticObjectId
 
 
 async def refresh_names(doctor_id: PydanticObjectId, clinic_id: PydanticObjectId, names: Row) -> None:
-    """Writes names and limits onto a doctor's coming slots at a clinic."""
-    coming = {"doctor_id": doctor_id, "clinic_id": clinic_id, "is_active": True, "start": {"$gt": utc_now()}}
+    """Writes names and limits onto a doctor's slots at a clinic that aren't over."""
+    coming = {"doctor_id": doctor_id, "clinic_id": clinic_id, "is_active": True, **ending_after(utc_now())}
     # One that is closing gets its names when it opens again. With a new daily limit a slot may have free seats again.
     # The new revision keeps everybody from opening a slot with the names that they read before.
     update = {**changes({**names, **NOT_FULL}), "$inc": {"revision": 1}}
     await _slots().update_many({**coming, "state": {"$ne": SlotState.CLOSING}}, update)
+
+
+async def set_capacity(slot_id: PydanticObjectId, capacity: int) -> bool:
+    """Records the capacity with which a slot is to open; False if it no longer holds its time, or staff removed it.
+
+    It takes effect when the doctor's slots are reconciled. The new revision keeps everybody from opening the slot
+    with the capacity that they read before.
+    """
+    there = {"_id": slot_id, "is_active": True, "is_removed": False}
+    update = {"$set": {"capacity_set": capacity}, "$inc": {"revision": 1}}
+    return (await _slots().update_one(there, update)).matched_count > 0
 
 
 # Withdrawing: see `withdrawal.py`
@@ -113,8 +129,10 @@ async def unmark_removed(slot_ids: Sequence[PydanticObjectId]) -> None:
     )
 
 
-async def finish_withdrawal(closing: Iterable[Slot], *, booked: set[PydanticObjectId]) -> None:
+async def finish_withdrawal(closing: Iterable[Slot], *, holding: Set[PydanticObjectId]) -> None:
     """Sets closing slots to `closed` or `removed`, and their seat numbers to the next generation.
+
+    Those `holding` their time keep it.
 
     It changes a slot only as it was read. Several processes may withdraw a slot at once, but its generation may end
     only once: otherwise the appointments in it would be left a generation behind, on seats that nobody counts.
@@ -123,9 +141,23 @@ async def finish_withdrawal(closing: Iterable[Slot], *, booked: set[PydanticObje
     for slot in closing:
         state = SlotState.REMOVED if slot.is_removed else SlotState.CLOSED
         as_read = {"_id": slot.id, "revision": slot.revision, "first_seat": slot.first_seat}
-        new = {"state": state, "is_active": slot.is_removed or slot.id in booked}
+        new = {"state": state, "is_active": slot.is_removed or slot.id in holding}
         update = {"$set": new, "$inc": {"first_seat": SEATS_PER_GENERATION}}
         updates.append(UpdateOne({**as_read, "state": SlotState.CLOSING}, update))
+    await _slots().bulk_write(updates, ordered=False)
+
+
+async def set_zone_of_withdrawn(
+    slots: Iterable[Slot], days: Mapping[PydanticObjectId, str], *, time_zone: str
+) -> None:
+    """Sets time zone and day of withdrawn slots, as far as they are still withdrawn."""
+    updates = [
+        UpdateOne(
+            {"_id": slot.id, "is_active": True, "state": slot.state},
+            {"$set": {"time_zone": time_zone, "day": days[slot.id]}},
+        )
+        for slot in slots
+    ]
     await _slots().bulk_write(updates, ordered=False)
 
 

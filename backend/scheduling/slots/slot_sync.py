@@ -19,14 +19,16 @@ from backend.core.clock import utc_now
 from backend.directory.errors import DoctorNotFound
 from backend.scheduling import availability
 from backend.scheduling import repository as claims
-from backend.scheduling.availability_inputs import DoctorSchedule, read_schedule, slot_for
+from backend.scheduling.availability_inputs import DoctorSchedule, online_fields, read_schedule, slot_for
 from backend.scheduling.documents import Slot, SlotSource, SlotState
 from backend.scheduling.errors import ScheduleBusy
 from backend.scheduling.slots import repository
 from backend.scheduling.slots.withdrawal import withdraw, withdraw_removed_too
+from backend.scheduling.zone_correction import correct_coming
 
 LOOKBACK = timedelta(hours=1)
-"""Slots that started a moment ago are withdrawn too: a booking that read one in time may still be on its way."""
+"""Slots count until their end. Those that ended a moment ago are withdrawn too: a booking that read one in time may
+still be on its way."""
 
 _MOST_ATTEMPTS = 20
 
@@ -52,21 +54,25 @@ async def reconcile(doctor_id: PydanticObjectId) -> SyncResult:
         for _ in range(_MOST_ATTEMPTS):
             now = utc_now()
             schedule = await read_schedule(doctor_id, now=now)
-            wanted = await _offers(schedule.inputs, now)
-            recent = {"doctor_id": doctor_id, "start": {"$gt": now - LOOKBACK}}
+            wanted = await offers(schedule.inputs, now)
+            recent = {"doctor_id": doctor_id, **repository.ending_after(now - LOOKBACK)}
             present = await repository.find_active(recent)
             stale = await _stale(present, schedule, wanted, now)
-            obsolete = await _obsolete_removals(present, schedule, now)
-            await withdraw(slot.id for slot in stale)
+            obsolete = await obsolete_removals(present, schedule, now)
+            # Those that only change their capacity open again, with their id.
+            to_reopen = {slot.id for slot in stale if fits(slot, schedule, wanted, now)}
+            await withdraw((slot.id for slot in stale), to_reopen=to_reopen)
             await withdraw_removed_too(slot.id for slot in obsolete)
             done += SyncResult(withdrawn=sum(slot.state is SlotState.OPEN for slot in stale))
             if stale or obsolete:
+                present = await repository.find_active(recent)
+            if await _correct_zones(present, schedule):
                 present = await repository.find_active(recent)
             there = {slot.start for slot in present}
             missing = [offer for start, offer in wanted.items() if start not in there and start > now]
             await repository.insert_new([slot_for(schedule, o, source=SlotSource.HOURS) for o in missing])
             shut = {"$in": [SlotState.PENDING, SlotState.CLOSED]}
-            candidates = await repository.find_active({**recent, "start": {"$gt": now}, "state": shut})
+            candidates = await repository.find_active({**recent, "end": {"$gt": now}, "state": shut})
             again = await read_schedule(doctor_id, now=now)
             if not again.agrees_with(schedule):
                 continue
@@ -83,10 +89,11 @@ async def reconcile(doctor_id: PydanticObjectId) -> SyncResult:
     raise ScheduleBusy
 
 
-async def _offers(inputs: availability.AvailabilityInputs, now: datetime) -> Offers:
+async def offers(inputs: availability.AvailabilityInputs, now: datetime) -> Offers:
+    """Returns the slots that the weekly hours require, those that began a moment ago too."""
     # In a thread: a year of short slots takes long enough to hold up everybody else's requests.
-    offers = await asyncio.to_thread(availability.offers, inputs, since=now - LOOKBACK, now=now)
-    return {offer.span.start: offer for offer in offers}
+    found = await asyncio.to_thread(availability.offers, inputs, since=now - LOOKBACK, now=now)
+    return {offer.span.start: offer for offer in found}
 
 
 def fits(slot: Slot, schedule: DoctorSchedule, wanted: Offers, now: datetime) -> bool:
@@ -108,7 +115,7 @@ def _is_among(slot: Slot, offers: Offers) -> bool:
 async def _stale(present: Sequence[Slot], schedule: DoctorSchedule, wanted: Offers, now: datetime) -> list[Slot]:
     """Returns the slots to withdraw. A closed slot that still has patients needs no withdrawal: it is held closed."""
     overfull = await _overfull(present, wanted)
-    stale = [slot for slot in present if _is_stale(slot, schedule, wanted, now)]
+    stale = [slot for slot in present if is_stale(slot, schedule, wanted, now)]
     stale_ids = {slot.id for slot in stale}
     closed = [slot.id for slot in stale if slot.state is SlotState.CLOSED]
     still_booked = await claims.find_booked_slots(closed) if closed else set()
@@ -118,7 +125,7 @@ async def _stale(present: Sequence[Slot], schedule: DoctorSchedule, wanted: Offe
     return [slot for slot in stale if slot.id not in still_booked] + reseat + reopened
 
 
-def _is_stale(slot: Slot, schedule: DoctorSchedule, wanted: Offers, now: datetime) -> bool:
+def is_stale(slot: Slot, schedule: DoctorSchedule, wanted: Offers, now: datetime) -> bool:
     """Returns whether a slot must be withdrawn: it doesn't fit, or another process died withdrawing it.
 
     A change of capacity withdraws too: the slot gets new seat numbers when it opens again.
@@ -127,9 +134,7 @@ def _is_stale(slot: Slot, schedule: DoctorSchedule, wanted: Offers, now: datetim
         return False
     if slot.state is SlotState.CLOSING or not fits(slot, schedule, wanted, now):
         return True
-    offer = wanted.get(slot.start)
-    of_hours = slot.source is SlotSource.HOURS and slot.state is SlotState.OPEN
-    return of_hours and offer is not None and offer.capacity != slot.capacity
+    return slot.state is SlotState.OPEN and slot.capacity != opening_capacity(slot, wanted)
 
 
 async def _overfull(slots: Iterable[Slot], wanted: Offers) -> dict[PydanticObjectId, bool]:
@@ -144,22 +149,24 @@ async def _overfull(slots: Iterable[Slot], wanted: Offers) -> dict[PydanticObjec
     first_seats = {slot.id: slot.first_seat for slot in closed}
     held: dict[PydanticObjectId, list[int]] = {}
     for holder in await claims.find_seat_holders(first_seats, **claims.IS_APPOINTMENT):
-        held.setdefault(holder["slot_id"], []).append(holder["seat"])
+        held.setdefault(holder["slot"], []).append(holder["seat"])
     found = {}
     for slot in closed:
-        taken, capacity = held.get(slot.id, []), _capacity(slot, wanted)
+        taken, capacity = held.get(slot.id, []), opening_capacity(slot, wanted)
         if any(seat >= slot.first_seat + capacity for seat in taken):
             found[slot.id] = len(taken) <= capacity
     return found
 
 
-def _capacity(slot: Slot, wanted: Offers) -> int:
-    """Returns the capacity with which a slot is to open: that of the weekly hours if it comes from them."""
+def opening_capacity(slot: Slot, wanted: Offers) -> int:
+    """Returns the capacity with which a slot is to open: what staff set for it, else that of the hours it is from."""
+    if slot.capacity_set is not None:
+        return slot.capacity_set
     offer = wanted.get(slot.start)
     return offer.capacity if offer and slot.source is SlotSource.HOURS else slot.capacity
 
 
-async def _obsolete_removals(present: Sequence[Slot], schedule: DoctorSchedule, now: datetime) -> list[Slot]:
+async def obsolete_removals(present: Sequence[Slot], schedule: DoctorSchedule, now: datetime) -> list[Slot]:
     """Returns the removed slots to forget: the weekly hours no longer contain them, and nobody is booked in them.
 
     Leave and closures don't count here. They come and go, and must not bring back a slot that staff removed.
@@ -167,18 +174,47 @@ async def _obsolete_removals(present: Sequence[Slot], schedule: DoctorSchedule, 
     removed = [slot for slot in present if slot.state is SlotState.REMOVED]
     if not removed:
         return []
-    usual = await _offers(availability.without_absence(schedule.inputs), now)
+    usual = await offers(availability.without_absence(schedule.inputs), now)
     booked = await claims.find_booked_slots(slot.id for slot in removed)
     return [slot for slot in removed if not _is_among(slot, usual) and slot.id not in booked]
 
 
+async def _correct_zones(present: Sequence[Slot], schedule: DoctorSchedule) -> bool:
+    """Writes the corrected zone of a clinic onto withdrawn slots, and before that onto the appointments there.
+
+    So a withdrawn slot that fits the hours on the new clock opens again, with its id and its patients. Returns
+    whether there were any such slots.
+    """
+    found: dict[PydanticObjectId, list[Slot]] = {}
+    for slot in present:
+        clinic = schedule.clinics.get(slot.clinic_id)
+        if clinic and slot.time_zone != clinic.time_zone and slot.state in (SlotState.CLOSED, SlotState.REMOVED):
+            found.setdefault(slot.clinic_id, []).append(slot)
+    for clinic_id, slots in found.items():
+        clinic = schedule.clinics[clinic_id]
+        await correct_coming(clinic, doctor_id=schedule.doctor.user_id)
+        days = {slot.id: availability.local_day(slot.start, clinic.zone).isoformat() for slot in slots}
+        await repository.set_zone_of_withdrawn(slots, days, time_zone=clinic.time_zone)
+    return bool(found)
+
+
 def _is_outdated(slot: Slot, schedule: DoctorSchedule) -> bool:
-    """Returns whether an open slot has old names or limits: of two changes at once the earlier may land last."""
-    names = schedule.shown[slot.clinic_id]
-    return slot.state is SlotState.OPEN and any(getattr(slot, name) != names[name] for name in names)
+    """Returns whether an open slot has old names or limits, or has come online.
+
+    Of two changes at once the earlier may land last, and each midnight another day comes online.
+    """
+    fields = {**schedule.shown[slot.clinic_id], **online_fields(schedule, slot.clinic_id, slot.start)}
+    return slot.state is SlotState.OPEN and any(getattr(slot, name) != fields[name] for name in fields)
 
 
 async def open_slots(schedule: DoctorSchedule, slots: Sequence[Slot], wanted: Offers | None = None) -> int:
     """Opens slots that nobody has changed since they were read, with present names and, of `wanted`, capacities."""
-    fields = {s.id: {**schedule.shown[s.clinic_id], "capacity": _capacity(s, wanted or {})} for s in slots}
+    fields = {
+        slot.id: {
+            **schedule.shown[slot.clinic_id],
+            **online_fields(schedule, slot.clinic_id, slot.start),
+            "capacity": opening_capacity(slot, wanted or {}),
+        }
+        for slot in slots
+    }
     return await repository.open_unchanged(slots, fields)

@@ -1,17 +1,17 @@
 """Withdrawing slots. Once a withdrawal has returned, nobody can book them any more.
 
-A booking reads its slot, then inserts itself under the unique index on (slot_id, seat). A withdrawal may come
+A booking reads its slot, then inserts itself under the unique index on (slot, seat). A withdrawal may come
 between the two. It therefore blocks every seat of the slot's generation. Where an appointment holds the seat, the
 appointment moves to the next generation first (that generation isn't open, so nobody else can be there), and the
-block takes the seat that it left. Until then nobody else can: a booking also writes its seat into `reserved_seat`,
-which is unique too, and an appointment that moves keeps it there until the block is written.
+block takes the seat that it left. Until then nobody else can: a booking also writes its seat into `reserved`, which
+is unique too, and an appointment that moves keeps it there until the block is written.
 
 Once each seat of the generation has a block, no booking that read the slot before can be written, now or later.
 Blocks stay, and an appointment that is cancelled or rescheduled gives back a seat of a generation nobody was shown.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import timedelta
 
 from beanie import PydanticObjectId
@@ -30,15 +30,15 @@ _SLOTS_AT_ONCE = 20
 """Slots whose appointments move at the same time."""
 
 
-async def withdraw(slot_ids: Iterable[PydanticObjectId]) -> None:
+async def withdraw(slot_ids: Iterable[PydanticObjectId], *, to_reopen: Set[PydanticObjectId] = frozenset()) -> None:
     """Withdraws slots. When it returns, nobody can book them any more.
 
-    A slot keeps its time while booked appointments remain in it, so that nothing else is offered over them. Slots
-    that staff removed stay removed.
+    A slot keeps its time while booked appointments remain in it, so that nothing else is offered over them; those
+    `to_reopen` keep it anyway. Slots that staff removed stay removed.
     """
     if ids := list(slot_ids):
         for batch in claims.batches(await repository.begin_withdrawal(ids), repository.AT_ONCE):
-            await _finish(batch)
+            await _finish(batch, to_reopen)
 
 
 async def withdraw_removed_too(slot_ids: Iterable[PydanticObjectId]) -> None:
@@ -61,11 +61,11 @@ async def remove(slot_id: PydanticObjectId) -> bool:
     return True
 
 
-async def _finish(closing: Sequence[Slot]) -> None:
+async def _finish(closing: Sequence[Slot], to_reopen: Set[PydanticObjectId] = frozenset()) -> None:
     """Blocks every seat of closing slots, then sets them to closed or removed."""
     await _block_every_seat(closing)
     booked = await claims.find_booked_slots(slot.id for slot in closing)
-    await repository.finish_withdrawal(closing, booked=booked)
+    await repository.finish_withdrawal(closing, holding=booked | to_reopen)
 
 
 async def _block_every_seat(slots: Sequence[Slot]) -> None:
@@ -86,14 +86,14 @@ async def _block_every_seat(slots: Sequence[Slot]) -> None:
         missing, moved = set(every_seat), []
         to_move: dict[PydanticObjectId, list[Row]] = {}
         for holder in await claims.find_seat_holders(first_seats):
-            slot_id = holder["slot_id"]
+            slot_id = holder["slot"]
             next_generation = first_seats[slot_id] + SEATS_PER_GENERATION
             if "patient_id" not in holder:
                 missing.discard((slot_id, holder["seat"]))
                 continue
             if holder["seat"] < next_generation:
                 to_move.setdefault(slot_id, []).append(holder)
-            if holder.get("reserved_seat", next_generation) < next_generation:
+            if holder.get("reserved", next_generation) < next_generation:
                 moved.append(holder)
         await _move(to_move, next_seats)
 

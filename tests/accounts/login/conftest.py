@@ -58,7 +58,6 @@ def change_phone(admin, ada):
         client, path = {
             "own": (ada.client, "/users/me"),
             "users": (admin.client, f"/users/{ada.id}"),
-            "patients": (admin.client, f"/patients/{ada.id}"),
         }[route]
         answer = client.patch(path, json={"phone": phone})
         assert answer.status_code == 200, answer.text

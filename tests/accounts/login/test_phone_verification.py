@@ -48,7 +48,7 @@ def test_a_code_works_for_its_purpose_only(ada, reset, verification_code, forgot
         assert is_refused(confirm(ada, code))
 
 
-@pytest.mark.parametrize("route", ["own", "users", "patients"])
+@pytest.mark.parametrize("route", ["own", "users"])
 def test_a_code_sent_to_the_old_phone_does_not_verify_the_new(ada, verification_code, phones, change_phone, route):
     change_phone(route, "+15550140009")
     assert is_refused(confirm(ada, verification_code))
@@ -58,7 +58,7 @@ def test_a_code_sent_to_the_old_phone_does_not_verify_the_new(ada, verification_
     assert confirm(ada, phones.wait_for(2)).json()["is_verified"] is True
 
 
-@pytest.mark.parametrize("route", ["own", "users", "patients"])
+@pytest.mark.parametrize("route", ["own", "users"])
 def test_a_new_phone_is_not_verified(ada, verification_code, change_phone, route):
     assert confirm(ada, verification_code).json()["is_verified"] is True
     change_phone(route, "+15550140001")

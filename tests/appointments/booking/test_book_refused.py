@@ -88,7 +88,7 @@ def test_a_second_patient_cannot_take_the_seat(book: Book, run: Run[Any], db: Db
     answer = try_booking(second, slot)
     refused(answer, 409, "SLOT_TAKEN")
     assert offered(answer) == [str(other.id) for other in others[:3]]
-    assert db["appointments"].count_documents({"slot_id": slot.id, "active": True}) == 1
+    assert db["appointments"].count_documents({"seats.slot": slot.id, "active": True}) == 1
 
 
 def test_alternatives_look_like_search_results_and_are_bookable(book: Book, run: Run[Any], api: httpx.Client) -> None:
@@ -102,9 +102,33 @@ def test_alternatives_look_like_search_results_and_are_bookable(book: Book, run:
         done(person.client.post("/appointments", json={"slot_id": offer}), 201)
 
 
-def test_alternatives_are_free_and_of_the_same_doctor(book: Book, run: Run[Any], clinic: Clinic) -> None:
+def test_alternatives_are_the_nearest_before_and_after(book: Book, run: Run[Any], clinic: Clinic) -> None:
+    """Not the earliest from now, days away from the time that was wanted."""
+    book.slots(3, TEN)
+    before, wanted, after, later = book.slots(4, TEN + 3 * DAY)
+    far = book.slot(TEN + 9 * DAY)
+    same = Book(run=run, clinic=clinic, doctor=factories.make_doctor(run, clinic, weekly_hours=[]))
+    others = [same.slot(TEN + 3 * DAY + number * HOUR) for number in (0, 1, 4)]
+    skin = factories.make_doctor(run, clinic, weekly_hours=[], specialty="Dermatology", specialty_key="dermatology")
+    Book(run=run, clinic=clinic, doctor=skin).slot(TEN + 3 * DAY)
+    elsewhere = factories.make_clinic(run, city="Boston", city_key="boston")
+    Book(run=run, clinic=elsewhere, doctor=factories.make_doctor(run, elsewhere, weekly_hours=[])).slot(TEN + 3 * DAY)
+    one, two = make_patients(run, 2)
+    booked(one, wanted)
+
+    answer = try_booking(two, wanted)
+
+    refused(answer, 409, "SLOT_TAKEN")
+    own, theirs = offered(answer)[:3], offered(answer)[3:]
+    assert own == [str(slot.id) for slot in (before, after, later)]
+    assert sorted(theirs) == sorted(str(slot.id) for slot in others[:2])
+    appointment = booked(two, far)
+    answer = two.client.post(f"/appointments/{appointment['id']}/reschedule", json={"slot_id": str(wanted.id)})
+    assert set(offered(answer)[:3]) == set(own)
+
+
+def test_alternatives_of_the_same_doctor_are_free(book: Book, run: Run[Any]) -> None:
     gone, taken, full, withdrawn, free = book.slots(5)
-    Book(run=run, clinic=clinic, doctor=factories.make_doctor(run, clinic, weekly_hours=[])).slots(3)
     one, two, three = make_patients(run, 3)
     for person, slot in ((one, gone), (two, taken), (one, full)):
         booked(person, slot)
@@ -144,7 +168,7 @@ def test_a_patient_cannot_hold_two_seats_of_a_slot(book: Book, patient: Person, 
     booked(patient, slot)
     for _ in range(3):
         refused(try_booking(patient, slot), 409, "PATIENT_DOUBLE_BOOKED")
-    assert db["appointments"].count_documents({"slot_id": slot.id, "active": True}) == 1
+    assert db["appointments"].count_documents({"seats.slot": slot.id, "active": True}) == 1
 
 
 def test_a_cancelled_time_can_be_booked_again_by_anybody(book: Book, run: Run[Any]) -> None:

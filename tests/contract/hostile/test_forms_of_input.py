@@ -24,9 +24,9 @@ CHECKED = {
 def test_an_unknown_query_parameter_is_refused_everywhere(operation: Operation, world: World) -> None:
     valid = ROWS[operation.id][-1](world)
     world.caller = world.person("admin")
-    answer = call(query={"dry_run": "true"}, **valid.ids).send(operation, world.client())
+    answer = call(query={"dryrun": "true"}, **valid.ids).send(operation, world.client())
     assert (answer.status_code, answer.json()["error_code"]) == (422, "VALIDATION_ERROR")
-    assert [fault["loc"] for fault in answer.json()["errors"] if fault["loc"][0] == "query"] == [["query", "dry_run"]]
+    assert [fault["loc"] for fault in answer.json()["errors"] if fault["loc"][0] == "query"] == [["query", "dryrun"]]
 
 
 @pytest.mark.parametrize(

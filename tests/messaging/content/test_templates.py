@@ -46,6 +46,7 @@ WITHOUT_APPOINTMENT = {
     AnswerText.NOTHING_OPEN,
     AnswerText.NO_SUCH_CODE,
     AnswerText.NOT_UNDERSTOOD,
+    AnswerText.GIVEN_TO_STAFF,
     AnswerText.TRY_AGAIN,
     AnswerText.OPTED_IN,
     AnswerText.UNKNOWN_PHONE,
@@ -257,6 +258,11 @@ def test_an_answer_tells_what_became_of_the_appointment(what: AnswerText, englis
             AnswerText.NOT_UNDERSTOOD,
             "Sorry, we did not understand. Reply 1 to confirm, 2 to cancel. Questions? Call the clinic.",
             "Perdone, no se entendio. Responda 1 para confirmar, 2 para cancelar. ¿Dudas? Llame a la clinica.",
+        ),
+        (
+            AnswerText.GIVEN_TO_STAFF,
+            "Thank you. The clinic will read your message and call you. Questions? Call the clinic.",
+            "Gracias. La clinica leera su mensaje y le llamara. ¿Dudas? Llame a la clinica.",
         ),
         (
             AnswerText.TRY_AGAIN,

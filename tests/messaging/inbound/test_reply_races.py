@@ -197,8 +197,8 @@ def test_a_late_answer_waits_for_the_morning_a_prompt_one_does_not(run: Run[Any]
         desk.send()
     with clock.stopped(morning):
         desk.send()
-    sent = {row["user_id"]: row["sent_at"] for row in db["sms_logs"].find({"kind": "answer"})}
-    assert [sent[user.id] for user in users] == [night, morning]
+    sent = {row["patient_id"]: row["sent_at"] for row in db["sms_logs"].find({"kind": "answer"})}
+    assert [sent[desk.patient_id(user)] for user in users] == [night, morning]
 
 
 def test_a_reply_that_comes_to_two_processes_at_once_is_acted_on_once(desk: Desk, slow: Wired, base_url: str) -> None:

@@ -281,7 +281,7 @@ def test_the_name_and_phone_of_now_are_used(office: Office) -> None:
     appointment = office.book(patient, at=NINE_IN_THE_EVENING)
     office.send(NINE_IN_THE_EVENING)
     new = new_phone()
-    office.db["users"].update_one({"_id": patient.object_id}, {"$set": {"phone": new}})
+    office.db["patients"].update_one({"_id": patient.object_id}, {"$set": {"phone": new}})
     office.send(EIGHT_IN_THE_MORNING)
     assert office.log(appointment, "booked")["phone"] == new
     assert office.network.texts(phone_of(patient)) == []
@@ -358,7 +358,7 @@ def test_a_code_that_has_expired_is_not_sent(office: Office) -> None:
     issued = IssuedCode(user=patient.user, purpose=Purpose.VERIFY_PHONE, code="314159", expires_at=NOON + 10 * MINUTE)
     office.run(code_issued.send(issued))
     assert office.send(NOON + 10 * MINUTE) == 0
-    (log,) = office.db["sms_logs"].find({"user_id": patient.object_id}, hint="_id_")
+    (log,) = office.db["sms_logs"].find({"user_id": patient.user.id}, hint="_id_")
     assert outcome(log) == ("skipped", "too late", None)
     assert "314159" not in repr(log)
 
@@ -396,7 +396,7 @@ def test_a_code_goes_before_what_waits_already(network: Network, run: Run[Any], 
             "direction": "outbound",
             "kind": "answer",
             "status": "queued",
-            "user_id": waiting.object_id,
+            "patient_id": waiting.object_id,
             "body": "Thank you.",
             "not_before": NOON - HOUR,
             "expires_at": NOON + HOUR,

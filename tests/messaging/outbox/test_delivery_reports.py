@@ -147,7 +147,7 @@ def test_who_has_opted_out_at_the_carrier_gets_nothing_more_and_is_called(desk: 
     with clock.stopped(scene.at):
         log = desk.reminder(today)
         report(base_url, status_form(log["twilio_sid"], "undelivered", 21610), attempt=log["attempt_id"])
-    assert desk.user(scene.user).sms_opted_out
+    assert desk.has_opted_out(scene.phone)
     assert fate(desk, today) == ("undelivered", 21610, False, ["opted_out"])
     desk.ask(NOON + DAY)
     assert desk.reminder(tomorrow)["status"] == "skipped"
@@ -163,9 +163,9 @@ def test_a_doctor_who_has_opted_out_is_nothing_to_the_patient(desk: Desk, db: Db
         desk.send()
         log = db["sms_logs"].find_one({"kind": "confirmed"}) or {}
         report(base_url, status_form(log["twilio_sid"], "undelivered", 21610))
-    assert desk.user(desk.doctor.user).sms_opted_out
+    assert desk.has_opted_out("+12125550111")
     assert scene.user
-    assert not desk.user(scene.user).sms_opted_out
+    assert not desk.has_opted_out(scene.phone)
     assert desk.again(scene.appointments[0]).confirmation_undelivered is None
     assert desk.list_() == []
 

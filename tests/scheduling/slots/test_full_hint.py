@@ -47,7 +47,11 @@ def hold_seats(db: Db, slots: list[dict[str, Any]]) -> None:
     db["appointments"].insert_many(
         {
             **{name: slot[name] for name in COPIED},
-            **{"slot_id": slot["_id"], "seat": seat, "active": True, "status": "scheduled"},
+            **{
+                "seats": [{"slot": slot["_id"], "seat": seat, "reserved": seat}],
+                "active": True,
+                "status": "scheduled",
+            },
             **{"patient_id": ObjectId(), "clinic_day": slot["day"], "patient_name": "Ada"},
         }
         for slot in slots
@@ -219,7 +223,7 @@ def test_the_job_clears_wrong_hints_in_batches(
 ) -> None:
     doctor = morning(run, clinic)
     hold_seats(db, [slot for slot in slots_in(db, doctor) if slot["start"] == at("10:00")])
-    in_slots = {"slot_id": {"$in": [slot["_id"] for slot in slots_in(db, doctor)]}, "active": True}
+    in_slots = {"seats.slot": {"$in": [slot["_id"] for slot in slots_in(db, doctor)]}, "active": True}
     db["appointments"].update_many(in_slots, {"$set": {"clears_full_hint": True}})
     until = {"is_active": True, "start": {"$lt": at("00:00", days=2)}}
     db["slots"].update_many({"doctor_id": doctor.object_id, **until}, {"$set": {"known_full": True}})

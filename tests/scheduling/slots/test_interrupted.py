@@ -40,8 +40,7 @@ def change(db: Db, slot: dict[str, Any], **fields: Any) -> None:
 def put_block(db: Db, slot: dict[str, Any], seat: int) -> None:
     """Holds a seat as a withdrawal does."""
     block = {
-        "slot_id": PydanticObjectId(slot["id"]),
-        "seat": seat,
+        "seats": [{"slot": PydanticObjectId(slot["id"]), "seat": seat}],
         "active": True,
         "expires_at": NOW + 7 * DAY,
     }
@@ -79,7 +78,10 @@ def test_a_withdrawal_killed_while_blocking_seats_is_finished(
     for _ in range(booked):
         book(factories.make_user(run, Role.PATIENT), slot)
     change(db, slot, state="closing", revision=1)
-    held = {row["seat"] for row in db["appointments"].find({"slot_id": PydanticObjectId(slot["id"]), "active": True})}
+    held = {
+        row["seats"][0]["seat"]
+        for row in db["appointments"].find({"seats.slot": PydanticObjectId(slot["id"]), "active": True})
+    }
     for seat in set(blocked) - held:
         put_block(db, slot, seat)
     assert search(api) == []
@@ -96,8 +98,8 @@ def test_a_withdrawal_killed_while_moving_seats_is_finished(
     for _ in range(2):
         book(factories.make_user(run, Role.PATIENT), slot)
     change(db, slot, state="closing", revision=1)
-    rows = list(db["appointments"].find({"slot_id": PydanticObjectId(slot["id"]), "active": True}))
-    db["appointments"].update_one({"_id": rows[0]["_id"]}, {"$set": {"seat": 1000}})
+    rows = list(db["appointments"].find({"seats.slot": PydanticObjectId(slot["id"]), "active": True}))
+    db["appointments"].update_one({"_id": rows[0]["_id"]}, {"$set": {"seats.0.seat": 1000}})
     opened(run, three)
     assert reconciled(run, three) == (0, 0)
     check_seats(run, api, three, capacity=3, booked=2)
@@ -111,9 +113,9 @@ def test_a_withdrawal_killed_before_its_last_write_is_finished(
     for _ in range(booked):
         book(factories.make_user(run, Role.PATIENT), slot)
     change(db, slot, state="closing", revision=1)
-    rows = list(db["appointments"].find({"slot_id": PydanticObjectId(slot["id"]), "active": True}))
+    rows = list(db["appointments"].find({"seats.slot": PydanticObjectId(slot["id"]), "active": True}))
     for number, row in enumerate(rows):
-        db["appointments"].update_one({"_id": row["_id"]}, {"$set": {"seat": 1000 + number}})
+        db["appointments"].update_one({"_id": row["_id"]}, {"$set": {"seats.0.seat": 1000 + number}})
     for seat in range(3):
         put_block(db, slot, seat)
     opened(run, three)
@@ -189,7 +191,10 @@ def test_a_removal_killed_after_its_first_write_is_finished(
     for _ in range(booked):
         book(factories.make_user(run, Role.PATIENT), slot)
     change(db, slot, state="removed", revision=1)
-    held = {row["seat"] for row in db["appointments"].find({"slot_id": PydanticObjectId(slot["id"]), "active": True})}
+    held = {
+        row["seats"][0]["seat"]
+        for row in db["appointments"].find({"seats.slot": PydanticObjectId(slot["id"]), "active": True})
+    }
     put_block(db, slot, min({0, 1, 2} - held))
     assert reconciled(run, three) == (0, 0)
     assert search(api) == []

@@ -33,6 +33,7 @@ SLOT: dict[str, Any] = {
     "end": START + timedelta(minutes=25),
     "capacity": 3,
     "free": 2,
+    "online_from": START - timedelta(days=60),
 }
 APPOINTMENT: dict[str, Any] = {
     "patient_id": ObjectId(),
@@ -43,7 +44,7 @@ APPOINTMENT: dict[str, Any] = {
     "clinic_id": ObjectId(),
     "clinic_name": "Riverside",
     "time_zone": "UTC",
-    "slot_id": ObjectId(),
+    "seats": [{"slot": ObjectId(), "seat": 0, "reserved": 0}, {"slot": ObjectId(), "seat": 3, "reserved": 3}],
     "start": START,
     "end": START + timedelta(minutes=30),
     "status": str(Status.CHECKED_IN),
@@ -66,6 +67,11 @@ def as_stored(document: dict[str, Any]) -> dict[str, Any]:
     return dict(decode(encode({"_id": ObjectId(), **document}), CodecOptions(tz_aware=True)))
 
 
+def _computed(row: dict[str, Any]) -> dict[str, Any]:
+    slot_ids = [held["slot"] for held in row.get("seats", ())]
+    return {"id": PydanticObjectId(row["_id"]), "slot_ids": slot_ids, "slot_id": next(iter(slot_ids), None)}
+
+
 @pytest.mark.parametrize(("rows", "model", "document", "more"), CASES)
 @pytest.mark.parametrize("next_cursor", [None, "abc-_"])
 def test_a_page_equals_what_the_model_would_write(
@@ -77,7 +83,7 @@ def test_a_page_equals_what_the_model_would_write(
 ) -> None:
     stored = [as_stored({**document, **more}), as_stored(document)]
     fields = dict.fromkeys(model.model_fields)
-    items = [model.model_validate({**fields, **row, "id": PydanticObjectId(row["_id"])}) for row in stored]
+    items = [model.model_validate({**fields, **row, **_computed(row)}) for row in stored]
     page = Page[model](items=items, next_cursor=next_cursor)  # type: ignore[valid-type]
     assert rows.page(stored, next_cursor) == page.model_dump_json().encode()
 

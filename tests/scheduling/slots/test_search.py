@@ -50,6 +50,7 @@ def test_a_slot_shows_all_that_a_patient_needs(
         "end": "2030-06-03T13:30:00Z",
         "capacity": 1,
         "free": 1,
+        "online_from": "2030-06-01T04:00:00Z",
     }
 
 

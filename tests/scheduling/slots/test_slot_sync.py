@@ -98,7 +98,7 @@ def test_leave_withdraws_slots_that_started_a_moment_ago(
         away = {"start": text(at("08:00")), "end": text(at("12:00"))}
         report = done(here.client.post(f"/doctors/{doctor.id}/leaves", json=away), 201)["report"]
     assert report["slots_withdrawn"] == 4
-    held = db["appointments"].find_one({"slot_id": PydanticObjectId(slot["id"]), "active": True})
+    held = db["appointments"].find_one({"seats.slot": PydanticObjectId(slot["id"]), "active": True})
     assert held is not None
     assert "patient_id" not in held
 

@@ -1,0 +1,43 @@
+"""What becomes of the appointments of a patient who is no longer one."""
+
+from collections.abc import Sequence
+
+from beanie import PydanticObjectId
+
+from backend.accounts.documents import User
+from backend.appointments import repository
+from backend.appointments.documents import Appointment, Status
+from backend.appointments.errors import AppointmentChanged
+from backend.appointments.lifecycle import InvalidTransition, TooLate
+from backend.appointments.permissions import Actor
+from backend.appointments.transitions import cancel
+from backend.patients import records
+from backend.patients.documents import InactiveReason
+
+_MAX_TRIES = 3
+
+
+async def deactivate_patient(
+    caller: User, patient_id: PydanticObjectId, *, reason: InactiveReason | None, cancels: bool
+) -> Sequence[Appointment]:
+    """Deactivates a patient and returns their coming appointments, as they are then. It may be repeated.
+
+    With `cancels` it cancels those that can be. Whoever has died is not written to. Raises `PatientNotFound`.
+    """
+    await records.deactivate_patient(patient_id, reason=reason)
+    coming = await repository.find_coming_of_patient(patient_id)
+    return [await _cancel(each, Actor.of(caller)) for each in coming] if cancels else coming
+
+
+async def _cancel(appointment: Appointment, actor: Actor) -> Appointment:
+    """Cancels an appointment, unless it has begun or its patient is there; returns it as it is then."""
+    for _ in range(_MAX_TRIES):
+        if appointment.status is Status.CHECKED_IN:
+            break
+        try:
+            return await cancel(appointment, actor, reason="the patient is no longer one")
+        except AppointmentChanged:
+            appointment = await repository.reload(appointment)
+        except (InvalidTransition, TooLate):
+            break
+    return appointment

@@ -1,0 +1,1 @@
+"""Transferring a doctor's day: to a substitute, or to another date."""

@@ -1,0 +1,55 @@
+"""For which patients an account acts. Everything that a patient's account may see or do is limited to these."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from beanie import PydanticObjectId
+
+from backend.accounts.documents import User
+from backend.core.cache.response_cache import Cacheable, response_cache
+from backend.patients.documents import Relation
+from backend.patients.links import repository as links_repository
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPatient:
+    """A patient for whom an account acts."""
+
+    patient_id: PydanticObjectId
+    name: str
+    date_of_birth: str | None
+    relation: Relation
+    since: datetime
+
+
+async def patients_of(user: User) -> Sequence[OwnPatient]:
+    """Returns the active patients for whom an account acts: its owner first, then the others, oldest link first."""
+    return await response_cache.load(("patients_of", user.user_id), partial(_read, user.user_id))
+
+
+async def _read(user_id: PydanticObjectId) -> Cacheable[Sequence[OwnPatient]]:
+    links = await links_repository.load_of_user(user_id)
+    found = [
+        OwnPatient(
+            patient_id=link["patient_id"],
+            name=link["patient"]["name"],
+            date_of_birth=link["patient"].get("date_of_birth"),
+            relation=Relation(link["relation"]),
+            since=link["since"],
+        )
+        for link in links
+        if link["patient"]["is_active"]
+    ]
+    found.sort(key=lambda each: each.relation is not Relation.SELF)
+    # Inactive patients too: they may become active again.
+    return Cacheable(found, depends_on=frozenset([user_id, *(link["patient_id"] for link in links)]))
+
+
+async def find_own(user: User, patient_id: PydanticObjectId | None) -> OwnPatient | None:
+    """Returns one of the account's patients; without an id, its owner. None if the account doesn't act for them."""
+    for each in await patients_of(user):
+        if each.patient_id == patient_id or (patient_id is None and each.relation is Relation.SELF):
+            return each
+    return None

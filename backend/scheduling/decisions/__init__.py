@@ -1,0 +1,1 @@
+"""Appointments that need a decision, because a withdrawal hit them."""
