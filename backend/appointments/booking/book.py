@@ -92,7 +92,8 @@ async def book(caller: User, request: BookingRequest) -> Booking:
         if earlier is not None:
             return Booking(earlier, is_replay=True)
         if isinstance(refusal, errors.SlotUnavailable):
-            refusal.alternatives = await alternatives_to(request.slot_id, visit=visit_type and Visit.of(visit_type))
+            visit = visit_type and Visit.of(visit_type)
+            refusal.alternatives = await alternatives_to(request.slot_id, visit=visit, for_staff=is_staff(caller))
         raise
     await messages_pending.send(None)
     return Booking(document)

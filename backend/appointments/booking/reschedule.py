@@ -65,7 +65,8 @@ async def reschedule(appointment: Appointment, caller: User, *, to: PydanticObje
             raise SlotNotOpen
         rescheduled = await _reschedule(appointment, to_book, visit_type, caller)
     except SlotUnavailable as refusal:
-        refusal.alternatives = await alternatives_to(to, visit=visit_type and Visit.of(visit_type))
+        visit = visit_type and Visit.of(visit_type)
+        refusal.alternatives = await alternatives_to(to, visit=visit, for_staff=is_staff(caller))
         raise
     await seats_freed(before=appointment, after=rescheduled)
     await messages_pending.send(None)

@@ -214,21 +214,26 @@ def _pick(free: Sequence[int], patient_id: PydanticObjectId) -> int | None:
     return free[crc32(patient_id.binary) % len(free)] if free else None
 
 
-async def alternatives_to(slot_id: PydanticObjectId, *, visit: Visit | None) -> list[SlotOut]:
-    """Returns what can be booked in place of a slot: see `find_alternatives`.
+_Wanted = tuple[PydanticObjectId, Visit | None, bool]
+
+
+async def alternatives_to(slot_id: PydanticObjectId, *, visit: Visit | None, for_staff: bool) -> list[SlotOut]:
+    """Returns what can be booked in place of a slot, by patients or by the staff: see `find_alternatives`.
 
     The hundreds who lose a race for one seat share the reads.
     """
-    return await _alternatives.load((slot_id, visit), _find_alternatives)
+    return await _alternatives.load((slot_id, visit, for_staff), _find_alternatives)
 
 
-async def _find_alternatives(wanted: tuple[PydanticObjectId, Visit | None]) -> list[SlotOut]:
-    slot_id, visit = wanted
+async def _find_alternatives(wanted: _Wanted) -> list[SlotOut]:
+    slot_id, visit, for_staff = wanted
     slot = await scheduling.find_slot(slot_id)
-    return [] if slot is None else [SlotOut.of(found) for found in await find_alternatives(slot, visit)]
+    if slot is None:
+        return []
+    return [SlotOut.of(found) for found in await find_alternatives(slot, visit, for_staff=for_staff)]
 
 
-_alternatives: SingleFlight[tuple[PydanticObjectId, Visit | None], list[SlotOut]] = SingleFlight()
+_alternatives: SingleFlight[_Wanted, list[SlotOut]] = SingleFlight()
 
 
 def same_seats_in_later_generations(seats: Sequence[HeldSeat]) -> Iterator[list[HeldSeat]]:
