@@ -5,7 +5,7 @@ deleted meanwhile, it clears their marks instead. It may run any number of times
 reads once more after its last write, and whoever changes the cause settles after that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from beanie import PydanticObjectId
@@ -85,7 +85,7 @@ async def _time_of(withdrawal: Withdrawal) -> Mapping[str, object] | None:
             return {**whose, "start": {"$lt": found[0].end}, "end": {"$gt": found[0].start}} if found else None
         case CauseKind.SLOT:
             slot = await claims.find_slot(subject)
-            return {"seats.slot": subject} if slot is not None and slot.is_removed else None
+            return claims.in_slots([subject]) if slot is not None and slot.is_removed else None
         case _:
             return None if await _is_active(withdrawal) else {**whose, "end": {"$gt": withdrawal.begun_at}}
 
@@ -101,9 +101,19 @@ async def _compare_with_slots(withdrawal: Withdrawal) -> None:
     """Clears the marks of appointments that have their slot back, and marks those that have none and no mark yet."""
     whose = withdrawal.whose
     marked = await repository.find_marked_without_slot(whose)
-    without = {each.id for each in await find_without_slot(whose)}
+    without = {each.id for each in await find_without_slot(whose)} | await _fit_ins_without_slot(marked)
     now = utc_now()  # slots that have begun are not among those without
     back = [each.id for each in marked if each.id not in without and each.start and each.start > now]
     await repository.clear_without_slot([each for each in back if each is not None])
     cause = DecisionCause(kind=CauseKind.HOURS, since=withdrawal.begun_at)
     await repository.mark(await find_without_slot(whose), cause, only_unmarked=True)
+
+
+async def _fit_ins_without_slot(marked: Sequence[SeatClaim]) -> set[PydanticObjectId | None]:
+    """Returns the fit-ins of which a slot is not open. It may be gone: a fit-in without a seat holds none."""
+    fit_ins = [each for each in marked if each.overbooked]
+    if not fit_ins:
+        return set()
+    ids = list({slot_id for each in fit_ins for slot_id in each.slot_ids})
+    is_open = {slot.id for slot in await slots.find_active({"_id": {"$in": ids}, "state": SlotState.OPEN})}
+    return {each.id for each in fit_ins if not is_open.issuperset(each.slot_ids)}
