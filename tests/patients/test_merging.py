@@ -1,26 +1,32 @@
 """Two records of one person become one: what moves, what conflicts, and where the other record's id leads."""
 
-from datetime import datetime
 from typing import Any
 
-import httpx
 import pytest
 from beanie import PydanticObjectId
 
-from backend.core import clock
 from backend.messaging.outbox.claim import claim_pending
-from backend.patients.merging.undo import finish_merges
 from tests import factories
 from tests.appointments.conftest import book, doctor, monday
 from tests.appointments.support import HOUR, MINUTE, NOW, TEN, Book, booked, done, refused, stored, try_booking
 from tests.directory.support import NOWHERE, at_once, code, made, names, read
 from tests.factories import Person, Run, make_user
+from tests.patients.merging import (
+    BORN,
+    CARL,
+    CHARLES,
+    causes,
+    entered,
+    everything,
+    listed,
+    merged,
+    sweep,
+    try_merging,
+)
 
 __all__ = ["book", "clinic", "doctor", "monday"]
 
 Row = dict[str, Any]
-
-BORN = "1951-12-26"
 
 
 @pytest.fixture
@@ -32,51 +38,13 @@ def clinic(run: Run[Any]) -> Any:
 @pytest.fixture
 def charles(nurse: Person) -> Row:
     """The record that is to survive."""
-    record = {"name": "Charles Babbage", "phone": "+15550100300", "date_of_birth": BORN, "allergies": ["penicillin"]}
-    return made(nurse.client, "/patients", {**record, "notes": "Prefers mornings."})
+    return entered(nurse, CHARLES)
 
 
 @pytest.fixture
 def carl(nurse: Person) -> Row:
     """A second record of the same man."""
-    record = {"name": "Carl Babbage", "phone": "+15550100301", "date_of_birth": BORN, "confirm_new": True}
-    more = {"address": "1 Dorset Street", "allergies": ["Penicillin", "latex"], "notes": "Hard of hearing."}
-    return made(nurse.client, "/patients", {**record, **more})
-
-
-def try_merging(admin: Person, survivor: Row, other: Row, *, dry_run: bool = False, **body: Any) -> httpx.Response:
-    """Asks for a merge."""
-    params = {"dry_run": "true"} if dry_run else {}
-    wanted = {"other_id": other["id"], **body}
-    return admin.client.post(f"/patients/{survivor['id']}/merge", json=wanted, params=params)
-
-
-def merged(admin: Person, survivor: Row, other: Row, **body: Any) -> Row:
-    """Merges two records, which must succeed."""
-    return done(try_merging(admin, survivor, other, **body))
-
-
-def sweep(run: Run[Any], at: datetime) -> int:
-    """Runs the job at a moment."""
-    with clock.stopped(at):
-        return int(run(finish_merges()))
-
-
-def listed(person: Person, **params: str) -> list[str]:
-    """The ids of the appointments in a list."""
-    return [row["id"] for row in read(person.client, "/appointments", **params)["items"]]
-
-
-def causes(admin: Person, visit: Row) -> list[tuple[str, str]]:
-    """Why an appointment needs a decision."""
-    shown = read(admin.client, f"/appointments/{visit['id']}")
-    return [(each["kind"], each["id"]) for each in shown["needs_decision"] or ()]
-
-
-def everything(db: Any) -> Row:
-    """All that a merge may change."""
-    names = ("patients", "patient_links", "patient_merges", "appointments", "sms_logs")
-    return {name: list(db[name].find({}, hint="_id_", sort=[("_id", 1)])) for name in names}
+    return entered(nurse, CARL)
 
 
 def test_a_preview_says_what_would_move_and_changes_nothing(
@@ -243,6 +211,20 @@ def test_cancelling_the_survivors_appointment_lets_the_other_move(
     assert causes(admin, theirs) == []
     shown = read(nurse.client, f"/appointments/{theirs['id']}")
     assert (shown["patient_id"], shown["status"]) == (charles["id"], "scheduled")
+
+
+def test_an_appointment_kept_in_spite_of_the_conflict_is_not_marked_again(
+    admin: Person, nurse: Person, book: Book, charles: Row, carl: Row, run: Run[Any], db: Any
+) -> None:
+    slot = book.slot(capacity=2)
+    ours, theirs = (booked(nurse, slot, patient_id=each["id"]) for each in (charles, carl))
+    merged(admin, charles, carl)
+    done(nurse.client.post(f"/appointments/{theirs['id']}/keep"))
+    sweep(run, NOW + 3 * MINUTE)
+    assert causes(admin, theirs) == []
+    done(nurse.client.post(f"/appointments/{ours['id']}/cancel"))
+    sweep(run, NOW + 6 * MINUTE)
+    assert stored(db, theirs)["patient_id"] == PydanticObjectId(charles["id"])
 
 
 def test_open_bookings_of_both_get_numbers_of_their_own(admin: Person, run: Run[Any], book: Book, db: Any) -> None:

@@ -31,7 +31,7 @@ async def move_appointments(movement: Movement) -> None:
         await repository.mark_conflict(row, source=movement.source, to=target)
     movement.conflicts += _conflicts(stuck, await _active_of(target) if stuck else ())
     if movement.is_undo:
-        since = {"created_at": {"$gte": movement.since}, "active": True}
+        since = {"created_at": {"$gt": movement.since}, "active": True}
         rows = await repository.find_of_patient(movement.source, **since)
         movement.booked_since += [_shown(row) for row in rows if row not in stuck]
 
