@@ -6,6 +6,7 @@ import pytest
 from beanie import PydanticObjectId
 
 from backend.messaging.outbox.claim import claim_pending
+from backend.patients.merging import repository
 from tests import factories
 from tests.appointments.conftest import book, doctor, monday
 from tests.appointments.support import HOUR, MINUTE, NOW, TEN, Book, booked, done, refused, stored, try_booking
@@ -325,6 +326,21 @@ def test_two_merges_at_once_make_no_circle(admin: Person, nurse: Person, db: Any
         assert sum(answer.status_code == 200 for answer in answers) == 2 - into.count(None)
         assert all(each["absorbing"] == [] for each in stored_now)
         assert db.patient_merges.count_documents({"state": "begun"}, hint="_id_") == 0
+
+
+def test_of_two_opposite_merges_that_both_marked_their_survivor_none_goes_on(
+    admin: Person, charles: Row, carl: Row, run: Run[Any], db: Any
+) -> None:
+    one, two = (PydanticObjectId(each["id"]) for each in (charles, carl))
+    run(repository.absorb(one, two))
+    run(repository.absorb(two, one))
+    assert run(repository.give_up(one, two)) is False
+    assert run(repository.give_up(two, one)) is False
+    refused(try_merging(admin, charles, carl), 409, "MERGE_UNDER_WAY")
+    run(repository.let_go(one, two))
+    run(repository.let_go(two, one))
+    merged(admin, charles, carl)
+    assert run(repository.absorb(two, one)) is False
 
 
 def test_the_same_merge_twice_at_once_is_one(admin: Person, nurse: Person, book: Book, db: Any) -> None:
