@@ -24,8 +24,8 @@ async def deactivate_patient(
 
     With `cancels` it cancels those that can be. Whoever has died is not written to. Raises `PatientNotFound`.
     """
-    await records.deactivate_patient(patient_id, reason=reason)
-    coming = await repository.find_coming_of_patient(patient_id)
+    patient = await records.deactivate_patient(patient_id, reason=reason)
+    coming = await repository.find_coming_of_patient(patient.patient_id)
     return [await _cancel(each, Actor.of(caller)) for each in coming] if cancels else coming
 
 

@@ -1,6 +1,6 @@
 """Reading appointments, always within what the caller may see."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from backend.directory.clinics import get_clinic
 from backend.directory.visit_types.service import get_visit_type
 from backend.patients.errors import OwnRecordInUse
 from backend.patients.links.joining import own_record_replaced
+from backend.patients.merging.resolving import surviving_id
 from backend.patients.records import get_patient, visible_patients
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
@@ -65,6 +66,8 @@ async def list_appointments(
         json = await _read_page(caller, scope, filters, page, newest_first=newest_first)
         return Cacheable(json, depends_on=scope.depends_on)
 
+    if filters.patient_id is not None:
+        filters = replace(filters, patient_id=await surviving_id(filters.patient_id))
     scope = await scope_of(caller)
     key = ("appointments", caller.role, scope.depends_on, filters, page, newest_first)
     return written(await response_cache.load(key, read))
@@ -89,8 +92,8 @@ async def list_of_patient(
     newest_first: bool,
 ) -> Response:
     """Returns a page of one patient's appointments that the caller may see. Raises `PatientNotFound`."""
-    await get_patient(patient_id, where=await visible_patients(caller))
-    filters = Filters(patient_id=patient_id, status=status)
+    patient = await get_patient(patient_id, where=await visible_patients(caller))
+    filters = Filters(patient_id=patient.patient_id, status=status)
     return await list_appointments(caller, filters, page, newest_first=newest_first)
 
 

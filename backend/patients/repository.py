@@ -72,6 +72,12 @@ async def find_contacts(patient_ids: Sequence[PydanticObjectId]) -> Sequence[Doc
     return await _patients().find({"_id": {"$in": patient_ids}}, dict.fromkeys(fields, 1)).to_list()
 
 
+async def find_merged_into(patient_id: PydanticObjectId) -> PydanticObjectId | None:
+    """Returns the id of the record that a record was merged into; None if it was not, or there is none."""
+    found = await _patients().find_one({"_id": patient_id}, {"merged_into": 1})
+    return None if found is None else found.get("merged_into")
+
+
 async def update(patient_id: PydanticObjectId, fields: Filter, *, where: Filter) -> Patient | None:
     """Updates a patient who matches a filter and returns them as they are then. None removes a field."""
     raw = await _patients().find_one_and_update(

@@ -17,12 +17,13 @@ from backend.accounts.login.throttle import count_failure, keyed_hash, refuse_if
 from backend.core.clock import utc_now
 from backend.core.events import Signal
 from backend.patients import repository
-from backend.patients.documents import Patient, PatientLink, Relation, Verification
+from backend.patients.documents import Invitation, Patient, PatientLink, Relation, Verification
 from backend.patients.errors import InvitationInvalid, LinkExists, RecordNotMatched
 from backend.patients.links import invitations_repository
 from backend.patients.links import repository as links_repository
 from backend.patients.links.acting import patients_of
 from backend.patients.links.grants import link_to
+from backend.patients.merging.resolving import surviving_id
 from backend.patients.records import get_patient
 
 VALID = timedelta(days=14)
@@ -79,11 +80,15 @@ async def join_by_phone(caller: User, *, code: str, date_of_birth: date, relatio
 
 async def invite(caller: User, patient_id: PydanticObjectId, *, relation: Relation) -> NewInvitation:
     """Makes an invitation in place of the patient's last one. Raises `PatientNotFound`."""
-    await get_patient(patient_id, where={"is_active": True})
+    patient = await get_patient(patient_id, where={"is_active": True})
     code = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
     expires_at = utc_now() + VALID
     await invitations_repository.replace(
-        patient_id, code_hash=_hash_of(code), relation=relation, created_by=caller.user_id, expires_at=expires_at
+        patient.patient_id,
+        code_hash=_hash_of(code),
+        relation=relation,
+        created_by=caller.user_id,
+        expires_at=expires_at,
     )
     return NewInvitation(code=code, relation=relation, expires_at=expires_at)
 
@@ -96,12 +101,18 @@ async def redeem_invitation(caller: User, code: str) -> Patient:
     key = throttle_key(f"invitation {caller.user_id}", "")
     await refuse_if_throttled(key)
     invitation = await invitations_repository.use(_hash_of(code), user_id=caller.user_id)
-    patient = invitation and await repository.find({"_id": invitation.id, "is_active": True})
+    patient = invitation and await _find_invited(invitation)
     if invitation is None or patient is None:
         await count_failure(key)
         raise InvitationInvalid
     await join(caller, patient, invitation.relation, verified_by=Verification.INVITATION)
     return patient
+
+
+async def _find_invited(invitation: Invitation) -> Patient | None:
+    """Returns the patient whom an invitation is about, if they are active; a record may have been merged since."""
+    assert invitation.id is not None  # noqa: S101 - it is stored
+    return await repository.find({"_id": await surviving_id(invitation.id), "is_active": True})
 
 
 async def join(caller: User, patient: Patient, relation: Relation, *, verified_by: Verification) -> None:
