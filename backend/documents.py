@@ -3,6 +3,7 @@
 from beanie import Document
 
 from backend.accounts.documents import LoginFailures, OneTimeCode, PhoneNumber, Session, User
+from backend.appointments.batches.documents import Batch
 from backend.appointments.documents import Appointment
 from backend.directory.documents import Clinic, Department
 from backend.directory.visit_types.documents import VisitType
@@ -18,7 +19,7 @@ DOCUMENTS: list[type[Document]] = [
     *(Patient, PatientLink, Invitation, Merge),
     *(Clinic, Department, VisitType),
     *(Slot, Leave, SeatClaim, Withdrawal),
-    Appointment,
+    *(Appointment, Batch),
     *(SmsLog, SenderPace),
     JobRun,
 ]

@@ -10,6 +10,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from pymongo.errors import PyMongoError
 
+from backend.appointments.batches.book_batch import finish_batches
 from backend.appointments.booking.fit_in import finish_fit_ins
 from backend.appointments.no_shows import mark_no_shows
 from backend.appointments.reminders.auto_cancel import cancel_unconfirmed
@@ -42,6 +43,7 @@ TIMETABLE: dict[str, Job] = {
     "finish_zone_corrections": finish_zone_corrections,
     "finish_registrations": finish_registrations,
     "finish_merges": finish_merges,
+    "finish_batches": finish_batches,
 }
 
 RECONCILE_MESSAGES = "reconcile_messages"

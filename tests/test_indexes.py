@@ -84,6 +84,7 @@ RULES: list[tuple[str, dict[str, int], dict[str, Any] | None]] = [
     ("appointments", {"patient_id": 1, "visit_type_id": 1, "open_number": 1}, {"open_number": {"$gte": 0}}),
     # A retry is the same request.
     ("appointments", {"created_by": 1, "idempotency_key": 1}, {"idempotency_key": {"$gt": ""}}),
+    ("batches", {"created_by": 1, "idempotency_key": 1}, {"idempotency_key": {"$gt": ""}}),
     # An e-mail address and a proven phone belong to one active account, a licence to one doctor.
     ("users", {"email": 1}, {"is_active": True, "email": {"$gt": ""}}),
     ("users", {"verified_phone": 1}, {"is_active": True, "verified_phone": {"$gt": ""}}),

@@ -121,6 +121,9 @@ class PendingMessage(BaseModel):
         return cls(kind=kind, to=to, pending_since=now, **counts)
 
 
+BOOKED: dict[str, None] = {"open_batch_id": None}
+"""The filter that leaves out the appointments of a batch that isn't committed: they may never have been."""
+
 UNDECIDED: dict[str, None] = {"needs_decision": None, "kept_despite": None}
 """Written when an appointment gets another time, or ends: no withdrawal of its time concerns it any more."""
 
@@ -172,6 +175,7 @@ class Appointment(Document):
     confirmation_undelivered: bool | None = None  # the patient could not be asked, so silence doesn't cancel
     reschedule_count: int = 0
     version: int = 1  # counts the writes: a transition applies only to the version that was read
+    open_batch_id: PydanticObjectId | None = None  # of the batch that decides whether it was ever booked
     created_by: PydanticObjectId
     idempotency_key: str | None = None
     request_hash: str | None = None  # of the request that `idempotency_key` belongs to

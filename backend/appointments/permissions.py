@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role, User
-from backend.appointments.documents import ActorRole, Appointment, Exemption, HistoryEntry
+from backend.appointments.documents import BOOKED, ActorRole, Appointment, Exemption, HistoryEntry
 from backend.appointments.errors import OutsideYourScope
 from backend.appointments.lifecycle import is_past_notice
 from backend.patients.links.acting import patients_of
@@ -54,17 +54,18 @@ async def scope_of(user: User) -> Scope:
     """Returns what an account may see.
 
     Patients see the appointments of whom they act for, doctors their own, nurses their clinics', administrators all.
+    Those of an open batch hold their time, but nobody sees them yet.
     """
     match user.role:
         case Role.PATIENT:
             own = [each.patient_id for each in await patients_of(user)]
-            return Scope({"patient_id": own[0] if len(own) == 1 else {"$in": own}}, frozenset(own))
+            return Scope({"patient_id": own[0] if len(own) == 1 else {"$in": own}, **BOOKED}, frozenset(own))
         case Role.DOCTOR:
-            return Scope({"doctor_id": user.user_id}, frozenset([user.user_id]))
+            return Scope({"doctor_id": user.user_id, **BOOKED}, frozenset([user.user_id]))
         case Role.NURSE:
-            return Scope({"clinic_id": {"$in": clinics_of(user)}}, frozenset(clinics_of(user)))
+            return Scope({"clinic_id": {"$in": clinics_of(user)}, **BOOKED}, frozenset(clinics_of(user)))
         case Role.ADMIN:
-            return Scope({"patient_id": {"$exists": True}}, frozenset([Appointment.Settings.name]))
+            return Scope({"patient_id": {"$exists": True}, **BOOKED}, frozenset([Appointment.Settings.name]))
 
 
 async def visible_to(user: User) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from beanie import PydanticObjectId
 from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 
-from backend.appointments.documents import ACTIVE, Appointment, Status
+from backend.appointments.documents import ACTIVE, BOOKED, Appointment, Status
 from backend.appointments.errors import AppointmentChanged
 from backend.appointments.reminders.timetable import deadline
 from backend.core.clock import EPOCH, utc_now
@@ -124,11 +124,11 @@ async def find_not_arrived(
 ) -> list[Appointment]:
     """Returns appointments that have started and whose patient isn't checked in, by start.
 
-    It leaves out those that need a decision.
+    It leaves out those that need a decision, and those of open batches.
     `after` is the start and id of the last one returned before.
     """
     not_arrived = {"status": {"$in": [Status.SCHEDULED, Status.CONFIRMED]}, "start": {"$lte": started_by}}
-    undecided = {"needs_decision.0": {"$exists": False}}
+    undecided = {"needs_decision.0": {"$exists": False}, **BOOKED}
     found = Appointment.find({"$and": [not_arrived, undecided, behind(after, "start", "_id") if after else {}]})
     return await found.sort("start", "_id").limit(limit).to_list()
 
@@ -161,7 +161,7 @@ async def apply(wanted: Iterable[Change]) -> None:
 async def recheck_reminders_of_clinic(clinic_id: PydanticObjectId) -> None:
     """Makes the next run look at the reminders of all coming appointments of a clinic."""
     now = utc_now()
-    coming = {"clinic_id": clinic_id, "status": Status.SCHEDULED, "start": {"$gt": now}}
+    coming = {"clinic_id": clinic_id, "status": Status.SCHEDULED, "start": {"$gt": now}, **BOOKED}
     await _appointments().update_many(coming, {"$set": {"remind_at": now}})
 
 
@@ -243,32 +243,33 @@ async def find_rows_by_id(ids: Sequence[PydanticObjectId], *, fields: Collection
 
 async def count_open_by_patient(patient_ids: Sequence[PydanticObjectId]) -> Counter[PydanticObjectId]:
     """Returns how many open appointments each patient has ahead."""
-    ahead = _ahead({"$in": patient_ids}, status={"$in": list(OPEN)})
+    ahead = _ahead({"$in": patient_ids}, status={"$in": list(OPEN)}, **BOOKED)
     found = _appointments().find(ahead, {"_id": 0, "patient_id": 1})
     return Counter([row["patient_id"] async for row in found])
 
 
 async def find_open_of_patients(patient_ids: Sequence[PydanticObjectId]) -> list[Appointment]:
     """Returns the open appointments ahead of some patients, by start."""
-    ahead = _ahead({"$in": patient_ids}, status={"$in": list(OPEN)})
+    ahead = _ahead({"$in": patient_ids}, status={"$in": list(OPEN)}, **BOOKED)
     return await Appointment.find(ahead).sort("start", "_id").to_list()
 
 
 async def find_coming_of_patient(patient_id: PydanticObjectId) -> list[Appointment]:
     """Returns a patient's active appointments that aren't over, by start."""
-    coming = {"patient_id": patient_id, "active": True, "end": {"$gt": utc_now()}}
+    coming = {"patient_id": patient_id, "active": True, "end": {"$gt": utc_now()}, **BOOKED}
     return await Appointment.find(coming).sort("start", "_id").to_list()
 
 
 async def find_of_patients_since(patient_ids: Sequence[PydanticObjectId], since: datetime) -> list[Appointment]:
     """Returns the appointments of some patients that start after a moment, in any status, by start."""
-    later = {"patient_id": {"$in": patient_ids}, "start": {"$gt": since}}
+    later = {"patient_id": {"$in": patient_ids}, "start": {"$gt": since}, **BOOKED}
     return await Appointment.find(later).sort("start", "_id").to_list()
 
 
 async def find_last_of_patients(patient_ids: Sequence[PydanticObjectId]) -> Appointment | None:
     """Returns the appointment with the latest start of some patients."""
-    found = await Appointment.find({"patient_id": {"$in": patient_ids}}).sort("-start", "-_id").limit(1).to_list()
+    theirs = {"patient_id": {"$in": patient_ids}, **BOOKED}
+    found = await Appointment.find(theirs).sort("-start", "-_id").limit(1).to_list()
     return found[0] if found else None
 
 
@@ -280,5 +281,5 @@ async def find_by_ids(ids: Sequence[PydanticObjectId]) -> list[Appointment]:
 async def reload(appointment: Appointment) -> Appointment:
     """Returns an appointment as it is stored now."""
     found = await Appointment.get(appointment.appointment_id)
-    assert found is not None  # noqa: S101 - appointments are never deleted
+    assert found is not None  # noqa: S101 - once booked, appointments are never deleted
     return found

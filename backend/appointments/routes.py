@@ -101,13 +101,15 @@ async def _response(caller: CurrentUser, appointment: Appointment) -> Appointmen
 
 
 async def _make(
-    transition: Callable[[Appointment, Actor], Awaitable[Appointment]],
+    transition: Callable[..., Awaitable[Appointment]],
     appointment_id: Id,
     caller: CurrentUser,
     body: TransitionIn | None,
 ) -> AppointmentOut:
-    appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
-    return await _response(caller, await transition(appointment, Actor.of(caller)))
+    version = body.version if body else None
+    change = partial(transition, actor=Actor.of(caller))
+    changed = await transitions.change_appointment(caller, appointment_id, change, version=version)
+    return await _response(caller, changed)
 
 
 @router.post(
@@ -218,8 +220,9 @@ async def update_appointment(appointment_id: Id, body: AppointmentPatch, caller:
     fields = body.model_dump(exclude_unset=True, exclude={"version"})
     if "notes" in fields and caller.role is Role.PATIENT:
         raise Forbidden("Only staff can change `notes`.")
-    appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return await _response(caller, await transitions.annotate(appointment, Actor.of(caller), fields))
+    change = partial(transitions.annotate, actor=Actor.of(caller), fields=fields)
+    changed = await transitions.change_appointment(caller, appointment_id, change, version=body.version)
+    return await _response(caller, changed)
 
 
 @router.post("/appointments/{appointment_id}/confirm", summary="Confirm an appointment", responses=_TRANSITION)
@@ -251,11 +254,13 @@ async def reschedule_appointment(appointment_id: Id, body: RescheduleIn, caller:
     once the patient is checked in. If the new slot is taken, the appointment keeps its time. It is then `scheduled`
     and has to be confirmed again. With `overbook`, staff fit it in with the same doctor over taken time or after
     hours. A fit-in that is rescheduled to a slot is an ordinary appointment."""
-    appointment = await get_appointment(caller, appointment_id, version=body.version)
     if body.slot_id is not None:
-        return await _response(caller, await reschedule(appointment, caller, to=body.slot_id))
-    wanted = body.model_dump(include={"start", "minutes", "why"})
-    return await _response(caller, await reschedule_to_fit_in(appointment, caller, **wanted))
+        change = partial(reschedule, caller=caller, to=body.slot_id)
+    else:
+        wanted = body.model_dump(include={"start", "minutes", "why"})
+        change = partial(reschedule_to_fit_in, caller=caller, **wanted)
+    changed = await transitions.change_appointment(caller, appointment_id, change, version=body.version)
+    return await _response(caller, changed)
 
 
 @router.post(

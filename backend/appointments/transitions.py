@@ -1,11 +1,13 @@
 """All transitions but booking and rescheduling: each is one conditional update of one document."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from beanie import PydanticObjectId
 from pymongo.errors import DuplicateKeyError
 
+from backend.accounts.documents import User
 from backend.appointments import repository
 from backend.appointments.booking.seat_allocation import same_seats_in_later_generations, seats_freed
 from backend.appointments.documents import (
@@ -31,6 +33,7 @@ from backend.appointments.lifecycle import (
     status_before_check_in,
 )
 from backend.appointments.permissions import Actor, exemptions
+from backend.appointments.queries import get_appointment
 from backend.core.clock import utc_now
 from backend.core.mongo.updates import breaks_index_on
 from backend.directory.clinics import get_clinic
@@ -45,9 +48,36 @@ _MESSAGES: dict[TransitionName, Messages] = {
 }
 _AUTO_CANCEL_MESSAGES: Messages = tuple((MessageKind.AUTO_CANCELLED, to) for to in Recipient)
 
+_MAX_TRIES = 5
+
 _NO_MORE_REMINDERS = {"remind_at": None, "auto_cancel_at": None}
 """Set by every transition here, unless it leaves the appointment as it was: a patient who has confirmed, arrived or
 cancelled isn't asked again."""
+
+
+async def change_appointment(
+    caller: User,
+    appointment_id: PydanticObjectId,
+    change: Callable[[Appointment], Awaitable[Appointment]],
+    *,
+    version: int | None,
+) -> Appointment:
+    """Makes a change to an appointment that the caller may see: any of the transitions here, or a reschedule.
+
+    Without a `version` it applies to the present one. If a withdrawal marks the appointment between reading and
+    writing, the change is tried again. If a person changed it, or with a `version`, it raises `AppointmentChanged`.
+    Raises `AppointmentNotFound`, and what `change` raises.
+    """
+    appointment = await get_appointment(caller, appointment_id, version=version)
+    for _ in range(_MAX_TRIES):
+        try:
+            return await change(appointment)
+        except AppointmentChanged:
+            again = await get_appointment(caller, appointment_id)
+            if version is not None or len(again.history) != len(appointment.history):
+                raise
+            appointment = again
+    raise AppointmentChanged
 
 
 async def confirm(appointment: Appointment, actor: Actor) -> Appointment:

@@ -262,6 +262,15 @@ def booking(world: World) -> Call:
     return call(body)
 
 
+def two_bookings(world: World) -> Call:
+    """The same, of two visits at once."""
+    visits = [{"slot_id": world.new_slot(), "reason": reason} for reason in ("Blood count", "Yearly check-up")]
+    body: dict[str, Any] = {"visits": visits}
+    if world.caller is None or world.caller.user.role is not Role.PATIENT:
+        body["patient_id"] = world.my_patient.id
+    return call(body)
+
+
 def my_appointment(world: World) -> Call:
     """In an hour: it can be confirmed, cancelled, and checked in."""
     return call(appointment_id=world.appointment())

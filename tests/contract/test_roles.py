@@ -102,6 +102,7 @@ ROWS: dict[str, tuple[int, int, int, int, int, Recipe]] = {
     "delete_slot":                (401, 403, 200, 200, 200, r.my_slot),
     # Appointments, and the steps of their life.
     "book_appointment":           (401, 201, 201, 201, 201, r.booking),
+    "book_appointment_batch":     (401, 201, 201, 201, 201, r.two_bookings),
     "list_my_appointments":       (401, 200, 200, 200, 200, r.plain),
     "get_appointment_by_id":      (401, 200, 200, 200, 200, r.my_appointment),
     "get_appointment_calendar":   (401, 200, 200, 200, 200, r.my_appointment),
@@ -164,5 +165,6 @@ def test_what_was_created_is_at_its_location(operation_id: str, world: World) ->
         reader.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
     found = reader.get(answer.headers["Location"].removeprefix("/api/v1"))
     assert found.status_code == 200
-    created = answer.json().get("user", answer.json())["id"]
+    body = answer.json()
+    created = body.get("items", [body.get("user", body)])[0]["id"]
     assert found.json()["id"] == created

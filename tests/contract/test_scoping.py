@@ -29,6 +29,10 @@ def for_them(world: World) -> Call:
     return call({"slot_id": world.slot(60), "patient_id": world.other_patient.id})
 
 
+def visits_for_them(world: World) -> Call:
+    return call({"visits": [{"slot_id": world.slot(60)}], "patient_id": world.other_patient.id})
+
+
 def their_appointment(world: World, **about: Any) -> str:
     """Another patient's, with a doctor of the same clinic for a doctor, at another clinic for a nurse."""
     assert world.caller
@@ -147,6 +151,7 @@ ROWS_OF_OTHERS: list[tuple[str, tuple[str, ...], Theirs, str]] = [
     ("update_patient",           (_P,),        their_address,                "PATIENT_NOT_FOUND"),
     ("list_patient_appointments", (_P,),       their_record,                 "PATIENT_NOT_FOUND"),
     ("book_appointment",         (_P,),        for_them,                     "PATIENT_NOT_FOUND"),
+    ("book_appointment_batch",   (_P,),        visits_for_them,              "PATIENT_NOT_FOUND"),
     ("get_appointment_by_id",    (_P, _D, _N), theirs,                       "APPOINTMENT_NOT_FOUND"),
     ("get_appointment_calendar", (_P, _D, _N), theirs,                       "APPOINTMENT_NOT_FOUND"),
     ("update_appointment",       (_P, _D, _N), their_reason,                 "APPOINTMENT_NOT_FOUND"),

@@ -220,13 +220,13 @@ def is_reschedule(command: Command) -> bool:
     return command.name == "findAndModify" and "seats" in command.body["update"].get("$set", {})
 
 
-def in_background(call: Callable[..., T], *arguments: Any) -> "Future[T]":
+def in_background(call: Callable[..., T], *arguments: Any, **named: Any) -> "Future[T]":
     """Makes a call in a thread of its own."""
     future: Future[T] = Future()
 
     def work() -> None:
         try:
-            future.set_result(call(*arguments))
+            future.set_result(call(*arguments, **named))
         except BaseException as error:
             future.set_exception(error)
 

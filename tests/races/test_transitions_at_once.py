@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.factories import Run
+from tests.factories import Person, Run
 from tests.races.rush import all_at_once, post
-from tests.races.support import Db, Wired, every_pause, in_background, reaches, said
+from tests.races.support import Db, Wired, booked, every_pause, in_background, make_book, reaches, said
 from tests.races.transitions import CONTESTS, Contest, Day
 from tests.support.book import check_book
 
@@ -77,6 +77,22 @@ def test_a_stalled_transition_is_refused_after_another(
             pair = (call.result(), other) if slow is contest.one else (other, call.result())
             check_serial(visit.check(db, contest, pair), pair)
     check_book(db)
+
+
+def test_a_withdrawal_at_the_same_time_refuses_no_cancellation(
+    run: Run[Any], admin: Person, first_wired: Wired
+) -> None:
+    """Its mark changes the version; the patient, who named none, isn't asked to try again."""
+    for body, expected in (({}, "200"), ({"version": 1}, "APPOINTMENT_CHANGED")):
+        book = make_book(run)
+        (patient,) = book.patients(1)
+        path = f"/appointments/{booked(patient.client, book.slot)['id']}/cancel"
+        with first_wired.wire.holding(lambda command: command.name == "findAndModify") as write:
+            cancelling = in_background(first_wired.client(patient).post, path, json=body)
+            assert write.arrived()
+            assert admin.client.post(f"/doctors/{book.doctor.id}/leaves", json=book.whole_slot).is_success
+            write.release()
+            assert said(cancelling.result()) == expected
 
 
 def check_serial(done: list[str], answers: tuple[Any, Any]) -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from beanie import PydanticObjectId
@@ -12,7 +14,7 @@ from backend.accounts.access import is_staff
 from backend.accounts.documents import Role, User
 from backend.appointments import errors, repository
 from backend.appointments.booking.document import new_appointment, place_fields
-from backend.appointments.booking.rules import check_rules, with_open_number
+from backend.appointments.booking.rules import Terms, check_rules, with_open_number
 from backend.appointments.booking.seat_allocation import (
     SeatNumbers,
     SlotToBook,
@@ -32,8 +34,9 @@ from backend.patients.errors import PatientNotFound
 from backend.patients.links.acting import OwnPatient, find_own
 from backend.patients.merging.resolving import surviving_id
 from backend.scheduling.errors import SlotNotFound
+from backend.scheduling.repository import Row
 from backend.scheduling.slots.capacity import is_bookable, is_bookable_by_staff
-from backend.scheduling.slots.runs import Visit
+from backend.scheduling.slots.runs import Run, Visit
 
 Document = dict[str, Any]
 
@@ -80,70 +83,125 @@ async def book(caller: User, request: BookingRequest) -> Booking:
     `PatientNotFound`, `OutsideYourScope`, `IdempotencyKeyReused`; and for a visit type `VisitTypeNotFound`,
     `VisitTypeNotOffered`, `NotEnoughTime`, `StaffOnly`, `NoticeTooShort`, `TooManyOpenBookings`.
     """
-    own = await find_own(caller, request.patient_id) if caller.role is Role.PATIENT else None
-    patient_id = own.patient_id if own else request.patient_id
-    if patient_id is None:
-        raise errors.PatientRequired
-    visit_type = None
+    own, patient_id = await find_patient(caller, request.patient_id)
     try:
-        visit_type = await read_visit_type(request.visit_type_id)
-        document = await _book_for_survivor(caller, request, patient_id, own, visit_type)
+        document = await take(await prepare(caller, request, patient_id, own))
     except DomainError as refusal:
         earlier = await find_earlier(caller, request, patient_id)
         if earlier is not None:
             return Booking(earlier, is_replay=True)
         if isinstance(refusal, errors.SlotUnavailable):
-            visit = visit_type and Visit.of(visit_type)
-            refusal.alternatives = await alternatives_to(request.slot_id, visit=visit, for_staff=is_staff(caller))
+            await offer_alternatives(caller, refusal, request)
         raise
     await messages_pending.send(None)
     return Booking(document)
 
 
-async def _book_for_survivor(
-    caller: User,
-    request: BookingRequest,
-    patient_id: PydanticObjectId,
-    own: OwnPatient | None,
-    visit_type: VisitType | None,
-) -> Document:
-    """Books for the patient; if their record was merged, for the one that survived. Only then it reads more."""
+async def find_patient(
+    caller: User, patient_id: PydanticObjectId | None
+) -> tuple[OwnPatient | None, PydanticObjectId]:
+    """Returns for whom the caller books: to patients one for whom they act (None: they don't), and the id.
+
+    A merged record's id stands for the one that survived. Raises `PatientRequired`.
+    """
+    own = None
+    if caller.role is Role.PATIENT:
+        own = await find_own(caller, patient_id)
+        if own is None and patient_id is not None:
+            own = await find_own(caller, await surviving_id(patient_id))
+    found = own.patient_id if own else patient_id
+    if found is None:
+        raise errors.PatientRequired
+    return own, found
+
+
+async def offer_alternatives(caller: User, refusal: errors.SlotUnavailable, request: BookingRequest) -> None:
+    """Adds to a refusal what the caller can book instead."""
+    visit_type = await read_visit_type(request.visit_type_id)
+    visit = visit_type and Visit.of(visit_type)
+    refusal.alternatives = await alternatives_to(request.slot_id, visit=visit, for_staff=is_staff(caller))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedBooking:
+    """A booking that keeps all rules, and the claims on its slots as they were read. The insert decides. UTC."""
+
+    run: Run
+    claims: Sequence[Row]
+    terms: Terms
+    actor: Actor
+    patient_id: PydanticObjectId
+    patient_name: str
+    visit_type: VisitType | None
+    reason: str | None
+    idempotency_key: str | None
+    request_hash: str | None
+    now: datetime
+
+
+async def prepare(
+    caller: User, request: BookingRequest, patient_id: PydanticObjectId, own: OwnPatient | None
+) -> PreparedBooking:
+    """Reads all that a booking needs and checks its rules. Writes nothing. Raises as `book` does.
+
+    For a merged record it reads again, for the one that survived.
+    """
     try:
-        return await _book(caller, request, patient_id, own, visit_type)
+        return await _prepare(caller, request, patient_id, own)
     except PatientNotFound:
         survivor_id = await surviving_id(patient_id)
         if survivor_id == patient_id:
             raise
-        own = await find_own(caller, survivor_id) if caller.role is Role.PATIENT else None
-        return await _book(caller, request, survivor_id, own, visit_type)
+        return await _prepare(caller, request, survivor_id, own)
 
 
-async def _book(
-    caller: User,
-    request: BookingRequest,
-    patient_id: PydanticObjectId,
-    own: OwnPatient | None,
-    visit_type: VisitType | None,
-) -> Document:
+async def _prepare(
+    caller: User, request: BookingRequest, patient_id: PydanticObjectId, own: OwnPatient | None
+) -> PreparedBooking:
+    visit_type = await read_visit_type(request.visit_type_id)
     to_book, patient_name = await _read_slot_and_name(caller, request.slot_id, patient_id, own)
     slot, now = to_book.slot, utc_now()
     if not (is_bookable_by_staff if is_staff(caller) else is_bookable)(slot, now):
         raise errors.SlotNotOpen
     terms = await check_rules(caller, visit_type, patient_id=patient_id, start=slot.start, now=now)
     run, claims = await read_run(to_book, visit_type and Visit.of(visit_type))
-    actor, digest = Actor.of(caller), request.digest(request.patient_id or patient_id)
+    return PreparedBooking(
+        run=run,
+        claims=claims,
+        terms=terms,
+        actor=Actor.of(caller),
+        patient_id=patient_id,
+        patient_name=patient_name,
+        visit_type=visit_type,
+        reason=request.reason,
+        idempotency_key=request.idempotency_key,
+        request_hash=request.digest(request.patient_id or patient_id),
+        now=now,
+    )
+
+
+async def take(
+    booking: PreparedBooking, adapt: Callable[[Document], Document] = lambda document: document
+) -> Document:
+    """Inserts the appointment of a booking, as `adapt` makes it, and returns it.
+
+    Raises `SlotTaken`, `DayFull`, `PatientDoubleBooked`, `TooManyOpenBookings`, and `AppointmentChanged` if there is
+    an appointment with its id or its key.
+    """
 
     async def insert(numbers: SeatNumbers) -> Document:
-        document = new_appointment(
-            place_fields(run, numbers, visit_type),
-            patient_id=patient_id,
-            patient_name=patient_name,
-            actor=actor,
-            reason=request.reason,
-            idempotency_key=request.idempotency_key,
-            request_hash=digest,
-            now=now,
-            exempt_from=terms.exempt_from,
+        document = adapt(
+            new_appointment(
+                place_fields(booking.run, numbers, booking.visit_type),
+                patient_id=booking.patient_id,
+                patient_name=booking.patient_name,
+                actor=booking.actor,
+                reason=booking.reason,
+                idempotency_key=booking.idempotency_key,
+                request_hash=booking.request_hash,
+                now=booking.now,
+                exempt_from=booking.terms.exempt_from,
+            )
         )
 
         async def with_number(number: int | None) -> None:
@@ -151,11 +209,11 @@ async def _book(
                 document["open_number"] = number
             await repository.insert(document)
 
-        await with_open_number(terms.open_numbers, with_number)
+        await with_open_number(booking.terms.open_numbers, with_number)
         return document
 
     try:
-        return await allocate_seats(run, claims, patient_id=patient_id, write=insert)
+        return await allocate_seats(booking.run, booking.claims, patient_id=booking.patient_id, write=insert)
     except DuplicateKeyError:
         # The index of idempotency keys: the same request was made before, or is being made at this moment.
         raise errors.AppointmentChanged from None
@@ -185,6 +243,9 @@ class _Keyed(Protocol):
 
     @property
     def idempotency_key(self) -> str | None: ...
+
+    @property
+    def patient_id(self) -> PydanticObjectId | None: ...
 
     def digest(self, patient_id: PydanticObjectId) -> str | None: ...
 

@@ -7,13 +7,23 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 
+def _index_may_be_absent(schema: dict[str, Any]) -> None:
+    schema["required"] = [name for name in schema["required"] if name != "index"]
+    del schema["properties"]["index"]["default"]
+
+
 class ErrorBody(BaseModel):
     """The JSON body of every error. A kind of error that says more extends it."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        json_schema_serialization_defaults_required=True, json_schema_extra=_index_may_be_absent
+    )
 
     detail: str = Field(description="What happened and what to do, in English, for developers.")
     error_code: str = Field(description="The error's stable code, for programs.")
+    index: int = Field(
+        default=0, ge=0, description="Only in a request for several things: which of them, counted from 0."
+    )
 
 
 class FieldFault(BaseModel):
@@ -38,6 +48,8 @@ class DomainError(Exception):
     code: ClassVar[str] = "BAD_REQUEST"
     detail: str = "The request can't be carried out."
     body: ClassVar[type[ErrorBody]] = ErrorBody
+    index: int | None = None
+    """In a request for several things: which of them, counted from 0."""
 
     def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
         self.detail = detail or self.detail
@@ -46,7 +58,8 @@ class DomainError(Exception):
 
     def content(self) -> dict[str, Any]:
         """The JSON body. A subclass with more to say extends it together with `body` and `example`."""
-        return {"detail": self.detail, "error_code": self.code}
+        which = {} if self.index is None else {"index": self.index}
+        return {"detail": self.detail, "error_code": self.code, **which}
 
     @classmethod
     def example(cls) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Several visits of one patient, booked together: all of them or none."""
