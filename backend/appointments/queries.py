@@ -12,7 +12,7 @@ from backend.appointments import repository
 from backend.appointments.documents import Appointment, Status
 from backend.appointments.errors import AppointmentChanged, AppointmentNotFound
 from backend.appointments.lifecycle import confirm_opens
-from backend.appointments.permissions import Scope, scope_of, visible_to
+from backend.appointments.permissions import Scope, check_not_own, scope_of, visible_to
 from backend.appointments.schemas import APPOINTMENT_ROWS
 from backend.core.cache.response_cache import Cacheable, response_cache
 from backend.core.clock import EPOCH, utc_now
@@ -124,6 +124,15 @@ async def get_appointment(
         raise AppointmentNotFound
     if version is not None and version != found.version:
         raise AppointmentChanged
+    return found
+
+
+async def get_appointment_to_change(
+    caller: User, appointment_id: PydanticObjectId, *, version: int | None = None
+) -> Appointment:
+    """Returns what `get_appointment` does, or raises `OwnAppointment` if it is for a colleague to change."""
+    found = await get_appointment(caller, appointment_id, version=version)
+    await check_not_own(caller, found.patient_id)
     return found
 
 

@@ -6,17 +6,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response, status
 
-from backend.accounts.access import CurrentStaff, CurrentUser
-from backend.accounts.documents import Role
+from backend.accounts.access import ActingUser, CurrentStaff, CurrentUser, in_hat
+from backend.accounts.documents import Role, User
 from backend.appointments import errors, lifecycle, transitions
 from backend.appointments.booking.book import BookingRequest, book
 from backend.appointments.booking.reschedule import reschedule
 from backend.appointments.calendar import as_calendar
 from backend.appointments.documents import ActorRole, Appointment, Status
-from backend.appointments.permissions import Actor
+from backend.appointments.permissions import Actor, left_to_colleagues
 from backend.appointments.queries import (
     Filters,
     get_appointment,
+    get_appointment_to_change,
     language_of_clinic,
     list_appointments,
     list_of_patient,
@@ -62,6 +63,7 @@ Descending = Annotated[bool, Query(description="List the latest start first.")]
 
 TRANSITION_ERRORS = (
     errors.AppointmentNotFound,
+    errors.OwnAppointment,
     lifecycle.InvalidTransition,
     lifecycle.DecisionNeeded,
     lifecycle.TooEarly,
@@ -82,10 +84,12 @@ SEAT_ERRORS = (
     errors.DayFull,
     errors.PatientDoubleBooked,
     errors.OutsideYourScope,
+    errors.OwnSlot,
 )
 
 
-async def _response(caller: CurrentUser, appointment: Appointment) -> AppointmentOut:
+async def _response(caller: User, appointment: Appointment) -> AppointmentOut:
+    """Builds the response for a caller who may change the appointment: see `check_not_own`."""
     role, clinic = ActorRole(caller.role.value), await get_clinic(appointment.clinic_id)
     actions = lifecycle.allowed_actions(appointment, role=role, now=utc_now(), rules=clinic.rules)
     return AppointmentOut.for_role(role, appointment, actions)
@@ -94,10 +98,10 @@ async def _response(caller: CurrentUser, appointment: Appointment) -> Appointmen
 async def _make(
     transition: Callable[[Appointment, Actor], Awaitable[Appointment]],
     appointment_id: Id,
-    caller: CurrentUser,
+    caller: User,
     body: TransitionIn | None,
 ) -> AppointmentOut:
-    appointment = await get_appointment(caller, appointment_id, version=body.version if body else None)
+    appointment = await get_appointment_to_change(caller, appointment_id, version=body.version if body else None)
     return await _response(caller, await transition(appointment, Actor.of(caller)))
 
 
@@ -108,15 +112,17 @@ async def _make(
     response_model=AppointmentOut,
     responses=responses(
         *(*SEAT_ERRORS, VisitTypeNotFound, errors.TooManyOpenBookings),
-        *(PatientNotFound, errors.PatientRequired, errors.IdempotencyKeyReused),
+        *(PatientNotFound, errors.PatientRequired, errors.OwnAppointment, errors.IdempotencyKeyReused),
     ),
 )
 async def book_appointment(body: BookIn, caller: CurrentUser, idempotency_key: IdempotencyKey = None) -> Response:
     """Books a seat in a slot: patients for themselves, or with `patient_id` for another patient they act for; staff
-    for a patient. With `visit_type_id`, the visit starts with the slot and takes as many as it needs. A `409` about
-    the slot offers the nearest free slots. With an `Idempotency-Key`, a repeated request returns the appointment that
-    the first one made, with the header `Idempotent-Replayed: true`."""
-    booking = await book(caller, BookingRequest(**dict(body), idempotency_key=idempotency_key))
+    for a patient, and with `as_patient` as patients do. With `visit_type_id`, the visit starts with the slot and
+    takes as many as it needs. A `409` about the slot offers the nearest free slots. With an `Idempotency-Key`, a
+    repeated request returns the appointment of the first one, with the header `Idempotent-Replayed: true`."""
+    wanted = dict(body)
+    caller = in_hat(caller, as_patient=wanted.pop("as_patient"))
+    booking = await book(caller, BookingRequest(**wanted, idempotency_key=idempotency_key))
     headers = {"Location": f"/api/v1/appointments/{booking.document['_id']}"}
     if booking.is_replay:
         headers["Idempotent-Replayed"] = "true"
@@ -131,7 +137,7 @@ async def book_appointment(body: BookIn, caller: CurrentUser, idempotency_key: I
     responses=responses(BadCursor, Forbidden),
 )
 async def list_my_appointments(
-    caller: CurrentUser,
+    caller: ActingUser,
     page: RequestedPage,
     since: Since = None,
     until: Until = None,
@@ -143,7 +149,8 @@ async def list_my_appointments(
     descending: Descending = False,
 ) -> Response:
     """Sorted by start. Patients and doctors see their own appointments, nurses those of their clinics, administrators
-    all. Filters narrow this further. Patients can't ask for `needs_decision`."""
+    all; with `as_patient`, staff see those they have as patients. Filters narrow this further. Patients can't ask for
+    `needs_decision`."""
     if needs_decision and caller.role is Role.PATIENT:
         raise Forbidden("Only staff can filter by `needs_decision`.")
     filters = Filters(
@@ -165,7 +172,7 @@ async def list_my_appointments(
 )
 async def list_patient_appointments(
     patient_id: Id,
-    caller: CurrentUser,
+    caller: ActingUser,
     page: RequestedPage,
     status: Statuses = None,
     descending: Descending = False,
@@ -180,11 +187,13 @@ async def list_patient_appointments(
     summary="Get an appointment",
     responses=responses(errors.AppointmentNotFound),
 )
-async def get_appointment_by_id(appointment_id: Id, caller: CurrentUser) -> AppointmentOut:
+async def get_appointment_by_id(appointment_id: Id, caller: ActingUser) -> AppointmentOut:
     """Includes its history, every transition and edit with who made it and when, and the actions that the caller can
     take."""
     appointment = await get_appointment(caller, appointment_id)
     out = await _response(caller, appointment)
+    if appointment.patient_id in await left_to_colleagues(caller):
+        out.allowed_actions = []
     out.telehealth_url = await telehealth_url_for(caller, appointment)
     return out
 
@@ -192,20 +201,20 @@ async def get_appointment_by_id(appointment_id: Id, caller: CurrentUser) -> Appo
 @router.patch(
     "/appointments/{appointment_id}",
     summary="Change the reason or the notes",
-    responses=responses(Forbidden, errors.AppointmentNotFound, errors.AppointmentChanged),
+    responses=responses(Forbidden, errors.AppointmentNotFound, errors.OwnAppointment, errors.AppointmentChanged),
 )
-async def update_appointment(appointment_id: Id, body: AppointmentPatch, caller: CurrentUser) -> AppointmentOut:
+async def update_appointment(appointment_id: Id, body: AppointmentPatch, caller: ActingUser) -> AppointmentOut:
     """A field that is left out stays as it is; null clears it. Patients can't change `notes`."""
     fields = body.model_dump(exclude_unset=True, exclude={"version"})
     if "notes" in fields and caller.role is Role.PATIENT:
         raise Forbidden("Only staff can change `notes`.")
-    appointment = await get_appointment(caller, appointment_id, version=body.version)
+    appointment = await get_appointment_to_change(caller, appointment_id, version=body.version)
     return await _response(caller, await transitions.annotate(appointment, Actor.of(caller), fields))
 
 
 @router.post("/appointments/{appointment_id}/confirm", summary="Confirm an appointment", responses=_TRANSITION)
 async def confirm_appointment(
-    appointment_id: Id, caller: CurrentUser, body: TransitionIn | None = None
+    appointment_id: Id, caller: ActingUser, body: TransitionIn | None = None
 ) -> AppointmentOut:
     """Records that the patient will come. Available from three hours before the start (the clinic's policy), or
     from when the patient was asked, until the start. Patients, nurses and administrators can confirm; doctors
@@ -214,7 +223,7 @@ async def confirm_appointment(
 
 
 @router.post("/appointments/{appointment_id}/cancel", summary="Cancel an appointment", responses=_NOTICE)
-async def cancel_appointment(appointment_id: Id, caller: CurrentUser, body: CancelIn | None = None) -> AppointmentOut:
+async def cancel_appointment(appointment_id: Id, caller: ActingUser, body: CancelIn | None = None) -> AppointmentOut:
     """Available until the start; to patients until the visit type's notice before it, to staff also once the patient
     is checked in. Others can book the time at once."""
     cancel = partial(transitions.cancel, reason=body.reason if body else None)
@@ -226,7 +235,7 @@ async def cancel_appointment(appointment_id: Id, caller: CurrentUser, body: Canc
     summary="Reschedule an appointment",
     responses=responses(*TRANSITION_ERRORS, *SEAT_ERRORS, errors.SameSlot),
 )
-async def reschedule_appointment(appointment_id: Id, body: RescheduleIn, caller: CurrentUser) -> AppointmentOut:
+async def reschedule_appointment(appointment_id: Id, body: RescheduleIn, caller: ActingUser) -> AppointmentOut:
     """Reschedules to any doctor's open slot; a visit of some type to a doctor who offers it. Available until the
     start, for patients (until the visit type's notice before it), nurses and administrators; for the latter two also
     once the patient is checked in. If the new slot is taken, the appointment keeps its time. It is then `scheduled`
@@ -311,7 +320,7 @@ async def correct_no_show(appointment_id: Id, body: CorrectIn, caller: CurrentSt
         **responses(errors.AppointmentNotFound),
     },
 )
-async def get_appointment_calendar(appointment_id: Id, caller: CurrentUser) -> Response:
+async def get_appointment_calendar(appointment_id: Id, caller: ActingUser) -> Response:
     """The event names the doctor and the clinic, but not the reason for the visit."""
     appointment = await get_appointment(caller, appointment_id)
     headers = {"Content-Disposition": 'attachment; filename="appointment.ics"'}

@@ -26,8 +26,15 @@ class BookIn(Request):
     visit_type_id: Id | None = Field(
         default=None, description="What to book; the visit starts with the slot. Default: a visit of just this slot."
     )
-    patient_id: Id | None = Field(default=None, description="Required when staff book; patients may leave it out.")
+    patient_id: Id | None = Field(
+        default=None, description="Required when staff book. Left out: the patient who owns the account."
+    )
     reason: Text | None = Field(default=None, description="The reason for the visit. Messages never contain it.")
+    as_patient: bool = Field(
+        default=False,
+        description="For staff: true to book as a patient, by the rules for patients, for yourself or somebody for "
+        "whom you act.",
+    )
 
 
 class TransitionIn(Request):
