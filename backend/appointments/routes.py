@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Response, status
 
@@ -58,6 +58,9 @@ IdempotencyKey = Annotated[
 Statuses = Annotated[tuple[Status, ...] | None, Query(description="Repeat the parameter for several statuses.")]
 NeedsDecision = Annotated[
     bool, Query(description="Only those whose time was withdrawn and about which nobody has decided.")
+]
+Include = Annotated[
+    Literal["allowed_actions"] | None, Query(description="`allowed_actions`: with what the caller can do with each.")
 ]
 Descending = Annotated[bool, Query(description="List the latest start first.")]
 
@@ -147,6 +150,7 @@ async def list_my_appointments(
     clinic_id: Annotated[Id | None, Query()] = None,
     needs_decision: NeedsDecision = False,
     descending: Descending = False,
+    include: Include = None,
 ) -> Response:
     """Sorted by start. Patients and doctors see their own appointments, nurses those of their clinics, administrators
     all; with `as_patient`, staff see those they have as patients. Filters narrow this further. Patients can't ask for
@@ -161,7 +165,7 @@ async def list_my_appointments(
         clinic_id=clinic_id,
         needs_decision=needs_decision,
     )
-    return await list_appointments(caller, filters, page, newest_first=descending)
+    return await list_appointments(caller, filters, page, newest_first=descending, with_actions=include is not None)
 
 
 @router.get(
@@ -176,10 +180,13 @@ async def list_patient_appointments(
     page: RequestedPage,
     status: Statuses = None,
     descending: Descending = False,
+    include: Include = None,
 ) -> Response:
     """Sorted by start. Patients can list only their own appointments; nurses see those at their clinics, doctors
     those with themselves."""
-    return await list_of_patient(caller, patient_id, page, status=status or (), newest_first=descending)
+    return await list_of_patient(
+        caller, patient_id, page, status=status or (), newest_first=descending, with_actions=include is not None
+    )
 
 
 @router.get(

@@ -141,6 +141,11 @@ class AppointmentRow(Response):
         description="What withdrew its time, while nobody has decided. Null or empty: nothing. Null for patients."
     )
     version: int
+    allowed_actions: list[AllowedActionOut] | None = Field(
+        default=None,
+        description="What the caller can do, now or later. Null in the response to a booking (`GET` it then), and in "
+        "lists without `include=allowed_actions`.",
+    )
 
 
 class _AppointmentRows(Rows):
@@ -149,7 +154,7 @@ class _AppointmentRows(Rows):
     def __init__(self, model: type[AppointmentRow]) -> None:
         super().__init__(model)
         self.projection = {**self.projection, "seats.slot": 1}
-        for computed in ("slot_id", "slot_ids"):
+        for computed in ("slot_id", "slot_ids", "allowed_actions"):
             del self.projection[computed]
 
     def row(self, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,10 +192,6 @@ class AppointmentOut(AppointmentRow):
     created_by: Id
     created_at: datetime
     updated_at: datetime
-    allowed_actions: list[AllowedActionOut] | None = Field(
-        default=None,
-        description="What the caller can do, now or later. Null in the response to a booking; `GET` it then.",
-    )
 
     @classmethod
     def for_role(
