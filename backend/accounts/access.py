@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from beanie import PydanticObjectId
-from fastapi import Depends
+from fastapi import Depends, Query
 from fastapi.security import OAuth2PasswordBearer
 from starlette.requests import HTTPConnection, Request
 
@@ -95,6 +95,18 @@ class Only(LoginNeeded):
         return login.user
 
 
+AsPatient = Annotated[
+    bool, Query(description="For staff: true to act as a patient, for yourself and those for whom you act.")
+]
+
+
+class _InEitherHat(Only):
+    """Admits every role; staff who ask for it as the patients that they are too."""
+
+    async def __call__(self, request: HTTPConnection, as_patient: AsPatient = False) -> User:
+        return in_hat(await super().__call__(request), as_patient=as_patient)
+
+
 class _Optional(_Bearer):
     """Admits everybody: the caller is None without a token. An invalid token is an error here too, so that its owner
     refreshes it instead of silently seeing less."""
@@ -123,6 +135,9 @@ TokenClaims = Annotated[Claims, Depends(_ClaimsNeeded())]
 
 CurrentLogin = Annotated[Login, Depends(LoginNeeded())]
 CurrentUser = Annotated[User, Depends(Only(*Role))]
+ActingUser = Annotated[User, Depends(_InEitherHat(*Role))]
+"""The caller; with `as_patient=true`, staff with the role, and so with the rights, of a patient."""
+
 OptionalUser = Annotated[User | None, Depends(_optional)]
 CurrentPatient = Annotated[User, Depends(Only(Role.PATIENT))]
 CurrentDoctor = Annotated[User, Depends(Only(Role.DOCTOR))]
@@ -130,6 +145,16 @@ CurrentAdmin = Annotated[User, Depends(Only(Role.ADMIN))]
 CurrentStaff = Annotated[User, Depends(Only(Role.DOCTOR, Role.NURSE, Role.ADMIN))]
 FrontDesk = Annotated[User, Depends(Only(Role.NURSE, Role.ADMIN))]
 DoctorOrAdmin = Annotated[User, Depends(Only(Role.DOCTOR, Role.ADMIN))]
+
+
+def in_hat(user: User, *, as_patient: bool) -> User:
+    """Returns the user; `as_patient`, with the role of a patient.
+
+    Staff are patients too, and parents. All that a patient may see or do follows from the role and from the links of
+    the account, so nothing else needs to know.
+    """
+    is_other = as_patient and user.role is not Role.PATIENT
+    return user.model_copy(update={"role": Role.PATIENT}) if is_other else user
 
 
 def is_staff(viewer: User | None) -> bool:

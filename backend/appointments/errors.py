@@ -17,10 +17,10 @@ class AppointmentNotFound(NotFound):
 
 
 class PatientRequired(Unprocessable):
-    """Staff book for a patient and must name them."""
+    """Staff book for a patient and must name them; so must an account without a record of its own."""
 
     code = "PATIENT_REQUIRED"
-    detail = "`patient_id` is required when staff book."
+    detail = "`patient_id` is required when staff book, and for accounts without a patient record of their own."
 
 
 class OutsideYourScope(Forbidden):
@@ -28,6 +28,20 @@ class OutsideYourScope(Forbidden):
 
     code = "OUTSIDE_YOUR_SCOPE"
     detail = "Doctors can book only their own slots, nurses only slots of their clinics."
+
+
+class OwnAppointment(Forbidden):
+    """The caller acts for the patient, so a colleague must do this. As a patient they do what patients may."""
+
+    code = "OWN_APPOINTMENT"
+    detail = "You act for this patient yourself. Use `as_patient` to do what patients can; a colleague does the rest."
+
+
+class OwnSlot(Forbidden):
+    """The slot is the caller's own: doctors don't book, as patients, with themselves."""
+
+    code = "OWN_SLOT"
+    detail = "You are the doctor of this slot. Book with somebody else."
 
 
 class WithAlternatives(ErrorBody):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import Field
 
-from backend.appointments.documents import ACTIVE, ActorRole, HistoryEntry, Status, TransitionName
+from backend.appointments.documents import ACTIVE, ActorRole, Status, TransitionName
 from backend.core.http.errors import Conflict, ErrorBody, Forbidden
 from backend.directory.documents import Rules
 from backend.scheduling.decisions.documents import DecisionCause
@@ -120,10 +120,18 @@ class Timed(Protocol):
         """When it was booked, or last rescheduled."""
 
 
+class Step(Protocol):
+    """A line of the history."""
+
+    status: Status
+
+
 class Recorded(Timed, Protocol):
     """An appointment with its history."""
 
-    history: Sequence[HistoryEntry]
+    @property
+    def history(self) -> Sequence[Step]:
+        """Its lines, oldest first."""
 
     @property
     def time_taken_at(self) -> datetime:
@@ -256,7 +264,7 @@ KEEP: dict[Status, Transition] = {
 """By the present status, which stays. Only an appointment that needs a decision can be kept."""
 
 
-def status_before_check_in(history: Sequence[HistoryEntry]) -> Status:
+def status_before_check_in(history: Sequence[Step]) -> Status:
     """Returns the status that a checked-in appointment had before it was checked in."""
     return next(entry.status for entry in reversed(history) if entry.status is not Status.CHECKED_IN)
 

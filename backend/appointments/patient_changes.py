@@ -13,6 +13,8 @@ from backend.appointments.permissions import Actor
 from backend.appointments.transitions import cancel
 from backend.patients import records
 from backend.patients.documents import InactiveReason
+from backend.patients.errors import OwnRecord
+from backend.patients.links.acting import find_own
 
 _MAX_TRIES = 3
 
@@ -22,8 +24,11 @@ async def deactivate_patient(
 ) -> Sequence[Appointment]:
     """Deactivates a patient and returns their coming appointments, as they are then. It may be repeated.
 
-    With `cancels` it cancels those that can be. Whoever has died is not written to. Raises `PatientNotFound`.
+    With `cancels` it cancels those that can be. Whoever has died is not written to. Raises `PatientNotFound`, and
+    `OwnRecord` if the caller acts for the patient: they would then no longer, and could check them in.
     """
+    if await find_own(caller, patient_id) is not None:
+        raise OwnRecord
     patient = await records.deactivate_patient(patient_id, reason=reason)
     coming = await repository.find_coming_of_patient(patient.patient_id)
     return [await _cancel(each, Actor.of(caller)) for each in coming] if cancels else coming

@@ -1,5 +1,6 @@
 """Who acts on appointments, which ones they may see, and which slots they may book."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -8,7 +9,7 @@ from beanie import PydanticObjectId
 
 from backend.accounts.documents import Role, User
 from backend.appointments.documents import BOOKED, ActorRole, Appointment, Exemption, HistoryEntry
-from backend.appointments.errors import OutsideYourScope
+from backend.appointments.errors import OutsideYourScope, OwnAppointment, OwnSlot
 from backend.appointments.lifecycle import is_past_notice
 from backend.patients.links.acting import patients_of
 from backend.scheduling.access import clinics_of
@@ -83,8 +84,29 @@ class Place(Protocol):
     def clinic_id(self) -> PydanticObjectId: ...
 
 
+async def left_to_colleagues(user: User) -> Set[PydanticObjectId]:
+    """Returns the patients whose appointments a member of staff may not run: those for whom they act themselves."""
+    if user.role is Role.PATIENT:
+        return frozenset()
+    return frozenset([each.patient_id for each in await patients_of(user)])
+
+
+async def check_not_own(user: User, patient_id: PydanticObjectId) -> None:
+    """Raises `OwnAppointment` if a member of staff would use their powers for a patient for whom they act.
+
+    Whatever books or changes an appointment asks it first. As a patient (`in_hat`) they do what a patient may.
+    """
+    if patient_id in await left_to_colleagues(user):
+        raise OwnAppointment
+
+
 def check_may_book(user: User, place: Place) -> None:
-    """Raises `OutsideYourScope` unless the user may book there: doctors their own time, nurses their clinics'."""
+    """Raises `OutsideYourScope` unless the user may book there: doctors their own time, nurses their clinics'.
+
+    Raises `OwnSlot` if a doctor, as a patient, would book with themselves: they couldn't run the visit.
+    """
+    if user.role is Role.PATIENT and place.doctor_id == user.user_id:
+        raise OwnSlot
     is_others = user.role is Role.DOCTOR and place.doctor_id != user.user_id
     if is_others or (user.role is Role.NURSE and place.clinic_id not in clinics_of(user)):
         raise OutsideYourScope

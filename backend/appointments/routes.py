@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Response, status
 
-from backend.accounts.access import CurrentStaff, CurrentUser, is_staff
+from backend.accounts.access import ActingUser, CurrentStaff, CurrentUser, in_hat, is_staff
 from backend.accounts.documents import Role, User
 from backend.appointments import errors, lifecycle, transitions
 from backend.appointments.booking.book import Booking, BookingRequest, book
@@ -14,7 +14,7 @@ from backend.appointments.booking.fit_in import FitInRequest, book_fit_in, resch
 from backend.appointments.booking.reschedule import reschedule
 from backend.appointments.calendar import as_calendar
 from backend.appointments.documents import ActorRole, Appointment, Status
-from backend.appointments.permissions import Actor
+from backend.appointments.permissions import Actor, left_to_colleagues
 from backend.appointments.queries import (
     Filters,
     get_appointment,
@@ -61,10 +61,14 @@ Statuses = Annotated[tuple[Status, ...] | None, Query(description="Repeat the pa
 NeedsDecision = Annotated[
     bool, Query(description="Only those whose time was withdrawn and about which nobody has decided.")
 ]
+Include = Annotated[
+    Literal["allowed_actions"] | None, Query(description="`allowed_actions`: with what the caller can do with each.")
+]
 Descending = Annotated[bool, Query(description="List the latest start first.")]
 
 TRANSITION_ERRORS = (
     errors.AppointmentNotFound,
+    errors.OwnAppointment,
     lifecycle.InvalidTransition,
     lifecycle.DecisionNeeded,
     lifecycle.TooEarly,
@@ -85,6 +89,7 @@ SEAT_ERRORS = (
     errors.DayFull,
     errors.PatientDoubleBooked,
     errors.OutsideYourScope,
+    errors.OwnSlot,
 )
 
 
@@ -94,7 +99,8 @@ FIT_IN_ERRORS = (
 )
 
 
-async def _response(caller: CurrentUser, appointment: Appointment) -> AppointmentOut:
+async def _response(caller: User, appointment: Appointment) -> AppointmentOut:
+    """Builds the response for a caller who may change the appointment: see `check_not_own`."""
     role, clinic = ActorRole(caller.role.value), await get_clinic(appointment.clinic_id)
     actions = lifecycle.allowed_actions(appointment, role=role, now=utc_now(), rules=clinic.rules)
     return AppointmentOut.for_role(role, appointment, actions)
@@ -103,7 +109,7 @@ async def _response(caller: CurrentUser, appointment: Appointment) -> Appointmen
 async def _make(
     transition: Callable[..., Awaitable[Appointment]],
     appointment_id: Id,
-    caller: CurrentUser,
+    caller: User,
     body: TransitionIn | None,
 ) -> AppointmentOut:
     version = body.version if body else None
@@ -120,15 +126,16 @@ async def _make(
     responses=responses(
         *(*SEAT_ERRORS, *FIT_IN_ERRORS, VisitTypeNotFound, errors.TooManyOpenBookings),
         *(DoctorNotFound, ClinicNotFound),
-        *(PatientNotFound, errors.PatientRequired, errors.IdempotencyKeyReused),
+        *(PatientNotFound, errors.PatientRequired, errors.OwnAppointment, errors.IdempotencyKeyReused),
     ),
 )
 async def book_appointment(body: BookIn, caller: CurrentUser, idempotency_key: IdempotencyKey = None) -> Response:
     """Books a seat in a slot: patients for themselves, or with `patient_id` for another patient they act for; staff
-    for a patient. With `visit_type_id`, the visit starts with the slot and takes as many as it needs. A `409` about
-    the slot offers the nearest free slots. With `overbook`, staff fit a patient in over taken time or after hours: at
-    `start`, for so many `minutes`. With an `Idempotency-Key`, a repeated request returns the appointment that the
-    first one made, with the header `Idempotent-Replayed: true`."""
+    for a patient, and with `as_patient` as patients do. With `visit_type_id`, the visit starts with the slot and
+    takes as many as it needs. A `409` about the slot offers the nearest free slots. With `overbook`, staff fit a
+    patient in over taken time or after hours: at `start`, for so many `minutes`. With an `Idempotency-Key`, a
+    repeated request returns the appointment of the first one, with the header `Idempotent-Replayed: true`."""
+    caller = in_hat(caller, as_patient=body.as_patient)
     booking = await _book(caller, body, idempotency_key)
     headers = {"Location": f"/api/v1/appointments/{booking.document['_id']}"}
     if booking.is_replay:
@@ -141,7 +148,7 @@ async def _book(caller: User, body: BookIn, idempotency_key: str | None) -> Book
     if body.slot_id is not None:
         wanted = {name: getattr(body, name) for name in ("slot_id", "visit_type_id", "patient_id", "reason")}
         return await book(caller, BookingRequest(**wanted, idempotency_key=idempotency_key))
-    wanted = body.model_dump(exclude={"slot_id", "overbook"})
+    wanted = body.model_dump(exclude={"slot_id", "overbook", "as_patient"})
     return await book_fit_in(caller, FitInRequest(**wanted, idempotency_key=idempotency_key))
 
 
@@ -152,7 +159,7 @@ async def _book(caller: User, body: BookIn, idempotency_key: str | None) -> Book
     responses=responses(BadCursor, Forbidden),
 )
 async def list_my_appointments(
-    caller: CurrentUser,
+    caller: ActingUser,
     page: RequestedPage,
     since: Since = None,
     until: Until = None,
@@ -162,9 +169,11 @@ async def list_my_appointments(
     clinic_id: Annotated[Id | None, Query()] = None,
     needs_decision: NeedsDecision = False,
     descending: Descending = False,
+    include: Include = None,
 ) -> Response:
     """Sorted by start. Patients and doctors see their own appointments, nurses those of their clinics, administrators
-    all. Filters narrow this further. Patients can't ask for `needs_decision`."""
+    all; with `as_patient`, staff see those they have as patients. Filters narrow this further. Patients can't ask for
+    `needs_decision`."""
     if needs_decision and caller.role is Role.PATIENT:
         raise Forbidden("Only staff can filter by `needs_decision`.")
     filters = Filters(
@@ -175,7 +184,7 @@ async def list_my_appointments(
         clinic_id=clinic_id,
         needs_decision=needs_decision,
     )
-    return await list_appointments(caller, filters, page, newest_first=descending)
+    return await list_appointments(caller, filters, page, newest_first=descending, with_actions=include is not None)
 
 
 @router.get(
@@ -186,14 +195,17 @@ async def list_my_appointments(
 )
 async def list_patient_appointments(
     patient_id: Id,
-    caller: CurrentUser,
+    caller: ActingUser,
     page: RequestedPage,
     status: Statuses = None,
     descending: Descending = False,
+    include: Include = None,
 ) -> Response:
     """Sorted by start. Patients can list only their own appointments; nurses see those at their clinics, doctors
     those with themselves."""
-    return await list_of_patient(caller, patient_id, page, status=status or (), newest_first=descending)
+    return await list_of_patient(
+        caller, patient_id, page, status=status or (), newest_first=descending, with_actions=include is not None
+    )
 
 
 @router.get(
@@ -201,11 +213,13 @@ async def list_patient_appointments(
     summary="Get an appointment",
     responses=responses(errors.AppointmentNotFound),
 )
-async def get_appointment_by_id(appointment_id: Id, caller: CurrentUser) -> AppointmentOut:
+async def get_appointment_by_id(appointment_id: Id, caller: ActingUser) -> AppointmentOut:
     """Includes its history, every transition and edit with who made it and when, and the actions that the caller can
     take."""
     appointment = await get_appointment(caller, appointment_id)
     out = await _response(caller, appointment)
+    if appointment.patient_id in await left_to_colleagues(caller):
+        out.allowed_actions = []
     out.telehealth_url = await telehealth_url_for(caller, appointment)
     return out
 
@@ -213,9 +227,9 @@ async def get_appointment_by_id(appointment_id: Id, caller: CurrentUser) -> Appo
 @router.patch(
     "/appointments/{appointment_id}",
     summary="Change the reason or the notes",
-    responses=responses(Forbidden, errors.AppointmentNotFound, errors.AppointmentChanged),
+    responses=responses(Forbidden, errors.AppointmentNotFound, errors.OwnAppointment, errors.AppointmentChanged),
 )
-async def update_appointment(appointment_id: Id, body: AppointmentPatch, caller: CurrentUser) -> AppointmentOut:
+async def update_appointment(appointment_id: Id, body: AppointmentPatch, caller: ActingUser) -> AppointmentOut:
     """A field that is left out stays as it is; null clears it. Patients can't change `notes`."""
     fields = body.model_dump(exclude_unset=True, exclude={"version"})
     if "notes" in fields and caller.role is Role.PATIENT:
@@ -227,7 +241,7 @@ async def update_appointment(appointment_id: Id, body: AppointmentPatch, caller:
 
 @router.post("/appointments/{appointment_id}/confirm", summary="Confirm an appointment", responses=_TRANSITION)
 async def confirm_appointment(
-    appointment_id: Id, caller: CurrentUser, body: TransitionIn | None = None
+    appointment_id: Id, caller: ActingUser, body: TransitionIn | None = None
 ) -> AppointmentOut:
     """Records that the patient will come. Available from three hours before the start (the clinic's policy), or
     from when the patient was asked, until the start. Patients, nurses and administrators can confirm; doctors
@@ -236,7 +250,7 @@ async def confirm_appointment(
 
 
 @router.post("/appointments/{appointment_id}/cancel", summary="Cancel an appointment", responses=_NOTICE)
-async def cancel_appointment(appointment_id: Id, caller: CurrentUser, body: CancelIn | None = None) -> AppointmentOut:
+async def cancel_appointment(appointment_id: Id, caller: ActingUser, body: CancelIn | None = None) -> AppointmentOut:
     """Available until the start; to patients until the visit type's notice before it, to staff also once the patient
     is checked in. Others can book the time at once."""
     cancel = partial(transitions.cancel, reason=body.reason if body else None)
@@ -248,7 +262,7 @@ async def cancel_appointment(appointment_id: Id, caller: CurrentUser, body: Canc
     summary="Reschedule an appointment",
     responses=responses(*TRANSITION_ERRORS, *SEAT_ERRORS, *FIT_IN_ERRORS, errors.SameSlot),
 )
-async def reschedule_appointment(appointment_id: Id, body: RescheduleIn, caller: CurrentUser) -> AppointmentOut:
+async def reschedule_appointment(appointment_id: Id, body: RescheduleIn, caller: ActingUser) -> AppointmentOut:
     """Reschedules to any doctor's open slot; a visit of some type to a doctor who offers it. Available until the
     start, for patients (until the visit type's notice before it), nurses and administrators; for the latter two also
     once the patient is checked in. If the new slot is taken, the appointment keeps its time. It is then `scheduled`
@@ -339,7 +353,7 @@ async def correct_no_show(appointment_id: Id, body: CorrectIn, caller: CurrentSt
         **responses(errors.AppointmentNotFound),
     },
 )
-async def get_appointment_calendar(appointment_id: Id, caller: CurrentUser) -> Response:
+async def get_appointment_calendar(appointment_id: Id, caller: ActingUser) -> Response:
     """The event names the doctor and the clinic, but not the reason for the visit."""
     appointment = await get_appointment(caller, appointment_id)
     headers = {"Content-Disposition": 'attachment; filename="appointment.ics"'}

@@ -10,12 +10,12 @@ from backend.appointments.schemas import AppointmentRow, PatientReport
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id
 from backend.patients.documents import InactiveReason
-from backend.patients.errors import PatientNotFound
+from backend.patients.errors import OwnRecord, PatientNotFound
 
 router = APIRouter(prefix="/patients", tags=["patients"])
 
 
-@router.delete("/{patient_id}", summary="Deactivate a patient", responses=responses(PatientNotFound))
+@router.delete("/{patient_id}", summary="Deactivate a patient", responses=responses(PatientNotFound, OwnRecord))
 async def deactivate_patient(
     patient_id: Id,
     caller: FrontDesk,

@@ -79,8 +79,15 @@ class BookIn(_FitInTime):
     visit_type_id: Id | None = Field(
         default=None, description="What to book; the visit starts with the slot. Default: a visit of just this slot."
     )
-    patient_id: Id | None = Field(default=None, description="Required when staff book; patients may leave it out.")
+    patient_id: Id | None = Field(
+        default=None, description="Required when staff book. Left out: the patient who owns the account."
+    )
     reason: Text | None = Field(default=None, description="The reason for the visit. Messages never contain it.")
+    as_patient: bool = Field(
+        default=False,
+        description="For staff: true to book as a patient, by the rules for patients, for yourself or somebody for "
+        "whom you act.",
+    )
 
 
 class TransitionIn(Request):
@@ -193,6 +200,11 @@ class AppointmentRow(Response):
         description="What withdrew its time, while nobody has decided. Null or empty: nothing. Null for patients."
     )
     version: int
+    allowed_actions: list[AllowedActionOut] | None = Field(
+        default=None,
+        description="What the caller can do, now or later. Null in the response to a booking (`GET` it then), and in "
+        "lists without `include=allowed_actions`.",
+    )
 
 
 class _AppointmentRows(Rows):
@@ -201,7 +213,7 @@ class _AppointmentRows(Rows):
     def __init__(self, model: type[AppointmentRow]) -> None:
         super().__init__(model)
         self.projection = {**self.projection, "seats.slot": 1}
-        for computed in ("slot_id", "slot_ids"):
+        for computed in ("slot_id", "slot_ids", "allowed_actions"):
             del self.projection[computed]
 
     def row(self, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,10 +260,6 @@ class AppointmentOut(AppointmentRow):
     created_by: Id
     created_at: datetime
     updated_at: datetime
-    allowed_actions: list[AllowedActionOut] | None = Field(
-        default=None,
-        description="What the caller can do, now or later. Null in the response to a booking; `GET` it then.",
-    )
 
     @classmethod
     def for_role(

@@ -33,7 +33,7 @@ from backend.appointments.lifecycle import (
     status_before_check_in,
 )
 from backend.appointments.permissions import Actor, exemptions
-from backend.appointments.queries import get_appointment
+from backend.appointments.queries import get_appointment_to_change
 from backend.core.clock import utc_now
 from backend.core.mongo.updates import breaks_index_on
 from backend.directory.clinics import get_clinic
@@ -68,12 +68,12 @@ async def change_appointment(
     writing, the change is tried again. If a person changed it, or with a `version`, it raises `AppointmentChanged`.
     Raises `AppointmentNotFound`, and what `change` raises.
     """
-    appointment = await get_appointment(caller, appointment_id, version=version)
+    appointment = await get_appointment_to_change(caller, appointment_id, version=version)
     for _ in range(_MAX_TRIES):
         try:
             return await change(appointment)
         except AppointmentChanged:
-            again = await get_appointment(caller, appointment_id)
+            again = await get_appointment_to_change(caller, appointment_id)
             if version is not None or len(again.history) != len(appointment.history):
                 raise
             appointment = again

@@ -45,6 +45,13 @@ class CircularLink(Conflict):
     detail = "The patient acts for the owner of this account, directly or through others."
 
 
+class OwnRecord(Forbidden):
+    """A member of staff would change who acts for a patient for whom they act, or deactivate the patient."""
+
+    code = "OWN_RECORD"
+    detail = "You act for this patient yourself. Ask a colleague to do this."
+
+
 class OwnRecordInUse(Conflict):
     """The account's own record has appointments, so it can't be replaced by another one."""
 

@@ -81,7 +81,7 @@ def test_a_row_says_what_a_list_shows_and_no_more(two: Two) -> None:
     assert row == {name: whole[name] for name in row}
     assert set(whole) - set(row) == {
         *("notes", "history", "cancelled_at", "cancelled_by", "cancel_reason"),
-        *("created_by", "created_at", "updated_at", "allowed_actions", "instructions", "telehealth_url"),
+        *("created_by", "created_at", "updated_at", "instructions", "telehealth_url"),
     }
 
 

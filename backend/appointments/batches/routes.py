@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response, status
 
-from backend.accounts.access import CurrentUser
+from backend.accounts.access import CurrentUser, in_hat
 from backend.appointments import errors
 from backend.appointments.batches.book_batch import book_batch
 from backend.appointments.batches.errors import BatchGivenBack, BatchUnderWay
@@ -21,7 +21,7 @@ router = APIRouter(tags=["appointments"])
     summary="Book several visits together",
     status_code=status.HTTP_201_CREATED,
     responses=responses(
-        *(*SEAT_ERRORS, VisitTypeNotFound, errors.TooManyOpenBookings),
+        *(*SEAT_ERRORS, VisitTypeNotFound, errors.TooManyOpenBookings, errors.OwnAppointment),
         *(PatientNotFound, errors.PatientRequired, errors.IdempotencyKeyReused, BatchUnderWay, BatchGivenBack),
     ),
 )
@@ -32,6 +32,7 @@ async def book_appointment_batch(
     counted from 0. Each visit is then an appointment like any other. With an `Idempotency-Key`, a repeated request
     returns the appointments that the first one made, with the header `Idempotent-Replayed: true`. `Location` is the
     first appointment."""
+    caller = in_hat(caller, as_patient=body.as_patient)
     booked = await book_batch(caller, body.as_request(idempotency_key))
     response.headers["Location"] = f"/api/v1/appointments/{booked.documents[0]['_id']}"
     if booked.is_replay:

@@ -31,6 +31,7 @@ class BatchIn(Request):
     )
 
     patient_id: Id | None = Field(default=None, description="Required when staff book; patients may leave it out.")
+    as_patient: bool = Field(default=False, description="For staff: true to book by the rules for patients.")
     visits: list[VisitIn] = Field(
         min_length=1, max_length=LONGEST_BATCH, description="Each in another slot; their times must not overlap."
     )

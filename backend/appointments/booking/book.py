@@ -25,7 +25,7 @@ from backend.appointments.booking.seat_allocation import (
 )
 from backend.appointments.documents import Appointment
 from backend.appointments.events import messages_pending
-from backend.appointments.permissions import Actor, check_may_book, visible_to
+from backend.appointments.permissions import Actor, check_may_book, check_not_own, visible_to
 from backend.core.clock import utc_now
 from backend.core.http.errors import DomainError
 from backend.directory.visit_types.documents import VisitType
@@ -80,8 +80,8 @@ async def book(caller: User, request: BookingRequest) -> Booking:
 
     A repeated request with the same key returns the appointment that the first one made, in its present state.
     Raises `SlotNotFound`, `SlotNotOpen`, `SlotTaken`, `DayFull`, `PatientDoubleBooked`, `PatientRequired`,
-    `PatientNotFound`, `OutsideYourScope`, `IdempotencyKeyReused`; and for a visit type `VisitTypeNotFound`,
-    `VisitTypeNotOffered`, `NotEnoughTime`, `StaffOnly`, `NoticeTooShort`, `TooManyOpenBookings`.
+    `PatientNotFound`, `OutsideYourScope`, `OwnAppointment`, `OwnSlot`, `IdempotencyKeyReused`; and for a visit type
+    `VisitTypeNotFound`, `VisitTypeNotOffered`, `NotEnoughTime`, `StaffOnly`, `NoticeTooShort`, `TooManyOpenBookings`.
     """
     own, patient_id = await find_patient(caller, request.patient_id)
     try:
@@ -224,10 +224,11 @@ async def _read_slot_and_name(
 ) -> tuple[SlotToBook, str]:
     """Reads a slot that the caller may book and the patient's name, in one command.
 
-    Raises `SlotNotFound`, `OutsideYourScope`, `PatientNotFound`.
+    Raises `SlotNotFound`, `OutsideYourScope`, `OwnSlot`, `OwnAppointment`, `PatientNotFound`.
     """
     if caller.role is Role.PATIENT and own is None:
         raise PatientNotFound
+    await check_not_own(caller, patient_id)
     to_book = await read_slot_to_book(slot_id, patient_id=None if own else patient_id)
     if to_book is None:
         raise SlotNotFound

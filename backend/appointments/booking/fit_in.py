@@ -24,7 +24,7 @@ from backend.appointments.booking.seat_allocation import choose_seat, seats_free
 from backend.appointments.documents import Appointment, TransitionName
 from backend.appointments.events import messages_pending
 from backend.appointments.lifecycle import TRANSITIONS, check
-from backend.appointments.permissions import Actor, check_may_book
+from backend.appointments.permissions import Actor, check_may_book, check_not_own
 from backend.core.clock import utc_now
 from backend.core.http.errors import DomainError
 from backend.core.mongo.updates import breaks_index_on
@@ -72,9 +72,9 @@ async def book_fit_in(caller: User, request: FitInRequest) -> Booking:
     """Books a visit over taken time or after hours. Only the patient's own time is a limit, not the doctor's day.
 
     A repeated request with the same key returns the appointment that the first one made, in its present state.
-    Raises `StaffOnly`, `PatientRequired`, `DoctorNotFound`, `ClinicNotFound`, `OutsideYourScope`, `PatientNotFound`,
-    `VisitTypeNotFound`, `VisitTypeNotOffered`, `PatientDoubleBooked`, `IdempotencyKeyReused`, and the errors of
-    `place_at`.
+    Raises `StaffOnly`, `OwnAppointment`, `PatientRequired`, `DoctorNotFound`, `ClinicNotFound`, `OutsideYourScope`,
+    `PatientNotFound`, `VisitTypeNotFound`, `VisitTypeNotOffered`, `PatientDoubleBooked`, `IdempotencyKeyReused`, and
+    the errors of `place_at`.
     """
     if caller.role is Role.PATIENT:
         raise errors.StaffOnly
@@ -94,11 +94,14 @@ async def book_fit_in(caller: User, request: FitInRequest) -> Booking:
 
 async def _book(caller: User, request: FitInRequest, patient_id: PydanticObjectId) -> Document:
     place = await _read_place(caller, request)
+    digest = request.digest(patient_id)
     patient = await get_patient(patient_id, where={"is_active": True})
+    patient_id = patient.patient_id  # another one, if the record was merged
+    await check_not_own(caller, patient_id)
     visit_type = await read_visit_type(request.visit_type_id)
     if visit_type is not None:
         _check_offered(place, visit_type)
-    now, digest = utc_now(), request.digest(patient_id)
+    now = utc_now()
     terms = await check_rules(caller, visit_type, patient_id=patient_id, start=place.start, now=now)
 
     async def insert(seats: FitInSeats) -> Document:
@@ -143,11 +146,12 @@ async def reschedule_to_fit_in(
 ) -> Appointment:
     """Reschedules an appointment over taken time or after hours of the same doctor. Start UTC, length in minutes.
 
-    Raises `StaffOnly`, `SameSlot`, `PatientDoubleBooked`, `AppointmentChanged`, the errors of `lifecycle.check` and
-    those of `place_at`.
+    Raises `StaffOnly`, `OwnAppointment`, `SameSlot`, `PatientDoubleBooked`, `AppointmentChanged`, the errors of
+    `lifecycle.check` and those of `place_at`.
     """
     if caller.role is Role.PATIENT:
         raise errors.StaffOnly
+    await check_not_own(caller, appointment.patient_id)
     now, clinic = utc_now(), await get_clinic(appointment.clinic_id)
     check(
         TRANSITIONS[TransitionName.RESCHEDULE], appointment, role=Actor.of(caller).role, now=now, rules=clinic.rules

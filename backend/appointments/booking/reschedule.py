@@ -32,7 +32,7 @@ from backend.appointments.documents import (
 from backend.appointments.errors import SameSlot, SlotNotOpen, SlotUnavailable
 from backend.appointments.events import messages_pending
 from backend.appointments.lifecycle import TRANSITIONS, check
-from backend.appointments.permissions import Actor, check_may_book, exemptions
+from backend.appointments.permissions import Actor, check_may_book, check_not_own, exemptions
 from backend.core.clock import utc_now
 from backend.directory.clinics import get_clinic
 from backend.directory.visit_types.documents import VisitType
@@ -48,9 +48,10 @@ async def reschedule(appointment: Appointment, caller: User, *, to: PydanticObje
     A visit of some type takes as many slots as its type says now. Its old and its new slots may overlap.
 
     Raises `SlotNotFound`, `SameSlot`, `SlotNotOpen`, `SlotTaken`, `DayFull`, `PatientDoubleBooked`,
-    `OutsideYourScope`, `AppointmentChanged`, `VisitTypeNotOffered`, `NotEnoughTime`,
+    `OutsideYourScope`, `OwnAppointment`, `OwnSlot`, `AppointmentChanged`, `VisitTypeNotOffered`, `NotEnoughTime`,
     `StaffOnly`, `NoticeTooShort`, and the errors of `lifecycle.check`.
     """
+    await check_not_own(caller, appointment.patient_id)
     actor, now = Actor.of(caller), utc_now()
     clinic = await get_clinic(appointment.clinic_id)
     transition = TRANSITIONS[TransitionName.RESCHEDULE]

@@ -10,7 +10,7 @@ from backend.accounts.documents import User
 from backend.appointments import errors, repository
 from backend.appointments.documents import Appointment, TransitionName
 from backend.appointments.lifecycle import TRANSITIONS, check
-from backend.appointments.permissions import Actor
+from backend.appointments.permissions import Actor, left_to_colleagues
 from backend.appointments.transfer.transfer import DoctorDate, Transfer, plan
 from backend.core.clock import utc_now
 from backend.core.http.errors import DomainError
@@ -26,7 +26,13 @@ async def preview_transfer(caller: User, source: DoctorDate, target: DoctorDate)
     planned = await plan(caller, source, target)
     book = await _Book.read(planned, target)
     clinics = await read_clinics(each.appointment.clinic_id for each in planned)
-    return [_previewed(each, caller, clinics[each.appointment.clinic_id], book) for each in planned]
+    own = await left_to_colleagues(caller)
+    return [
+        replace(each, reason=errors.OwnAppointment.code)
+        if each.to is not None and each.appointment.patient_id in own
+        else _previewed(each, caller, clinics[each.appointment.clinic_id], book)
+        for each in planned
+    ]
 
 
 def _previewed(planned: Transfer, caller: User, clinic: Clinic, book: "_Book") -> Transfer:

@@ -12,7 +12,7 @@ from backend.core.clock import utc_now
 from backend.core.settings import settings
 from backend.patients import repository
 from backend.patients.documents import OF_MINORS, NewRecord, Patient, PatientLink, Relation, Verification
-from backend.patients.errors import CircularLink, LinkNotFound, TooManyDependants, UnknownAccount
+from backend.patients.errors import CircularLink, LinkNotFound, OwnRecord, TooManyDependants, UnknownAccount
 from backend.patients.links import repository as links_repository
 from backend.patients.merging.resolving import surviving_id
 from backend.patients.records import born_changed, get_patient
@@ -132,16 +132,24 @@ async def acts_for_one_of(same_person: set[PydanticObjectId]) -> bool:
     return True
 
 
-async def withdraw_link(patient_id: PydanticObjectId, link_id: PydanticObjectId) -> None:
-    """Ends that an account acts for a patient. Raises `LinkNotFound`."""
+async def withdraw_link(caller: User, patient_id: PydanticObjectId, link_id: PydanticObjectId) -> None:
+    """Ends that another account acts for a patient. Raises `LinkNotFound`, `OwnRecord`."""
+    await _refuse_own(caller, patient_id, link_id)
     if not await links_repository.delete(link_id, patient_id=await surviving_id(patient_id)):
         raise LinkNotFound
 
 
-async def keep_link(patient_id: PydanticObjectId, link_id: PydanticObjectId) -> None:
-    """Takes a link off the list for review, though its patient has come of age. Raises `LinkNotFound`."""
+async def keep_link(caller: User, patient_id: PydanticObjectId, link_id: PydanticObjectId) -> None:
+    """Takes a link off the list for review, though its patient is of age. Raises `LinkNotFound`, `OwnRecord`."""
+    await _refuse_own(caller, patient_id, link_id)
     if not await links_repository.set_reviewed(link_id, patient_id=await surviving_id(patient_id)):
         raise LinkNotFound
+
+
+async def _refuse_own(caller: User, patient_id: PydanticObjectId, link_id: PydanticObjectId) -> None:
+    """Raises `OwnRecord` for a link of the caller: who no longer acts for a patient could check them in."""
+    if (await get_link(patient_id, link_id))["user_id"] == caller.user_id:
+        raise OwnRecord
 
 
 async def patients_of_age() -> list[PydanticObjectId]:

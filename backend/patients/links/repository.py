@@ -46,11 +46,12 @@ async def _read_of_users(user_ids: Sequence[PydanticObjectId]) -> Sequence[Seque
     }
     pipeline: list[Document] = [
         {"$match": {"user_id": {"$in": list(set(user_ids))}}},
-        {"$sort": {"_id": 1}},
         {"$lookup": patient},
         {"$unwind": "$patient"},
     ]
     found = await (await _links().aggregate(pipeline)).to_list()
+    # Sorted here: for the sake of a `$sort`, the server may read the whole collection by its ids.
+    found.sort(key=lambda link: link["_id"])
     return [[link for link in found if link["user_id"] == user_id] for user_id in user_ids]
 
 

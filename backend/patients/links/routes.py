@@ -10,6 +10,7 @@ from backend.patients.errors import (
     CircularLink,
     LinkExists,
     LinkNotFound,
+    OwnRecord,
     PatientNotFound,
     SelfLinkExists,
     UnknownAccount,
@@ -50,18 +51,22 @@ async def get_link(patient_id: Id, link_id: Id, caller: CurrentStaff) -> LinkOut
     "/{link_id}",
     summary="Withdraw a link",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=responses(LinkNotFound),
+    responses=responses(LinkNotFound, OwnRecord),
 )
 async def withdraw_link(patient_id: Id, link_id: Id, caller: FrontDesk) -> None:
-    """Ends that the account acts for the patient, at once."""
-    await grants.withdraw_link(patient_id, link_id)
+    """Ends that the account acts for the patient, at once. The links of your own account are for a colleague."""
+    await grants.withdraw_link(caller, patient_id, link_id)
 
 
-@router.post("/{link_id}/keep", summary="Keep a link of a patient of age", responses=responses(LinkNotFound))
+@router.post(
+    "/{link_id}/keep",
+    summary="Keep a link of a patient of age",
+    responses=responses(LinkNotFound, OwnRecord),
+)
 async def keep_link(patient_id: Id, link_id: Id, caller: FrontDesk) -> LinkOut:
     """Records that a parent or guardian goes on to act for a patient who has come of age.
 
     The patient leaves the list `GET /patients?of_age=true`.
     """
-    await grants.keep_link(patient_id, link_id)
+    await grants.keep_link(caller, patient_id, link_id)
     return LinkOut.of(await grants.get_link(patient_id, link_id))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, status
 
-from backend.accounts.access import MAY_LOG_IN, CurrentStaff, OptionalUser, is_staff, viewer_of
+from backend.accounts.access import MAY_LOG_IN, AsPatient, CurrentStaff, OptionalUser, is_staff, viewer_of
 from backend.core.http.errors import responses
 from backend.core.http.fields import Id, Instant, Line
 from backend.core.http.headers import set_location
@@ -62,11 +62,12 @@ async def search_slots(
         Instant | None,
         Query(description="RFC 3339 with an offset. Sorts by the distance from this time; the result is one page."),
     ] = None,
+    as_patient: AsPatient = False,
 ) -> Response:
     """Returns slots with at least one free seat, by start. Booking accepts exactly these. Needs no login. With
     `visit_type_id` it returns the slots in which such a visit can start: enough free ones of the doctor follow. It
     keeps the visit type's minimum notice. Staff also find slots beyond the patients' horizon, slots that have begun,
-    until their end, and slots within the notice."""
+    until their end, and slots within the notice; with `as_patient` they find what patients do."""
     wanted = SlotQuery(
         doctor_id=doctor_id,
         clinic_id=clinic_id,
@@ -76,7 +77,7 @@ async def search_slots(
         times=TimeRange(start=since, end=until),
         visit=await read_visit(visit_type_id),
         near=near,
-        for_staff=is_staff(await viewer_of(request)),
+        for_staff=is_staff(await viewer_of(request)) and not as_patient,
     )
     return written(await page_of_open(wanted, page))
 
@@ -95,21 +96,22 @@ async def list_doctor_slots(
     since: Since = None,
     until: Until = None,
     visit_type_id: VisitTypeId = None,
+    as_patient: AsPatient = False,
 ) -> Response:
     """Returns the same as the search for one doctor. Needs no login. For an unknown doctor the list is empty."""
     wanted = SlotQuery(
         doctor_id=doctor_id,
         times=TimeRange(start=since, end=until),
         visit=await read_visit(visit_type_id),
-        for_staff=is_staff(await viewer_of(request)),
+        for_staff=is_staff(await viewer_of(request)) and not as_patient,
     )
     return written(await page_of_open(wanted, page))
 
 
 @router.get("/slots/{slot_id}", summary="Get an open slot", responses=responses(errors.SlotNotFound))
-async def get_slot_by_id(slot_id: Id, viewer: OptionalUser) -> SlotOut:
+async def get_slot_by_id(slot_id: Id, viewer: OptionalUser, as_patient: AsPatient = False) -> SlotOut:
     """Returns an open slot that the caller could book, full or not, with its free seats. Needs no login."""
-    return SlotOut.of(await find_open_slot(slot_id, for_staff=is_staff(viewer)))
+    return SlotOut.of(await find_open_slot(slot_id, for_staff=is_staff(viewer) and not as_patient))
 
 
 @router.post(

@@ -72,7 +72,7 @@ async def write_until(last: str, person: Person, slots: list[Slot]) -> Batch:
         at = [request.visits.index(visit) for visit in first]
         part = BatchRequest(visits=first)
         ids = batch.model_copy(update={"appointment_ids": [batch.appointment_ids[each] for each in at]})
-        await take_visits(patient.user, ids, part, [prepared[each] for each in at])
+        await take_visits(person.user, ids, part, [prepared[each] for each in at])
     if written >= WRITES.index("commit"):
         assert await repository.commit(batch.id)
     if written >= WRITES.index("messages"):
