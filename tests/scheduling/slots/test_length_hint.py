@@ -120,6 +120,7 @@ def test_a_visit_runs_through_slots_that_have_the_hint(
     take(db, doctor, "10:30", "11:30", "12:30")
     first_offered(api, visit_type(run, clinic, 120))
     assert hints(db, doctor)["10:00"] == 30
+    assert [slot["start"] for slot in first_offered(api, hour)][:2] == [text(at("09:00")), text(at("09:30"))]
     assert monday(api, hour) == ["09:00", "09:30"]
     assert monday(api, visit_type(run, clinic, 90)) == ["09:00"]
 
