@@ -1,6 +1,6 @@
 """Slots, leave, and the part of an appointment that scheduling knows: who holds which seat."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from beanie import Document, PydanticObjectId
@@ -42,6 +42,24 @@ SEARCH_INDEXES = {
 """The indexes of slots, each for a search by just these fields. A search for patients doesn't pass the slots that
 only staff can book; one for staff names both values of `is_online`, and the server merges the two."""
 
+VISIT_INDEX = [
+    (field, ASCENDING) for field in ("clinic_id", "is_online", "known_full", "known_longest", "start", "_id")
+]
+"""The index for a search of a clinic for a visit. It skips free slots that are known to be too short."""
+
+ANY_LENGTH = 24 * 60
+"""What `known_longest` is where nothing is known. Minutes; no visit is as long."""
+
+LENGTHS = (15, 30, 45, 60, 90, 120)
+"""The other values of `known_longest`; what is between is rounded up. Few: each is a scan of the index."""
+
+LONGEST_HINTED = timedelta(minutes=LENGTHS[-1])
+
+SHORT = {"known_longest": {"$lt": ANY_LENGTH}}
+"""The condition for a slot of which `known_longest` says something."""
+
+SHORT_INDEX = [("start", ASCENDING), ("_id", ASCENDING)]
+
 EITHER = {"$in": [True, False]}
 """The condition by which a search for staff uses these indexes."""
 
@@ -73,7 +91,8 @@ class Slot(Document):
     online_from: datetime = EPOCH  # UTC. Patients can book it from then on, staff before
     is_online: bool = True  # patients can book it
     known_full: bool = False  # searches skip it; not every full slot has this hint: see `full_hint`
-    marking: PydanticObjectId | None = None  # a search is about to set `known_full`; what frees a seat removes it
+    known_longest: int = ANY_LENGTH  # minutes; no longer visit can start here. A hint: see `length_hint`
+    marking: PydanticObjectId | None = None  # a search is about to set a hint; what frees a seat removes it
     is_removed: bool = False  # staff removed it: finishing its withdrawal leaves it removed
     first_seat: int = 0  # the first seat number of the present generation
     revision: int = 0  # counts withdrawals; a slot opens only at the revision at which it was read
@@ -84,7 +103,12 @@ class Slot(Document):
         keep_nulls = False
         indexes = [
             IndexModel(["doctor_id", "ticks"], unique=True, partialFilterExpression=_ACTIVE_SLOT),
-            *(IndexModel(keys, partialFilterExpression=_ACTIVE_SLOT) for keys in SEARCH_INDEXES.values()),
+            *(
+                IndexModel(keys, partialFilterExpression=_ACTIVE_SLOT)
+                for keys in (*SEARCH_INDEXES.values(), VISIT_INDEX)
+            ),
+            # For the job that checks these hints. Few slots have one.
+            IndexModel(SHORT_INDEX, partialFilterExpression={**_ACTIVE_SLOT, **SHORT}),
         ]
 
 

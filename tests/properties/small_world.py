@@ -1,6 +1,7 @@
-"""A small world for random stories: clinics in two zones, two doctors, three patients, a nurse, an administrator."""
+"""A small world for random stories: clinics in two zones, two doctors, two families, a nurse, an administrator."""
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,8 @@ from backend.accounts.documents import Role
 from backend.accounts.profiles import WEEK, NurseProfile
 from backend.core import clock
 from backend.directory.documents import Policy
+from backend.directory.visit_types.schemas import NewVisitType
+from backend.directory.visit_types.service import create_visit_type
 from backend.scheduling.slots.slot_sync import reconcile
 from tests import factories
 from tests.factories import Person, Run
@@ -26,9 +29,39 @@ HOURS: list[list[tuple[str, str, int, int]]] = [
     [("09:00", "12:00", 60, 2)],
     [("09:30", "12:30", 60, 1)],
     [("08:00", "10:00", 30, 1), ("11:00", "13:00", 60, 3)],
+    [("09:00", "13:00", 30, 1)],
+    [("09:00", "12:00", 30, 2)],
     [],
 ]
 """Weeks that a doctor may be given, the same on every day: from, to, minutes of a slot, capacity."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A visit type as it was made. It never changes. Times are minutes."""
+
+    id: str
+    clinic_id: Any
+    minutes: int
+    buffer_minutes: int
+    minimum_notice_minutes: int
+    open_bookings_per_patient: int | None
+
+
+KINDS: list[dict[str, Any]] = [
+    {"minutes": 90},
+    {"minutes": 60, "buffer_minutes": 30, "open_bookings_per_patient": 1},
+    {"minutes": 40, "buffer_minutes": 15, "minimum_notice_minutes": 120, "cancellation_notice_minutes": 60},
+]
+"""The visit types of each clinic. In slots of half an hour and of an hour, these are one to three slots."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A patient and the account that acts for them."""
+
+    patient_id: str
+    account: Person
 
 
 class World:
@@ -51,12 +84,41 @@ class World:
             for clinic in self.clinics
         ]
         self._patients = [factories.make_user(run, Role.PATIENT) for _ in range(3)]
+        self.public = factories.make_client()
         profile = NurseProfile(clinic_ids=[clinic.clinic_id for clinic in self.clinics])
         self._nurse = factories.make_user(run, Role.NURSE, nurse=profile)
         self._admin = factories.make_user(run, Role.ADMIN)
         self._log_in()
+        self.kinds = [self._new_kind(clinic, fields) for clinic in self.clinics for fields in KINDS]
+        born = [("Kim", "2030-05-01"), ("Lou", "1950-01-31")]
+        self._dependants = [self._new_dependant(self.patients[0], *who) for who in born]
         for doctor in self.doctors:
-            self.set_hours(doctor, HOURS[0])
+            self.set_hours(doctor, HOURS[5])
+
+    def _new_kind(self, clinic: Any, fields: dict[str, Any]) -> Kind:
+        names = {"en": f"{fields['minutes']} minutes"}
+        stored = self.run(create_visit_type(clinic.clinic_id, NewVisitType(names=names, **fields)))
+        return Kind(
+            id=str(stored.visit_type_id),
+            clinic_id=clinic.clinic_id,
+            minutes=stored.minutes,
+            buffer_minutes=stored.buffer_minutes,
+            minimum_notice_minutes=stored.minimum_notice_minutes,
+            open_bookings_per_patient=stored.open_bookings_per_patient,
+        )
+
+    @staticmethod
+    def _new_dependant(account: Person, name: str, born: str) -> str:
+        body = {"name": f"{name} {account.user.name}", "date_of_birth": born, "relation": "carer"}
+        answer = account.client.post("/users/me/patients", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    @property
+    def members(self) -> list[Member]:
+        """Everybody who is treated: the owners of the accounts, and for whom the first of them acts besides."""
+        own = [Member(person.id, person) for person in self.patients]
+        return [*own, *(Member(each, self.patients[0]) for each in self._dependants)]
 
     def _main_first(self, clinic: Any) -> list[Any]:
         return [clinic, *(each for each in self.clinics if each is not clinic)]
@@ -114,35 +176,28 @@ class World:
         rows = self.db["appointments"].find({}, hint=[("_id", 1)])
         return [row for row in rows if "patient_id" in row]
 
-    def offered(self) -> dict[str, Row]:
-        """What the public search finds, by id, over all its pages."""
+    def active(self) -> list[Row]:
+        """Those that hold their time."""
+        return [row for row in self.appointments() if row["active"]]
+
+    def limits(self) -> dict[Any, int | None]:
+        """How many patients a day each doctor sees at most, by id."""
+        doctors = self.db["users"].find({"role": "doctor"})
+        return {user["_id"]: user["doctor"].get("max_patients_per_day") for user in doctors}
+
+    def offered(self, kind: Kind | None = None, *, staff: bool = False) -> dict[str, Row]:
+        """What a search by the public or by staff finds, by id, over all its pages."""
+        client = self.nurse.client if staff else self.public
         found: dict[str, Row] = {}
         cursor: str | None = None
         while True:
-            params = {"limit": 100, **({"cursor": cursor} if cursor else {})}
-            page = self.admin.client.get("/slots", params=params).raise_for_status().json()
+            params = {
+                "limit": 100,
+                **({"visit_type_id": kind.id} if kind else {}),
+                **({"cursor": cursor} if cursor else {}),
+            }
+            page = client.get("/slots", params=params).raise_for_status().json()
             found |= {slot["id"]: slot for slot in page["items"]}
             cursor = page["next_cursor"]
             if cursor is None:
                 return found
-
-    def bookable(self) -> dict[str, int]:
-        """The same worked out from what is stored: free seats by slot id."""
-        rows = self.appointments()
-        limits = {
-            str(user["_id"]): user["doctor"].get("max_patients_per_day")
-            for user in self.db["users"].find({"role": "doctor"})
-        }
-        free: dict[str, int] = {}
-        for slot in self.slots():
-            in_slot = sum(held["slot"] == slot["_id"] for row in rows if row["active"] for held in row["seats"])
-            on_day = sum(
-                row["status"] not in ("cancelled", "no_show", "left")
-                and (row["doctor_id"], row["clinic_day"]) == (slot["doctor_id"], slot["day"])
-                for row in rows
-            )
-            limit = limits[str(slot["doctor_id"])]
-            is_open = slot["is_active"] and slot["state"] == "open" and slot["start"] > self.now
-            if is_open and in_slot < slot["capacity"] and (limit is None or on_day < limit):
-                free[str(slot["_id"])] = slot["capacity"] - in_slot
-        return free

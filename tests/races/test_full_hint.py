@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from backend.appointments.booking.book import BookingRequest, book
-from backend.scheduling.documents import Slot
+from backend.scheduling.documents import ANY_LENGTH, Slot
 from backend.scheduling.slots.full_hint import repair_full_hints
 from backend.scheduling.slots.slot_sync import reconcile
 from tests import factories
@@ -98,8 +98,9 @@ def day(run: Run[Any], db: Db, patient: Person, request: pytest.FixtureRequest) 
 
 
 def is_taken_back(command: Command) -> bool:
-    taken_back = {"$set": {"known_full": False}, "$unset": {"marking": ""}}
-    return any(update["u"] == taken_back for update in command.updates)
+    return any(
+        update["u"].get("$set") == {"known_full": False, "known_longest": ANY_LENGTH} for update in command.updates
+    )
 
 
 def stopped_everywhere(

@@ -16,7 +16,8 @@ write. A process that dies before it clears the hint leaves a wrong one, which `
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from beanie import PydanticObjectId
@@ -24,9 +25,12 @@ from pymongo.errors import PyMongoError
 
 from backend.core.clock import utc_now
 from backend.core.http.pagination import behind
+from backend.scheduling.documents import SEARCH_INDEXES, SHORT, SHORT_INDEX
 from backend.scheduling.repository import Row, set_clears_full_hint
 from backend.scheduling.slots import search_repository
 from backend.scheduling.slots.capacity import bookable_by_staff, limited_days, with_free_seats
+from backend.scheduling.slots.length_hint import find_wrong
+from backend.scheduling.slots.repository import clear_hints
 
 log = logging.getLogger(__name__)
 
@@ -46,30 +50,49 @@ async def mark_full(slots: Sequence[Row]) -> None:
         await set_clears_full_hint(slot_ids, limited_days(slots))
         announced = await search_repository.find_announced(slot_ids, marking)
         counted = await with_free_seats(announced, clears_full_hint=True)
-        await search_repository.mark_announced([slot.id for slot in counted if not slot.free], marking)
+        await search_repository.mark_announced(
+            [slot.id for slot in counted if not slot.free], marking, {"known_full": True}
+        )
     except PyMongoError as error:
         log.warning("full slots were not all marked: %s", type(error).__name__)
 
 
-class _Progress:
-    """How far this process has come in checking all hints: the last slot's start and id, or None at the beginning."""
+@dataclass
+class _Check:
+    """The check of all hints of one kind, and how far this process has come in it."""
 
-    last: tuple[datetime, PydanticObjectId] | None = None
+    hint: Row
+    index: search_repository.Index
+    find_wrong: Callable[[Sequence[Row]], Awaitable[Sequence[Row]]]
+    last: tuple[datetime, PydanticObjectId] | None = None  # start and id of the slot, or None at the beginning
+
+    async def go_on(self) -> int:
+        """Checks the next hints and clears those that are wrong. Returns how many were."""
+        count = 0
+        for _ in range(PER_RUN // _AT_ONCE):
+            position = behind(self.last, "start", "_id") if self.last else {}
+            where = {"$and": [bookable_by_staff(utc_now()), position]}
+            slots = await search_repository.find_hinted(self.hint, where, limit=_AT_ONCE, index=self.index)
+            if wrong := await self.find_wrong(slots):
+                count += await clear_hints([slot["_id"] for slot in wrong])
+            if len(slots) < _AT_ONCE:
+                self.last = None
+                break
+            self.last = (slots[-1]["start"], slots[-1]["_id"])
+        return count
+
+
+async def _find_not_full(slots: Sequence[Row]) -> Sequence[Row]:
+    # A seat counts as free too if the appointment on it wouldn't clear the hint.
+    return [slot.stored for slot in await with_free_seats(slots, clears_full_hint=True) if slot.free]
+
+
+_CHECKS = (
+    _Check({"known_full": True}, SEARCH_INDEXES[frozenset()], _find_not_full),
+    _Check(SHORT, SHORT_INDEX, find_wrong),
+)
 
 
 async def repair_full_hints() -> int:
-    """Checks the next hints and clears those that are wrong. Returns how many were."""
-    wrong = 0
-    for _ in range(PER_RUN // _AT_ONCE):
-        position = behind(_Progress.last, "start", "_id") if _Progress.last else {}
-        query = {"$and": [{**bookable_by_staff(utc_now()), "known_full": True}, position]}
-        slots = await search_repository.find_rows(query, limit=_AT_ONCE)
-        # A seat counts as free too if the appointment on it wouldn't clear the hint.
-        counted = await with_free_seats(slots, clears_full_hint=True)
-        if with_room := [slot.id for slot in counted if slot.free]:
-            wrong += await search_repository.clear_hints(with_room)
-        if len(slots) < _AT_ONCE:
-            _Progress.last = None
-            break
-        _Progress.last = (slots[-1]["start"], slots[-1]["_id"])
-    return wrong
+    """Checks the next hints, full ones and short ones, and clears those that are wrong. Returns how many were."""
+    return sum([await check.go_on() for check in _CHECKS])

@@ -15,11 +15,23 @@ from pymongo.errors import BulkWriteError
 from backend.core.clock import utc_now
 from backend.core.mongo.updates import changes, duplicates
 from backend.scheduling.availability import MOST_SLOT_MINUTES
-from backend.scheduling.documents import SEATS_PER_GENERATION, Slot, SlotState
+from backend.scheduling.documents import (
+    ANY_LENGTH,
+    EITHER,
+    LONGEST_HINTED,
+    SEATS_PER_GENERATION,
+    SHORT,
+    Slot,
+    SlotState,
+)
 from backend.scheduling.repository import Row, batches
 
-NOT_FULL: Mapping[str, Any] = {"known_full": False, "marking": None}
+NO_HINTS: Mapping[str, Any] = {"known_full": False, "known_longest": ANY_LENGTH, "marking": None}
 """The fields of a slot that searches look at again."""
+
+_HAS_HINT: Row = {"$or": [{"known_full": True}, SHORT, {"marking": {"$exists": True}}]}
+
+_NO_LENGTHS: Mapping[str, Any] = {"known_longest": ANY_LENGTH, "marking": None}
 
 AT_ONCE = 500
 """Slots of one write, so that other requests come in between."""
@@ -63,18 +75,42 @@ async def insert_new(slots: Sequence[Slot]) -> None:
 
 
 async def open_unchanged(slots: Sequence[Slot], fields: Mapping[PydanticObjectId, Row]) -> int:
-    """Opens slots that nobody has changed since they were read, and sets these fields of each. Returns how many."""
+    """Opens slots of a doctor that nobody has changed since they were read, and sets these fields of each.
+
+    Clears the hints of the slots before them. Returns how many it opened.
+    """
     opened = 0
     for batch in batches(slots, AT_ONCE):
         updates = [
             UpdateOne(
                 {"_id": slot.id, "revision": slot.revision, "state": slot.state, "is_active": True},
-                changes({**fields[slot.id], "state": SlotState.OPEN, **NOT_FULL}),
+                changes({**fields[slot.id], "state": SlotState.OPEN, **NO_HINTS}),
             )
             for slot in batch
         ]
         opened += (await _slots().bulk_write(updates, ordered=False)).modified_count
+    if opened:
+        # Visits that end there now may go on.
+        starts = [slot.start for slot in slots]
+        before = {"$gte": min(starts) - LONGEST_HINTED, "$lt": max(starts)}
+        await clear_hints_between(slots[0].doctor_id, before, hints=_NO_LENGTHS)
     return opened
+
+
+async def clear_hints(slot_ids: Sequence[PydanticObjectId]) -> int:
+    """Clears the hints of slots; returns how many had one."""
+    where = {"_id": {"$in": slot_ids}, **_HAS_HINT}
+    return (await _slots().update_many(where, changes(NO_HINTS))).modified_count
+
+
+async def clear_hints_between(
+    doctor_id: PydanticObjectId, start: Row, *, where: Row | None = None, hints: Mapping[str, Any] = NO_HINTS
+) -> None:
+    """Clears these hints, and announcements, on the doctor's slots whose start (UTC) meets a condition."""
+    both = {"is_active": True, "is_online": EITHER, "known_full": EITHER}  # so that the index serves the start, too
+    await _slots().update_many(
+        {"doctor_id": doctor_id, **both, "start": start, "$and": [where or {}, _HAS_HINT]}, changes(hints)
+    )
 
 
 async def refresh_names(doctor_id: PydanticObjectId, clinic_id: PydanticObjectId, names: Row) -> None:
@@ -82,7 +118,7 @@ async def refresh_names(doctor_id: PydanticObjectId, clinic_id: PydanticObjectId
     coming = {"doctor_id": doctor_id, "clinic_id": clinic_id, "is_active": True, **ending_after(utc_now())}
     # One that is closing gets its names when it opens again. With a new daily limit a slot may have free seats again.
     # The new revision keeps everybody from opening a slot with the names that they read before.
-    update = {**changes({**names, **NOT_FULL}), "$inc": {"revision": 1}}
+    update = {**changes({**names, **NO_HINTS}), "$inc": {"revision": 1}}
     await _slots().update_many({**coming, "state": {"$ne": SlotState.CLOSING}}, update)
 
 

@@ -14,17 +14,14 @@ from backend.core.http.time_range import ALL_TIMES, TimeRange
 from backend.core.mongo.batching import SingleFlight
 from backend.core.mongo.text_search import fold
 from backend.directory.visit_types.service import read_visit_type
-from backend.scheduling.documents import SEARCH_INDEXES, SeatClaim, Slot
+from backend.scheduling.documents import SEARCH_INDEXES, VISIT_INDEX, SeatClaim, Slot
 from backend.scheduling.errors import SlotNotFound
 from backend.scheduling.schemas import SLOT_ROWS
-from backend.scheduling.slots import full_hint, search_repository
+from backend.scheduling.slots import full_hint, length_hint, search_repository
 from backend.scheduling.slots.capacity import OpenSlot, bookable, bookable_by_staff, count_free_seats, with_free_seats
 from backend.scheduling.slots.runs import NoRun, Visit, beside, find_slots
 
 _SPARE = 10
-_STARTS_TRIED = 3
-"""A visit over several slots can start in every third free slot or so."""
-
 _LARGEST_BATCH = 1000
 
 _ALL_BOOKS = frozenset([Slot.Settings.name, SeatClaim.Settings.name])
@@ -59,6 +56,8 @@ class SlotQuery:
         wanted = {**open_now, "known_full": False, **self._fields(), **self._offering()}
         if self.not_doctor_id is not None:
             wanted["doctor_id"] = {"$ne": self.not_doctor_id}
+        if self.visit is not None:
+            wanted["known_longest"] = {"$in": length_hint.lengths_for(self.visit.length)}
         times = self.times.query("start", day="$day")
         return {**wanted, **times, "start": {**wanted["start"], **times.get("start", {})}}
 
@@ -68,6 +67,8 @@ class SlotQuery:
         The database remembers its choices, and a choice that was good for ten slots isn't for a full book.
         """
         fields = self._fields()
+        if self.visit is not None and fields.keys() == {"clinic_id"}:
+            return VISIT_INDEX
         if self.visit is not None and self.doctor_id is not None:
             del fields["clinic_id"]  # a doctor has few slots elsewhere
         return SEARCH_INDEXES.get(frozenset(fields))
@@ -163,17 +164,21 @@ async def _scan(
 ) -> list[OpenSlot]:
     """Returns the first free slots behind a position: at least `limit` of them, if there are so many.
 
-    It skips full slots in growing batches. If one batch wasn't enough, it marks them as full, so that the next search
-    skips them in the index: see `full_hint`.
+    It skips full slots in growing batches, and those in which the visit doesn't fit. If one batch wasn't enough, it
+    marks both, so that the next search skips them in the index: see `full_hint` and `length_hint`.
     """
     query, found = wanted.query(utc_now()), list[OpenSlot]()
-    size = first_size = (limit + _SPARE - 1) * (1 if wanted.visit is None else _STARTS_TRIED)
+    size = first_size = limit + _SPARE - 1
     while True:
         counted = await _read(wanted, {"$and": [query, position]}, size, descending=descending)
-        found.extend(await _starts(wanted.visit, counted) if wanted.visit else _free(counted))
+        free = [slot for slot in counted if slot.free]
+        starts = free if wanted.visit is None else await _starts(wanted.visit, free, counted)
+        found.extend(starts)
         is_enough = len(found) >= limit or len(counted) < size
         if size > first_size or not is_enough:
             await full_hint.mark_full([slot.stored for slot in counted if not slot.free])
+            fitting = {slot.id for slot in starts}
+            await length_hint.mark_short([slot.stored for slot in free if slot.id not in fitting])
         if is_enough:
             return found
         last = counted[-1].stored
@@ -181,29 +186,23 @@ async def _scan(
         size = min(size * 2, _LARGEST_BATCH)
 
 
-def _free(counted: Sequence[OpenSlot]) -> list[OpenSlot]:
-    return [slot for slot in counted if slot.free]
+async def _starts(visit: Visit, free: Sequence[OpenSlot], counted: Sequence[OpenSlot]) -> list[OpenSlot]:
+    """Returns those of the free slots in which the visit can start.
 
-
-async def _starts(visit: Visit, counted: Sequence[OpenSlot]) -> list[OpenSlot]:
-    """Returns those of the slots in which the visit can start.
-
-    It looks at all of the doctors' slots that such a visit may take: behind the last of these, and full ones. Those
-    marked as full are not counted again.
+    It looks at all of the doctors' slots that such a visit may take: behind the last of those `counted`, full ones,
+    and ones that are too short to start in. Those marked as full are not counted again.
     """
-    free = _free(counted)
     if not free:
         return []
     known = {slot.id: slot for slot in counted}
-    doctor_ids = {slot.stored["doctor_id"] for slot in free}
-    ends = sorted((free[0].stored["start"], free[-1].stored["start"]))
-    since, last = ends
-    rows = await search_repository.find_open_beside(
-        doctor_ids, at=visit.clinic_id, since=since, last=last, until=last + visit.whole
+    rows = await search_repository.find_open_behind(
+        [slot.stored for slot in free],
+        reach=visit.whole,
+        known_until=max(free[0].stored["start"], free[-1].stored["start"]),
     )
     full = [OpenSlot(row, 0) for row in rows if row["known_full"]]
-    behind_last = [row for row in rows if not row["known_full"] and row["_id"] not in known]
-    open_slots = beside([*full, *known.values(), *await with_free_seats(behind_last)])
+    uncounted = [row for row in rows if not row["known_full"] and row["_id"] not in known]
+    open_slots = beside([*full, *known.values(), *await with_free_seats(uncounted)])
     found = []
     for slot in free:
         slots = find_slots(slot.stored, open_slots, visit)

@@ -1,28 +1,42 @@
 """The queries of the slot search, and the updates of the hint by which it skips full slots."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from beanie import PydanticObjectId
 from pymongo.asynchronous.collection import AsyncCollection
 
-from backend.scheduling.documents import EITHER, SEARCH_INDEXES, SeatClaim, Slot, SlotState
+from backend.scheduling.documents import EITHER, SEARCH_INDEXES, SHORT, SeatClaim, Slot, SlotState
 from backend.scheduling.repository import Row
+from backend.scheduling.slots.repository import clear_hints_between
 
 SLOT_FIELDS = dict.fromkeys(
     (
         *("doctor_id", "doctor_name", "specialty", "department_id", "clinic_id", "clinic_name", "city"),
-        *("time_zone", "start", "end", "day", "capacity", "max_patients_per_day", "first_seat", "online_from"),
+        *(
+            "time_zone",
+            "start",
+            "end",
+            "day",
+            "capacity",
+            "max_patients_per_day",
+            "first_seat",
+            "online_from",
+            "known_longest",
+        ),
     ),
     1,
 )
-"""All that responses show of a slot, and all that its free seats are counted from. Slots are read as they are stored:
-a page takes half as long without models."""
+"""All that responses show of a slot, that its free seats are counted from, and a hint. Slots are read as they are
+stored: a page takes half as long without models."""
 
 _LONGEST_DAY = timedelta(hours=25)
 LONGEST_VISIT = timedelta(minutes=600)
 """The longest visit with the longest buffer after it. No seat is held for longer after the start."""
+
+_AT_ONCE = 1000
+"""Slots that the database returns at once."""
 
 Index = Sequence[tuple[str, int]]
 
@@ -43,41 +57,61 @@ async def find_open_of_doctor(
     doctor_id: PydanticObjectId, *, at: PydanticObjectId, since: datetime, until: datetime
 ) -> Sequence[Row]:
     """Returns the doctor's open slots at a clinic that start in a period (UTC, end exclusive), full ones too."""
-    return await _find_open([doctor_id], {"clinic_id": at, "start": {"$gte": since, "$lt": until}})
+    where = {"doctor_id": doctor_id, "is_active": True, "state": SlotState.OPEN, "clinic_id": at}
+    either = {"is_online": EITHER, "known_full": EITHER}  # so that the index serves the start, too
+    index = SEARCH_INDEXES[frozenset(["doctor_id"])]
+    return await _slots().find({**where, **either, "start": {"$gte": since, "$lt": until}}, hint=index).to_list()
 
 
-async def find_open_beside(
-    doctor_ids: Iterable[PydanticObjectId],
-    *,
-    at: PydanticObjectId,
-    since: datetime,
-    last: datetime,
-    until: datetime,
+async def find_open_behind(
+    slots: Iterable[Row], *, reach: timedelta, known_until: datetime | None = None
 ) -> Sequence[Row]:
-    """Returns the doctors' open slots at a clinic that a search from `since` to `last` didn't find.
+    """Returns the open slots, full ones too, in which visits may go on that start in one of these slots.
 
-    Those are the ones marked as full, and all from `last` on; they start before `until`. UTC. They have just the
-    fields that free seats are counted from, and `known_full`.
+    They have the same doctor and clinic and start within `reach` of it. With `known_until` (UTC), those that a search
+    has counted are left out: what starts before and has no hint. They have just the fields that free seats are
+    counted from, and the hints.
     """
-    missing = [{"known_full": True}, {"start": {"$gte": last}}]
-    where = {"clinic_id": at, "start": {"$gte": since, "$lt": until}, "$or": missing}
-    return await _find_open(doctor_ids, where, _COUNTED_FIELDS)
+    parts = list(_parts(slots, reach))
+    if not parts:
+        return []
+    where: dict[str, Any] = {"is_active": True, "state": SlotState.OPEN, "is_online": EITHER, "known_full": EITHER}
+    conditions: list[Row] = parts if len(parts) == 1 else [{"$or": parts}]
+    if known_until is not None:
+        conditions.append({"$or": [{"known_full": True}, SHORT, {"start": {"$gte": known_until}}]})
+    index = SEARCH_INDEXES[frozenset(["doctor_id"])]
+    found = _slots().find({**where, "$and": conditions}, _COUNTED_FIELDS, hint=index, batch_size=_AT_ONCE)
+    return await found.to_list()
 
+
+def _parts(slots: Iterable[Row], reach: timedelta) -> Iterator[Row]:
+    """Yields filters for the time of visits that start in these slots, at their doctors: one a day or so.
+
+    Each is a scan of the index for itself, so times with less than `_APART` between them are one.
+    """
+    by_clinic: dict[PydanticObjectId, list[tuple[datetime, PydanticObjectId]]] = {}
+    for slot in slots:
+        by_clinic.setdefault(slot["clinic_id"], []).append((slot["start"], slot["doctor_id"]))
+    for clinic_id, starts in by_clinic.items():
+        starts.sort()
+        first = 0
+        for place, (start, _) in enumerate(starts, 1):
+            if place == len(starts) or starts[place][0] > start + reach + _APART:
+                doctor_ids = {doctor_id for _, doctor_id in starts[first:place]}
+                times = {"$gte": starts[first][0], "$lt": start + reach}
+                yield {"clinic_id": clinic_id, "doctor_id": {"$in": list(doctor_ids)}, "start": times}
+                first = place
+
+
+_APART = timedelta(hours=6)
 
 _COUNTED_FIELDS = dict.fromkeys(
     (
-        *("doctor_id", "start", "end", "day", "capacity", "max_patients_per_day", "first_seat", "known_full"),
-        "clinic_id",
+        *("doctor_id", "clinic_id", "start", "end", "day", "capacity", "max_patients_per_day", "first_seat"),
+        *("known_full", "known_longest"),
     ),
     1,
 )
-
-
-async def _find_open(doctor_ids: Iterable[PydanticObjectId], where: Row, fields: Row | None = None) -> Sequence[Row]:
-    open_ones = {"doctor_id": {"$in": list(doctor_ids)}, "is_active": True, "state": SlotState.OPEN}
-    either = {"is_online": EITHER, "known_full": EITHER}  # so that the index serves the start, too
-    index = SEARCH_INDEXES[frozenset(["doctor_id"])]
-    return await _slots().find({**open_ones, **either, **where}, fields, hint=index).to_list()
 
 
 async def find_rows_and_seats(
@@ -104,11 +138,11 @@ async def find_rows_and_seats(
     return [row for row in rows if "seats" not in row], [row for row in rows if "seats" in row]
 
 
-# The full hint: see `full_hint.py`
+# The hints: see `full_hint.py` and `length_hint.py`
 
 
 async def announce_marking(slot_ids: Sequence[PydanticObjectId], marking: PydanticObjectId) -> None:
-    """Announces on slots without a hint that a search is about to mark them as full."""
+    """Announces on slots that aren't hinted as full that a search is about to set a hint."""
     where = {"_id": {"$in": slot_ids}, "known_full": False}
     await _slots().update_many(where, {"$set": {"marking": marking}})
 
@@ -119,10 +153,12 @@ async def find_announced(slot_ids: Sequence[PydanticObjectId], marking: Pydantic
     return await _slots().find(where, SLOT_FIELDS, batch_size=len(slot_ids)).to_list()
 
 
-async def mark_announced(slot_ids: Sequence[PydanticObjectId], marking: PydanticObjectId) -> None:
-    """Marks slots as full where this announcement still stands."""
+async def mark_announced(
+    slot_ids: Sequence[PydanticObjectId], marking: PydanticObjectId, hint: Mapping[str, Any]
+) -> None:
+    """Sets a hint on slots where this announcement still stands."""
     await _slots().update_many(
-        {"_id": {"$in": slot_ids}, "marking": marking}, {"$set": {"known_full": True}, "$unset": {"marking": ""}}
+        {"_id": {"$in": slot_ids}, "marking": marking}, {"$set": dict(hint), "$unset": {"marking": ""}}
     )
 
 
@@ -137,19 +173,10 @@ async def clear_hints_of_day(
     """
     near = {"$gt": start - _LONGEST_DAY, "$lt": start + _LONGEST_DAY}
     there = {"$or": [{"day": day}, {"_id": {"$in": slot_ids}}]}
-    hinted = {"$or": [{"known_full": True}, {"marking": {"$exists": True}}]}
-    await _slots().update_many(
-        {
-            **{"doctor_id": doctor_id, "is_active": True, "is_online": EITHER, "known_full": EITHER},
-            **{"start": near, "$and": [there, hinted]},
-        },
-        {"$set": {"known_full": False}, "$unset": {"marking": ""}},
-    )
+    await clear_hints_between(doctor_id, near, where=there)
 
 
-async def clear_hints(slot_ids: Sequence[PydanticObjectId]) -> int:
-    """Clears the hints of slots; returns how many had one."""
-    result = await _slots().update_many(
-        {"_id": {"$in": slot_ids}, "known_full": True}, {"$set": {"known_full": False}}
-    )
-    return result.modified_count
+async def find_hinted(hint: Row, where: Row, *, limit: int, index: Index) -> Sequence[Row]:
+    """Returns slots with a hint by start, with the fields of `SLOT_FIELDS`."""
+    by_start = [("start", 1), ("_id", 1)]
+    return await _slots().find({**where, **hint}, SLOT_FIELDS, sort=by_start, limit=limit, hint=index).to_list()
