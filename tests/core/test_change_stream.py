@@ -89,6 +89,7 @@ def test_what_is_not_asked_for_is_not_followed(collection: Db, monkeypatch: pyte
     in_book(collection, work)
 
 
+@pytest.mark.long
 def test_a_rush_of_writes_is_not_followed_for_long(collection: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(change_stream, "_RUSH", 20)
     monkeypatch.setattr(change_stream, "_REST_SECONDS", 0.3)

@@ -98,6 +98,7 @@ def workers_of(program: Program) -> list[tuple[int, int]]:
     return [(int(pid), int(niceness)) for pid, _, niceness, command in own if " backend worker" in command]
 
 
+@pytest.mark.long
 def test_with_several_workers_one_more_process_does_timed_work(private_environment: dict[str, str]) -> None:
     environment = {**private_environment, "SCHEDULER_ENABLED": "true"}
     program = start(environment, "-m", "backend", "serve", "--workers", "2")

@@ -403,6 +403,7 @@ def test_a_note_that_staff_write_at_that_moment_doesnt_spare_the_silent(office: 
     assert {office.stored(each)["status"] for each in appointments} == {"cancelled"}
 
 
+@pytest.mark.long
 def test_many_silent_ones_are_cancelled_once_each_by_jobs_at_once(office: Office) -> None:
     slot_id = office.slot_id(TWO, capacity=30)
     appointments = [office.book_seat(office.patient(), slot_id) for _ in range(30)]

@@ -75,9 +75,9 @@ def test_its_page_needs_nothing_from_elsewhere(base_url: str) -> None:
     ("environment", "is_there"),
     [
         ({}, True),
-        (REAL, False),
+        pytest.param(REAL, False, marks=pytest.mark.long),
         ({**REAL, "ENVIRONMENT": "production", "SECRET_KEY": "x" * 40}, False),
-        ({"ENVIRONMENT": "production"}, False),
+        pytest.param({"ENVIRONMENT": "production"}, False, marks=pytest.mark.long),
     ],
     ids=["development", "development with a carrier", "production", "production, wrongly set up"],
 )

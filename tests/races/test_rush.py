@@ -47,6 +47,7 @@ def test_two_hundred_patients_get_as_many_seats_as_there_are(run: Run[Any], db: 
         forget_appointments(db)
 
 
+@pytest.mark.long
 def test_a_patient_cannot_be_with_two_doctors_at_once(run: Run[Any], db: Db, two_servers: Servers) -> None:
     first = make_book(run)
     second = make_book(run, clinic=first.clinic)

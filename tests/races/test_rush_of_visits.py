@@ -75,7 +75,11 @@ def _kind(length: int) -> NewVisitType:
     return NewVisitType(names={"en": f"{length} slots"}, minutes=length * 30)
 
 
-@pytest.mark.parametrize("capacities", [[1] * 12, [3] * 12, [1, 3, 2] * 4], ids=["one", "three", "mixed"])
+@pytest.mark.parametrize(
+    "capacities",
+    [pytest.param([1] * 12, marks=pytest.mark.long), pytest.param([3] * 12, marks=pytest.mark.long), [1, 3, 2] * 4],
+    ids=["one", "three", "mixed"],
+)
 def test_overlapping_runs_are_given_whole_or_not_at_all(
     run: Run[Any], db: Db, two_servers: tuple[str, str], api: httpx.Client, capacities: list[int]
 ) -> None:

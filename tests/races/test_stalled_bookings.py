@@ -36,7 +36,7 @@ REFUSED = {"SLOT_TAKEN", "SLOT_NOT_OPEN"}
 
 
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
-@pytest.mark.parametrize("capacity", [1, 3])
+@pytest.mark.parametrize("capacity", [1, pytest.param(3, marks=pytest.mark.long)])
 @pytest.mark.parametrize("withdrawal", changes.WITHDRAWALS, ids=str)
 def test_a_booking_under_way_is_refused_after_a_withdrawal(
     run: Run[Any],
@@ -74,7 +74,7 @@ def test_a_booking_under_way_is_refused_after_a_withdrawal(
     check_slots(db)
 
 
-@pytest.mark.parametrize("capacity", [1, 3])
+@pytest.mark.parametrize("capacity", [pytest.param(1, marks=pytest.mark.long), 3])
 @pytest.mark.parametrize("withdrawal", changes.WITHDRAWALS, ids=str)
 def test_a_reschedule_under_way_is_refused_after_a_withdrawal(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired, withdrawal: Change, capacity: int

@@ -62,6 +62,7 @@ def test_in_development_other_hosts_may_not_call(base_url: str, origin: str) -> 
     assert not may_call(base_url, origin)
 
 
+@pytest.mark.long
 def test_in_production_only_the_configured_origin_may_call(production: str) -> None:
     assert may_call(production, CONFIGURED)
     assert [origin for origin in (*DEVELOPMENT, *FOREIGN) if may_call(production, origin)] == []

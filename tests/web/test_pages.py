@@ -127,6 +127,7 @@ def test_docs_lists_operations_and_logs_in(base_url: str, browser: webdriver.Chr
     assert complaints(browser) == []
 
 
+@pytest.mark.long
 @needs_browser
 def test_redoc_shows_operations_and_searches(base_url: str, browser: webdriver.Chrome) -> None:
     browser.get(f"{base_url}/redoc")

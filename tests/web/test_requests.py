@@ -186,6 +186,7 @@ def test_a_log_file_that_several_processes_write_is_rotated_by_one_of_them(tmp_p
     assert all(file.stat().st_size <= 1000 for file in files)
 
 
+@pytest.mark.long
 def test_logging_is_set_up_once_however_often_the_application_is_built() -> None:
     create_app()
     before = list(logging.getLogger().handlers)

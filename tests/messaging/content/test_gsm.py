@@ -112,6 +112,7 @@ def test_what_gsm_7_does_not_have_is_written_with_what_it_has(text: str, line: s
     assert plain(text) == line
 
 
+@pytest.mark.long
 def test_every_character_there_is_becomes_gsm_7() -> None:
     left = [c for c in map(chr, range(sys.maxunicode + 1)) if septets(plain(c)) is None]
     assert not left

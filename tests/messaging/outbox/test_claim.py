@@ -316,6 +316,7 @@ def test_dispatchers_at_once_post_each_message_once(office: Office) -> None:
     assert sorted(number for number, _ in office.network.taken) == sorted(map(phone_of, people))
 
 
+@pytest.mark.long
 def test_requests_get_a_turn_between_two_claimed_messages(office: Office) -> None:
     """Skipped messages are counted as they are decided on, so their count shows how many are made in one turn."""
     labels = {"outcome": "skipped", "kind": "booked"}

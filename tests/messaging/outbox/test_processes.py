@@ -76,6 +76,7 @@ def tomorrow(office: Office, number: int) -> str:
     return office.slot_id(start + number * 30 * MINUTE)
 
 
+@pytest.mark.long
 def test_two_processes_send_each_reminder_once_and_keep_the_pace(
     office: Office, phones: Carrier, request: pytest.FixtureRequest
 ) -> None:

@@ -166,6 +166,7 @@ def test_too_many_slots_are_refused(run: Run[Any], db: Db) -> None:
     assert count_slots(db) == 0
 
 
+@pytest.mark.long
 def test_generating_the_most_slots_delays_no_other_request(run: Run[Any], base_url: str) -> None:
     clinic = factories.make_clinic(run, policy=Policy(horizon_days=60))
     doctor = factories.make_doctor(run, clinic, weekly_hours=[])
