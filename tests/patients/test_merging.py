@@ -86,6 +86,7 @@ def test_all_that_belongs_to_the_other_record_moves(
     messages = db.sms_logs.count_documents({"patient_id": PydanticObjectId(carl["id"])})
     assert messages
 
+    assert merged(admin, charles, carl, dry_run=True)["messages"] == messages
     report = merged(admin, charles, carl, take=["phone", "phone"])
 
     assert (report["appointment_ids"], report["conflicts"], report["messages"]) == ([visit["id"]], [], messages)
@@ -229,6 +230,19 @@ def test_deactivating_the_survivor_reports_conflicts_too(
     assert [(row["id"], row["status"]) for row in report["appointments"]] == [
         (visit["id"], "cancelled") for visit in visits
     ]
+
+
+def test_a_conflict_whose_slot_goes_has_two_reasons_to_decide(
+    admin: Person, nurse: Person, book: Book, charles: Row, carl: Row
+) -> None:
+    slot = book.slot(capacity=2)
+    ours, theirs = (booked(nurse, slot, patient_id=each["id"]) for each in (charles, carl))
+    merged(admin, charles, carl)
+    done(nurse.client.delete(f"/slots/{slot.id}"))
+    assert [kind for kind, _ in causes(admin, theirs)] == ["merge", "slot"]
+    done(nurse.client.post(f"/appointments/{ours['id']}/cancel"))
+    merged(admin, charles, carl)
+    assert [kind for kind, _ in causes(admin, theirs)] == ["slot"]
 
 
 def test_cancelling_the_survivors_appointment_lets_the_other_move(
