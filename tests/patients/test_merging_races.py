@@ -39,6 +39,8 @@ def test_nothing_stays_at_a_record_that_is_merged_meanwhile(
         def booking(slot: Any, other: str = other) -> Any:
             return lambda: working.post("/appointments", json={"slot_id": str(slot.id), "patient_id": other})
 
+        listed = {"patient_id": other}
+        assert working.get("/appointments", params=listed).json()["items"] == []  # and kept in its cache
         merged, edited, *booked = at_once(merge, edit, *(booking(slot) for slot in (book.slot, *slots)))
         assert code(merged) == (200, None)
         assert code(edited) in ((200, None), (412, "EDIT_CONFLICT"))
@@ -47,5 +49,7 @@ def test_nothing_stays_at_a_record_that_is_merged_meanwhile(
         ids = [answer.json()["id"] for answer in booked]
         rows = db.appointments.find({"_id": {"$in": [PydanticObjectId(each) for each in ids]}})
         assert {str(row["patient_id"]) for row in rows} == {survivor}
+        found = working.get("/appointments", params=listed).json()["items"]
+        assert {row["id"] for row in found} == set(ids)
         if edited.status_code == 200:
             assert working.get(f"/patients/{other}").json()["blood_group"] == "O+"
