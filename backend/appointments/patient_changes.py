@@ -15,6 +15,7 @@ from backend.patients import records
 from backend.patients.documents import InactiveReason
 from backend.patients.errors import OwnRecord
 from backend.patients.links.acting import find_own
+from backend.patients.merging.resolving import records_of
 
 _MAX_TRIES = 3
 
@@ -30,7 +31,7 @@ async def deactivate_patient(
     if await find_own(caller, patient_id) is not None:
         raise OwnRecord
     patient = await records.deactivate_patient(patient_id, reason=reason)
-    coming = await repository.find_coming_of_patient(patient.patient_id)
+    coming = await repository.find_coming_of(await records_of(patient.patient_id))
     return [await _cancel(each, Actor.of(caller)) for each in coming] if cancels else coming
 
 

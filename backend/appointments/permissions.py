@@ -59,7 +59,7 @@ async def scope_of(user: User) -> Scope:
     """
     match user.role:
         case Role.PATIENT:
-            own = [each.patient_id for each in await patients_of(user)]
+            own = [record for each in await patients_of(user) for record in each.records]
             return Scope({"patient_id": own[0] if len(own) == 1 else {"$in": own}, **BOOKED}, frozenset(own))
         case Role.DOCTOR:
             return Scope({"doctor_id": user.user_id, **BOOKED}, frozenset([user.user_id]))
@@ -88,7 +88,7 @@ async def left_to_colleagues(user: User) -> Set[PydanticObjectId]:
     """Returns the patients whose appointments a member of staff may not run: those for whom they act themselves."""
     if user.role is Role.PATIENT:
         return frozenset()
-    return frozenset([each.patient_id for each in await patients_of(user)])
+    return frozenset([record for each in await patients_of(user) for record in each.records])
 
 
 async def check_not_own(user: User, patient_id: PydanticObjectId) -> None:

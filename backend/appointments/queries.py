@@ -1,7 +1,7 @@
 """Reading appointments, always within what the caller may see."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,9 +22,7 @@ from backend.core.http.pagination import BY_START, PageRequest, after
 from backend.core.http.time_range import ALL_TIMES, TimeRange
 from backend.directory.clinics import get_clinic, read_clinics
 from backend.directory.visit_types.service import get_visit_type
-from backend.patients.errors import OwnRecordInUse
-from backend.patients.links.joining import own_record_replaced
-from backend.patients.merging.resolving import surviving_id
+from backend.patients.merging.resolving import records_of
 from backend.patients.records import get_patient, visible_patients
 from backend.scheduling.decisions.documents import DecisionCause
 
@@ -38,7 +36,8 @@ class Filters:
     status: tuple[Status, ...] = ()
     times: TimeRange = ALL_TIMES
     doctor_id: PydanticObjectId | None = None
-    patient_id: PydanticObjectId | None = None
+    patient_ids: tuple[PydanticObjectId, ...] = ()
+    """All records of a patient."""
     clinic_id: PydanticObjectId | None = None
     needs_decision: bool = False
 
@@ -50,7 +49,9 @@ class Filters:
             wanted["needs_decision.since"] = {"$gt": EPOCH}
         if self.status:
             wanted["status"] = {"$in": self.status}
-        for field in ("doctor_id", "patient_id", "clinic_id"):
+        if self.patient_ids:
+            wanted["patient_id"] = {"$in": self.patient_ids} if len(self.patient_ids) > 1 else self.patient_ids[0]
+        for field in ("doctor_id", "clinic_id"):
             if (value := getattr(self, field)) is not None:
                 wanted[field] = value
         return wanted
@@ -69,8 +70,6 @@ async def list_appointments(
         json = await _read_page(caller, scope, filters, page, newest_first=newest_first)
         return Cacheable(json, depends_on=scope.depends_on)
 
-    if filters.patient_id is not None:
-        filters = replace(filters, patient_id=await surviving_id(filters.patient_id))
     scope = await scope_of(caller)
     if with_actions:
         return written(await _read_page(caller, scope, filters, page, newest_first=newest_first, with_actions=True))
@@ -167,7 +166,7 @@ async def list_of_patient(
 ) -> Response:
     """Returns a page of one patient's appointments that the caller may see. Raises `PatientNotFound`."""
     patient = await get_patient(patient_id, where=await visible_patients(caller))
-    filters = Filters(patient_id=patient.patient_id, status=status)
+    filters = Filters(patient_ids=await records_of(patient.patient_id), status=status)
     return await list_appointments(caller, filters, page, newest_first=newest_first, with_actions=with_actions)
 
 
@@ -211,10 +210,3 @@ async def get_appointment_to_change(
     found = await get_appointment(caller, appointment_id, version=version)
     await check_not_own(caller, found.patient_id)
     return found
-
-
-@own_record_replaced.connect
-async def refuse_if_booked(patient_id: PydanticObjectId) -> None:
-    """Raises `OwnRecordInUse` if a patient has appointments, past ones too."""
-    if await repository.find_last_of_patients([patient_id]) is not None:
-        raise OwnRecordInUse

@@ -52,13 +52,6 @@ class OwnRecord(Forbidden):
     detail = "You act for this patient yourself. Ask a colleague to do this."
 
 
-class OwnRecordInUse(Conflict):
-    """The account's own record has appointments, so it can't be replaced by another one."""
-
-    code = "OWN_RECORD_IN_USE"
-    detail = "Your own record has appointments. Ask the clinic to bring the two records together."
-
-
 class DuplicateCandidate(BaseModel):
     """A patient who may be the same person."""
 

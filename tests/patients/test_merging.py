@@ -7,6 +7,7 @@ from beanie import PydanticObjectId
 
 from backend.messaging.outbox.claim import claim_pending
 from backend.patients.merging import repository
+from backend.patients.merging.resolving import records_of
 from tests import factories
 from tests.appointments.conftest import book, doctor, monday
 from tests.appointments.support import HOUR, MINUTE, NOW, TEN, Book, booked, done, refused, stored, try_booking
@@ -85,6 +86,7 @@ def test_all_that_belongs_to_the_other_record_moves(
     messages = db.sms_logs.count_documents({"patient_id": PydanticObjectId(carl["id"])})
     assert messages
 
+    assert merged(admin, charles, carl, dry_run=True)["messages"] == messages
     report = merged(admin, charles, carl, take=["phone", "phone"])
 
     assert (report["appointment_ids"], report["conflicts"], report["messages"]) == ([visit["id"]], [], messages)
@@ -191,6 +193,8 @@ def test_an_appointment_in_conflict_stays_until_somebody_decides(
     assert causes(admin, theirs) == [("merge", charles["id"])]
     assert causes(admin, ours) == []
     assert listed(nurse, needs_decision="true") == [theirs["id"]]
+    for record in (charles, carl):  # nobody loses sight of it
+        assert sorted(listed(nurse, patient_id=record["id"])) == [ours["id"], theirs["id"]]
     again = merged(admin, charles, carl)
     assert [each["id"] for each in again["conflicts"]] == [theirs["id"]]
     assert sweep(run, NOW + 61 * MINUTE) == 1, "the job goes on after an hour, too"
@@ -199,6 +203,46 @@ def test_an_appointment_in_conflict_stays_until_somebody_decides(
     assert sweep(run, NOW + 64 * MINUTE) == 1
     assert stored(db, theirs)["patient_id"] == PydanticObjectId(charles["id"])
     assert sweep(run, NOW + 70 * MINUTE) == 0
+
+
+def test_the_patient_can_decide_about_a_conflict_too(
+    admin: Person, nurse: Person, book: Book, charles: Row, run: Run[Any], db: Any
+) -> None:
+    account = make_user(run, "patient")
+    slot = book.slot(capacity=2)
+    theirs = booked(account, slot)
+    ours = booked(nurse, slot, patient_id=charles["id"])
+    merged(admin, charles, {"id": account.id})
+    assert listed(account) == sorted([ours["id"], theirs["id"]])
+    done(account.client.post(f"/appointments/{theirs['id']}/cancel"))
+    sweep(run, NOW + 3 * MINUTE)
+    assert stored(db, theirs)["patient_id"] == PydanticObjectId(charles["id"])
+    assert sorted(listed(account)) == sorted([ours["id"], theirs["id"]])
+
+
+def test_deactivating_the_survivor_reports_conflicts_too(
+    admin: Person, nurse: Person, book: Book, charles: Row, carl: Row
+) -> None:
+    slot = book.slot(capacity=2)
+    visits = [booked(nurse, slot, patient_id=each["id"]) for each in (charles, carl)]
+    merged(admin, charles, carl)
+    report = done(nurse.client.delete(f"/patients/{charles['id']}", params={"appointments": "cancel"}))
+    assert [(row["id"], row["status"]) for row in report["appointments"]] == [
+        (visit["id"], "cancelled") for visit in visits
+    ]
+
+
+def test_a_conflict_whose_slot_goes_has_two_reasons_to_decide(
+    admin: Person, nurse: Person, book: Book, charles: Row, carl: Row
+) -> None:
+    slot = book.slot(capacity=2)
+    ours, theirs = (booked(nurse, slot, patient_id=each["id"]) for each in (charles, carl))
+    merged(admin, charles, carl)
+    done(nurse.client.delete(f"/slots/{slot.id}"))
+    assert [kind for kind, _ in causes(admin, theirs)] == ["merge", "slot"]
+    done(nurse.client.post(f"/appointments/{ours['id']}/cancel"))
+    merged(admin, charles, carl)
+    assert [kind for kind, _ in causes(admin, theirs)] == ["slot"]
 
 
 def test_cancelling_the_survivors_appointment_lets_the_other_move(
@@ -272,7 +316,7 @@ def test_records_are_merged_in_a_chain(
 
     for each in (carl, charles, last):
         assert read(nurse.client, f"/patients/{each['id']}")["id"] == last["id"]
-    assert sorted(listed(nurse, patient_id=carl["id"])) == sorted([ours["id"], free["id"]])
+    assert sorted(listed(nurse, patient_id=carl["id"])) == sorted([ours["id"], stuck["id"], free["id"]])
     refused(try_merging(admin, last, carl), 409, "ALREADY_MERGED")
     refused(try_merging(admin, carl, last), 409, "MERGE_WITH_ITSELF")
     done(nurse.client.post(f"/appointments/{ours['id']}/cancel"))
@@ -334,6 +378,7 @@ def test_of_two_opposite_merges_that_both_marked_their_survivor_none_goes_on(
     one, two = (PydanticObjectId(each["id"]) for each in (charles, carl))
     run(repository.absorb(one, two))
     run(repository.absorb(two, one))
+    assert [run(records_of(each)) for each in (one, two)] == [(one,), (two,)], "neither sees the other's yet"
     assert run(repository.give_up(one, two)) is False
     assert run(repository.give_up(two, one)) is False
     refused(try_merging(admin, charles, carl), 409, "MERGE_UNDER_WAY")

@@ -15,7 +15,6 @@ from backend.accounts.errors import CodeInvalid, NoPhone
 from backend.accounts.login.codes import issue, redeem
 from backend.accounts.login.throttle import count_failure, keyed_hash, refuse_if_throttled, throttle_key
 from backend.core.clock import utc_now
-from backend.core.events import Signal
 from backend.patients import repository
 from backend.patients.documents import Invitation, Patient, PatientLink, Relation, Verification
 from backend.patients.errors import InvitationInvalid, LinkExists, RecordNotMatched
@@ -23,6 +22,7 @@ from backend.patients.links import invitations_repository
 from backend.patients.links import repository as links_repository
 from backend.patients.links.acting import patients_of
 from backend.patients.links.grants import link_to
+from backend.patients.merging.merge import merge_records
 from backend.patients.merging.resolving import surviving_id
 from backend.patients.records import get_patient
 
@@ -32,9 +32,6 @@ _LETTERS = "BCDFGHJKLMNPQRSTVWXZ23456789"
 """Of invitations: no vowels, so that no word appears, and none that are easily mistaken."""
 
 _LENGTH = 10
-
-own_record_replaced: Signal[PydanticObjectId] = Signal()
-"""Sent before an account's own record is replaced. A handler raises `OwnRecordInUse` if it is in use."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +71,7 @@ async def join_by_phone(caller: User, *, code: str, date_of_birth: date, relatio
     found = [each for each in with_phone if each.date_of_birth == born and each.patient_id not in known]
     if len(found) != 1:
         raise RecordNotMatched
-    await join(caller, found[0], relation, verified_by=Verification.PHONE)
-    return found[0]
+    return await join(caller, found[0], relation, verified_by=Verification.PHONE)
 
 
 async def invite(caller: User, patient_id: PydanticObjectId, *, relation: Relation) -> NewInvitation:
@@ -105,8 +101,7 @@ async def redeem_invitation(caller: User, code: str) -> Patient:
     if invitation is None or patient is None:
         await count_failure(key)
         raise InvitationInvalid
-    await join(caller, patient, invitation.relation, verified_by=Verification.INVITATION)
-    return patient
+    return await join(caller, patient, invitation.relation, verified_by=Verification.INVITATION)
 
 
 async def _find_invited(invitation: Invitation) -> Patient | None:
@@ -115,21 +110,20 @@ async def _find_invited(invitation: Invitation) -> Patient | None:
     return await repository.find({"_id": await surviving_id(invitation.id), "is_active": True})
 
 
-async def join(caller: User, patient: Patient, relation: Relation, *, verified_by: Verification) -> None:
-    """Lets an account act for a patient. As `self`, the record takes the place of the account's own one.
+async def join(caller: User, patient: Patient, relation: Relation, *, verified_by: Verification) -> Patient:
+    """Lets an account act for a patient, and returns them. As `self`, the account's own record is merged into theirs.
 
-    Raises `LinkExists`, `SelfLinkExists`, `CircularLink`, `OwnRecordInUse`.
+    Raises `LinkExists`, `SelfLinkExists`, `CircularLink`, and the errors of `merge_records`.
     """
     own = await links_repository.find_own(caller.user_id) if relation is Relation.SELF else None
     if own is None:
         await link_to(PatientLink.of(caller.user_id, patient, relation, verified_by=verified_by))
-        return
+        return patient
     if own.patient_id == patient.patient_id:
         raise LinkExists
-    await own_record_replaced.send(own.patient_id)
-    await links_repository.point_to(own, patient.patient_id, verified_by=verified_by)
-    # Nobody else acts for the empty record, so a process that dies before this leaves one that is only superfluous.
-    await repository.update(own.patient_id, {"is_active": False, "merged_into": patient.patient_id}, where={})
+    outcome = await merge_records(caller, patient.patient_id, other_id=own.patient_id)
+    await links_repository.set_verified(own.link_id, verified_by=verified_by)
+    return outcome.survivor
 
 
 def _hash_of(code: str) -> str:

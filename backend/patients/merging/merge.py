@@ -108,10 +108,10 @@ async def _read_both(
 
 
 def _check_records(survivor: Patient, other: Patient) -> None:
+    if survivor.merged_into or other.merged_into or other.absorbing:
+        raise MergeUnderWay
     if not survivor.is_active or other.inactive_reason is InactiveReason.DECEASED:
         raise PatientInactive
-    if other.absorbing:
-        raise MergeUnderWay
 
 
 async def carry_out(merge: Merge) -> tuple[LinkPlan, Movement]:
