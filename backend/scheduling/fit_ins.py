@@ -31,7 +31,7 @@ from backend.scheduling.availability_inputs import DoctorSchedule
 from backend.scheduling.decisions import repository as decisions
 from backend.scheduling.decisions.documents import CauseKind, DecisionCause, Withdrawal
 from backend.scheduling.decisions.withdrawals import begin, settle
-from backend.scheduling.documents import SeatClaim, Slot, SlotState
+from backend.scheduling.documents import EITHER, SeatClaim, Slot, SlotState
 from backend.scheduling.hours.repository import find_active_ids, find_leave_of_doctors
 from backend.scheduling.slots import repository as slots
 from backend.scheduling.slots.slot_sync import reconcile
@@ -99,7 +99,7 @@ async def find_slots_in_time(place: FitInPlace) -> list[Slot]:
     """Returns the doctor's open slots that overlap a fit-in, by start, also those at another clinic."""
     begun = {"$gt": place.start - timedelta(minutes=MOST_SLOT_MINUTES), "$lt": place.end}
     during = {"doctor_id": place.doctor_id, "start": begun, "end": {"$gt": place.start}}
-    return await slots.find_active({**during, "state": SlotState.OPEN})
+    return await slots.find_active({**during, "state": SlotState.OPEN, "is_online": EITHER, "known_full": EITHER})
 
 
 async def mark_if_withdrawn(appointment_id: PydanticObjectId) -> None:

@@ -7,6 +7,7 @@ import os
 from datetime import timedelta
 from typing import Any
 
+import httpx
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -25,6 +26,7 @@ doctors = st.integers(0, 1)
 any_one = st.integers(0, 10_000)
 half_hours = st.integers(-2, 60)
 lengths = st.integers(1, 12)
+visit_lengths = st.sampled_from([5, 30, 60])
 
 STATUS_AFTER = {
     "confirm": "confirmed",
@@ -113,6 +115,38 @@ class DoctorSchedule(RuleBasedStateMachine):
             assert str(now and now["seats"][0]["slot"]) == slot_id
         else:
             assert now == row
+
+    @rule(number=doctors, at=doctors, who=people, start=half_hours, minutes=visit_lengths)
+    def fit_in(self, number: int, at: int, who: int, start: int, minutes: int) -> None:
+        """Only the patient's own time and absence are in its way."""
+        place = {"doctor_id": self.doctor(number).id, "clinic_id": str(self.world.clinics[at].clinic_id)}
+        body = {**place, "patient_id": self.world.patients[who].id, **self._time_of_fit_in(start, minutes)}
+        self._check_fitted_in(self.world.nurse.client.post("/appointments", json=body), 201)
+
+    @rule(number=any_one, start=half_hours, minutes=visit_lengths)
+    def reschedule_to_a_fit_in(self, number: int, start: int, minutes: int) -> None:
+        row = the([row for row in self.world.appointments() if row["active"]], number)
+        if row is None:
+            return
+        path = f"/appointments/{row['_id']}/reschedule"
+        answer = self.world.nurse.client.post(path, json=self._time_of_fit_in(start, minutes))
+        if not self._check_fitted_in(answer, 200):
+            assert self.db["appointments"].find_one({"_id": row["_id"]}) == row
+
+    def _time_of_fit_in(self, start: int, minutes: int) -> Row:
+        """Ten minutes after a half hour, so that it overlaps two slots."""
+        begins = self.world.now.replace(minute=10) + timedelta(minutes=30 * start)
+        return {"start": begins.isoformat(), "minutes": minutes, "overbook": True, "why": "Urgent"}
+
+    def _check_fitted_in(self, answer: httpx.Response, status: int) -> bool:
+        if answer.status_code == status:
+            assert answer.json()["overbooked"]
+            assert not answer.json()["needs_decision"]
+            return True
+        code = answer.json()["error_code"]
+        expected = {"PATIENT_DOUBLE_BOOKED", "TIME_NOT_AVAILABLE", "IN_THE_PAST", "BEYOND_HORIZON"}
+        assert code in (expected if status == 201 else {*expected, "TOO_LATE", "SAME_SLOT"}), answer.text
+        return False
 
     @rule(number=any_one)
     def keep(self, number: int) -> None:
