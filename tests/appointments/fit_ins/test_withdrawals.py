@@ -15,7 +15,7 @@ from backend.directory.clinics import add_closure, update_clinic
 from backend.directory.doctors import deactivate_doctor
 from backend.directory.documents import Clinic, Closure
 from backend.scheduling.documents import Leave
-from backend.scheduling.fit_ins import LEFT_AFTER
+from backend.scheduling.fit_ins import LEFT_AFTER, mark_if_withdrawn
 from backend.scheduling.hours.repository import delete_leave, insert_leave
 from backend.scheduling.slots.manual_slots import get_slot, remove_slot
 from backend.scheduling.slots.slot_sync import reconcile
@@ -213,6 +213,20 @@ def test_a_fit_in_stored_after_its_slot_was_removed_sees_it(
 
     meanwhile(monkeypatch, remove)
     assert [cause["kind"] for cause in fitted_in(nurse, book, patient)["needs_decision"]] == ["hours"]
+
+
+def test_the_mark_stays_where_the_slot_is_gone(
+    book: Book, full: Row, nurse: Person, admin: Person, patient: Person, run: Run[Any], db: Db
+) -> None:
+    """Stored after the withdrawal had looked for who is in the slot, so that nothing held the slot's time."""
+    urgent = fitted_in(nurse, book, patient)
+    slot = {"_id": PydanticObjectId(full["slot_id"])}
+    db["slots"].update_one(slot, {"$set": {"state": "closed", "is_active": False}})
+    run(mark_if_withdrawn(PydanticObjectId(urgent["id"])))
+    assert causes(nurse, urgent) == ["hours"]
+    leave = done(admin.client.post(f"/doctors/{book.doctor.id}/leaves", json=span(EVENING)), 201)
+    done(admin.client.delete(f"/doctors/{book.doctor.id}/leaves/{leave['id']}"))
+    assert causes(nurse, urgent) == ["hours"]
 
 
 def test_a_reschedule_to_a_fit_in_sees_a_leave_of_that_moment(
