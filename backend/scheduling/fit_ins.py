@@ -30,7 +30,7 @@ from backend.scheduling.availability import (
 from backend.scheduling.availability_inputs import DoctorSchedule
 from backend.scheduling.decisions import repository as decisions
 from backend.scheduling.decisions.documents import CauseKind, DecisionCause, Withdrawal
-from backend.scheduling.decisions.withdrawals import begin, settle
+from backend.scheduling.decisions.withdrawals import begin, elsewhere_now, settle
 from backend.scheduling.documents import EITHER, SeatClaim, Slot, SlotState
 from backend.scheduling.hours.repository import find_active_ids, find_leave_of_doctors
 from backend.scheduling.slots import repository as slots
@@ -138,16 +138,18 @@ async def _withdrawals_of(fit_in: SeatClaim) -> list[Withdrawal]:
 
 
 async def _mark_if_without_slot(fit_in: SeatClaim) -> None:
-    """Marks a fit-in if a slot of its time was withdrawn: the hours have changed, or staff removed it."""
-    if await _has_its_slots(fit_in) or fit_in.doctor_id is None:
+    """Marks a fit-in if a slot of its time was withdrawn, or the doctor doesn't work at the clinic any more."""
+    if await _has_its_place(fit_in) or fit_in.doctor_id is None:
         return
     await reconcile(fit_in.doctor_id)  # a slot that only changes its capacity opens again
-    if not await _has_its_slots(fit_in):
+    if not await _has_its_place(fit_in):
         cause = DecisionCause(kind=CauseKind.HOURS, since=utc_now())
         await decisions.mark([fit_in], cause, only_unmarked=True)
 
 
-async def _has_its_slots(fit_in: SeatClaim) -> bool:
+async def _has_its_place(fit_in: SeatClaim) -> bool:
+    if await elsewhere_now([fit_in]):
+        return False
     ids = set(fit_in.slot_ids)
     return not ids or len(await slots.find_active({"_id": {"$in": list(ids)}, "state": SlotState.OPEN})) == len(ids)
 
