@@ -186,6 +186,7 @@ class SeatClaim(Document):
                 )
                 for number, exists in (("seats.seat", "seats.slot"), ("seats.reserved", "seats.reserved"))
             ),
+            IndexModel(["overbooked", "start"], partialFilterExpression={"active": True, "overbooked": True}),
             IndexModel(
                 "overbooked_slots",
                 partialFilterExpression={"active": True, "overbooked_slots": {"$exists": True}},

@@ -30,8 +30,8 @@ from backend.scheduling.availability import (
 from backend.scheduling.availability_inputs import DoctorSchedule
 from backend.scheduling.decisions import repository as decisions
 from backend.scheduling.decisions.documents import CauseKind, DecisionCause, Withdrawal
-from backend.scheduling.decisions.withdrawals import begin, settle
-from backend.scheduling.documents import SeatClaim, Slot, SlotState
+from backend.scheduling.decisions.withdrawals import begin, elsewhere_now, settle
+from backend.scheduling.documents import EITHER, SeatClaim, Slot, SlotState
 from backend.scheduling.hours.repository import find_active_ids, find_leave_of_doctors
 from backend.scheduling.slots import repository as slots
 from backend.scheduling.slots.slot_sync import reconcile
@@ -99,7 +99,7 @@ async def find_slots_in_time(place: FitInPlace) -> list[Slot]:
     """Returns the doctor's open slots that overlap a fit-in, by start, also those at another clinic."""
     begun = {"$gt": place.start - timedelta(minutes=MOST_SLOT_MINUTES), "$lt": place.end}
     during = {"doctor_id": place.doctor_id, "start": begun, "end": {"$gt": place.start}}
-    return await slots.find_active({**during, "state": SlotState.OPEN})
+    return await slots.find_active({**during, "state": SlotState.OPEN, "is_online": EITHER, "known_full": EITHER})
 
 
 async def mark_if_withdrawn(appointment_id: PydanticObjectId) -> None:
@@ -138,16 +138,18 @@ async def _withdrawals_of(fit_in: SeatClaim) -> list[Withdrawal]:
 
 
 async def _mark_if_without_slot(fit_in: SeatClaim) -> None:
-    """Marks a fit-in if a slot of its time was withdrawn: the hours have changed, or staff removed it."""
-    if await _has_its_slots(fit_in) or fit_in.doctor_id is None:
+    """Marks a fit-in if a slot of its time was withdrawn, or the doctor doesn't work at the clinic any more."""
+    if await _has_its_place(fit_in) or fit_in.doctor_id is None:
         return
     await reconcile(fit_in.doctor_id)  # a slot that only changes its capacity opens again
-    if not await _has_its_slots(fit_in):
+    if not await _has_its_place(fit_in):
         cause = DecisionCause(kind=CauseKind.HOURS, since=utc_now())
         await decisions.mark([fit_in], cause, only_unmarked=True)
 
 
-async def _has_its_slots(fit_in: SeatClaim) -> bool:
+async def _has_its_place(fit_in: SeatClaim) -> bool:
+    if await elsewhere_now([fit_in]):
+        return False
     ids = set(fit_in.slot_ids)
     return not ids or len(await slots.find_active({"_id": {"$in": list(ids)}, "state": SlotState.OPEN})) == len(ids)
 

@@ -35,7 +35,14 @@ from backend.patients.records import get_patient
 from backend.scheduling import repository as scheduling
 from backend.scheduling.availability_inputs import read_schedule
 from backend.scheduling.errors import ScheduleBusy
-from backend.scheduling.fit_ins import LEFT_AFTER, FitInPlace, find_slots_in_time, mark_if_withdrawn, place_at
+from backend.scheduling.fit_ins import (
+    LEFT_AFTER,
+    FitInPlace,
+    find_slots_in_time,
+    give_freed_seats,
+    mark_if_withdrawn,
+    place_at,
+)
 from backend.scheduling.slots.runs import Visit, is_offered_in
 
 T = TypeVar("T")
@@ -198,8 +205,10 @@ async def _with_seats(
                 raise
         else:
             if seats.overbooked_slots:
-                # Who leaves such a slot gives the seat to the fit-in: see `seats_freed`.
+                # From now on, who leaves such a slot gives the seat to the fit-in: see `seats_freed`. Who has left it
+                # a moment ago didn't know of the fit-in.
                 await scheduling.set_clears_full_hint(seats.overbooked_slots, set())
+                await give_freed_seats(seats.overbooked_slots)
             return written
     raise ScheduleBusy
 

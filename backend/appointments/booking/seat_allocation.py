@@ -253,7 +253,7 @@ async def seats_freed(before: Appointment, after: Appointment) -> None:
     for its patients: the doctor's slots are then brought up to date.
     """
     if after.clears_full_hint:
-        await give_freed_seats(before.slot_ids)
+        await give_freed_seats([*before.slot_ids, *after.slot_ids])  # one may have been given to a fit-in meanwhile
         await clear_hints_of_day(
             doctor_id=before.doctor_id, day=before.clinic_day, start=before.start, slot_ids=before.slot_ids
         )

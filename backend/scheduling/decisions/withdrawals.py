@@ -16,7 +16,7 @@ from backend.scheduling import repository as claims
 from backend.scheduling.decisions import repository
 from backend.scheduling.decisions.documents import CauseKind, DecisionCause, Withdrawal
 from backend.scheduling.documents import SeatClaim, SlotState
-from backend.scheduling.hours.repository import find_active_ids, find_leave
+from backend.scheduling.hours.repository import find_active_ids, find_clinics_of, find_leave
 from backend.scheduling.slots import repository as slots
 
 ABANDONED = timedelta(minutes=2)
@@ -57,10 +57,24 @@ async def settle(withdrawal: Withdrawal) -> None:
 
 
 async def find_without_slot(whose: Mapping[str, PydanticObjectId]) -> list[SeatClaim]:
-    """Returns a doctor's or a clinic's future appointments whose slots were withdrawn."""
+    """Returns a doctor's or a clinic's future appointments whose slots were withdrawn.
+
+    Fit-ins after hours have none. They are among them where the doctor no longer works.
+    """
     states = [SlotState.CLOSED, SlotState.CLOSING, SlotState.REMOVED]
-    coming = {**whose, "state": {"$in": states}, "start": {"$gt": utc_now()}}
-    return await claims.find_booked_in(await slots.find_active(coming))
+    ahead = {"start": {"$gt": utc_now()}}
+    found = await claims.find_booked_in(await slots.find_active({**whose, "state": {"$in": states}, **ahead}))
+    known = {each.id for each in found}
+    elsewhere = await elsewhere_now(await claims.find_booked({**whose, "overbooked": True, **ahead}))
+    return [*found, *(each for each in elsewhere if each.id not in known)]
+
+
+async def elsewhere_now(appointments: Sequence[SeatClaim]) -> list[SeatClaim]:
+    """Returns those of some appointments whose doctor no longer works at their clinic."""
+    if not appointments:
+        return []
+    works_at = await find_clinics_of([each.doctor_id for each in appointments if each.doctor_id])
+    return [each for each in appointments if each.doctor_id and each.clinic_id not in works_at[each.doctor_id]]
 
 
 async def _hit_by(withdrawal: Withdrawal) -> list[SeatClaim] | None:

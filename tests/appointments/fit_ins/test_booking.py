@@ -3,10 +3,16 @@
 from typing import Any
 
 import pytest
+from beanie import PydanticObjectId
 from pymongo.database import Database
 
+from backend.appointments.booking import fit_in
+from backend.appointments.documents import Appointment
+from backend.appointments.permissions import Actor
+from backend.appointments.transitions import cancel
 from backend.core import clock
 from backend.directory.documents import Clinic
+from backend.scheduling import repository as scheduling
 from tests import factories
 from tests.appointments.fit_ins.support import (
     EVENING,
@@ -102,6 +108,38 @@ def test_who_leaves_gives_the_seat_to_the_fit_in(book: Book, nurse: Person, pati
     done(nurse.client.post(f"/appointments/{urgent['id']}/cancel"))
     assert free_seats(nurse, book) == {str(slot.id): 1}
     booked(other, slot)
+    check_book(db)
+
+
+def test_who_left_while_the_fit_in_was_stored_gives_the_seat_too(
+    book: Book, nurse: Person, patient: Person, admin: Person, monkeypatch: pytest.MonkeyPatch, db: Db
+) -> None:
+    slot = book.slot()
+    made = booked(make_patients(book.run, 1)[0], slot)
+    find_slots_in_time, find_claims = fit_in.find_slots_in_time, scheduling.find_claims
+
+    async def then_cancelled(place: Any) -> Any:
+        found = await find_slots_in_time(place)
+        held = await find_claims([each.id for each in found], of_doctors_day=None)
+        monkeypatch.undo()
+        monkeypatch.setattr(scheduling, "find_claims", as_read_before)
+        before.extend(held)
+        appointment = await Appointment.get(PydanticObjectId(made["id"]))
+        assert appointment
+        await cancel(appointment, Actor.of(admin.user))
+        return found
+
+    before: list[Any] = []
+
+    async def as_read_before(*_: Any, **__: Any) -> Any:
+        monkeypatch.undo()
+        return before
+
+    monkeypatch.setattr(fit_in, "find_slots_in_time", then_cancelled)
+    urgent = fitted_in(nurse, book, patient)
+    assert urgent["slot_ids"] == [str(slot.id)]
+    assert stored(db, urgent)["overbooked_slots"] == []
+    assert free_seats(nurse, book) == {}
     check_book(db)
 
 
@@ -243,12 +281,10 @@ NONSENSE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("change", NONSENSE, ids=str)
-def test_nonsense_is_refused_and_nothing_written(
-    book: Book, nurse: Person, patient: Person, db: Db, change: dict[str, Any]
-) -> None:
-    body = {**wanted(book, patient), **change}
-    refused(nurse.client.post("/appointments", json=body), 422, "VALIDATION_ERROR")
+def test_nonsense_is_refused_and_nothing_written(book: Book, nurse: Person, patient: Person, db: Db) -> None:
+    for change in NONSENSE:
+        body = {**wanted(book, patient), **change}
+        refused(nurse.client.post("/appointments", json=body), 422, "VALIDATION_ERROR")
     assert db["appointments"].count_documents({"start": {"$gt": NOW}}) == 0
 
 
@@ -257,10 +293,10 @@ def test_a_start_between_ticks_and_a_missing_patient_are_refused(book: Book, nur
     refused(try_fit_in(nurse, book, None), 422, "PATIENT_REQUIRED")
 
 
-@pytest.mark.parametrize("field", ["doctor_id", "clinic_id", "start", "minutes", "why"])
-def test_a_slot_takes_no_fields_of_a_fit_in(book: Book, nurse: Person, patient: Person, field: str) -> None:
-    body = wanted(book, patient)
-    both = {"slot_id": str(book.slot().id), "patient_id": patient.id, field: body[field]}
-    refused(nurse.client.post("/appointments", json=both), 422, "VALIDATION_ERROR")
-    del body[field]
-    refused(nurse.client.post("/appointments", json=body), 422, "VALIDATION_ERROR")
+def test_a_slot_takes_no_fields_of_a_fit_in(book: Book, nurse: Person, patient: Person) -> None:
+    slot_id = str(book.slot().id)
+    for field in ("doctor_id", "clinic_id", "start", "minutes", "why"):
+        body = wanted(book, patient)
+        both = {"slot_id": slot_id, "patient_id": patient.id, field: body.pop(field)}
+        refused(nurse.client.post("/appointments", json=both), 422, "VALIDATION_ERROR")
+        refused(nurse.client.post("/appointments", json=body), 422, "VALIDATION_ERROR")

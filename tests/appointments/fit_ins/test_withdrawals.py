@@ -12,10 +12,10 @@ from backend.appointments.booking import fit_in
 from backend.appointments.booking.fit_in import finish_fit_ins
 from backend.core import clock
 from backend.directory.clinics import add_closure, update_clinic
-from backend.directory.doctors import deactivate_doctor
+from backend.directory.doctors import deactivate_doctor, update_doctor
 from backend.directory.documents import Clinic, Closure
 from backend.scheduling.documents import Leave
-from backend.scheduling.fit_ins import LEFT_AFTER
+from backend.scheduling.fit_ins import LEFT_AFTER, mark_if_withdrawn
 from backend.scheduling.hours.repository import delete_leave, insert_leave
 from backend.scheduling.slots.manual_slots import get_slot, remove_slot
 from backend.scheduling.slots.slot_sync import reconcile
@@ -151,6 +151,18 @@ def test_a_slot_that_only_a_fit_in_holds_goes_with_it(
     assert db["slots"].count_documents(held) == 0
 
 
+def test_a_doctor_who_leaves_the_clinic_is_not_there_after_hours_either(
+    book: Book, nurse: Person, admin: Person, patient: Person, run: Run[Any]
+) -> None:
+    other = str(factories.make_clinic(run).clinic_id)
+    late, path = fitted_in(nurse, book, patient, EVENING), f"/doctors/{book.doctor.id}"
+    changed = done(admin.client.patch(path, json={"clinic_ids": [other]}))
+    assert reported(changed) == [late["id"]]
+    assert causes(nurse, late) == ["hours"]
+    done(admin.client.patch(path, json={"clinic_ids": [other, late["clinic_id"]]}))
+    assert causes(nurse, late) == []
+
+
 # The race: a fit-in reads the facts, then something withdraws its time, then the fit-in is stored.
 
 
@@ -168,6 +180,11 @@ def _doctor(book: Book) -> Callable[[], Any]:
     return lambda: deactivate_doctor(book.doctor.object_id)
 
 
+def _elsewhere(book: Book) -> Callable[[], Any]:
+    other = factories.make_clinic(book.run).clinic_id
+    return lambda: update_doctor(book.doctor.object_id, {"clinic_ids": [other]})
+
+
 def _clinic(book: Book) -> Callable[[], Any]:
     return lambda: update_clinic(book.clinic.clinic_id, {"is_active": False})
 
@@ -177,6 +194,7 @@ FACTS: dict[str, Callable[[Book], Callable[[], Any]]] = {
     "closure": _closure,
     "doctor": _doctor,
     "clinic": _clinic,
+    "hours": _elsewhere,
 }
 
 
@@ -213,6 +231,20 @@ def test_a_fit_in_stored_after_its_slot_was_removed_sees_it(
 
     meanwhile(monkeypatch, remove)
     assert [cause["kind"] for cause in fitted_in(nurse, book, patient)["needs_decision"]] == ["hours"]
+
+
+def test_the_mark_stays_where_the_slot_is_gone(
+    book: Book, full: Row, nurse: Person, admin: Person, patient: Person, run: Run[Any], db: Db
+) -> None:
+    """Stored after the withdrawal had looked for who is in the slot, so that nothing held the slot's time."""
+    urgent = fitted_in(nurse, book, patient)
+    slot = {"_id": PydanticObjectId(full["slot_id"])}
+    db["slots"].update_one(slot, {"$set": {"state": "closed", "is_active": False}})
+    run(mark_if_withdrawn(PydanticObjectId(urgent["id"])))
+    assert causes(nurse, urgent) == ["hours"]
+    leave = done(admin.client.post(f"/doctors/{book.doctor.id}/leaves", json=span(EVENING)), 201)
+    done(admin.client.delete(f"/doctors/{book.doctor.id}/leaves/{leave['id']}"))
+    assert causes(nurse, urgent) == ["hours"]
 
 
 def test_a_reschedule_to_a_fit_in_sees_a_leave_of_that_moment(
