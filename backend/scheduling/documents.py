@@ -32,6 +32,9 @@ class SlotSource(StrEnum):
 
 _ACTIVE_SLOT = {"is_active": True}
 
+CAPACITY_IS_SET = {"capacity_set": {"$gte": 1}}
+"""The condition that finds the slots whose capacity staff have set."""
+
 SEARCH_INDEXES = {
     frozenset(fields): [(field, ASCENDING) for field in (*fields, "is_online", "known_full", "start", "_id")]
     for fields in (
@@ -85,6 +88,8 @@ class Slot(Document):
         indexes = [
             IndexModel(["doctor_id", "ticks"], unique=True, partialFilterExpression=_ACTIVE_SLOT),
             *(IndexModel(keys, partialFilterExpression=_ACTIVE_SLOT) for keys in SEARCH_INDEXES.values()),
+            # Few: for the capacities that slots get back with their time.
+            IndexModel(["doctor_id", "start"], partialFilterExpression=CAPACITY_IS_SET),
         ]
 
 
