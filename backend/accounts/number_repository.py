@@ -26,6 +26,11 @@ async def find_opted_out(numbers: Iterable[str | None]) -> frozenset[str]:
     return frozenset([row["_id"] async for row in found])
 
 
+async def find(number: str | None) -> PhoneNumber | None:
+    """Returns what is known of a number; None without a number, or if nothing is."""
+    return None if number is None else await PhoneNumber.find_one({"_id": number})
+
+
 async def opt_out(number: str, *, word: str, at: datetime) -> datetime:
     """Records that a number opted out, unless it has already. Returns since when it is opted out (UTC).
 

@@ -185,7 +185,7 @@ class AppointmentRow(Response):
     clinic_name: str
     time_zone: str = Field(examples=["America/New_York"])
     visit_type_id: Id | None
-    visit_type_name: str | None = Field(description="Its name when it was booked. Null: a visit of just one slot.")
+    visit_type_name: str | None = Field(description="Its present name. Null: a visit of just one slot.")
     slot_id: Id | None = Field(description="The slot in which it starts. Null for a fit-in.")
     slot_ids: list[Id] = Field(
         description="All slots that it takes, by start; of a fit-in those that had a free seat for it."

@@ -6,10 +6,10 @@ from typing import Any, Self, TypeVar
 
 from pydantic import Field
 
+from backend.accounts import number_repository as numbers
 from backend.accounts.access import is_staff
 from backend.accounts.documents import User
 from backend.accounts.fields import example
-from backend.accounts.number_repository import find_opted_out
 from backend.accounts.profiles import Gender
 from backend.accounts.responses import LanguageField
 from backend.core.http.fields import Id, Response
@@ -53,6 +53,8 @@ class PatientRow(Response):
         **dict.fromkeys(("email", "photo_url", "medical_history")),
         language="en",
         sms_opted_out=False,
+        sms_opted_out_at=None,
+        phone_undeliverable_since=None,
         has_login=False,
         phone_verified=False,
         merged=[],
@@ -92,6 +94,12 @@ class PatientDetail(PatientOut):
     inactive_reason: InactiveReason | None = Field(description="Why the patient is no longer one.")
     phone_verified: bool = Field(description="Whether an account that acts for the patient has proved the phone.")
     merged: list[MergedRecordOut] = Field(description="Other records of the patient that were merged into this one.")
+    sms_opted_out_at: datetime | None = Field(default=None, description="When the phone opted out of messages.")
+    phone_undeliverable_since: datetime | None = Field(
+        default=None,
+        description="Since when no message reaches the phone, for example because it is a landline. Null: messages "
+        "reach it, as far as is known.",
+    )
 
     @classmethod
     def of(cls, patient: Patient, links: Sequence[Mapping[str, Any]]) -> Self:
@@ -172,6 +180,15 @@ async def patient_response(patient: Patient, viewer: User) -> PatientDetail | Pa
 
 
 async def with_opt_out(shown: _Patient) -> _Patient:
-    """Returns the response for a patient, with whether their phone has opted out of messages."""
-    opted_out = await find_opted_out([shown.phone])
-    return shown.model_copy(update={"sms_opted_out": shown.phone in opted_out})
+    """Returns the response for a patient, with whether their phone has opted out of messages.
+
+    Staff also see when, and since when the phone can't be reached.
+    """
+    number = await numbers.find(shown.phone)
+    if number is None:
+        return shown
+    update: dict[str, Any] = {"sms_opted_out": number.opted_out_at is not None}
+    if isinstance(shown, PatientDetail):
+        update["sms_opted_out_at"] = number.opted_out_at
+        update["phone_undeliverable_since"] = number.undeliverable_since
+    return shown.model_copy(update=update)

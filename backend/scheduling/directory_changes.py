@@ -14,6 +14,8 @@ from backend.core.clock import utc_now
 from backend.core.events import Signal
 from backend.directory import clinics, doctors
 from backend.directory.documents import Clinic, Closure
+from backend.directory.visit_types.documents import VisitType
+from backend.directory.visit_types.service import get_visit_type, visit_type_renamed
 from backend.patients.documents import Patient
 from backend.patients.records import patient_renamed
 from backend.scheduling import repository as claims
@@ -207,6 +209,17 @@ async def _reconcile_if_quiet(doctor: User) -> None:
 async def _rename_patient(patient: Patient) -> None:
     """Writes a patient's new name onto their appointments."""
     await claims.rename_on_appointments({"patient_id": patient.patient_id}, {"patient_name": patient.name})
+
+
+@visit_type_renamed.connect
+async def _rename_visit_type(visit_type: VisitType) -> None:
+    """Writes a visit type's new name onto its appointments. What patients were told of it stays as it was booked."""
+    of_type = {"clinic_id": visit_type.clinic_id, "visit_type_id": visit_type.visit_type_id}
+    name, present = None, visit_type.name
+    while name != present:  # of two new names at once, appointments must get the later one
+        name = present
+        await claims.rename_on_appointments(of_type, {"visit_type_name": name})
+        present = (await get_visit_type(visit_type.visit_type_id)).name
 
 
 @user_renamed.connect

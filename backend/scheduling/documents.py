@@ -32,6 +32,9 @@ class SlotSource(StrEnum):
 
 _ACTIVE_SLOT = {"is_active": True}
 
+CAPACITY_IS_SET = {"capacity_set": {"$gte": 1}}
+"""The condition that finds the slots whose capacity staff have set."""
+
 SEARCH_INDEXES = {
     frozenset(fields): [(field, ASCENDING) for field in (*fields, "is_online", "known_full", "start", "_id")]
     for fields in (
@@ -109,6 +112,8 @@ class Slot(Document):
             ),
             # For the job that checks these hints. Few slots have one.
             IndexModel(SHORT_INDEX, partialFilterExpression={**_ACTIVE_SLOT, **SHORT}),
+            # Few: for the capacities that slots get back with their time.
+            IndexModel(["doctor_id", "start"], partialFilterExpression=CAPACITY_IS_SET),
         ]
 
 

@@ -259,5 +259,5 @@ async def set_zone(rows: Iterable[Row], days: Mapping[PydanticObjectId, str], *,
 
 
 async def rename_on_appointments(where: Row, names: Mapping[str, str]) -> None:
-    """Writes a new name of a person or a clinic onto appointments, past and future."""
+    """Writes a new name of a person, a clinic or a visit type onto appointments, past and future."""
     await _claims().update_many(where, {"$set": names})

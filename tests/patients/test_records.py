@@ -83,6 +83,8 @@ def test_a_record_is_kept_whole(charles: dict[str, Any], doctor: Person) -> None
         "assigned_doctor_id": doctor.id,
         "photo_url": None,
         "sms_opted_out": False,
+        "sms_opted_out_at": None,
+        "phone_undeliverable_since": None,
         "has_login": False,
         "phone_verified": False,
         "merged": [],

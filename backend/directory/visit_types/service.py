@@ -7,6 +7,7 @@ from typing import Any
 from beanie import PydanticObjectId
 
 from backend.core.cache.response_cache import Cacheable, response_cache
+from backend.core.events import Signal
 from backend.core.http.errors import EditConflict
 from backend.core.http.pagination import PageRequest
 from backend.directory.clinics import get_clinic
@@ -16,6 +17,9 @@ from backend.directory.visit_types.documents import VisitType, name_fields
 from backend.directory.visit_types.errors import VisitTypeNotFound
 from backend.directory.visit_types.schemas import NewVisitType
 from backend.patients.records import require_active_doctor
+
+visit_type_renamed: Signal[VisitType] = Signal()
+"""Sent with the visit type after its name in the clinic's language has changed."""
 
 
 async def create_visit_type(clinic_id: PydanticObjectId, new: NewVisitType) -> VisitType:
@@ -78,6 +82,8 @@ async def update_visit_type(
     changed = await repository.update(visit_type_id, new, where=where)
     if changed is None:
         raise EditConflict
+    if changed.name != found.name:
+        await visit_type_renamed.send(changed)
     return changed
 
 

@@ -17,15 +17,23 @@ from backend.scheduling.slots.repository import ending_after
 
 @dataclass(frozen=True, slots=True)
 class OpenSlot:
-    """A slot as it is stored, with its free seats."""
+    """A slot as it is stored, with its free seats. On a day that has all its patients there are none.
+
+    `seats` are then those that nobody holds.
+    """
 
     stored: Row
     free: int
+    seats: int | None = None
 
     @property
     def id(self) -> PydanticObjectId:
         """The slot's id."""
         return PydanticObjectId(self.stored["_id"])
+
+    def free_for(self, day: str) -> int:
+        """Returns the free seats for a visit that begins on a day: only there it counts as one of the patients."""
+        return self.free if self.seats is None or self.stored["day"] == day else self.seats
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,7 @@ async def count_free_seats(slots: Sequence[Row], claims: Iterable[Row], **only: 
         limit = slot.get("max_patients_per_day")
         return limit is not None and patients[slot["doctor_id"], slot["day"]] >= limit
 
-    return [OpenSlot(slot.stored, 0) if is_full_day(slot.stored) else slot for slot in found]
+    return [OpenSlot(slot.stored, 0, seats=slot.free) if is_full_day(slot.stored) else slot for slot in found]
 
 
 def count_seats(slots: Sequence[Row], claims: Iterable[Row]) -> list[OpenSlot]:

@@ -17,11 +17,13 @@ from backend.core.mongo.updates import changes, duplicates
 from backend.scheduling.availability import MOST_SLOT_MINUTES
 from backend.scheduling.documents import (
     ANY_LENGTH,
+    CAPACITY_IS_SET,
     EITHER,
     LONGEST_HINTED,
     SEATS_PER_GENERATION,
     SHORT,
     Slot,
+    SlotSource,
     SlotState,
 )
 from backend.scheduling.repository import Row, batches
@@ -131,6 +133,16 @@ async def set_capacity(slot_id: PydanticObjectId, capacity: int) -> bool:
     there = {"_id": slot_id, "is_active": True, "is_removed": False}
     update = {"$set": {"capacity_set": capacity}, "$inc": {"revision": 1}}
     return (await _slots().update_one(there, update)).matched_count > 0
+
+
+async def find_set_capacities(doctor_id: PydanticObjectId, starts: Sequence[datetime]) -> list[Row]:
+    """Returns slots of the weekly hours whose capacity staff have set, withdrawn ones too, the oldest first.
+
+    They have these starts (UTC).
+    """
+    there = {"doctor_id": doctor_id, "start": {"$in": starts}, "source": SlotSource.HOURS, **CAPACITY_IS_SET}
+    fields = dict.fromkeys(("clinic_id", "start", "end", "capacity_set"), 1)
+    return sorted(await _slots().find(there, fields).to_list(), key=lambda row: row["_id"])
 
 
 # Withdrawing: see `withdrawal.py`

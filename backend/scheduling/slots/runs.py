@@ -88,8 +88,9 @@ def beside(slots: Iterable[OpenSlot]) -> Beside:
 def find_slots(first: Row, open_slots: Beside, visit: Visit) -> list[OpenSlot] | NoRun:
     """Returns the slots that a visit takes which starts with `first`, or why it doesn't fit there.
 
-    Each must have a free seat and begin where the one before ends. They cover the visit and its buffer. The buffer
-    needs a slot only where there is one: nobody can be booked in other time.
+    Each must have a free seat and begin where the one before ends; behind midnight the next day may have all its
+    patients. They cover the visit and its buffer. The buffer needs a slot only where there is one: nobody can be
+    booked in other time.
     """
     doctor_id, end = first["doctor_id"], first["start"]
     end_of_visit, end_of_buffer = end + visit.length, end + visit.whole
@@ -100,7 +101,7 @@ def find_slots(first: Row, open_slots: Beside, visit: Visit) -> list[OpenSlot] |
             if end < end_of_visit:
                 return NoRun.TOO_SHORT
             break
-        if not slot.free:
+        if not slot.free_for(first["day"]):
             return NoRun.TAKEN
         found.append(slot)
         end = slot.stored["end"]

@@ -1,6 +1,7 @@
 """The search for open slots, by start. It finds nothing that booking would refuse."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from backend.core.mongo.text_search import fold
 from backend.directory.visit_types.service import read_visit_type
 from backend.scheduling.documents import SEARCH_INDEXES, VISIT_INDEX, SeatClaim, Slot
 from backend.scheduling.errors import SlotNotFound
+from backend.scheduling.repository import Row
 from backend.scheduling.schemas import SLOT_ROWS
 from backend.scheduling.slots import full_hint, length_hint, search_repository
 from backend.scheduling.slots.capacity import OpenSlot, bookable, bookable_by_staff, count_free_seats, with_free_seats
@@ -200,15 +202,35 @@ async def _starts(visit: Visit, free: Sequence[OpenSlot], counted: Sequence[Open
         reach=visit.whole,
         known_until=max(free[0].stored["start"], free[-1].stored["start"]),
     )
+    reached = _reached_over_midnight(free, visit)
+    to_count = [row for row in rows if reached(row) or (not row["known_full"] and row["_id"] not in known)]
     full = [OpenSlot(row, 0) for row in rows if row["known_full"]]
-    uncounted = [row for row in rows if not row["known_full"] and row["_id"] not in known]
-    open_slots = beside([*full, *known.values(), *await with_free_seats(uncounted)])
+    open_slots = beside([*full, *known.values(), *await with_free_seats(to_count)])
     found = []
     for slot in free:
         slots = find_slots(slot.stored, open_slots, visit)
         if not isinstance(slots, NoRun):
-            found.append(OpenSlot(slot.stored, min(each.free for each in slots)))
+            found.append(OpenSlot(slot.stored, min(each.free_for(slot.stored["day"]) for each in slots)))
     return found
+
+
+def _reached_over_midnight(free: Sequence[OpenSlot], visit: Visit) -> Callable[[Row], bool]:
+    """Returns the condition on slots marked as full that a visit of the day before may take all the same.
+
+    They may be full only for their day's limit, and such a visit counts on the day on which it begins.
+    """
+    latest: dict[PydanticObjectId, dict[str, datetime]] = defaultdict(dict)
+    for slot in free:
+        starts = latest[slot.stored["doctor_id"]]
+        starts[slot.stored["day"]] = max(slot.stored["start"], starts.get(slot.stored["day"], slot.stored["start"]))
+
+    def is_reached(row: Row) -> bool:
+        return "max_patients_per_day" in row and any(
+            day != row["day"] and start < row["start"] < start + visit.whole
+            for day, start in latest[row["doctor_id"]].items()
+        )
+
+    return is_reached
 
 
 async def _read(wanted: SlotQuery, query: dict[str, Any], size: int, *, descending: bool) -> list[OpenSlot]:

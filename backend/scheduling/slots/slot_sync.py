@@ -70,7 +70,7 @@ async def reconcile(doctor_id: PydanticObjectId) -> SyncResult:
                 present = await repository.find_active(recent)
             there = {slot.start for slot in present}
             missing = [offer for start, offer in wanted.items() if start not in there and start > now]
-            await repository.insert_new([slot_for(schedule, o, source=SlotSource.HOURS) for o in missing])
+            await repository.insert_new(await _new_slots(schedule, missing))
             shut = {"$in": [SlotState.PENDING, SlotState.CLOSED]}
             candidates = await repository.find_active({**recent, "end": {"$gt": now}, "state": shut})
             again = await read_schedule(doctor_id, now=now)
@@ -87,6 +87,19 @@ async def reconcile(doctor_id: PydanticObjectId) -> SyncResult:
     except DoctorNotFound:
         return done  # users who are no doctors have no slots
     raise ScheduleBusy
+
+
+async def _new_slots(schedule: DoctorSchedule, missing: Sequence[availability.Offer]) -> list[Slot]:
+    """Returns the slots of the weekly hours that aren't there, with the capacities that were set for their time."""
+    slots = [slot_for(schedule, offer, source=SlotSource.HOURS) for offer in missing]
+    if not slots:
+        return []
+    starts = [slot.start for slot in slots]
+    rows = await repository.find_set_capacities(schedule.doctor.user_id, starts)
+    capacities = {(row["clinic_id"], row["start"], row["end"]): row["capacity_set"] for row in rows}
+    for slot in slots:
+        slot.capacity_set = capacities.get((slot.clinic_id, slot.start, slot.end))
+    return slots
 
 
 async def offers(inputs: availability.AvailabilityInputs, now: datetime) -> Offers:

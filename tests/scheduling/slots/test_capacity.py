@@ -121,6 +121,30 @@ def test_a_closed_slot_opens_with_its_new_capacity(run: Run[Any], api: httpx.Cli
     assert slot_at(api, doctor, "09:00") == {**slot, "capacity": 2, "free": 1}
 
 
+def test_a_free_slot_that_was_withdrawn_gets_its_capacity_back(
+    run: Run[Any], api: httpx.Client, clinic: Clinic, doctor: Person
+) -> None:
+    opened(run, doctor)
+    before = [slot_at(api, doctor, wall) for wall in ("09:00", "09:30")]
+    for capacity in (4, 3):
+        done(set_capacity(doctor, before[0], capacity))
+    away = {"start": text(at("08:00")), "end": text(at("12:00"))}
+    for _ in range(2):
+        leave = done(doctor.client.post(f"/doctors/{doctor.id}/leaves", json=away), 201)
+        assert offered(api, doctor) == []
+        done(doctor.client.delete(f"/doctors/{doctor.id}/leaves/{leave['id']}"))
+        back = [slot_at(api, doctor, wall) for wall in ("09:00", "09:30")]
+        assert [(slot["capacity"], slot["free"]) for slot in back] == [(3, 3), (1, 1)]
+    done(set_capacity(doctor, back[0], 2))
+    week = every_day(clinic, "09:00", "11:00", capacity=5)
+    for hours in ([], week):
+        done(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=as_json(hours)))
+    assert [slot_at(api, doctor, wall)["capacity"] for wall in ("09:00", "09:30")] == [2, 5]
+    longer = every_day(clinic, "09:00", "11:00", slot_minutes=60)
+    done(doctor.client.put(f"/doctors/{doctor.id}/working-hours", json=as_json(longer)))
+    assert slot_at(api, doctor, "09:00")["capacity"] == 1, "it is another slot"
+
+
 @pytest.mark.parametrize("capacity", [0, -1, 101, 2**63, None, "two", 1.5])
 def test_a_capacity_has_bounds(run: Run[Any], api: httpx.Client, doctor: Person, db: Db, capacity: Any) -> None:
     opened(run, doctor)
