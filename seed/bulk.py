@@ -44,7 +44,7 @@ Raw = dict[str, Any]
 async def fill_in_bulk(count: int, *, random_seed: int) -> None:
     """Writes `count` past appointments with their slots. A second run with the same count changes nothing."""
     random = Random(f"{random_seed}-bulk")
-    clinic = await Clinic.find_one({"is_active": True}, sort=[("name", 1), ("_id", 1)])
+    clinic = await Clinic.find_one({"is_active": True}, sort=[("name_key", 1), ("_id", 1)])
     if clinic is None:
         raise RuntimeError("seed the demo first: there is no clinic")
     doctors = await _doctors(clinic, max(20, count // _APPOINTMENTS_PER_DOCTOR))
@@ -128,6 +128,7 @@ def _user(kind: int, number: int, name: str, role: Role, **profile: Any) -> User
         **profile,
     )
     user.id = _id(kind, number)  # type: ignore[assignment]  # Beanie's subclass of ObjectId
+    user.name_key = fold(name)
     user.search_words = words_of(user.name, user.email, user.phone)
     return user
 

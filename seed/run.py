@@ -13,7 +13,7 @@ from backend.core.clock import utc_now
 from backend.core.settings import settings
 from backend.documents import DOCUMENTS
 from backend.startup import connect
-from seed import book, staff
+from seed import book, scenes, staff
 from seed.credentials import DemoLogin, new_password, store, stored
 from seed.progress import Progress
 
@@ -84,7 +84,8 @@ async def _seed(run: SeedRun) -> None:
     logins = stored() or staff.demo_logins(new_password())
     store(logins)
     # Many slots are written at the same time: a single write may take longer than a request's may.
-    with Progress(staff.RECORDS + book.RECORDS) as progress, pymongo.timeout(_PATIENCE_SECONDS):
+    with Progress(staff.RECORDS + book.RECORDS + len(scenes.SCENES)) as progress, pymongo.timeout(_PATIENCE_SECONDS):
         with clock.stopped(run.anchor - LOOK_BACK):
             people = await staff.make(Random(run.random_seed), password=logins[0].password, progress=progress)
         await book.fill(people, random_seed=run.random_seed, anchor=run.anchor, progress=progress)
+        await scenes.add(people, anchor=run.anchor, progress=progress)

@@ -1,7 +1,8 @@
 """The demo's people and places, made through the services. What an earlier run made is found, not made again."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -140,6 +141,7 @@ async def make(random: Random, *, password: str, progress: Progress) -> People:
         (drawn(Role.PATIENT, number, 1000 + number), *_record(random, number, doctors))
         for number in range(1, PATIENTS + 1)
     ]
+    patients_drawn[0] = _mother(*patients_drawn[0])
     patients = await asyncio.gather(*(patient(*given) for given in patients_drawn))
     early = clinics[1].clinic_id
     return People(
@@ -149,6 +151,15 @@ async def make(random: Random, *, password: str, progress: Progress) -> People:
         patients=patients,
         early_confirmers=[d for d in doctors if d.doctor is not None and early in d.doctor.clinic_ids],
     )
+
+
+def _mother(
+    person: Someone, registered: PendingPatient, record: dict[str, Any]
+) -> tuple[Someone, PendingPatient, dict[str, Any]]:
+    """The first patient, whose login is printed, has a family: see `seed.scenes`."""
+    born = (utc_now() - timedelta(days=41 * 365)).date().isoformat()
+    known = registered.model_copy(update={"gender": Gender.FEMALE, "date_of_birth": born})
+    return replace(person, name="Marta Castillo"), known, record
 
 
 async def _find(email: str) -> User | None:

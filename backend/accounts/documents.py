@@ -50,6 +50,7 @@ class User(Document):
     photo_url: str | None = None
     sessions: list[str] = Field(default=[], description="Ids of open sessions. An access token needs one.")
     last_login: datetime | None = None
+    name_key: str = Field(default="", description="The name as a phone book sorts it: without case and accents.")
     search_words: list[str] = []
     doctor: DoctorProfile | None = None
     nurse: NurseProfile | None = None
@@ -67,13 +68,13 @@ class User(Document):
             _unique_text("verified_phone", is_active=True),
             IndexModel([("phone", ASCENDING)]),
             _unique_text("doctor.license_number"),
-            IndexModel([("role", ASCENDING), ("is_active", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
-            IndexModel([("name", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel([("role", ASCENDING), ("is_active", ASCENDING), ("name_key", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel([("name_key", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("search_words", ASCENDING), ("role", ASCENDING)]),
             IndexModel([("doctor.search_words", ASCENDING)]),
-            IndexModel([("doctor.specialty_key", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
-            IndexModel([("doctor.clinic_ids", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
-            IndexModel([("doctor.department_id", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel([("doctor.specialty_key", ASCENDING), ("name_key", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel([("doctor.clinic_ids", ASCENDING), ("name_key", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel([("doctor.department_id", ASCENDING), ("name_key", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("role", ASCENDING), ("doctor.slots_due_at", ASCENDING)]),
             IndexModel(
                 [("pending_patient.since", ASCENDING)],

@@ -19,7 +19,7 @@ from backend.accounts.login.repository import delete_sessions
 from backend.accounts.profiles import NurseProfile, PendingPatient
 from backend.core.events import Signal
 from backend.core.http.errors import EditConflict
-from backend.core.mongo.text_search import words_of
+from backend.core.mongo.text_search import fold, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ async def create_user(user: User, *, password: str | None = None) -> User:
     if password is not None:
         user.password_hash = await hash_password(password)
     user.updated_at = user.created_at
+    user.name_key = fold(user.name)
     user.search_words = words_of(user.name, user.email, user.phone)
     await repository.insert(user)
     if user.pending_patient is not None:
@@ -137,6 +138,8 @@ def _with_derived(old: User, changes: Mapping[str, Any]) -> dict[str, Any]:
     new = {field: _stored(value) for field, value in changes.items()}
     if any(field in new for field in _IDENTITY):
         new["search_words"] = words_of(*(new.get(field, getattr(old, field)) for field in _IDENTITY))
+    if "name" in new:
+        new["name_key"] = fold(new["name"])
     if "phone" in new and new["phone"] != old.phone:
         new["verified_phone"] = None
     return new

@@ -120,8 +120,8 @@ class Clinic(Document):
         keep_nulls = False
         indexes = [
             IndexModel([("name_key", ASCENDING), ("city_key", ASCENDING)], unique=True),
-            IndexModel([("is_active", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
-            IndexModel([("city_key", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel([("is_active", ASCENDING), ("name_key", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel([("city_key", ASCENDING), ("name_key", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("search_words", ASCENDING)]),
             IndexModel([("location", GEOSPHERE)]),
             IndexModel(
@@ -183,7 +183,7 @@ class Department(Document):
         keep_nulls = False
         indexes = [
             IndexModel([("name_key", ASCENDING)], unique=True),
-            IndexModel([("is_active", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel([("is_active", ASCENDING), ("name_key", ASCENDING), ("_id", ASCENDING)]),
         ]
 
     @property

@@ -65,7 +65,7 @@ async def find_by_name(
     conditions: Sequence[Filter], page: PageRequest, *, fields: Mapping[str, int]
 ) -> tuple[list[Patient], str | None]:
     """Returns a page of the patients who meet all conditions, by name, and the cursor of the next page."""
-    rows, next_cursor = await page_by_name(_patients(), conditions, page, projection=fields, by="name_key")
+    rows, next_cursor = await page_by_name(_patients(), conditions, page, projection=fields)
     return [Patient.model_validate(row) for row in rows], next_cursor
 
 

@@ -10,7 +10,7 @@ import termios
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,7 +26,10 @@ pytestmark = pytest.mark.long
 
 Db = Database[dict[str, Any]]
 NAMES = ("seed_test_one", "seed_test_two")
-COLLECTIONS = ("users", "clinics", "departments", "visit_types", "slots", "leaves", "appointments", "seed_runs")
+COLLECTIONS = (
+    *("users", "patients", "patient_links", "clinics", "departments", "visit_types", "slots", "leaves"),
+    *("appointments", "withdrawals", "seed_runs"),
+)
 
 
 def seed(
@@ -121,6 +124,38 @@ def test_every_clinic_offers_visit_types_and_patients_have_booked_them(demo: Db)
     assert any(len(row["seats"]) > 1 for row in booked(demo))
 
 
+def test_a_mother_has_three_children_on_her_number_and_an_appointment_for_each(demo: Db) -> None:
+    mother = demo["users"].find_one({"email": "patient1@demo.example.com", "is_active": True}) or {}
+    links = {row["patient_id"]: row["relation"] for row in demo["patient_links"].find({"user_id": mother["_id"]})}
+    assert sorted(links.values()) == ["parent", "parent", "parent", "self"]
+    children = {row["_id"]: row for row in demo["patients"].find({"_id": {"$in": list(links)}})}
+    assert {row["phone"] for row in children.values()} == {mother["phone"]}
+    nearly = [date.fromisoformat(children[id]["date_of_birth"]) for id in links if links[id] == "parent"]
+    until_of_age = min(nearly) + timedelta(days=18 * 365.25) - datetime.now(UTC).date()
+    assert timedelta() < until_of_age < timedelta(days=30)
+
+    visits = [row for row in booked(demo) if row["created_by"] == mother["_id"]]
+    assert {links[row["patient_id"]] for row in visits} == {"parent"}
+    assert sorted(row["visit_type_name"] for row in visits) == ["First visit", "Follow-up", "Video visit"]
+    assert [len(row["seats"]) > 1 for row in visits if row["visit_type_name"] == "First visit"] == [True]
+
+
+def test_a_nurse_is_a_patient_and_booked_as_one(demo: Db) -> None:
+    nurse = demo["users"].find_one({"email": "nurse1@demo.example.com", "is_active": True}) or {}
+    link = demo["patient_links"].find_one({"user_id": nurse["_id"], "relation": "self"}) or {}
+    (visit,) = [row for row in booked(demo) if row["patient_id"] == link["patient_id"]]
+    assert (visit["history"][0]["by"], visit["history"][0]["by_role"]) == (nurse["_id"], "patient")
+
+
+def test_a_leave_over_booked_time_needs_decisions(demo: Db) -> None:
+    (leave,) = demo["leaves"].find()
+    undecided = [row for row in booked(demo) if row.get("needs_decision")]
+    assert len(undecided) >= 2
+    assert {cause["id"] for row in undecided for cause in row["needs_decision"]} == {leave["_id"]}
+    assert all(leave["start"] <= row["start"] < leave["end"] for row in undecided)
+    assert demo["withdrawals"].count_documents({}) == 0
+
+
 def test_each_history_explains_its_status(demo: Db) -> None:
     for row in booked(demo):
         assert row["history"][0]["transition"] == "book"
@@ -197,7 +232,7 @@ def test_without_a_terminal_each_phase_is_one_line(folder: Path) -> None:
         _, errors = finished(seed(name, folder))
     assert [line.removeprefix("Demo data: ") for line in errors.splitlines() if "Demo data" in line] == [
         *("clinics and staff", "doctors and their slots", "patients", "past appointments"),
-        *("slots up to the horizon", "appointments ahead"),
+        *("slots up to the horizon", "appointments ahead", "families and exceptions"),
     ]
 
 
@@ -211,7 +246,7 @@ def test_a_terminal_shows_a_bar_up_to_the_end(folder: Path) -> None:
         assert process.wait(timeout=200) == 0, shown
         finished(process)
     os.close(ours)
-    assert "Demo data: appointments ahead: 100%" in shown
+    assert "Demo data: families and exceptions: 100%" in shown
 
 
 def _read(terminal: int) -> str:

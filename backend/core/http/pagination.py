@@ -116,18 +116,18 @@ async def page_by_name(
     page: PageRequest,
     *,
     projection: Mapping[str, Any] | None = None,
-    by: str = "name",
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Returns stored documents that meet all conditions, by name (the field `by`), and the cursor of the next page.
+    """Returns stored documents that meet all conditions, by name, and the cursor of the next page.
 
-    The cursor has the id alone, because a name is personal data: the name is read again. Raises `BadCursor`.
+    The order is that of a phone book, by `name_key`: the name without case and accents. The cursor has the id alone,
+    because a name is personal data: the name is read again. Raises `BadCursor`.
     """
     position: Mapping[str, Any] = {}
     if (key := _key(page, ("_id", ObjectId))) is not None:
-        last = await collection.find_one({"_id": key[0]}, {by: 1})
+        last = await collection.find_one({"_id": key[0]}, {"name_key": 1})
         if last is None:
             raise BadCursor
-        position = behind((last[by], last["_id"]), by, "_id")
+        position = behind((last["name_key"], last["_id"]), "name_key", "_id")
     query = {"$and": [condition for condition in (*conditions, position) if condition] or [{}]}
-    found = collection.find(query, projection).sort([(by, 1), ("_id", 1)])
+    found = collection.find(query, projection).sort([("name_key", 1), ("_id", 1)])
     return page.cut(await found.limit(page.limit + 1).to_list(), lambda row: (row["_id"],))

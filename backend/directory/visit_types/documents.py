@@ -29,7 +29,8 @@ class VisitType(Document):
 
     clinic_id: PydanticObjectId
     names: dict[Language, str]
-    name: str = Field(description="The name in the clinic's language, by which lists are sorted.")
+    name: str = Field(description="The name in the clinic's language.")
+    name_key: str = Field(description="The same as lists are sorted by it: without case and accents.")
     name_keys: list[str]
     minutes: int
     buffer_minutes: int = 0
@@ -51,7 +52,7 @@ class VisitType(Document):
         keep_nulls = False
         indexes = [
             IndexModel([("clinic_id", ASCENDING), ("name_keys", ASCENDING)], unique=True),
-            IndexModel([("clinic_id", ASCENDING), ("name", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel([("clinic_id", ASCENDING), ("name_key", ASCENDING), ("_id", ASCENDING)]),
         ]
 
     @property
@@ -73,9 +74,11 @@ class VisitType(Document):
 
 def name_fields(names: Mapping[Language, str], language: Language) -> dict[str, Any]:
     """Returns the fields that follow from the names of a visit type at a clinic that speaks this language."""
+    name = in_language(names, language)
     return {
         "names": dict(names),
-        "name": in_language(names, language),
+        "name": name,
+        "name_key": fold(name or ""),
         "name_keys": sorted(f"{each}:{fold(name)}" for each, name in names.items()),
     }
 
