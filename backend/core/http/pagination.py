@@ -117,9 +117,11 @@ async def page_by_name(
     *,
     projection: Mapping[str, Any] | None = None,
     by: str = "name",
+    index: Sequence[tuple[str, int]] | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Returns stored documents that meet all conditions, by name (the field `by`), and the cursor of the next page.
 
+    `index` is the index to use; None lets the database choose.
     The cursor has the id alone, because a name is personal data: the name is read again. Raises `BadCursor`.
     """
     position: Mapping[str, Any] = {}
@@ -129,5 +131,5 @@ async def page_by_name(
             raise BadCursor
         position = behind((last[by], last["_id"]), by, "_id")
     query = {"$and": [condition for condition in (*conditions, position) if condition] or [{}]}
-    found = collection.find(query, projection).sort([(by, 1), ("_id", 1)])
-    return page.cut(await found.limit(page.limit + 1).to_list(), lambda row: (row["_id"],))
+    found = collection.find(query, projection, sort=[(by, 1), ("_id", 1)], limit=page.limit + 1, hint=index)
+    return page.cut(await found.to_list(), lambda row: (row["_id"],))
