@@ -13,7 +13,7 @@ import pymongo
 from bson import ObjectId, encode
 
 from backend.devtools.mongod import Mongod
-from benchmarks import asks, book, fill, floor, models
+from benchmarks import asks, book, fill, floor, models, people
 from benchmarks.asks import Filled
 from benchmarks.book import Size
 from benchmarks.load import Load, run
@@ -134,6 +134,14 @@ def fill_all(mongod: Mongod, url: str, sizes: dict[str, Size]) -> dict[str, Book
         # Otherwise the database writes it out beside the first runs.
         client.admin.command("fsync")
     return books
+
+
+def fill_people(mongod: Mongod, url: str, count: int) -> tuple[Book, ObjectId]:
+    """A database with so many patients and no appointments, and the id of a user who may search them."""
+    made: models.Models = _with_services("models", models.make_models)
+    people.write_patients(url, "people", made.patient, made.doctor, count)
+    _index("people")
+    return Book(mongod, url, "people", Filled(Size(0, 0), [], []), 0), made.doctor["_id"]
 
 
 def _environment(url: str, database_name: str) -> dict[str, str]:

@@ -36,6 +36,9 @@ class Results:
     """Milliseconds."""
     visits: dict[str, Pair] = field(default_factory=dict)
     """By how full the book is: a search for a visit of three slots, and one for a slot."""
+    patients: dict[str, Row] = field(default_factory=dict)
+    """By what they are looked for."""
+    patient_count: int = 0
     messages: Beside | None = None
     switches: list[Switch] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
@@ -64,6 +67,10 @@ def verdicts(results: Results) -> Iterator[Verdict]:
     for title in ("open book", "every slot taken", "every second slot taken"):
         pair = results.visits.get(title)
         yield _at_most(f"search of three slots, {title}, p95 beside one slot", pair, P95, 3)
+    for title, row in results.patients.items():
+        found = row.median(P95)
+        name = f"{results.patient_count:,} patients searched by {title}, p95 in ms"
+        yield Verdict(name, "≤ 50", f"{found:.1f}", found <= 50) if found is not None else Verdict(name, "", "", None)
     small, large = results.sizes
     for title in ("booking", "slots of a doctor's day", "own appointments", "slot search"):
         name = f"{title}, p50 at {large:,} appointments beside {small:,}"

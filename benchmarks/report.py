@@ -30,6 +30,11 @@ def line(title: str, pair: Pair, other: str) -> str:
     return f"{title:48}{_short(one)} | {other} {_short(two)} | ratios: {ratios}"
 
 
+def single(title: str, row: Row) -> str:
+    """A load by itself on one line."""
+    return f"{title:48}{_short(row)} p95 {_shown(row.median(P95), '.2f')} ms"
+
+
 def _short(row: Row) -> str:
     values = [_shown(row.median(figure), kind) for figure, kind in _FIGURES]
     return f"{values[0]}/s p50 {values[1]} p99 {values[3]} ms cpu {values[4]} µs"
@@ -55,6 +60,7 @@ def write(results: Results, machine: Sequence[tuple[str, str]]) -> str:
         ("## A small and a large book", _growth(results)),
         ("## Slot search", _search(results)),
         ("## Visits of three slots", _visits(results)),
+        ("## Patients", _patients(results)),
         ("## Each mechanism on and off", _switches(results.switches)),
     )
     lines: list[str] = []
@@ -145,6 +151,12 @@ def _visits(results: Results) -> Iterator[str]:
     )
     yield ""
     yield from _pairs((title, "one slot", pair) for title, pair in results.visits.items())
+
+
+def _patients(results: Results) -> Iterator[str]:
+    yield f"Searches among {results.patient_count:,} patients by what staff type, one after the other."
+    yield ""
+    yield from _table(("", *_HEAD), (_row(title, row) for title, row in results.patients.items()))
 
 
 def _switches(switches: Sequence[Switch]) -> Iterator[str]:

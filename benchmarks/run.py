@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from benchmarks import asks, book, messages, servers
+from benchmarks import asks, book, books, messages, people, servers
 from benchmarks.asks import Route
 from benchmarks.book import Size
 from benchmarks.books import Book
 from benchmarks.budgets import Results, Switch
 from benchmarks.load import LoadFailed
 from benchmarks.measure import Pace, Row, Side, alternately, calm_down
-from benchmarks.report import line
+from benchmarks.report import line, single
 from benchmarks.servers import Server
 
 ROUTES = {route.name: route for route in asks.ROUTES}
-PARTS = (*ROUTES, "growth", "search", "visits", "messages", "switches")
+PARTS = (*ROUTES, "growth", "search", "visits", "patients", "messages", "switches")
 
 SWITCHES = (
     ("RESPONSE_CACHE_ENABLED", "day"),
@@ -47,6 +47,8 @@ class Plan:
     growth: Pace
     search: Pace
     visits: Pace
+    patients: int
+    """How many there are to be searched."""
     messages: Pace
     switches: Pace
 
@@ -58,6 +60,7 @@ FULL = Plan(
     growth=Pace(seconds=1.6, warm_up=0.4, rounds=5),
     search=Pace(seconds=1.6, warm_up=0.4),
     visits=Pace(seconds=4, warm_up=1),
+    patients=1_000_000,
     messages=Pace(seconds=6, warm_up=0.5),
     switches=Pace(seconds=1.6, warm_up=0.4),
 )
@@ -68,6 +71,7 @@ QUICK = Plan(
     growth=Pace(seconds=0.8, warm_up=0.2, rounds=2),
     search=Pace(seconds=0.8, warm_up=0.2, rounds=2),
     visits=Pace(seconds=4, warm_up=1, rounds=1),
+    patients=50_000,
     messages=Pace(seconds=2, warm_up=0.2, rounds=1),
     switches=Pace(seconds=0.8, warm_up=0.2, rounds=2),
 )
@@ -106,6 +110,8 @@ class Run:
         if "visits" in self._wanted:
             for title, block in _BOOKS_OF_VISITS.items():
                 self._try(f"visits, {title}", lambda title=title, block=block: self._visits(title, block))  # type: ignore[misc]
+        if "patients" in self._wanted:
+            self._try("patients", self._patients)
         if "messages" in self._wanted:
             self._try("messages", self._beside_messages)
         if "switches" in self._wanted:
@@ -167,6 +173,18 @@ class Run:
                 Side(server, self._large, side.requests, connections=1, once=True).run(Pace(seconds=60, warm_up=0))
             self.results.visits[title] = pair = _pair(alternately([long, short], self._plan.visits))
         print(line(f"search of three slots, {title}", pair, "one"), flush=True)
+
+    def _patients(self) -> None:
+        """Each search for itself, one after the other."""
+        filled, staff = books.fill_people(self._small.mongod, self._small.url, self._plan.patients)
+        self.results.patient_count = self._plan.patients
+        with servers.ours(filled.environment) as server:
+            for title, requests in people.searches(self._plan.patients, by=staff).items():
+                side = Side(server, filled, requests, connections=1, once=True)
+                self.results.patients[title] = row = Row(
+                    [side.run(Pace(seconds=20, warm_up=0)) for _ in range(2)][1:]
+                )
+                print(single(f"patients by {title}", row), flush=True)
 
     def _beside_messages(self) -> None:
         self.results.messages = found = messages.measure(self._small, self._plan.messages)

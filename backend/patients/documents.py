@@ -11,7 +11,7 @@ from pymongo import ASCENDING, IndexModel
 from backend.accounts.documents import Language
 from backend.accounts.profiles import Gender
 from backend.core.clock import EPOCH, utc_now
-from backend.patients.search import patient_keys
+from backend.patients.search import SEARCH_INDEX, patient_keys
 
 
 class BloodGroup(StrEnum):
@@ -90,7 +90,7 @@ class Patient(Document):
         keep_nulls = False
         indexes = [
             IndexModel([("is_active", ASCENDING), ("name_key", ASCENDING), ("_id", ASCENDING)]),
-            IndexModel([("search_words", ASCENDING)]),
+            IndexModel(SEARCH_INDEX),
             IndexModel([("assigned_doctor_id", ASCENDING), ("name_key", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("phone", ASCENDING)]),
             IndexModel([("phone_reversed", ASCENDING)]),

@@ -26,7 +26,7 @@ from backend.patients.errors import (
 from backend.patients.links.acting import patients_of
 from backend.patients.merging.resolving import surviving_id
 from backend.patients.schemas import NewPatient, PatientPatch
-from backend.patients.search import KEY_FIELDS, ending_with, patient_filter, patient_keys
+from backend.patients.search import KEY_FIELDS, ending_with, patient_keys, patient_search
 
 patient_renamed: Signal[Patient] = Signal()
 """Sent after a patient's name has changed."""
@@ -112,13 +112,21 @@ async def list_patients(
         conditions.append({"assigned_doctor_id": assigned_doctor_id})
     if only is not None:
         conditions.append({"_id": {"$in": only}})
-    if q is not None:
-        conditions.append(patient_filter(q))
     if date_of_birth is not None:
         conditions.append({"date_of_birth": date_of_birth.isoformat()})
     if phone_ends_with is not None:
         conditions.append(ending_with(phone_ends_with))
-    return await repository.find_by_name(conditions, page, fields=dict.fromkeys(_IN_LISTS, 1))
+    fields = dict.fromkeys(_IN_LISTS, 1)
+    if q is None:
+        return await repository.find_by_name(conditions, page, fields=fields)
+    search = patient_search(q)
+    index = search.index if len(conditions) == 1 else None
+    if search.by_name:
+        each = [[*conditions, name] for name in search.by_name]
+        found = await repository.find_by_names(each, page, fields=fields, index=index)
+        if found[0]:
+            return found
+    return await repository.find_by_name([*conditions, search.anywhere], page, fields=fields, index=index)
 
 
 async def update_patient(

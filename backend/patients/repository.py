@@ -62,11 +62,34 @@ async def find_by_phones(phones: Collection[str]) -> dict[str, list[PydanticObje
 
 
 async def find_by_name(
-    conditions: Sequence[Filter], page: PageRequest, *, fields: Mapping[str, int]
+    conditions: Sequence[Filter],
+    page: PageRequest,
+    *,
+    fields: Mapping[str, int],
+    index: Sequence[tuple[str, int]] | None = None,
 ) -> tuple[list[Patient], str | None]:
-    """Returns a page of the patients who meet all conditions, by name, and the cursor of the next page."""
-    rows, next_cursor = await page_by_name(_patients(), conditions, page, projection=fields)
+    """Returns a page of the patients who meet all conditions, by name, and the cursor of the next page.
+
+    `index` is the index to use, if it is known.
+    """
+    rows, next_cursor = await page_by_name(_patients(), conditions, page, projection=fields, index=index)
     return [Patient.model_validate(row) for row in rows], next_cursor
+
+
+async def find_by_names(
+    filters: Sequence[Sequence[Filter]],
+    page: PageRequest,
+    *,
+    fields: Mapping[str, int],
+    index: Sequence[tuple[str, int]] | None = None,
+) -> tuple[list[Patient], str | None]:
+    """Returns a page of the patients who meet all conditions of one of the filters, as `find_by_name` does."""
+    pages = [await find_by_name(conditions, page, fields=fields, index=index) for conditions in filters]
+    found = {patient.patient_id: patient for patients, _ in pages for patient in patients}
+    by_name = sorted(found.values(), key=lambda patient: (patient.name_key, patient.patient_id))
+    if len(by_name) > page.limit:
+        return page.cut(by_name[: page.limit + 1], lambda patient: (patient.patient_id,))
+    return by_name, next((cursor for _, cursor in pages if cursor), None)
 
 
 async def find_contacts(patient_ids: Sequence[PydanticObjectId]) -> Sequence[Document]:

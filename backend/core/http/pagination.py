@@ -116,11 +116,13 @@ async def page_by_name(
     page: PageRequest,
     *,
     projection: Mapping[str, Any] | None = None,
+    index: Sequence[tuple[str, int]] | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Returns stored documents that meet all conditions, by name, and the cursor of the next page.
 
     The order is that of a phone book, by `name_key`: the name without case and accents. The cursor has the id alone,
-    because a name is personal data: the name is read again. Raises `BadCursor`.
+    because a name is personal data: the name is read again. `index` is the index to use; None lets the database
+    choose. Raises `BadCursor`.
     """
     position: Mapping[str, Any] = {}
     if (key := _key(page, ("_id", ObjectId))) is not None:
@@ -129,5 +131,6 @@ async def page_by_name(
             raise BadCursor
         position = behind((last["name_key"], last["_id"]), "name_key", "_id")
     query = {"$and": [condition for condition in (*conditions, position) if condition] or [{}]}
-    found = collection.find(query, projection).sort([("name_key", 1), ("_id", 1)])
-    return page.cut(await found.limit(page.limit + 1).to_list(), lambda row: (row["_id"],))
+    order = [("name_key", 1), ("_id", 1)]
+    found = collection.find(query, projection, sort=order, limit=page.limit + 1, hint=index)
+    return page.cut(await found.to_list(), lambda row: (row["_id"],))
