@@ -14,6 +14,7 @@ from backend.accounts.login import routes_codes as codes
 from backend.appointments import routes as appointments
 from backend.appointments import routes_patients
 from backend.appointments.batches import routes as batches
+from backend.appointments.booking import routes as booking
 from backend.appointments.transfer import routes as transfer
 from backend.directory import routes_clinics, routes_departments, routes_doctors
 from backend.directory.phone_region import use_callers_region
@@ -54,6 +55,7 @@ ROUTERS: list[APIRouter] = [
     routes_joining.router,
     hours.router,
     slots.router,
+    booking.router,
     appointments.router,
     batches.router,
     transfer.router,

@@ -4,14 +4,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Response, status
+from fastapi import APIRouter, Query, Response
 
-from backend.accounts.access import ActingUser, CurrentStaff, CurrentUser, in_hat, is_staff
+from backend.accounts.access import ActingUser, CurrentStaff, is_staff
 from backend.accounts.documents import Role, User
 from backend.appointments import errors, lifecycle, transitions
-from backend.appointments.booking.book import Booking, BookingRequest, book
-from backend.appointments.booking.fit_in import FitInRequest, book_fit_in, reschedule_to_fit_in
-from backend.appointments.booking.reschedule import reschedule
 from backend.appointments.calendar import as_calendar
 from backend.appointments.documents import ActorRole, Appointment, Status
 from backend.appointments.permissions import Actor, left_to_colleagues
@@ -27,10 +24,8 @@ from backend.appointments.schemas import (
     AppointmentOut,
     AppointmentPatch,
     AppointmentRow,
-    BookIn,
     CancelIn,
     CorrectIn,
-    RescheduleIn,
     TransitionIn,
 )
 from backend.core.clock import utc_now
@@ -39,25 +34,11 @@ from backend.core.http.fields import Id
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.core.http.time_range import Since, TimeRange, Until
 from backend.directory.clinics import get_clinic
-from backend.directory.errors import ClinicNotFound, DoctorNotFound
-from backend.directory.visit_types.errors import VisitTypeNotFound
 from backend.patients.errors import PatientNotFound
 from backend.patients.merging.resolving import records_of
-from backend.scheduling import errors as scheduling
-from backend.scheduling.errors import SlotNotFound
 
 router = APIRouter(tags=["appointments"])
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        pattern=r"^[\x21-\x7e]+$",
-        description="Any text you choose. A repeated request with the same key returns the first one's appointment.",
-    ),
-]
 Statuses = Annotated[tuple[Status, ...] | None, Query(description="Repeat the parameter for several statuses.")]
 NeedsDecision = Annotated[
     bool, Query(description="Only those whose time was withdrawn and about which nobody has decided.")
@@ -79,28 +60,9 @@ TRANSITION_ERRORS = (
 )
 _NOTICE = responses(*TRANSITION_ERRORS, lifecycle.NoticeTooShort)
 _TRANSITION = responses(*TRANSITION_ERRORS)
-SEAT_ERRORS = (
-    SlotNotFound,
-    errors.SlotTaken,
-    errors.SlotNotOpen,
-    errors.NotEnoughTime,
-    errors.StaffOnly,
-    lifecycle.NoticeTooShort,
-    errors.VisitTypeNotOffered,
-    errors.DayFull,
-    errors.PatientDoubleBooked,
-    errors.OutsideYourScope,
-    errors.OwnSlot,
-)
 
 
-FIT_IN_ERRORS = (
-    *(scheduling.NotTheDoctorsClinic, scheduling.StartNotAligned),
-    *(scheduling.InThePast, scheduling.BeyondHorizon, scheduling.TimeNotAvailable, scheduling.ScheduleBusy),
-)
-
-
-async def _response(caller: User, appointment: Appointment) -> AppointmentOut:
+async def respond(caller: User, appointment: Appointment) -> AppointmentOut:
     """Builds the response for a caller who may change the appointment: see `check_not_own`."""
     role, clinic = ActorRole(caller.role.value), await get_clinic(appointment.clinic_id)
     actions = lifecycle.allowed_actions(appointment, role=role, now=utc_now(), rules=clinic.rules)
@@ -116,41 +78,7 @@ async def _make(
     version = body.version if body else None
     change = partial(transition, actor=Actor.of(caller))
     changed = await transitions.change_appointment(caller, appointment_id, change, version=version)
-    return await _response(caller, changed)
-
-
-@router.post(
-    "/appointments",
-    summary="Book an appointment",
-    status_code=status.HTTP_201_CREATED,
-    response_model=AppointmentOut,
-    responses=responses(
-        *(*SEAT_ERRORS, *FIT_IN_ERRORS, VisitTypeNotFound, errors.TooManyOpenBookings),
-        *(DoctorNotFound, ClinicNotFound),
-        *(PatientNotFound, errors.PatientRequired, errors.OwnAppointment, errors.IdempotencyKeyReused),
-    ),
-)
-async def book_appointment(body: BookIn, caller: CurrentUser, idempotency_key: IdempotencyKey = None) -> Response:
-    """Books a seat in a slot: patients for themselves, or with `patient_id` for another patient they act for; staff
-    for a patient, and with `as_patient` as patients do. With `visit_type_id`, the visit starts with the slot and
-    takes as many as it needs. A `409` about the slot offers the nearest free slots. With `overbook`, staff fit a
-    patient in over taken time or after hours: at `start`, for so many `minutes`. With an `Idempotency-Key`, a
-    repeated request returns the appointment of the first one, with the header `Idempotent-Replayed: true`."""
-    caller = in_hat(caller, as_patient=body.as_patient)
-    booking = await _book(caller, body, idempotency_key)
-    headers = {"Location": f"/api/v1/appointments/{booking.document['_id']}"}
-    if booking.is_replay:
-        headers["Idempotent-Replayed"] = "true"
-    content = AppointmentOut.json_for_role(ActorRole(caller.role.value), booking.document)
-    return Response(content, status.HTTP_201_CREATED, headers, media_type="application/json")
-
-
-async def _book(caller: User, body: BookIn, idempotency_key: str | None) -> Booking:
-    if body.slot_id is not None:
-        wanted = {name: getattr(body, name) for name in ("slot_id", "visit_type_id", "patient_id", "reason")}
-        return await book(caller, BookingRequest(**wanted, idempotency_key=idempotency_key))
-    wanted = body.model_dump(exclude={"slot_id", "overbook", "as_patient"})
-    return await book_fit_in(caller, FitInRequest(**wanted, idempotency_key=idempotency_key))
+    return await respond(caller, changed)
 
 
 @router.get(
@@ -218,7 +146,7 @@ async def get_appointment_by_id(appointment_id: Id, caller: ActingUser) -> Appoi
     """Includes its history, every transition and edit with who made it and when, and the actions that the caller can
     take."""
     appointment = await get_appointment(caller, appointment_id)
-    out = await _response(caller, appointment)
+    out = await respond(caller, appointment)
     if appointment.patient_id in await left_to_colleagues(caller):
         out.allowed_actions = []
     out.telehealth_url = await telehealth_url_for(caller, appointment)
@@ -237,7 +165,7 @@ async def update_appointment(appointment_id: Id, body: AppointmentPatch, caller:
         raise Forbidden("Only staff can change `notes`.")
     change = partial(transitions.annotate, actor=Actor.of(caller), fields=fields)
     changed = await transitions.change_appointment(caller, appointment_id, change, version=body.version)
-    return await _response(caller, changed)
+    return await respond(caller, changed)
 
 
 @router.post("/appointments/{appointment_id}/confirm", summary="Confirm an appointment", responses=_TRANSITION)
@@ -256,26 +184,6 @@ async def cancel_appointment(appointment_id: Id, caller: ActingUser, body: Cance
     is checked in. Others can book the time at once."""
     cancel = partial(transitions.cancel, reason=body.reason if body else None)
     return await _make(cancel, appointment_id, caller, body)
-
-
-@router.post(
-    "/appointments/{appointment_id}/reschedule",
-    summary="Reschedule an appointment",
-    responses=responses(*TRANSITION_ERRORS, *SEAT_ERRORS, *FIT_IN_ERRORS, errors.SameSlot),
-)
-async def reschedule_appointment(appointment_id: Id, body: RescheduleIn, caller: ActingUser) -> AppointmentOut:
-    """Reschedules to any doctor's open slot; a visit of some type to a doctor who offers it. Available until the
-    start, for patients (until the visit type's notice before it), nurses and administrators; for the latter two also
-    once the patient is checked in. If the new slot is taken, the appointment keeps its time. It is then `scheduled`
-    and has to be confirmed again. With `overbook`, staff fit it in with the same doctor over taken time or after
-    hours. A fit-in that is rescheduled to a slot is an ordinary appointment."""
-    if body.slot_id is not None:
-        change = partial(reschedule, caller=caller, to=body.slot_id)
-    else:
-        wanted = body.model_dump(include={"start", "minutes", "why"})
-        change = partial(reschedule_to_fit_in, caller=caller, **wanted)
-    changed = await transitions.change_appointment(caller, appointment_id, change, version=body.version)
-    return await _response(caller, changed)
 
 
 @router.post(

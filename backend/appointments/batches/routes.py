@@ -7,8 +7,8 @@ from backend.appointments import errors
 from backend.appointments.batches.book_batch import book_batch
 from backend.appointments.batches.errors import BatchGivenBack, BatchUnderWay
 from backend.appointments.batches.schemas import BatchIn, BatchOut
+from backend.appointments.booking.routes import SEAT_ERRORS, IdempotencyKey
 from backend.appointments.documents import ActorRole
-from backend.appointments.routes import SEAT_ERRORS, IdempotencyKey
 from backend.core.http.errors import responses
 from backend.directory.visit_types.errors import VisitTypeNotFound
 from backend.patients.errors import PatientNotFound
