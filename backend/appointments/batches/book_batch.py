@@ -9,7 +9,7 @@ what is left, and a request that is slower than the job loses.
 import hashlib
 import json
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -43,6 +43,8 @@ from backend.appointments.events import messages_pending
 from backend.appointments.permissions import visible_to
 from backend.core.clock import utc_now
 from backend.core.http.errors import DomainError
+from backend.directory.visit_types.documents import VisitType
+from backend.directory.visit_types.service import read_visit_type
 from backend.patients.errors import PatientNotFound
 from backend.patients.links.acting import OwnPatient
 
@@ -117,8 +119,8 @@ async def prepare_visits(
     prepared: list[PreparedBooking] = []
     taken: set[int] = set()
     for index, visit in enumerate(request.visits):
-        wanted = replace(visit, patient_id=patient_id)
-        found = await _naming(caller, index, visit, prepare(caller, wanted, patient_id, own))
+        visit_type = await _naming(caller, index, visit, None, read_visit_type(visit.visit_type_id))
+        found = await _naming(caller, index, visit, visit_type, prepare(caller, visit, patient_id, own, visit_type))
         if not taken.isdisjoint(found.run.ticks):
             overlap = PatientDoubleBooked("Two of these visits overlap.")
             overlap.index = index
@@ -156,7 +158,8 @@ async def take_visits(caller: User, batch: Batch, request: BatchRequest, prepare
     for index in sorted(range(len(prepared)), key=lambda each: request.visits[each].slot_id):
         in_batch = partial(_in_batch, batch, batch.appointment_ids[index])
         try:
-            await _naming(caller, index, request.visits[index], take(prepared[index], in_batch))
+            booking = prepared[index]
+            await _naming(caller, index, request.visits[index], booking.visit_type, take(booking, in_batch))
         except AppointmentChanged:
             raise BatchGivenBack from None
 
@@ -167,7 +170,9 @@ def _in_batch(batch: Batch, appointment_id: PydanticObjectId, document: Document
     return {**waiting, "_id": appointment_id, "open_batch_id": batch.id, "pending_messages": []}
 
 
-async def _naming(caller: User, index: int, visit: BookingRequest, step: Awaitable[T]) -> T:
+async def _naming(
+    caller: User, index: int, visit: BookingRequest, visit_type: VisitType | None, step: Awaitable[T]
+) -> T:
     """Returns what a step of booking a visit returns. What it raises gets the visit's index, and alternatives."""
     try:
         return await step
@@ -176,7 +181,7 @@ async def _naming(caller: User, index: int, visit: BookingRequest, step: Awaitab
     except DomainError as refusal:
         refusal.index = index
         if isinstance(refusal, SlotUnavailable):
-            await offer_alternatives(caller, refusal, visit)
+            await offer_alternatives(caller, refusal, visit, visit_type)
         raise
 
 

@@ -84,14 +84,16 @@ async def book(caller: User, request: BookingRequest) -> Booking:
     `VisitTypeNotFound`, `VisitTypeNotOffered`, `NotEnoughTime`, `StaffOnly`, `NoticeTooShort`, `TooManyOpenBookings`.
     """
     own, patient_id = await find_patient(caller, request.patient_id)
+    visit_type = None
     try:
-        document = await take(await prepare(caller, request, patient_id, own))
+        visit_type = await read_visit_type(request.visit_type_id)
+        document = await take(await prepare(caller, request, patient_id, own, visit_type))
     except DomainError as refusal:
         earlier = await find_earlier(caller, request, patient_id)
         if earlier is not None:
             return Booking(earlier, is_replay=True)
         if isinstance(refusal, errors.SlotUnavailable):
-            await offer_alternatives(caller, refusal, request)
+            await offer_alternatives(caller, refusal, request, visit_type)
         raise
     await messages_pending.send(None)
     return Booking(document)
@@ -115,9 +117,10 @@ async def find_patient(
     return own, found
 
 
-async def offer_alternatives(caller: User, refusal: errors.SlotUnavailable, request: BookingRequest) -> None:
+async def offer_alternatives(
+    caller: User, refusal: errors.SlotUnavailable, request: BookingRequest, visit_type: VisitType | None
+) -> None:
     """Adds to a refusal what the caller can book instead."""
-    visit_type = await read_visit_type(request.visit_type_id)
     visit = visit_type and Visit.of(visit_type)
     refusal.alternatives = await alternatives_to(request.slot_id, visit=visit, for_staff=is_staff(caller))
 
@@ -140,25 +143,32 @@ class PreparedBooking:
 
 
 async def prepare(
-    caller: User, request: BookingRequest, patient_id: PydanticObjectId, own: OwnPatient | None
+    caller: User,
+    request: BookingRequest,
+    patient_id: PydanticObjectId,
+    own: OwnPatient | None,
+    visit_type: VisitType | None,
 ) -> PreparedBooking:
     """Reads all that a booking needs and checks its rules. Writes nothing. Raises as `book` does.
 
     For a merged record it reads again, for the one that survived.
     """
     try:
-        return await _prepare(caller, request, patient_id, own)
+        return await _prepare(caller, request, patient_id, own, visit_type)
     except PatientNotFound:
         survivor_id = await surviving_id(patient_id)
         if survivor_id == patient_id:
             raise
-        return await _prepare(caller, request, survivor_id, own)
+        return await _prepare(caller, request, survivor_id, own, visit_type)
 
 
 async def _prepare(
-    caller: User, request: BookingRequest, patient_id: PydanticObjectId, own: OwnPatient | None
+    caller: User,
+    request: BookingRequest,
+    patient_id: PydanticObjectId,
+    own: OwnPatient | None,
+    visit_type: VisitType | None,
 ) -> PreparedBooking:
-    visit_type = await read_visit_type(request.visit_type_id)
     to_book, patient_name = await _read_slot_and_name(caller, request.slot_id, patient_id, own)
     slot, now = to_book.slot, utc_now()
     if not (is_bookable_by_staff if is_staff(caller) else is_bookable)(slot, now):
