@@ -175,7 +175,7 @@ def _visit_type(block: int) -> Raw:
 
 
 def _user(like: Raw, user_id: ObjectId, name: str, *, kind: str, number: int) -> Raw:
-    from backend.core.mongo.text_search import words_of
+    from backend.core.mongo.text_search import fold, words_of
 
     # Not of the fictional numbers: messages to those never reach the carrier.
     email, phone = f"{kind}{number}@example.com", f"+1212{2 if kind == 'doctor' else 3}{number:06}"
@@ -183,6 +183,7 @@ def _user(like: Raw, user_id: ObjectId, name: str, *, kind: str, number: int) ->
         **like,
         "_id": user_id,
         "name": name,
+        "name_key": fold(name),
         "email": email,
         "phone": phone,
         "search_words": words_of(name, email, phone),
