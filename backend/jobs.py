@@ -10,6 +10,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from pymongo.errors import PyMongoError
 
+from backend.appointments.booking.fit_in import finish_fit_ins
 from backend.appointments.no_shows import mark_no_shows
 from backend.appointments.reminders.auto_cancel import cancel_unconfirmed
 from backend.appointments.reminders.due_reminders import enqueue_due_reminders
@@ -35,6 +36,7 @@ TIMETABLE: dict[str, Job] = {
     "recover_replies": recover_replies,
     "extend_slots": extend_slots,
     "finish_withdrawals": finish_withdrawals,
+    "finish_fit_ins": finish_fit_ins,
     "repair_full_hints": repair_full_hints,
     "finish_zone_corrections": finish_zone_corrections,
     "finish_registrations": finish_registrations,

@@ -8,10 +8,10 @@ from backend.directory.visit_types.documents import in_language
 _STATUS = {Status.SCHEDULED: "TENTATIVE", Status.CANCELLED: "CANCELLED"}
 
 
-def as_calendar(appointment: Appointment, language: Language) -> bytes:
+def as_calendar(appointment: Appointment, language: Language, *, for_staff: bool = False) -> bytes:
     """Returns a calendar file with one event, and the instructions to the patient in this language if there are any.
 
-    It contains no reason or notes: many people share their calendars.
+    It contains no reason or notes: many people share their calendars. `for_staff` it says what is a fit-in.
     """
     from icalendar import Calendar, Event  # noqa: PLC0415 - it takes 70 ms to import, and is seldom used
 
@@ -21,7 +21,8 @@ def as_calendar(appointment: Appointment, language: Language) -> bytes:
     event.add("sequence", appointment.version)
     event.add("dtstart", appointment.start)
     event.add("dtend", appointment.end)
-    event.add("summary", f"Appointment with {appointment.doctor_name}")
+    fit_in = " (fit-in)" if for_staff and appointment.overbooked else ""
+    event.add("summary", f"Appointment with {appointment.doctor_name}{fit_in}")
     event.add("location", appointment.clinic_name)
     event.add("status", _STATUS.get(appointment.status, "CONFIRMED"))
     if instructions := in_language(appointment.instructions or {}, language):

@@ -75,6 +75,7 @@ class HistoryEntry(BaseModel):
     reason: str | None = None
     start: datetime | None = None  # that it led to, for `book` and `reschedule`
     exempt_from: list[Exemption] | None = None
+    overbook_why: str | None = None  # of a fit-in
 
 
 class MessageKind(StrEnum):
@@ -125,7 +126,10 @@ UNDECIDED: dict[str, None] = {"needs_decision": None, "kept_despite": None}
 
 
 class Appointment(Document):
-    """A patient's seat in a doctor's slot, or in several in a row. Times are UTC, `clinic_day` the clinic's day."""
+    """A patient's seat in a doctor's slot, or in several in a row. Times are UTC, `clinic_day` the clinic's day.
+
+    A fit-in is `overbooked`: the staff chose its time, and it has a seat in those slots only that had a free one.
+    """
 
     patient_id: PydanticObjectId
     patient_name: str
@@ -141,6 +145,10 @@ class Appointment(Document):
     cancellation_notice_minutes: int | None = None  # of the visit type, as it was when this time was booked
     instructions: dict[Language, str] | None = None  # likewise
     seats: list[HeldSeat]  # one in each slot that the visit takes, by start
+    overbooked: bool | None = None
+    overbook_why: str | None = None
+    overbooked_slots: list[PydanticObjectId] | None = None  # open slots of its time that had no free seat for it
+    recheck_at: datetime | None = None  # when a job reads again what withdraws its time, unless the request has
     daily_number: int | None = None  # among the doctor's patients of the day, where these are limited
     clears_full_hint: bool | None = None  # its slot may be hinted as full: freeing the seat clears that
     start: datetime
@@ -202,7 +210,7 @@ class Appointment(Document):
             # Timed work scans these. They hold only what is still to be done.
             *(
                 IndexModel([(field, ASCENDING)], partialFilterExpression={field: {"$gt": EPOCH}})
-                for field in ("remind_at", "auto_cancel_at", "pending_messages.pending_since")
+                for field in ("remind_at", "auto_cancel_at", "recheck_at", "pending_messages.pending_since")
             ),
             # The appointments that need a decision: few at any time.
             IndexModel(
@@ -227,10 +235,10 @@ class Appointment(Document):
 
     @property
     def slot_ids(self) -> list[PydanticObjectId]:
-        """The slots that it takes, by start."""
+        """The slots in which it has a seat, by start."""
         return [held.slot for held in self.seats]
 
     @property
-    def slot_id(self) -> PydanticObjectId:
-        """The slot in which it starts."""
-        return self.seats[0].slot
+    def slot_id(self) -> PydanticObjectId | None:
+        """The slot in which it starts. None for a fit-in, which starts when the staff say."""
+        return None if self.overbooked else self.seats[0].slot

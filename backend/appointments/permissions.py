@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from beanie import PydanticObjectId
 
@@ -12,7 +12,6 @@ from backend.appointments.errors import OutsideYourScope
 from backend.appointments.lifecycle import is_past_notice
 from backend.patients.links.acting import patients_of
 from backend.scheduling.access import clinics_of
-from backend.scheduling.slots.capacity import BookableSlot
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +72,18 @@ async def visible_to(user: User) -> dict[str, Any]:
     return (await scope_of(user)).where
 
 
-def check_may_book(user: User, slot: BookableSlot) -> None:
-    """Raises `OutsideYourScope` unless the user may book this slot: doctors their own, nurses their clinics'."""
-    is_others = user.role is Role.DOCTOR and slot.doctor_id != user.user_id
-    if is_others or (user.role is Role.NURSE and slot.clinic_id not in clinics_of(user)):
+class Place(Protocol):
+    """A doctor's time at a clinic: a slot, or where a fit-in is wanted."""
+
+    @property
+    def doctor_id(self) -> PydanticObjectId: ...
+
+    @property
+    def clinic_id(self) -> PydanticObjectId: ...
+
+
+def check_may_book(user: User, place: Place) -> None:
+    """Raises `OutsideYourScope` unless the user may book there: doctors their own time, nurses their clinics'."""
+    is_others = user.role is Role.DOCTOR and place.doctor_id != user.user_id
+    if is_others or (user.role is Role.NURSE and place.clinic_id not in clinics_of(user)):
         raise OutsideYourScope

@@ -75,7 +75,7 @@ async def _read_page(caller: User, scope: Scope, filters: Filters, page: PageReq
     where = {"$and": [scope.where, filters.query(), position]}
     fields, limit = dict(APPOINTMENT_ROWS.projection), page.limit + 1
     if caller.role is Role.PATIENT:
-        del fields["needs_decision"]  # it is the clinic's affair until somebody has decided
+        del fields["needs_decision"], fields["overbook_why"]  # the clinic's affairs
     rows = await repository.find_rows(where, fields=fields, newest_first=newest_first, limit=limit)
     return APPOINTMENT_ROWS.page(*page.cut(rows, lambda row: (row["start"], row["_id"])))
 

@@ -85,6 +85,23 @@ async def update_unchanged(
     return changed
 
 
+async def end_recheck(appointment_id: PydanticObjectId, *, reschedule_count: int) -> Document | None:
+    """Records that what withdraws a fit-in's time was read after it was stored. Returns it as it is then.
+
+    None if it was rescheduled meanwhile, or another process has recorded it.
+    """
+    as_read = {"_id": appointment_id, "reschedule_count": reschedule_count, "recheck_at": {"$gt": EPOCH}}
+    return await _appointments().find_one_and_update(
+        as_read, {"$unset": {"recheck_at": ""}}, return_document=ReturnDocument.AFTER
+    )
+
+
+async def claim_recheck(now: datetime, *, again_at: datetime) -> Document | None:
+    """Claims a fit-in whose process didn't end its recheck, until `again_at`; None if there is none."""
+    due = {"recheck_at": {"$gt": EPOCH, "$lte": now}}
+    return await _appointments().find_one_and_update(due, {"$set": {"recheck_at": again_at}})
+
+
 async def find_active_of_day(doctor_id: PydanticObjectId, day: date, *, scope: Filter) -> list[Appointment]:
     """Returns a doctor's active appointments of a calendar day that lie in the scope, by start."""
     where = {"doctor_id": doctor_id, "clinic_day": day.isoformat(), "status": {"$in": list(ACTIVE)}}

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response, status
 
-from backend.accounts.access import CurrentStaff, CurrentUser
-from backend.accounts.documents import Role
+from backend.accounts.access import CurrentStaff, CurrentUser, is_staff
+from backend.accounts.documents import Role, User
 from backend.appointments import errors, lifecycle, transitions
-from backend.appointments.booking.book import BookingRequest, book
+from backend.appointments.booking.book import Booking, BookingRequest, book
+from backend.appointments.booking.fit_in import FitInRequest, book_fit_in, reschedule_to_fit_in
 from backend.appointments.booking.reschedule import reschedule
 from backend.appointments.calendar import as_calendar
 from backend.appointments.documents import ActorRole, Appointment, Status
@@ -38,8 +39,10 @@ from backend.core.http.fields import Id
 from backend.core.http.pagination import BadCursor, Page, RequestedPage
 from backend.core.http.time_range import Since, TimeRange, Until
 from backend.directory.clinics import get_clinic
+from backend.directory.errors import ClinicNotFound, DoctorNotFound
 from backend.directory.visit_types.errors import VisitTypeNotFound
 from backend.patients.errors import PatientNotFound
+from backend.scheduling import errors as scheduling
 from backend.scheduling.errors import SlotNotFound
 
 router = APIRouter(tags=["appointments"])
@@ -85,6 +88,12 @@ SEAT_ERRORS = (
 )
 
 
+FIT_IN_ERRORS = (
+    *(scheduling.NotTheDoctorsClinic, scheduling.StartNotAligned),
+    *(scheduling.InThePast, scheduling.BeyondHorizon, scheduling.TimeNotAvailable, scheduling.ScheduleBusy),
+)
+
+
 async def _response(caller: CurrentUser, appointment: Appointment) -> AppointmentOut:
     role, clinic = ActorRole(caller.role.value), await get_clinic(appointment.clinic_id)
     actions = lifecycle.allowed_actions(appointment, role=role, now=utc_now(), rules=clinic.rules)
@@ -107,21 +116,31 @@ async def _make(
     status_code=status.HTTP_201_CREATED,
     response_model=AppointmentOut,
     responses=responses(
-        *(*SEAT_ERRORS, VisitTypeNotFound, errors.TooManyOpenBookings),
+        *(*SEAT_ERRORS, *FIT_IN_ERRORS, VisitTypeNotFound, errors.TooManyOpenBookings),
+        *(DoctorNotFound, ClinicNotFound),
         *(PatientNotFound, errors.PatientRequired, errors.IdempotencyKeyReused),
     ),
 )
 async def book_appointment(body: BookIn, caller: CurrentUser, idempotency_key: IdempotencyKey = None) -> Response:
     """Books a seat in a slot: patients for themselves, or with `patient_id` for another patient they act for; staff
     for a patient. With `visit_type_id`, the visit starts with the slot and takes as many as it needs. A `409` about
-    the slot offers the nearest free slots. With an `Idempotency-Key`, a repeated request returns the appointment that
-    the first one made, with the header `Idempotent-Replayed: true`."""
-    booking = await book(caller, BookingRequest(**dict(body), idempotency_key=idempotency_key))
+    the slot offers the nearest free slots. With `overbook`, staff fit a patient in over taken time or after hours: at
+    `start`, for so many `minutes`. With an `Idempotency-Key`, a repeated request returns the appointment that the
+    first one made, with the header `Idempotent-Replayed: true`."""
+    booking = await _book(caller, body, idempotency_key)
     headers = {"Location": f"/api/v1/appointments/{booking.document['_id']}"}
     if booking.is_replay:
         headers["Idempotent-Replayed"] = "true"
     content = AppointmentOut.json_for_role(ActorRole(caller.role.value), booking.document)
     return Response(content, status.HTTP_201_CREATED, headers, media_type="application/json")
+
+
+async def _book(caller: User, body: BookIn, idempotency_key: str | None) -> Booking:
+    if body.slot_id is not None:
+        wanted = {name: getattr(body, name) for name in ("slot_id", "visit_type_id", "patient_id", "reason")}
+        return await book(caller, BookingRequest(**wanted, idempotency_key=idempotency_key))
+    wanted = body.model_dump(exclude={"slot_id", "overbook"})
+    return await book_fit_in(caller, FitInRequest(**wanted, idempotency_key=idempotency_key))
 
 
 @router.get(
@@ -224,15 +243,19 @@ async def cancel_appointment(appointment_id: Id, caller: CurrentUser, body: Canc
 @router.post(
     "/appointments/{appointment_id}/reschedule",
     summary="Reschedule an appointment",
-    responses=responses(*TRANSITION_ERRORS, *SEAT_ERRORS, errors.SameSlot),
+    responses=responses(*TRANSITION_ERRORS, *SEAT_ERRORS, *FIT_IN_ERRORS, errors.SameSlot),
 )
 async def reschedule_appointment(appointment_id: Id, body: RescheduleIn, caller: CurrentUser) -> AppointmentOut:
     """Reschedules to any doctor's open slot; a visit of some type to a doctor who offers it. Available until the
     start, for patients (until the visit type's notice before it), nurses and administrators; for the latter two also
     once the patient is checked in. If the new slot is taken, the appointment keeps its time. It is then `scheduled`
-    and has to be confirmed again."""
+    and has to be confirmed again. With `overbook`, staff fit it in with the same doctor over taken time or after
+    hours. A fit-in that is rescheduled to a slot is an ordinary appointment."""
     appointment = await get_appointment(caller, appointment_id, version=body.version)
-    return await _response(caller, await reschedule(appointment, caller, to=body.slot_id))
+    if body.slot_id is not None:
+        return await _response(caller, await reschedule(appointment, caller, to=body.slot_id))
+    wanted = body.model_dump(include={"start", "minutes", "why"})
+    return await _response(caller, await reschedule_to_fit_in(appointment, caller, **wanted))
 
 
 @router.post(
@@ -315,5 +338,6 @@ async def get_appointment_calendar(appointment_id: Id, caller: CurrentUser) -> R
     """The event names the doctor and the clinic, but not the reason for the visit."""
     appointment = await get_appointment(caller, appointment_id)
     headers = {"Content-Disposition": 'attachment; filename="appointment.ics"'}
-    content = as_calendar(appointment, caller.language or await language_of_clinic(appointment))
+    language = caller.language or await language_of_clinic(appointment)
+    content = as_calendar(appointment, language, for_staff=is_staff(caller))
     return Response(content, media_type="text/calendar", headers=headers)

@@ -2,27 +2,80 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import to_json
 
 from backend.accounts.documents import Language
 from backend.appointments.documents import ActorRole, Appointment, Exemption, Status, TransitionName
 from backend.appointments.lifecycle import AllowedAction
-from backend.core.http.fields import Id, Request, Response, Text
+from backend.core.http.fields import Id, Instant, Request, Response, Text
 from backend.core.http.json_rows import Rows
+from backend.scheduling.availability import MOST_SLOT_MINUTES
 from backend.scheduling.decisions.documents import CauseKind
+from backend.scheduling.schemas import Overbooked
 
 _EXAMPLE_ID = "671f0c0e9b1d8a0001a1b2c3"
 
 
-class BookIn(Request):
-    """The slot to book, and for whom."""
+_EXAMPLE_FIT_IN: dict[str, JsonValue] = {
+    "start": "2026-12-05T09:10:00-05:00",
+    "minutes": 20,
+    "overbook": True,
+    "why": "High fever since the morning",
+}
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"slot_id": _EXAMPLE_ID, "reason": "Yearly check-up"}]})
 
-    slot_id: Id
+class _FitInTime(Request):
+    """The time of a fit-in: the staff book it over taken time, or after hours."""
+
+    _needed: ClassVar[tuple[str, ...]] = ("start", "minutes", "why")
+
+    slot_id: Id | None = Field(default=None, description="Required unless `overbook` is true.")
+    overbook: bool = Field(
+        default=False,
+        description="For staff: true fits the patient in over taken time or after hours. It then needs `start`, "
+        "`minutes` and `why`, and no `slot_id`.",
+    )
+    start: Instant | None = Field(default=None, description="A whole multiple of five minutes.")
+    minutes: Annotated[int, Field(ge=5, le=MOST_SLOT_MINUTES, multiple_of=5)] | None = None
+    why: Annotated[Text, StringConstraints(min_length=1)] | None = Field(
+        default=None, description="Why the patient is fitted in. Only staff see it."
+    )
+
+    @model_validator(mode="after")
+    def _slot_or_fit_in(self) -> Self:
+        given = [name for name in self._needed if getattr(self, name) is not None]
+        if not self.overbook:
+            if self.slot_id is None:
+                raise ValueError("slot_id is required unless overbook is true")
+            if given:
+                raise ValueError(f"without overbook there must be no {given[0]}")
+            return self
+        if self.slot_id is not None:
+            raise ValueError("with overbook there must be no slot_id")
+        if missing := [name for name in self._needed if name not in given]:
+            raise ValueError(f"with overbook, {missing[0]} is required")
+        return self
+
+
+class BookIn(_FitInTime):
+    """The slot to book, or the time of a fit-in, and for whom."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"slot_id": _EXAMPLE_ID, "reason": "Yearly check-up"},
+                {"doctor_id": _EXAMPLE_ID, "clinic_id": _EXAMPLE_ID, "patient_id": _EXAMPLE_ID, **_EXAMPLE_FIT_IN},
+            ]
+        }
+    )
+
+    _needed: ClassVar[tuple[str, ...]] = ("doctor_id", "clinic_id", "start", "minutes", "why")
+
+    doctor_id: Id | None = Field(default=None, description="Of a fit-in.")
+    clinic_id: Id | None = Field(default=None, description="Of a fit-in.")
     visit_type_id: Id | None = Field(
         default=None, description="What to book; the visit starts with the slot. Default: a visit of just this slot."
     )
@@ -61,12 +114,10 @@ class CancelIn(TransitionIn):
     reason: Text | None = Field(default=None, description="Kept in the history. Messages never contain it.")
 
 
-class RescheduleIn(TransitionIn):
-    """The slot to reschedule to."""
+class RescheduleIn(_FitInTime, TransitionIn):
+    """The slot to reschedule to, or the time of a fit-in with the same doctor."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"slot_id": _EXAMPLE_ID}]})
-
-    slot_id: Id
+    model_config = ConfigDict(json_schema_extra={"examples": [{"slot_id": _EXAMPLE_ID}, _EXAMPLE_FIT_IN]})
 
 
 class CorrectIn(TransitionIn):
@@ -89,6 +140,7 @@ class HistoryEntryOut(Response):
     reason: str | None
     start: datetime | None
     exempt_from: list[Exemption] | None = Field(description="Rules of the visit type that the staff did not keep.")
+    overbook_why: str | None = Field(description="Why the staff fitted it in; always null for patients.")
 
 
 class AllowedActionOut(Response):
@@ -124,8 +176,12 @@ class AppointmentRow(Response):
     time_zone: str = Field(examples=["America/New_York"])
     visit_type_id: Id | None
     visit_type_name: str | None = Field(description="Its name when it was booked. Null: a visit of just one slot.")
-    slot_id: Id = Field(description="The slot in which it starts.")
-    slot_ids: list[Id] = Field(description="All slots that it takes, by start.")
+    slot_id: Id | None = Field(description="The slot in which it starts. Null for a fit-in.")
+    slot_ids: list[Id] = Field(
+        description="All slots that it takes, by start; of a fit-in those that had a free seat for it."
+    )
+    overbooked: Overbooked = Field(description="The staff fitted it in, over taken time or after hours.")
+    overbook_why: str | None = Field(description="Why they did; always null for patients.")
     start: datetime
     end: datetime = Field(description="When the patient's visit ends. The last slot may end later.")
     status: Status
@@ -148,8 +204,17 @@ class _AppointmentRows(Rows):
     def row(self, document: Mapping[str, Any]) -> dict[str, Any]:
         row = super().row(document)
         row["slot_ids"] = slot_ids = [str(held["slot"]) for held in document["seats"]]
-        row["slot_id"] = slot_ids[0]
+        row["overbooked"] = is_fit_in = bool(document.get("overbooked"))
+        row["slot_id"] = None if is_fit_in else slot_ids[0]
+        if row.get("needs_decision"):
+            row["needs_decision"] = [_cause(cause) for cause in row["needs_decision"]]
         return row
+
+
+def _cause(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes a cause, whose `id` is not that of a document. Hours have none."""
+    subject = stored.get("id")
+    return {"kind": stored["kind"], "id": None if subject is None else str(subject), "since": stored["since"]}
 
 
 APPOINTMENT_ROWS = _AppointmentRows(AppointmentRow)
@@ -194,7 +259,9 @@ class AppointmentOut(AppointmentRow):
         if actions is not None:
             out.allowed_actions = [AllowedActionOut.model_validate(action) for action in actions]
         if role is ActorRole.PATIENT:
-            out.notes = out.needs_decision = None
+            out.notes = out.needs_decision = out.overbook_why = None
+            for entry in out.history:
+                entry.overbook_why = None
         return out
 
     @classmethod
@@ -203,7 +270,9 @@ class AppointmentOut(AppointmentRow):
         row = _APPOINTMENT.row(document)
         row["history"] = [_HISTORY_ENTRY.row(entry) for entry in document["history"]]
         if role is ActorRole.PATIENT:
-            row["notes"] = row["needs_decision"] = None
+            row["notes"] = row["needs_decision"] = row["overbook_why"] = None
+            for entry in row["history"]:
+                entry["overbook_why"] = None
         return to_json(row)
 
 

@@ -81,6 +81,7 @@ class CallReason(StrEnum):
     DEADLINE_MISSED = "deadline_missed"
     EXTENSION = "extension"
     NOT_UNDERSTOOD = "not_understood"
+    LATE_CANCELLATION = "late_cancellation"  # the patient asked to cancel after the visit type's notice
 
 
 class CallListEntry(BaseModel):

@@ -149,11 +149,14 @@ class SeatClaim(Document):
     """What holds seats: an appointment, or a block that a withdrawal put there. Both lie in `appointments`.
 
     This is all that scheduling knows of an appointment. It holds a seat in each slot that its visit takes, all in one
-    document. A block holds one, and has `expires_at`. For `reserved` see `withdrawal`. An appointment that
+    document. A fit-in is `overbooked`: it may hold fewer seats, or none, see `fit_ins`. A block holds one, and has
+    `expires_at`. For `reserved` see `withdrawal`. An appointment that
     `clears_full_hint` is in a slot, or on a day, that searches skip as full: see `full_hint`.
     """
 
     seats: list[HeldSeat]
+    overbooked: bool | None = None
+    overbooked_slots: list[PydanticObjectId] | None = None  # those of a fit-in's time that had no free seat for it
     clears_full_hint: bool | None = None
     active: bool
     expires_at: datetime | None = None
@@ -183,6 +186,11 @@ class SeatClaim(Document):
                 )
                 for number, exists in (("seats.seat", "seats.slot"), ("seats.reserved", "seats.reserved"))
             ),
+            IndexModel(["overbooked", "start"], partialFilterExpression={"active": True, "overbooked": True}),
+            IndexModel(
+                "overbooked_slots",
+                partialFilterExpression={"active": True, "overbooked_slots": {"$exists": True}},
+            ),
             IndexModel(
                 ["doctor_id", "clinic_day", "daily_number"],
                 unique=True,
@@ -191,3 +199,8 @@ class SeatClaim(Document):
             # Blocks are needed only while a booking that read the slot before may still be on its way.
             IndexModel("expires_at", expireAfterSeconds=0),
         ]
+
+    @property
+    def slot_ids(self) -> list[PydanticObjectId]:
+        """The slots in which it is, with a seat or, as a fit-in, without one."""
+        return [*(held.slot for held in self.seats), *(self.overbooked_slots or ())]

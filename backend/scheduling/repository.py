@@ -144,8 +144,27 @@ async def find_seat_holders(first_seats: Mapping[PydanticObjectId, int], **only:
 
 
 async def find_booked_slots(slot_ids: Iterable[PydanticObjectId]) -> set[PydanticObjectId]:
-    """Returns which of these slots have active appointments."""
-    return {row["slot"] for row in await find_seat_holders(dict.fromkeys(slot_ids, 0), **IS_APPOINTMENT)}
+    """Returns which of these slots have active appointments, fit-ins without a seat included."""
+    ids = set(slot_ids)
+    with_seats = {row["slot"] for row in await find_seat_holders(dict.fromkeys(ids, 0), **IS_APPOINTMENT)}
+    fit_ins = await find_overbooking(list(ids))
+    return with_seats | {slot_id for each in fit_ins for slot_id in each.overbooked_slots or () if slot_id in ids}
+
+
+# Fit-ins: see `fit_ins.py`
+
+
+async def find_overbooking(slot_ids: Sequence[PydanticObjectId]) -> list[SeatClaim]:
+    """Returns the active fit-ins that have no seat in some of these slots, the longest there first."""
+    there = {"overbooked_slots": {"$in": slot_ids}, "active": True}
+    return await SeatClaim.find(there).sort("_id").to_list()
+
+
+async def give_seat(fit_in: SeatClaim, slot_id: PydanticObjectId, seat: int) -> None:
+    """Gives a fit-in a seat in a slot that it overbooks, if it still does. Raises `DuplicateKeyError`."""
+    still_there = {"_id": fit_in.id, "active": True, "overbooked_slots": slot_id}
+    held = {"slot": slot_id, "seat": seat, "reserved": seat}
+    await _claims().update_one(still_there, {"$push": {"seats": held}, "$pull": {"overbooked_slots": slot_id}})
 
 
 async def insert_blocks(seats: Iterable[tuple[PydanticObjectId, int]], *, expires_at: datetime) -> None:
@@ -202,8 +221,14 @@ async def find_booked_in(slots: Iterable[Slot]) -> list[SeatClaim]:
     A visit whose buffer alone reaches into one of them isn't among them: the patient has left by then.
     """
     by_id = {slot.id: slot for slot in slots}
-    booked = await find_booked({"seats.slot": {"$in": list(by_id)}})
-    return [claim for claim in booked if any(_takes_place_in(claim, by_id.get(held.slot)) for held in claim.seats)]
+    booked = await find_booked(in_slots(list(by_id)))
+    return [claim for claim in booked if any(_takes_place_in(claim, by_id.get(each)) for each in claim.slot_ids)]
+
+
+def in_slots(slot_ids: Sequence[PydanticObjectId]) -> Row:
+    """Returns the filter for the active appointments in these slots, fit-ins without a seat included."""
+    there = {"$in": slot_ids}
+    return {"$or": [{field: there, "active": True} for field in ("seats.slot", "overbooked_slots")]}
 
 
 def _takes_place_in(claim: SeatClaim, slot: Slot | None) -> bool:

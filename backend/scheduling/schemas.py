@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Query
 from fastapi import Response as HttpResponse
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from backend.accounts.documents import User
 from backend.accounts.fields import example
@@ -59,6 +59,10 @@ class SlotOut(Response):
 SLOT_ROWS = Rows(SlotOut)
 
 
+Overbooked = Annotated[bool, BeforeValidator(bool)]
+"""Whether an appointment is a fit-in. Only those of fit-ins store it."""
+
+
 class BookedOut(Response):
     """A booked appointment in time that was withdrawn. It stays valid, and needs a decision until somebody
     reschedules, cancels or keeps it."""
@@ -74,6 +78,7 @@ class BookedOut(Response):
     start: datetime
     end: datetime
     status: str
+    overbooked: Overbooked = Field(description="The staff fitted it in, over taken time or after hours.")
 
 
 class WithdrawalReport(Response):

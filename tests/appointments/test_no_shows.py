@@ -56,6 +56,7 @@ def test_a_no_show_is_marked_when_the_grace_is_over(book: Book, patient: Person,
         "reason": None,
         "start": None,
         "exempt_from": None,
+        "overbook_why": None,
     }
     assert pending_messages(db, appointment)[1:] == [("no_show", "patient", 0), ("no_show", "doctor", 0)]
     assert mark(run, TEN + DAY) == 0

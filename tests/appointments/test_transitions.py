@@ -141,6 +141,7 @@ def test_a_cancellation_says_when_by_whom_and_why(
         "reason": "Travelling",
         "start": None,
         "exempt_from": None,
+        "overbook_why": None,
     }
     assert pending_messages(db, appointment)[1:] == [("cancelled_by_patient", "doctor", 0)]
 

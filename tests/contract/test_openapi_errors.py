@@ -60,6 +60,7 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
         },
     ),
     (directory.ClinicNotFound, "a visit type's clinic is never deleted", {"update_visit_type"}),
+    (directory.DoctorNotFound, "an appointment's doctor is never deleted", {"reschedule_appointment"}),
     (BadCursor, "the alternatives are a first page", {"book_appointment", "reschedule_appointment"}),
     (AppointmentChanged, "whoever holds the key is found, and is the answer", {"book_appointment"}),
     (

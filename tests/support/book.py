@@ -106,8 +106,8 @@ def _by_slot(appointments: Iterable[Row]) -> Counter[Any]:
 
 
 def _by_day(appointments: Iterable[Row]) -> Counter[Any]:
-    """A visit that is over was one of the day's."""
-    seen = (row for row in appointments if row["status"] in SEEN_THAT_DAY)
+    """A visit that is over was one of the day's. Fit-ins may be more than the day allows."""
+    seen = (row for row in appointments if row["status"] in SEEN_THAT_DAY and not row.get("overbooked"))
     return Counter((row["doctor_id"], row["clinic_day"]) for row in seen)
 
 
@@ -180,7 +180,7 @@ def _patients_in_two_places(active: Iterable[Row]) -> Iterable[str]:
 def _doctors_in_two_slots(planned: Iterable[Row]) -> Iterable[str]:
     """Slots of a doctor don't overlap: visits that do must share one."""
     by_doctor: dict[Any, set[tuple[datetime, datetime, tuple[Any, ...]]]] = defaultdict(set)
-    for row in planned:
+    for row in (each for each in planned if not each.get("overbooked")):
         slots = tuple(held["slot"] for held in row["seats"])
         by_doctor[row["doctor_id"]].add((row["start"], row["end"], slots))
     for doctor_id, visits in by_doctor.items():
@@ -206,7 +206,15 @@ def _days_overbooked(planned: Iterable[Row], db: Database[Row], before: Crowd) -
 
 
 def _place_faults(row: Row, slots: list[Row]) -> Iterable[str]:
-    name, first = f"appointment {row['_id']}", slots[0]
+    name = f"appointment {row['_id']}"
+    seconds = [int(row[each].replace(tzinfo=UTC).timestamp()) for each in ("start", "end")]
+    if row["ticks"] != list(range(*(second // 300 for second in seconds))):
+        yield f"{name}: its ticks are not its time"
+    if row.get("overbooked"):
+        if any(slot["doctor_id"] != row["doctor_id"] or not _hits(slot, row) for slot in slots):
+            yield f"{name}: has a seat that is not of its doctor's time"
+        return
+    first = slots[0]
     for slot in slots:
         if not slot["is_active"]:
             yield f"{name} ({row['status']}) lies in slot {slot['_id']}, which doesn't hold its time any more"
@@ -217,9 +225,6 @@ def _place_faults(row: Row, slots: list[Row]) -> Iterable[str]:
         yield f"{name}: at {row['start']} on {row['clinic_day']}, its slot at {first['start']} on {first['day']}"
     if any(earlier["end"] != later["start"] for earlier, later in pairwise(slots)):
         yield f"{name}: there is a gap between its slots"
-    seconds = [int(row[each].replace(tzinfo=UTC).timestamp()) for each in ("start", "end")]
-    if row["ticks"] != list(range(*(second // 300 for second in seconds))):
-        yield f"{name}: its ticks are not its time"
     if "visit_type_id" not in row and (row["end"] != first["end"] or len(slots) > 1):
         yield f"{name}: ends at {row['end']}, its slot at {first['end']}"
     if row["end"] > slots[-1]["end"]:

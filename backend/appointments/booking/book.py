@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from beanie import PydanticObjectId
 from pymongo.errors import DuplicateKeyError
@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 from backend.accounts.access import is_staff
 from backend.accounts.documents import Role, User
 from backend.appointments import errors, repository
-from backend.appointments.booking.document import new_appointment
+from backend.appointments.booking.document import new_appointment, place_fields
 from backend.appointments.booking.rules import check_rules, with_open_number
 from backend.appointments.booking.seat_allocation import (
     SeatNumbers,
@@ -88,11 +88,12 @@ async def book(caller: User, request: BookingRequest) -> Booking:
         visit_type = await read_visit_type(request.visit_type_id)
         document = await _book(caller, request, patient_id, own, visit_type)
     except DomainError as refusal:
-        earlier = await _find_earlier(caller, request, patient_id)
+        earlier = await find_earlier(caller, request, patient_id)
         if earlier is not None:
             return Booking(earlier, is_replay=True)
         if isinstance(refusal, errors.SlotUnavailable):
-            refusal.alternatives = await alternatives_to(request.slot_id, visit=visit_type and Visit.of(visit_type))
+            visit = visit_type and Visit.of(visit_type)
+            refusal.alternatives = await alternatives_to(request.slot_id, visit=visit, for_staff=is_staff(caller))
         raise
     await messages_pending.send(None)
     return Booking(document)
@@ -115,8 +116,7 @@ async def _book(
 
     async def insert(numbers: SeatNumbers) -> Document:
         document = new_appointment(
-            run,
-            numbers,
+            place_fields(run, numbers, visit_type),
             patient_id=patient_id,
             patient_name=patient_name,
             actor=actor,
@@ -124,7 +124,6 @@ async def _book(
             idempotency_key=request.idempotency_key,
             request_hash=digest,
             now=now,
-            visit_type=visit_type,
             exempt_from=terms.exempt_from,
         )
 
@@ -162,7 +161,16 @@ async def _read_slot_and_name(
     return to_book, patient_name
 
 
-async def _find_earlier(caller: User, request: BookingRequest, patient_id: PydanticObjectId) -> Document | None:
+class _Keyed(Protocol):
+    """A request that may have an idempotency key."""
+
+    @property
+    def idempotency_key(self) -> str | None: ...
+
+    def digest(self, patient_id: PydanticObjectId) -> str | None: ...
+
+
+async def find_earlier(caller: User, request: _Keyed, patient_id: PydanticObjectId) -> Document | None:
     """Returns the appointment that the caller's earlier request with the same key made.
 
     Raises `IdempotencyKeyReused`, and `OutsideYourScope` if it was rescheduled to where the caller can't see it.

@@ -1,6 +1,7 @@
 """The document that a booking inserts. Built without the models, which would take longer than the insert itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from backend.appointments.booking.seat_allocation import SeatNumbers
 from backend.appointments.documents import Exemption, MessageKind, Recipient, Status, TransitionName
 from backend.appointments.permissions import Actor
 from backend.directory.visit_types.documents import VisitType
+from backend.scheduling.fit_ins import FitInPlace
 from backend.scheduling.slots.runs import Run
 
 
@@ -33,6 +35,36 @@ def place_fields(run: Run, numbers: SeatNumbers, visit_type: VisitType | None) -
     }
 
 
+@dataclass(frozen=True, slots=True)
+class FitInSeats:
+    """The seats to try for a fit-in, and the slots of its time that have no free one."""
+
+    held: list[dict[str, Any]]
+    overbooked_slots: list[PydanticObjectId]
+
+
+def fit_in_fields(
+    place: FitInPlace, seats: FitInSeats, visit_type: VisitType | None, *, why: str, recheck_at: datetime
+) -> dict[str, Any]:
+    """Returns the same fields for a fit-in. It counts for the doctor's day without a daily number."""
+    of_place = ("doctor_id", "doctor_name", "specialty", "clinic_id", "clinic_name", "time_zone", "start", "end")
+    return {
+        **{name: getattr(place, name) for name in (*of_place, "ticks")},
+        **_type_fields(visit_type),
+        "seats": seats.held,
+        "overbooked_slots": seats.overbooked_slots or None,
+        "clinic_day": place.day,
+        "daily_number": None,
+        "overbooked": True,
+        "overbook_why": why,
+        "recheck_at": recheck_at,
+    }
+
+
+NOT_OVERBOOKED: dict[str, None] = dict.fromkeys(("overbooked", "overbook_why", "overbooked_slots", "recheck_at"))
+"""Written when a fit-in is rescheduled to a slot like anybody."""
+
+
 def _type_fields(visit_type: VisitType | None) -> dict[str, Any]:
     if visit_type is None:
         return {}
@@ -45,8 +77,7 @@ def _type_fields(visit_type: VisitType | None) -> dict[str, Any]:
 
 
 def new_appointment(
-    run: Run,
-    numbers: SeatNumbers,
+    place: Mapping[str, Any],
     *,
     patient_id: PydanticObjectId,
     patient_name: str,
@@ -55,17 +86,17 @@ def new_appointment(
     idempotency_key: str | None,
     request_hash: str | None,
     now: datetime,
-    visit_type: VisitType | None = None,
     exempt_from: Sequence[Exemption] = (),
 ) -> dict[str, Any]:
     """Builds a new appointment, field for field what the model `Appointment` would write.
 
-    `actor` is a logged-in user; `now` is UTC.
+    `place` has the fields of `place_fields` or `fit_in_fields`; `actor` is a logged-in user; `now` is UTC.
     """
+    start = place["start"]
     document = {
         "patient_id": patient_id,
         "patient_name": patient_name,
-        **place_fields(run, numbers, visit_type),
+        **place,
         "status": Status.SCHEDULED,
         "active": True,
         "reason": reason,
@@ -77,12 +108,13 @@ def new_appointment(
                 "by": actor.user_id,
                 "by_name": actor.name,
                 "by_role": actor.role,
-                "start": run.start,
+                "start": start,
                 **({"exempt_from": exempt_from} if exempt_from else {}),
+                **({"overbook_why": place["overbook_why"]} if "overbook_why" in place else {}),
             }
         ],
         # Who is booked into a slot that has begun is there, and needs no message.
-        "pending_messages": [_booked_message(now)] if run.start > now else [],
+        "pending_messages": [_booked_message(now)] if start > now else [],
         "remind_at": now,
         "reminded_until": now,
         "reminders": 0,

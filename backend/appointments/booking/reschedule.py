@@ -1,11 +1,14 @@
 """Rescheduling an appointment: one update of its document. If the new time is taken, it keeps the old one."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from beanie import PydanticObjectId
 
 from backend.accounts.access import is_staff
 from backend.accounts.documents import User
 from backend.appointments import repository
-from backend.appointments.booking.document import place_fields
+from backend.appointments.booking.document import NOT_OVERBOOKED, place_fields
 from backend.appointments.booking.rules import check_notice, check_online
 from backend.appointments.booking.seat_allocation import (
     SeatNumbers,
@@ -19,6 +22,7 @@ from backend.appointments.booking.seat_allocation import (
 from backend.appointments.documents import (
     UNDECIDED,
     Appointment,
+    Exemption,
     MessageKind,
     PendingMessage,
     Recipient,
@@ -57,7 +61,7 @@ async def reschedule(appointment: Appointment, caller: User, *, to: PydanticObje
     if to_book is None:
         raise SlotNotFound
     check_may_book(caller, to_book.slot)
-    visit_type = await _type_of(appointment)
+    visit_type = await type_of(appointment)
     if visit_type is not None:
         check_online(caller, visit_type)
     try:
@@ -65,14 +69,15 @@ async def reschedule(appointment: Appointment, caller: User, *, to: PydanticObje
             raise SlotNotOpen
         rescheduled = await _reschedule(appointment, to_book, visit_type, caller)
     except SlotUnavailable as refusal:
-        refusal.alternatives = await alternatives_to(to, visit=visit_type and Visit.of(visit_type))
+        visit = visit_type and Visit.of(visit_type)
+        refusal.alternatives = await alternatives_to(to, visit=visit, for_staff=is_staff(caller))
         raise
     await seats_freed(before=appointment, after=rescheduled)
     await messages_pending.send(None)
     return rescheduled
 
 
-async def _type_of(appointment: Appointment) -> VisitType | None:
+async def type_of(appointment: Appointment) -> VisitType | None:
     """Returns the appointment's visit type as it is now. One that was deactivated still serves its appointments."""
     return None if appointment.visit_type_id is None else await get_visit_type(appointment.visit_type_id)
 
@@ -80,35 +85,48 @@ async def _type_of(appointment: Appointment) -> VisitType | None:
 async def _reschedule(
     appointment: Appointment, to_book: SlotToBook, visit_type: VisitType | None, caller: User
 ) -> Appointment:
-    actor, now, reschedule_count = Actor.of(caller), utc_now(), appointment.reschedule_count + 1
-    exempt_from = exemptions(actor, appointment, now) or []
-    if visit_type is not None:
-        exempt_from += check_notice(caller, visit_type, to_book.slot.start, now)
+    start = to_book.slot.start
+    exempt_from = check_notice(caller, visit_type, start, utc_now()) if visit_type is not None else []
     run, claims = await read_run(to_book, visit_type and Visit.of(visit_type), rescheduled=appointment)
+
+    async def update(numbers: SeatNumbers) -> Appointment:
+        place = {**place_fields(run, numbers, visit_type), **NOT_OVERBOOKED}
+        return await write_new_time(appointment, caller, place, exempt_from=exempt_from)
+
+    return await allocate_seats(run, claims, patient_id=appointment.patient_id, write=update, rescheduled=appointment)
+
+
+async def write_new_time(
+    appointment: Appointment, caller: User, place: Mapping[str, Any], *, exempt_from: Sequence[Exemption]
+) -> Appointment:
+    """Writes a new place and time, if nobody has changed the appointment since it was read.
+
+    `place` has the fields of `place_fields` or `fit_in_fields`. Raises `AppointmentChanged`, and `DuplicateKeyError`
+    if a unique index refuses it.
+    """
+    actor, now, reschedule_count = Actor.of(caller), utc_now(), appointment.reschedule_count + 1
+    exempt = [*(exemptions(actor, appointment, now) or []), *exempt_from]
     entry = actor.history_entry(
         transition=TransitionName.RESCHEDULE,
         status=Status.SCHEDULED,
         at=now,
-        start=run.start,
-        exempt_from=exempt_from or None,
+        start=place["start"],
+        exempt_from=exempt or None,
+        overbook_why=place["overbook_why"],
     )
     message = PendingMessage.about_time(reschedule_count, kind=MessageKind.RESCHEDULED, to=Recipient.PATIENT, now=now)
-    messages = [message.model_dump()] if run.start > now else []  # else the patient is there
-
-    async def update(numbers: SeatNumbers) -> Appointment:
-        return await repository.update_unchanged(
-            appointment,
-            {
-                **place_fields(run, numbers, visit_type),
-                **UNDECIDED,
-                # The patient will be asked to confirm the new time.
-                **dict.fromkeys(("confirmation_requested_at", "auto_cancel_at", "confirmation_undelivered")),
-                "status": Status.SCHEDULED,
-                "reschedule_count": reschedule_count,
-                "remind_at": now,
-                "reminded_until": now,
-            },
-            push={"history": entry.model_dump(exclude_none=True), "pending_messages": {"$each": messages}},
-        )
-
-    return await allocate_seats(run, claims, patient_id=appointment.patient_id, write=update, rescheduled=appointment)
+    messages = [message.model_dump()] if place["start"] > now else []  # else the patient is there
+    return await repository.update_unchanged(
+        appointment,
+        {
+            **place,
+            **UNDECIDED,
+            # The patient will be asked to confirm the new time.
+            **dict.fromkeys(("confirmation_requested_at", "auto_cancel_at", "confirmation_undelivered")),
+            "status": Status.SCHEDULED,
+            "reschedule_count": reschedule_count,
+            "remind_at": now,
+            "reminded_until": now,
+        },
+        push={"history": entry.model_dump(exclude_none=True), "pending_messages": {"$each": messages}},
+    )

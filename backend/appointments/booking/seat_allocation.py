@@ -20,7 +20,8 @@ from backend.appointments.errors import (
 from backend.core.mongo.batching import Batcher, SingleFlight
 from backend.core.mongo.updates import breaks_index_on
 from backend.scheduling import repository as scheduling
-from backend.scheduling.documents import SEATS_PER_GENERATION, HeldSeat
+from backend.scheduling.documents import SEATS_PER_GENERATION, HeldSeat, Slot
+from backend.scheduling.fit_ins import give_freed_seats
 from backend.scheduling.hours.repository import request_sync
 from backend.scheduling.repository import Row
 from backend.scheduling.schemas import SlotOut
@@ -173,7 +174,10 @@ def _choose(
     own_id = rescheduled.id if rescheduled else None
     others = [claim for claim in claims if claim["_id"] != own_id]
     held = [held for claim in others if claim["active"] for held in claim["seats"]]
-    seats, slot = [_choose_seat(slot, held, patient_id) for slot in run.slots], run.first
+    slot = run.first
+    seats = [seat for each in run.slots if (seat := choose_seat(each, held, patient_id)) is not None]
+    if len(seats) < len(run.slots):
+        raise SlotTaken
     if rescheduled and (rescheduled.doctor_id, rescheduled.clinic_day) == (slot.doctor_id, slot.day):
         return SeatNumbers(seats, rescheduled.daily_number)  # they are counted on this day already
     if slot.max_patients_per_day is None:
@@ -186,13 +190,11 @@ def _choose(
     return SeatNumbers(seats, number)
 
 
-def _choose_seat(slot: BookableSlot, held: Sequence[Row], patient_id: PydanticObjectId) -> int:
+def choose_seat(slot: BookableSlot | Slot, held: Sequence[Row], patient_id: PydanticObjectId) -> int | None:
+    """Returns a seat of a slot that is not among those held; None if there is none."""
     taken = {each[name] for each in held if each["slot"] == slot.id for name in ("seat", "reserved") if name in each}
     seats = range(slot.first_seat, slot.first_seat + slot.capacity)
-    seat = _pick([seat for seat in seats if seat not in taken], patient_id)
-    if seat is None:
-        raise SlotTaken
-    return seat
+    return _pick([seat for seat in seats if seat not in taken], patient_id)
 
 
 def _free_daily_numbers(limit: int, that_day: Sequence[Row]) -> list[int]:
@@ -214,21 +216,26 @@ def _pick(free: Sequence[int], patient_id: PydanticObjectId) -> int | None:
     return free[crc32(patient_id.binary) % len(free)] if free else None
 
 
-async def alternatives_to(slot_id: PydanticObjectId, *, visit: Visit | None) -> list[SlotOut]:
-    """Returns what can be booked in place of a slot: see `find_alternatives`.
+_Wanted = tuple[PydanticObjectId, Visit | None, bool]
+
+
+async def alternatives_to(slot_id: PydanticObjectId, *, visit: Visit | None, for_staff: bool) -> list[SlotOut]:
+    """Returns what can be booked in place of a slot, by patients or by the staff: see `find_alternatives`.
 
     The hundreds who lose a race for one seat share the reads.
     """
-    return await _alternatives.load((slot_id, visit), _find_alternatives)
+    return await _alternatives.load((slot_id, visit, for_staff), _find_alternatives)
 
 
-async def _find_alternatives(wanted: tuple[PydanticObjectId, Visit | None]) -> list[SlotOut]:
-    slot_id, visit = wanted
+async def _find_alternatives(wanted: _Wanted) -> list[SlotOut]:
+    slot_id, visit, for_staff = wanted
     slot = await scheduling.find_slot(slot_id)
-    return [] if slot is None else [SlotOut.of(found) for found in await find_alternatives(slot, visit)]
+    if slot is None:
+        return []
+    return [SlotOut.of(found) for found in await find_alternatives(slot, visit, for_staff=for_staff)]
 
 
-_alternatives: SingleFlight[tuple[PydanticObjectId, Visit | None], list[SlotOut]] = SingleFlight()
+_alternatives: SingleFlight[_Wanted, list[SlotOut]] = SingleFlight()
 
 
 def same_seats_in_later_generations(seats: Sequence[HeldSeat]) -> Iterator[list[HeldSeat]]:
@@ -242,12 +249,13 @@ async def seats_freed(before: Appointment, after: Appointment) -> None:
     """Makes freed seats findable. Call it once an appointment has left the slots it had `before`.
 
     It clears the hint by which searches skip full slots, if `after`, which the write returned, says that there may
-    be one. If the slot was withdrawn, it kept its time only for its patients: the doctor's slots are then brought
-    up to date.
+    be one, and gives the seats to fit-ins that overbook the slots. If the slot was withdrawn, it kept its time only
+    for its patients: the doctor's slots are then brought up to date.
     """
     if after.clears_full_hint:
+        await give_freed_seats([*before.slot_ids, *after.slot_ids])  # one may have been given to a fit-in meanwhile
         await clear_hints_of_day(
             doctor_id=before.doctor_id, day=before.clinic_day, start=before.start, slot_ids=before.slot_ids
         )
-    if any(held.seat >= SEATS_PER_GENERATION for held in before.seats):
+    if before.overbooked_slots or any(held.seat >= SEATS_PER_GENERATION for held in before.seats):
         await request_sync(before.doctor_id)

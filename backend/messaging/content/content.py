@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -54,6 +54,7 @@ APPOINTMENT_FIELDS = (
     "clinic_id",
     "confirmation_undelivered",
     "instructions",
+    "cancellation_notice_minutes",
     "_id",
 )
 """The fields of an appointment that its messages depend on."""
@@ -166,7 +167,7 @@ def decide(message: Row, context: MessageContext, *, now: datetime, is_real: boo
     cancels_at = deadline(appointment["start"], confirmation_requested_at=now, auto_cancel_minutes=minutes)
     has_others = message["patient_id"] in context.patients_with_several
     details = replace(
-        appointment_details(appointment, clinic, recipient["phone"], has_others=has_others),
+        appointment_details(appointment, clinic, recipient["phone"], has_others=has_others, now=now),
         requests_confirmation=requests_confirmation,
         names_patient=is_for_patient and message["patient_id"] in context.patients_sharing,
         silence_cancels=cancels_at is not None and not appointment.get("confirmation_undelivered"),
@@ -220,17 +221,21 @@ def language_of(chosen: Language | None, clinic: Clinic | None) -> Language:
     return chosen or (clinic.language if clinic else "en")
 
 
-def appointment_details(appointment: Row, clinic: Clinic, phone: str, *, has_others: bool) -> AppointmentDetails:
-    """Returns what a text may say about an appointment: never the reason for the visit.
+def appointment_details(
+    appointment: Row, clinic: Clinic, phone: str, *, has_others: bool, now: datetime
+) -> AppointmentDetails:
+    """Returns what a text may say now (UTC) about an appointment: never the reason for the visit.
 
     Times are those of the clinic's clock as it is now. The code is included only if the patient has other open
     appointments.
     """
+    notice = timedelta(minutes=appointment.get("cancellation_notice_minutes") or 0)
     return AppointmentDetails(
         **{field: appointment[field] for field in _DETAILS},
         time_zone=clinic.time_zone,
         code=code_of(appointment["_id"]) if has_others else None,
         clinic_phone=clinic.phone,
+        can_cancel=not notice or now < appointment["start"] - notice,
         names_zone=_is_in_another_zone(phone, clinic.time_zone, appointment["start"]),
     )
 

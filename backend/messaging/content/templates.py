@@ -42,7 +42,8 @@ class AppointmentDetails:
     `code` (see `parse_reply.code_of`) is set if several open appointments are ahead for the reader's number,
     `names_patient` if several patients are reached by it, `names_zone` if the
     reader may be in another time zone than the clinic. `requests_confirmation` is true for the last reminder,
-    `silence_cancels` if the appointment is cancelled without a reply. `opens` is when it can first be confirmed.
+    `silence_cancels` if the appointment is cancelled without a reply. `can_cancel` is true until the visit type's
+    notice for cancelling. `opens` is when it can first be confirmed.
     The confirmation of a time ends with the `instructions`: what the patient should know or bring, in their language.
     Texts to the doctor give only the patient's first name and an initial.
     """
@@ -56,6 +57,7 @@ class AppointmentDetails:
     names_zone: bool = False
     requests_confirmation: bool = False
     silence_cancels: bool = False
+    can_cancel: bool = True
     patient_name: str = ""
     names_patient: bool = False
     opens: datetime | None = None
@@ -68,10 +70,13 @@ def render_message(kind: MessageKind, to: Recipient, language: Language, details
         text = _about(texts.MESSAGES[language][to][kind], language, details)
         says_time = kind in (MessageKind.BOOKED, MessageKind.RESCHEDULED) and to is Recipient.PATIENT
         return _with_instructions(text, details.instructions) if says_time else text
+    call = "" if details.can_cancel else " {call}"
     if not details.requests_confirmation:
-        return _about(texts.EARLIER_REMINDER[language], language, details)
+        earlier = texts.EARLIER_REMINDER if details.can_cancel else texts.EARLIER_REMINDER_PAST_NOTICE
+        return _about(earlier[language] + call, language, details)
+    last = texts.LAST_REMINDER if details.can_cancel else texts.LAST_REMINDER_PAST_NOTICE
     warning = texts.SILENCE_CANCELS[language] if details.silence_cancels else ""
-    return _about(texts.LAST_REMINDER[language] + warning, language, details)
+    return _about(last[language] + warning + call, language, details)
 
 
 def _with_instructions(text: str, instructions: str | None) -> str:
@@ -95,6 +100,8 @@ def render_answer(
     text = texts.ANSWERS[language][answer]
     if details is None:
         return _filled(text, _sentences(language, phone) | {"confirm": "1", "cancel": "2"}, {})
+    if not details.can_cancel:
+        text = texts.ANSWERS_PAST_NOTICE[language].get(answer, text)
     return _about(text, language, details)
 
 

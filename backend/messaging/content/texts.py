@@ -82,6 +82,16 @@ EARLIER_REMINDER: dict[Language, str] = {
     "es": "Recordatorio: {when}, {doctor}, {clinic}. Responda {cancel} para cancelar.",
 }
 
+LAST_REMINDER_PAST_NOTICE: dict[Language, str] = {
+    "en": "Reminder: {when}, {doctor}, {clinic}. Reply {confirm} to confirm.",
+    "es": "Recordatorio: {when}, {doctor}, {clinic}. Responda {confirm} para confirmar.",
+}
+EARLIER_REMINDER_PAST_NOTICE: dict[Language, str] = {
+    "en": "Reminder: {when}, {doctor}, {clinic}.",
+    "es": "Recordatorio: {when}, {doctor}, {clinic}.",
+}
+"""Once the visit type's notice for cancelling is over. They end with the clinic's phone instead."""
+
 _UNKNOWN_PHONE = (
     "We can't match this number to an appointment. Please call your clinic. / "
     "No hay citas con este número. Llame a su clínica."
@@ -93,7 +103,7 @@ ANSWERS: dict[Language, dict[AnswerText, str]] = {
         AnswerText.CANCELLED: "Cancelled as you asked: {when}, {doctor}, {clinic}.",
         AnswerText.TOO_EARLY: "Too early to confirm: {when}, {doctor}. Please reply {confirm} from {opens} on.",
         AnswerText.TOO_LATE: "Too late, it has begun: {when}, {doctor}. {call}",
-        AnswerText.NOTICE_OVER: "Too late to cancel by SMS: {when}, {doctor}. {call}",
+        AnswerText.NOTICE_OVER: "Too late to cancel by SMS: {when}, {doctor}. The clinic will call you. {call}",
         AnswerText.ALREADY_CONFIRMED: "Already confirmed: {when}, {doctor}, {clinic}. Reply {cancel} to cancel.",
         AnswerText.ALREADY_CANCELLED: "Already cancelled: {when}, {doctor}, {clinic}. {again}",
         AnswerText.ALREADY_HERE: "You are checked in: {when}, {doctor}, {clinic}. Please ask at the front desk.",
@@ -112,7 +122,7 @@ ANSWERS: dict[Language, dict[AnswerText, str]] = {
         AnswerText.CANCELLED: "Cancelada a petición suya: {when}, {doctor}, {clinic}.",
         AnswerText.TOO_EARLY: "Aún no se puede confirmar: {when}, {doctor}. Responda {confirm} desde {opens}.",
         AnswerText.TOO_LATE: "Tarde, ya ha empezado: {when}, {doctor}. {call}",
-        AnswerText.NOTICE_OVER: "Ya no se puede cancelar por SMS: {when}, {doctor}. {call}",
+        AnswerText.NOTICE_OVER: "Ya no se puede cancelar por SMS: {when}, {doctor}. La clínica le llamará. {call}",
         AnswerText.ALREADY_CONFIRMED: (
             "Ya está confirmada: {when}, {doctor}, {clinic}. Responda {cancel} para cancelar."
         ),
@@ -129,6 +139,18 @@ ANSWERS: dict[Language, dict[AnswerText, str]] = {
         AnswerText.UNKNOWN_PHONE: _UNKNOWN_PHONE,
     },
 }
+
+ANSWERS_PAST_NOTICE: dict[Language, dict[AnswerText, str]] = {
+    "en": {
+        AnswerText.ALREADY_CONFIRMED: "Already confirmed: {when}, {doctor}, {clinic}. {call}",
+        AnswerText.NOT_UNDERSTOOD: "Sorry, we did not understand. Reply {confirm} to confirm. {call}",
+    },
+    "es": {
+        AnswerText.ALREADY_CONFIRMED: "Ya está confirmada: {when}, {doctor}, {clinic}. {call}",
+        AnswerText.NOT_UNDERSTOOD: "Perdone, no se entendió. Responda {confirm} para confirmar. {call}",
+    },
+}
+"""The answers that would offer to cancel, once the visit type's notice for it is over."""
 
 CHOICES: dict[Language, str] = {
     "en": "Which one? Reply 1 and its code to confirm, 2 and its code to cancel:",

@@ -200,10 +200,18 @@ async def _act_on_appointment(
                 return await _ask_which(sender, [again])  # the patient wasn't asked about the new time
             appointment = again
         else:
-            await repository.close_calls_about_replies(
-                CallReason.NOT_UNDERSTOOD, now=utc_now(), appointment_id=changed.appointment_id
+            for reason in (CallReason.NOT_UNDERSTOOD, CallReason.LATE_CANCELLATION):
+                await repository.close_calls_about_replies(
+                    reason, now=utc_now(), appointment_id=changed.appointment_id
+                )
+            text = await _answer(sender, answer, changed, has_others=has_others)
+            if answer is not AnswerText.NOTICE_OVER:
+                return ReplyResult(text, changed)
+            # The patient has answered: silence doesn't cancel, the staff decide.
+            await appointments.mark_confirmation_undelivered(
+                changed.appointment_id, reschedule_count=changed.reschedule_count
             )
-            return ReplyResult(await _answer(sender, answer, changed, has_others=has_others), changed)
+            return ReplyResult(text, changed, call_reason=CallReason.LATE_CANCELLATION)
     text = render_answer(AnswerText.TRY_AGAIN, await _language(sender, appointment))
     return ReplyResult(text, appointment)
 
@@ -295,7 +303,7 @@ def _is_open(appointment: Appointment) -> bool:
 async def _details(sender: Sender, appointment: Appointment, *, has_others: bool) -> AppointmentDetails:
     clinic = await _clinic(appointment)
     row = {**appointment.model_dump(), "_id": appointment.id}
-    details = appointment_details(row, clinic, sender.phone, has_others=has_others)
+    details = appointment_details(row, clinic, sender.phone, has_others=has_others, now=utc_now())
     opens = confirm_opens(appointment, clinic.rules)
     return replace(details, opens=opens, names_patient=len(sender.patients) > 1)
 

@@ -5,7 +5,7 @@ deleted meanwhile, it clears their marks instead. It may run any number of times
 reads once more after its last write, and whoever changes the cause settles after that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from beanie import PydanticObjectId
@@ -16,7 +16,7 @@ from backend.scheduling import repository as claims
 from backend.scheduling.decisions import repository
 from backend.scheduling.decisions.documents import CauseKind, DecisionCause, Withdrawal
 from backend.scheduling.documents import SeatClaim, SlotState
-from backend.scheduling.hours.repository import find_active_ids, find_leave
+from backend.scheduling.hours.repository import find_active_ids, find_clinics_of, find_leave
 from backend.scheduling.slots import repository as slots
 
 ABANDONED = timedelta(minutes=2)
@@ -57,10 +57,24 @@ async def settle(withdrawal: Withdrawal) -> None:
 
 
 async def find_without_slot(whose: Mapping[str, PydanticObjectId]) -> list[SeatClaim]:
-    """Returns a doctor's or a clinic's future appointments whose slots were withdrawn."""
+    """Returns a doctor's or a clinic's future appointments whose slots were withdrawn.
+
+    Fit-ins after hours have none. They are among them where the doctor no longer works.
+    """
     states = [SlotState.CLOSED, SlotState.CLOSING, SlotState.REMOVED]
-    coming = {**whose, "state": {"$in": states}, "start": {"$gt": utc_now()}}
-    return await claims.find_booked_in(await slots.find_active(coming))
+    ahead = {"start": {"$gt": utc_now()}}
+    found = await claims.find_booked_in(await slots.find_active({**whose, "state": {"$in": states}, **ahead}))
+    known = {each.id for each in found}
+    elsewhere = await elsewhere_now(await claims.find_booked({**whose, "overbooked": True, **ahead}))
+    return [*found, *(each for each in elsewhere if each.id not in known)]
+
+
+async def elsewhere_now(appointments: Sequence[SeatClaim]) -> list[SeatClaim]:
+    """Returns those of some appointments whose doctor no longer works at their clinic."""
+    if not appointments:
+        return []
+    works_at = await find_clinics_of([each.doctor_id for each in appointments if each.doctor_id])
+    return [each for each in appointments if each.doctor_id and each.clinic_id not in works_at[each.doctor_id]]
 
 
 async def _hit_by(withdrawal: Withdrawal) -> list[SeatClaim] | None:
@@ -85,7 +99,7 @@ async def _time_of(withdrawal: Withdrawal) -> Mapping[str, object] | None:
             return {**whose, "start": {"$lt": found[0].end}, "end": {"$gt": found[0].start}} if found else None
         case CauseKind.SLOT:
             slot = await claims.find_slot(subject)
-            return {"seats.slot": subject} if slot is not None and slot.is_removed else None
+            return claims.in_slots([subject]) if slot is not None and slot.is_removed else None
         case _:
             return None if await _is_active(withdrawal) else {**whose, "end": {"$gt": withdrawal.begun_at}}
 
@@ -101,9 +115,19 @@ async def _compare_with_slots(withdrawal: Withdrawal) -> None:
     """Clears the marks of appointments that have their slot back, and marks those that have none and no mark yet."""
     whose = withdrawal.whose
     marked = await repository.find_marked_without_slot(whose)
-    without = {each.id for each in await find_without_slot(whose)}
+    without = {each.id for each in await find_without_slot(whose)} | await _fit_ins_without_slot(marked)
     now = utc_now()  # slots that have begun are not among those without
     back = [each.id for each in marked if each.id not in without and each.start and each.start > now]
     await repository.clear_without_slot([each for each in back if each is not None])
     cause = DecisionCause(kind=CauseKind.HOURS, since=withdrawal.begun_at)
     await repository.mark(await find_without_slot(whose), cause, only_unmarked=True)
+
+
+async def _fit_ins_without_slot(marked: Sequence[SeatClaim]) -> set[PydanticObjectId | None]:
+    """Returns the fit-ins of which a slot is not open. It may be gone: a fit-in without a seat holds none."""
+    fit_ins = [each for each in marked if each.overbooked]
+    if not fit_ins:
+        return set()
+    ids = list({slot_id for each in fit_ins for slot_id in each.slot_ids})
+    is_open = {slot.id for slot in await slots.find_active({"_id": {"$in": ids}, "state": SlotState.OPEN})}
+    return {each.id for each in fit_ins if not is_open.issuperset(each.slot_ids)}

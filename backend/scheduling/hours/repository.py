@@ -64,6 +64,12 @@ async def find_active_ids(doctor_ids: Sequence[PydanticObjectId]) -> set[Pydanti
     return {user["_id"] async for user in found if user["is_active"]}
 
 
+async def find_clinics_of(doctor_ids: Sequence[PydanticObjectId]) -> dict[PydanticObjectId, list[PydanticObjectId]]:
+    """Returns the clinics at which each of these doctors works."""
+    found = _users().find({"_id": {"$in": doctor_ids}}, {"doctor.clinic_ids": 1})
+    return {user["_id"]: user.get("doctor", {}).get("clinic_ids", []) async for user in found}
+
+
 async def read_weekly_hours(doctor_id: PydanticObjectId) -> tuple[list[dict[str, Any]] | None, int]:
     """Returns a doctor's weekly hours as they are stored, None if none were ever set, and their version."""
     fields = {"doctor.weekly_hours": 1, "doctor.weekly_hours_version": 1}

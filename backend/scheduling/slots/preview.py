@@ -49,7 +49,7 @@ async def preview(doctor_id: PydanticObjectId, change: Change) -> Preview:
     present = await repository.find_active({"doctor_id": doctor_id, **repository.ending_after(now - LOOKBACK)})
     stale = {slot.id for slot in present if is_stale(slot, schedule, wanted, now)}
     patients = await _count_patients(present)
-    gone = {slot_id for slot_id in stale if not patients[slot_id]}
+    gone = stale - await claims.find_booked_slots(stale)
     gone |= {slot.id for slot in await obsolete_removals(present, schedule, now)}
     remaining = [slot for slot in present if slot.id not in gone]
     shut = {s.id for s in remaining if s.id in stale or s.state in (SlotState.CLOSED, SlotState.PENDING)}

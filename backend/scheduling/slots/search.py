@@ -1,7 +1,7 @@
 """The search for open slots, by start. It finds nothing that booking would refuse."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -224,15 +224,15 @@ async def _read(wanted: SlotQuery, query: dict[str, Any], size: int, *, descendi
     return await with_free_seats(rows)
 
 
-async def find_alternatives(slot: Slot, visit: Visit | None) -> list[OpenSlot]:
+async def find_alternatives(slot: Slot, visit: Visit | None, *, for_staff: bool) -> list[OpenSlot]:
     """Returns what can be booked in place of a slot: the doctor's nearest, then those of others.
 
-    The others practise the same specialty in the same city. At most three and two, each nearest first.
+    The others practise the same specialty in the same city. At most three and two, each nearest first. Those
+    `for_staff` may lie beyond the patients' horizon.
     """
-    own = SlotQuery(doctor_id=slot.doctor_id, visit=visit, near=slot.start)
-    others = SlotQuery(
-        specialty=slot.specialty, city=slot.city, visit=visit, near=slot.start, not_doctor_id=slot.doctor_id
-    )
+    near = SlotQuery(visit=visit, near=slot.start, for_staff=for_staff)
+    own = replace(near, doctor_id=slot.doctor_id)
+    others = replace(near, specialty=slot.specialty, city=slot.city, not_doctor_id=slot.doctor_id)
     found, _ = await find_open(own, PageRequest(limit=3))
     found_elsewhere, _ = await find_open(others, PageRequest(limit=2))
     return [*found, *found_elsewhere]

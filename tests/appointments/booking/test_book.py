@@ -80,6 +80,7 @@ def test_the_history_begins_with_the_booking(book: Book, patient: Person, nurse:
             "reason": None,
             "start": "2037-06-01T14:00:00Z",
             "exempt_from": None,
+            "overbook_why": None,
         }
     ]
     by_nurse = booked(nurse, second, patient_id=patient.id)

@@ -74,8 +74,7 @@ def test_a_booking_writes_what_the_model_would_write(
     for person in (patient, nurse):
         actor = Actor.of(person.user)
         document = new_appointment(
-            Run.of_slot(slot),
-            seat,
+            place_fields(Run.of_slot(slot), seat, None),
             patient_id=patient.object_id,
             patient_name=patient.user.name,
             actor=actor,
@@ -114,8 +113,7 @@ def test_json_from_the_document_is_that_of_the_model(book: Book, patient: Person
     document = {
         "_id": PydanticObjectId(),
         **new_appointment(
-            Run.of_slot(bookable(book.slot(TEN))),
-            SeatNumbers([0], None),
+            place_fields(Run.of_slot(bookable(book.slot(TEN))), SeatNumbers([0], None), None),
             patient_id=patient.object_id,
             patient_name=patient.user.name,
             actor=Actor.of(patient.user),

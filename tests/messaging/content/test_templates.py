@@ -177,6 +177,22 @@ def test_the_last_reminder_says_that_silence_cancels_where_it_does() -> None:
     assert render_message(MessageKind.REMINDER, PATIENT, "en", earlier).endswith("Reply 2 to cancel.")
 
 
+@pytest.mark.parametrize("silence_cancels", [False, True])
+def test_nobody_is_offered_to_cancel_once_the_notice_is_over(silence_cancels: bool) -> None:
+    last = replace(VISIT, requests_confirmation=True, can_cancel=False, silence_cancels=silence_cancels)
+    warnings = (" Unanswered, it is cancelled.", " Sin respuesta, se cancela.") if silence_cancels else ("", "")
+    english, spanish = (render_message(MessageKind.REMINDER, PATIENT, language, last) for language in LANGUAGES)
+    assert english.startswith("Reminder: Tue, Mar 10, 2:05 PM, Dr. Elizabeth")
+    assert f" Reply 1 to confirm.{warnings[0]} Questions? Call " in english
+    assert f" Responda 1 para confirmar.{warnings[1]} ¿Dudas? Llame al " in spanish
+    earlier = replace(last, requests_confirmation=False)
+    for details in (last, earlier):
+        for language in LANGUAGES:
+            texts = [render_message(MessageKind.REMINDER, PATIENT, language, details)]
+            texts += [render_answer(what, language, details) for what in AnswerText]
+            assert not [text for text in texts if "2 to cancel" in text or "2 para cancelar" in text]
+
+
 def test_who_has_several_appointments_is_told_the_code() -> None:
     asking = replace(VISIT, requests_confirmation=True, code="K7M")
     assert render_message(MessageKind.REMINDER, PATIENT, "en", asking).endswith(
@@ -421,7 +437,8 @@ def test_every_message_is_one_segment_whatever_the_names(
 ) -> None:
     details = replace(visit, doctor_name=doctor, clinic_name=clinic, patient_name=doctor)
     warning = replace(details, requests_confirmation=True, silence_cancels=True)
-    for text in [*every_text(language, details), *every_text(language, warning)]:
+    late = replace(warning, can_cancel=False)
+    for text in [*every_text(language, details), *every_text(language, warning), *every_text(language, late)]:
         assert septets(text) is not None, text
         assert segments(text) == 1, text
         assert text.isprintable(), text

@@ -136,6 +136,7 @@ def test_the_report_lists_appointments_that_no_longer_fit(
         "start": text(at("10:30")),
         "end": text(at("11:00")),
         "status": "scheduled",
+        "overbooked": False,
     }
     assert status_of(people[0], fits) == status_of(people[1], falls_out) == "scheduled"
     again = put(doctor, doctor, every_day(clinic, "09:00", "10:00"))["report"]

@@ -86,6 +86,26 @@ def test_only_staff_book_a_check_up_far_ahead(
     assert search(nurse.client, from_="2030-06-08")[0]["start"] == text(at("09:30", days=5))
 
 
+def test_alternatives_for_staff_lie_far_ahead_too(
+    run: Run[Any], doctor: Person, nurse: Person, patient: Person
+) -> None:
+    """The nearest three to a taken time at the end of the staff's horizon; a patient is offered nearer days."""
+    opened(run, doctor)
+    far = slot_at(nurse.client, doctor, "09:00", days=5)
+    made = book(nurse, far, patient_id=patient.id)
+    other = factories.make_user(run, Role.PATIENT)
+    nearest = [text(at(time, days=5)) for time in ("09:30", "10:00", "10:30")]
+    refusal = refused(try_booking(nurse, far, patient_id=other.id), 409, "SLOT_TAKEN")
+    assert [slot["start"] for slot in refusal["alternatives"]] == nearest
+    refusal = refused(try_booking(patient, far), 409, "SLOT_NOT_OPEN")
+    assert refusal["alternatives"][0]["start"] == text(at("10:30", days=2))
+    moved = book(patient, slot_at(patient.client, doctor, "09:00", days=1), patient_id=patient.id)
+    path, body = f"/appointments/{moved['id']}/reschedule", {"slot_id": far["id"]}
+    refusal = refused(nurse.client.post(path, json=body), 409, "SLOT_TAKEN")
+    assert [slot["start"] for slot in refusal["alternatives"]] == nearest
+    assert made["slot_id"] == far["id"]
+
+
 def test_only_staff_reschedule_far_ahead(run: Run[Any], doctor: Person, nurse: Person, patient: Person) -> None:
     opened(run, doctor)
     made = book(patient, slot_at(patient.client, doctor, "09:00"))
