@@ -22,6 +22,7 @@ from backend.messaging.twilio import routes as twilio
 from backend.patients import routes as patients
 from backend.patients.links import routes as patient_links
 from backend.patients.links import routes_joining
+from backend.patients.merging import routes as merging
 from backend.reports import routes as reports
 from backend.scheduling import routes_directory as changes
 from backend.scheduling.hours import routes as hours
@@ -47,6 +48,7 @@ ROUTERS: list[APIRouter] = [
     changes.doctors_router,
     patients.router,
     routes_patients.router,
+    merging.router,
     patient_links.router,
     routes_joining.router,
     hours.router,

@@ -9,12 +9,13 @@ from backend.directory.visit_types.documents import VisitType
 from backend.job_runs import JobRun
 from backend.messaging.documents import SenderPace, SmsLog
 from backend.patients.documents import Invitation, Patient, PatientLink
+from backend.patients.merging.documents import Merge
 from backend.scheduling.decisions.documents import Withdrawal
 from backend.scheduling.documents import Leave, SeatClaim, Slot
 
 DOCUMENTS: list[type[Document]] = [
     *(User, Session, LoginFailures, OneTimeCode, PhoneNumber),
-    *(Patient, PatientLink, Invitation),
+    *(Patient, PatientLink, Invitation, Merge),
     *(Clinic, Department, VisitType),
     *(Slot, Leave, SeatClaim, Withdrawal),
     Appointment,

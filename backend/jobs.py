@@ -18,6 +18,7 @@ from backend.core.clock import utc_now
 from backend.job_runs import PERIOD_SECONDS, record_run
 from backend.messaging.inbound.handle_reply import recover_replies
 from backend.messaging.outbox.sender import Outbox
+from backend.patients.merging.undo import finish_merges
 from backend.patients.registration import finish_registrations
 from backend.scheduling.directory_changes import finish_withdrawals, finish_zone_corrections
 from backend.scheduling.slots.full_hint import repair_full_hints
@@ -40,6 +41,7 @@ TIMETABLE: dict[str, Job] = {
     "repair_full_hints": repair_full_hints,
     "finish_zone_corrections": finish_zone_corrections,
     "finish_registrations": finish_registrations,
+    "finish_merges": finish_merges,
 }
 
 RECONCILE_MESSAGES = "reconcile_messages"

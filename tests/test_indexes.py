@@ -93,6 +93,8 @@ RULES: list[tuple[str, dict[str, int], dict[str, Any] | None]] = [
     ("patient_links", {"user_id": 1, "relation": 1}, {"relation": "self"}),
     ("patient_links", {"patient_id": 1, "relation": 1}, {"relation": "self"}),
     ("patient_invitations", {"code_hash": 1}, None),
+    # A record is merged once.
+    ("patient_merges", {"other_id": 1}, {"is_current": True}),
     # A clinic is known by name and city, a department by name, a visit type by its clinic and name.
     ("clinics", {"name_key": 1, "city_key": 1}, None),
     ("departments", {"name_key": 1}, None),
@@ -112,6 +114,7 @@ RULES: list[tuple[str, dict[str, int], dict[str, Any] | None]] = [
 WORK: list[tuple[str, str]] = [
     ("users", "pending_patient.since"),
     ("patient_links", "pending.since"),
+    ("patient_merges", "due_at"),
     ("appointments", "remind_at"),
     ("appointments", "auto_cancel_at"),
     ("appointments", "pending_messages.pending_since"),

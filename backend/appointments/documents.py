@@ -133,6 +133,7 @@ class Appointment(Document):
 
     patient_id: PydanticObjectId
     patient_name: str
+    merged_from: list[PydanticObjectId] | None = None  # records from which merges brought it, the last at the end
     doctor_id: PydanticObjectId
     doctor_name: str
     specialty: str

@@ -13,6 +13,7 @@ from backend.appointments.permissions import Actor
 from backend.appointments.transitions import cancel
 from backend.patients import records
 from backend.patients.documents import InactiveReason
+from backend.patients.merging.resolving import records_of
 
 _MAX_TRIES = 3
 
@@ -24,8 +25,8 @@ async def deactivate_patient(
 
     With `cancels` it cancels those that can be. Whoever has died is not written to. Raises `PatientNotFound`.
     """
-    await records.deactivate_patient(patient_id, reason=reason)
-    coming = await repository.find_coming_of_patient(patient_id)
+    patient = await records.deactivate_patient(patient_id, reason=reason)
+    coming = await repository.find_coming_of(await records_of(patient.patient_id))
     return [await _cancel(each, Actor.of(caller)) for each in coming] if cancels else coming
 
 

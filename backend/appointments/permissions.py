@@ -57,7 +57,7 @@ async def scope_of(user: User) -> Scope:
     """
     match user.role:
         case Role.PATIENT:
-            own = [each.patient_id for each in await patients_of(user)]
+            own = [record for each in await patients_of(user) for record in each.records]
             return Scope({"patient_id": own[0] if len(own) == 1 else {"$in": own}}, frozenset(own))
         case Role.DOCTOR:
             return Scope({"doctor_id": user.user_id}, frozenset([user.user_id]))

@@ -21,8 +21,7 @@ from backend.core.http.pagination import BY_START, PageRequest, after
 from backend.core.http.time_range import ALL_TIMES, TimeRange
 from backend.directory.clinics import get_clinic
 from backend.directory.visit_types.service import get_visit_type
-from backend.patients.errors import OwnRecordInUse
-from backend.patients.links.joining import own_record_replaced
+from backend.patients.merging.resolving import records_of
 from backend.patients.records import get_patient, visible_patients
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
@@ -35,7 +34,8 @@ class Filters:
     status: tuple[Status, ...] = ()
     times: TimeRange = ALL_TIMES
     doctor_id: PydanticObjectId | None = None
-    patient_id: PydanticObjectId | None = None
+    patient_ids: tuple[PydanticObjectId, ...] = ()
+    """All records of a patient."""
     clinic_id: PydanticObjectId | None = None
     needs_decision: bool = False
 
@@ -47,7 +47,9 @@ class Filters:
             wanted["needs_decision.since"] = {"$gt": EPOCH}
         if self.status:
             wanted["status"] = {"$in": self.status}
-        for field in ("doctor_id", "patient_id", "clinic_id"):
+        if self.patient_ids:
+            wanted["patient_id"] = {"$in": self.patient_ids} if len(self.patient_ids) > 1 else self.patient_ids[0]
+        for field in ("doctor_id", "clinic_id"):
             if (value := getattr(self, field)) is not None:
                 wanted[field] = value
         return wanted
@@ -89,8 +91,8 @@ async def list_of_patient(
     newest_first: bool,
 ) -> Response:
     """Returns a page of one patient's appointments that the caller may see. Raises `PatientNotFound`."""
-    await get_patient(patient_id, where=await visible_patients(caller))
-    filters = Filters(patient_id=patient_id, status=status)
+    patient = await get_patient(patient_id, where=await visible_patients(caller))
+    filters = Filters(patient_ids=await records_of(patient.patient_id), status=status)
     return await list_appointments(caller, filters, page, newest_first=newest_first)
 
 
@@ -125,10 +127,3 @@ async def get_appointment(
     if version is not None and version != found.version:
         raise AppointmentChanged
     return found
-
-
-@own_record_replaced.connect
-async def refuse_if_booked(patient_id: PydanticObjectId) -> None:
-    """Raises `OwnRecordInUse` if a patient has appointments, past ones too."""
-    if await repository.find_last_of_patients([patient_id]) is not None:
-        raise OwnRecordInUse

@@ -254,9 +254,9 @@ async def find_open_of_patients(patient_ids: Sequence[PydanticObjectId]) -> list
     return await Appointment.find(ahead).sort("start", "_id").to_list()
 
 
-async def find_coming_of_patient(patient_id: PydanticObjectId) -> list[Appointment]:
-    """Returns a patient's active appointments that aren't over, by start."""
-    coming = {"patient_id": patient_id, "active": True, "end": {"$gt": utc_now()}}
+async def find_coming_of(patient_ids: Sequence[PydanticObjectId]) -> list[Appointment]:
+    """Returns the active appointments of some records that aren't over, by start."""
+    coming = {"patient_id": {"$in": patient_ids}, "active": True, "end": {"$gt": utc_now()}}
     return await Appointment.find(coming).sort("start", "_id").to_list()
 
 

@@ -42,6 +42,7 @@ from backend.directory.clinics import get_clinic
 from backend.directory.errors import ClinicNotFound, DoctorNotFound
 from backend.directory.visit_types.errors import VisitTypeNotFound
 from backend.patients.errors import PatientNotFound
+from backend.patients.merging.resolving import records_of
 from backend.scheduling import errors as scheduling
 from backend.scheduling.errors import SlotNotFound
 
@@ -169,7 +170,7 @@ async def list_my_appointments(
         status=status or (),
         times=TimeRange(start=since, end=until),
         doctor_id=doctor_id,
-        patient_id=patient_id,
+        patient_ids=await records_of(patient_id) if patient_id else (),
         clinic_id=clinic_id,
         needs_decision=needs_decision,
     )

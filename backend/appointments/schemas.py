@@ -155,10 +155,13 @@ class AllowedActionOut(Response):
 
 
 class DecisionCauseOut(Response):
-    """A withdrawal that hit an appointment."""
+    """A withdrawal that hit an appointment; or a merge of its patient's records, who has another one at this time."""
 
     kind: CauseKind
-    id: Id | None = Field(description="The id of the leave, closure, slot, doctor or clinic; null for hours.")
+    id: Id | None = Field(
+        description="The id of the leave, closure, slot, doctor or clinic; for a merge that of the surviving "
+        "record; null for hours."
+    )
     since: datetime
 
 

@@ -115,6 +115,9 @@ class SmsLog(Document):
 
     appointment_id: PydanticObjectId | None = None
     patient_id: PydanticObjectId | None = None
+    merged_from: list[PydanticObjectId] | None = Field(
+        default=None, description="The records from which merges brought it here, the last one at the end."
+    )
     patient_name: str | None = None
     doctor_id: PydanticObjectId | None = None
     doctor_name: str | None = None

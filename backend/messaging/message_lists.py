@@ -11,6 +11,7 @@ from backend.messaging import repository
 from backend.messaging.documents import SmsKind, SmsStatus
 from backend.messaging.errors import CallNotFound
 from backend.messaging.schemas import CallListEntryOut, SmsLogOut
+from backend.patients.merging.resolving import surviving_id
 from backend.scheduling.access import clinics_of
 
 _ZONE = {"$ifNull": ["$time_zone", "UTC"]}
@@ -27,6 +28,8 @@ async def list_logs(
     times: TimeRange = ALL_TIMES,
 ) -> Page[SmsLogOut]:
     """Returns a page of the log, newest first."""
+    if patient_id is not None:
+        patient_id = await surviving_id(patient_id)
     wanted = {"patient_id": patient_id, "appointment_id": appointment_id, "kind": kind, "status": status}
     where: dict[str, Any] = {field: value for field, value in wanted.items() if value is not None}
     where |= times.query("created_at", day=_DAY)

@@ -73,3 +73,24 @@ async def correct_zone(appointment_ids: Sequence[PydanticObjectId], *, time_zone
     await logs().update_many(about, {"$set": {"time_zone": time_zone}})
     waiting = {**about, "status": SmsStatus.QUEUED, "attempts": 0}
     await logs().update_many(waiting, {"$set": {"not_before": utc_now()}})
+
+
+# Merging two records of a patient
+
+
+async def count_of_patient(patient_id: PydanticObjectId) -> int:
+    """Returns how many messages are about a patient."""
+    return await logs().count_documents({"patient_id": patient_id})
+
+
+async def move_all(patient_id: PydanticObjectId, *, to: PydanticObjectId) -> int:
+    """Gives all messages of a patient to another record; returns how many. Safe to repeat."""
+    update = {"$set": {"patient_id": to}, "$push": {"merged_from": patient_id}}
+    return (await logs().update_many({"patient_id": patient_id}, update)).modified_count
+
+
+async def move_back(patient_id: PydanticObjectId, *, to: PydanticObjectId, about: Sequence[PydanticObjectId]) -> int:
+    """Gives back the messages that came from a record, and those about its appointments; returns how many."""
+    theirs = [{"merged_from": to}, {"appointment_id": {"$in": about}}]
+    update = {"$set": {"patient_id": to}, "$pull": {"merged_from": to}}
+    return (await logs().update_many({"patient_id": patient_id, "$or": theirs}, update)).modified_count

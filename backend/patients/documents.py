@@ -42,6 +42,16 @@ class InactiveReason(StrEnum):
     DECEASED = "deceased"
 
 
+class MergedRecord(BaseModel):
+    """Another record of the same person that was merged into this one: which, when (UTC) and by whom."""
+
+    id: PydanticObjectId
+    name: str
+    at: datetime
+    by: PydanticObjectId
+    by_name: str
+
+
 class Patient(Document):
     """A person who is treated. Phone and e-mail are contacts: several patients may share one.
 
@@ -65,6 +75,9 @@ class Patient(Document):
     is_active: bool = True
     inactive_reason: InactiveReason | None = None
     merged_into: PydanticObjectId | None = Field(default=None, description="The record that took its place.")
+    active_before_merge: bool | None = Field(default=None, description="What `is_active` was then.")
+    absorbing: list[PydanticObjectId] = Field(default=[], description="Records whose merge isn't complete.")
+    merged: list[MergedRecord] = Field(default=[], description="Records that were merged into this one.")
     name_key: str = Field(default="", description="The name as a phone book sorts it: without case and accents.")
     search_words: list[str] = []
     phone_reversed: str | None = Field(default=None, description="The digits backwards: callers give the last ones.")
@@ -152,6 +165,9 @@ class PatientLink(Document):
         default=None, description="UTC. When staff let it stay for a patient of age."
     )
     pending: NewRecord | None = None
+    merged_from: list[PydanticObjectId] | None = Field(
+        default=None, description="The records from which merges brought it here, the last one at the end."
+    )
 
     @classmethod
     def of(

@@ -45,13 +45,6 @@ class CircularLink(Conflict):
     detail = "The patient acts for the owner of this account, directly or through others."
 
 
-class OwnRecordInUse(Conflict):
-    """The account's own record has appointments, so it can't be replaced by another one."""
-
-    code = "OWN_RECORD_IN_USE"
-    detail = "Your own record has appointments. Ask the clinic to bring the two records together."
-
-
 class DuplicateCandidate(BaseModel):
     """A patient who may be the same person."""
 

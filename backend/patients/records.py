@@ -24,6 +24,7 @@ from backend.patients.errors import (
     UnknownDoctor,
 )
 from backend.patients.links.acting import patients_of
+from backend.patients.merging.resolving import surviving_id
 from backend.patients.schemas import NewPatient, PatientPatch
 from backend.patients.search import KEY_FIELDS, ending_with, patient_keys, patient_search
 
@@ -79,8 +80,14 @@ async def _refuse_duplicates(new: NewPatient) -> None:
 
 
 async def get_patient(patient_id: PydanticObjectId, *, where: Mapping[str, Any] | None = None) -> Patient:
-    """Returns the patient if they also match `where` (a MongoDB filter). Raises `PatientNotFound`."""
+    """Returns the patient if they also match `where` (a MongoDB filter). Raises `PatientNotFound`.
+
+    The id of a record that was merged leads to the one that survived.
+    """
     patient = await repository.find({"$and": [{"_id": patient_id}, where or {}]})
+    if patient is None or patient.merged_into is not None:
+        survivor_id = await surviving_id(patient_id)
+        patient = await repository.find({"$and": [{"_id": survivor_id, "merged_into": None}, where or {}]})
     if patient is None:
         raise PatientNotFound
     return patient
@@ -96,8 +103,11 @@ async def list_patients(
     only: Sequence[PydanticObjectId] | None = None,
     page: PageRequest,
 ) -> tuple[list[Patient], str | None]:
-    """Returns a page of patients by name, with the fields of `PatientRow` only, and the cursor of the next page."""
-    conditions: list[Mapping[str, Any]] = [{"is_active": is_active}]
+    """Returns a page of patients by name, with the fields of `PatientRow` only, and the cursor of the next page.
+
+    Records that were merged into others are left out.
+    """
+    conditions: list[Mapping[str, Any]] = [{"is_active": is_active, "merged_into": None}]
     if assigned_doctor_id is not None:
         conditions.append({"assigned_doctor_id": assigned_doctor_id})
     if only is not None:
@@ -131,9 +141,9 @@ async def update_patient(
     _check_fields(caller, body)
     if body.assigned_doctor_id not in (None, old.assigned_doctor_id):
         await require_active_doctor(body.assigned_doctor_id)
-    changed = await change(patient_id, body.stored_changes(), version=version)
-    if changed is None:
-        raise PatientNotFound
+    changed = await change(old.patient_id, body.stored_changes(), version=version)
+    if changed is None:  # merged meanwhile
+        raise EditConflict
     return changed
 
 
@@ -146,11 +156,11 @@ async def change(
 ) -> Patient | None:
     """Changes fields of a patient in one write, and the search words with them; None removes a field.
 
-    Sends `patient_renamed`. Returns None if the patient doesn't match `where`. Raises `EditConflict` if they have
-    another `version`.
+    Sends `patient_renamed`. Returns None if the patient doesn't match `where`, or was merged. Raises `EditConflict`
+    if they have another `version`.
     """
     for _ in range(_TRIES):
-        old = await repository.find({**(where or {}), "_id": patient_id})
+        old = await repository.find({**(where or {}), "_id": patient_id, "merged_into": None})
         if old is None:
             return None
         if version not in (None, old.version):
@@ -181,7 +191,8 @@ def _check_fields(caller: User, body: PatientPatch) -> None:
 async def deactivate_patient(patient_id: PydanticObjectId, *, reason: InactiveReason | None = None) -> Patient:
     """Deactivates a patient and sends `patient_deactivated`. It may be repeated. Raises `PatientNotFound`."""
     why = {} if reason is None else {"inactive_reason": reason}
-    deactivated = await repository.update(patient_id, {"is_active": False, **why}, where={})
+    survivor_id = await surviving_id(patient_id)
+    deactivated = await repository.update(survivor_id, {"is_active": False, **why}, where={})
     if deactivated is None:
         raise PatientNotFound
     await patient_deactivated.send(deactivated)

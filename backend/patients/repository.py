@@ -1,6 +1,7 @@
 """Every query and update of patients. Those of links are in `links/repository.py`."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from beanie import PydanticObjectId
@@ -14,6 +15,8 @@ from backend.patients.documents import Patient
 
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
+
+MERGE_FIELDS = ("merged_into", "merged.id", "absorbing")
 
 
 def _patients() -> AsyncCollection[Document]:
@@ -95,6 +98,26 @@ async def find_contacts(patient_ids: Sequence[PydanticObjectId]) -> Sequence[Doc
     """Returns what is needed to send patients a message: phone and language."""
     fields = ("phone", "language", "is_active", "inactive_reason")
     return await _patients().find({"_id": {"$in": patient_ids}}, dict.fromkeys(fields, 1)).to_list()
+
+
+@dataclass(frozen=True, slots=True)
+class MergeMarks:
+    """Into which record a record was merged, and which were merged, or are being merged, into it."""
+
+    patient_id: PydanticObjectId
+    merged_into: PydanticObjectId | None
+    absorbed: Sequence[PydanticObjectId]
+
+
+async def find_merge_marks(patient_id: PydanticObjectId) -> MergeMarks:
+    """Returns what merges have noted on a record; nothing if there is no such record."""
+    found = await _patients().find_one({"_id": patient_id}, dict.fromkeys(MERGE_FIELDS, 1)) or {}
+    return MergeMarks(patient_id, found.get("merged_into"), absorbed_by(found))
+
+
+def absorbed_by(patient: Document) -> Sequence[PydanticObjectId]:
+    """Returns the records that were or are being merged into a stored one, which was read with `MERGE_FIELDS`."""
+    return list(dict.fromkeys([*(each["id"] for each in patient.get("merged", ())), *patient.get("absorbing", ())]))
 
 
 async def update(patient_id: PydanticObjectId, fields: Filter, *, where: Filter) -> Patient | None:

@@ -13,7 +13,15 @@ from backend.accounts.number_repository import find_opted_out
 from backend.accounts.profiles import Gender
 from backend.accounts.responses import LanguageField
 from backend.core.http.fields import Id, Response
-from backend.patients.documents import BloodGroup, EmergencyContact, InactiveReason, Patient, Relation, Verification
+from backend.patients.documents import (
+    BloodGroup,
+    EmergencyContact,
+    InactiveReason,
+    MergedRecord,
+    Patient,
+    Relation,
+    Verification,
+)
 from backend.patients.links import repository as links_repository
 from backend.patients.schemas import PATIENT_EXAMPLE
 
@@ -29,6 +37,13 @@ class EmergencyContactOut(Response, EmergencyContact):
     """The person to call in an emergency."""
 
 
+class MergedRecordOut(Response, MergedRecord):
+    """Another record of the same person that was merged into this one: which, when and by whom."""
+
+    id: Id
+    by: Id
+
+
 class PatientRow(Response):
     """A patient in a list: name, contact and date of birth."""
 
@@ -40,6 +55,7 @@ class PatientRow(Response):
         sms_opted_out=False,
         has_login=False,
         phone_verified=False,
+        merged=[],
         inactive_reason=None,
     )
 
@@ -75,6 +91,7 @@ class PatientDetail(PatientOut):
     has_login: bool = Field(description="Whether the patient has an account of their own.")
     inactive_reason: InactiveReason | None = Field(description="Why the patient is no longer one.")
     phone_verified: bool = Field(description="Whether an account that acts for the patient has proved the phone.")
+    merged: list[MergedRecordOut] = Field(description="Other records of the patient that were merged into this one.")
 
     @classmethod
     def of(cls, patient: Patient, links: Sequence[Mapping[str, Any]]) -> Self:

@@ -211,6 +211,17 @@ def a_patient(world: World) -> Call:
     return call(patient_id=world.new_patient().id)
 
 
+def two_records(world: World) -> Call:
+    other = world.admin.client.post("/patients", json={"name": f"Walk-in {world.number}"}).json()
+    return call({"other_id": other["id"]}, patient_id=world.new_patient().id)
+
+
+def a_merge(world: World) -> Call:
+    wanted = two_records(world)
+    world.admin.client.post(f"/patients/{wanted.ids['patient_id']}/merge", json=wanted.json)
+    return wanted
+
+
 def my_week(world: World) -> Call:
     block = {"weekday": "monday", "start": "09:00", "end": "10:00"}
     hours = [{**block, "clinic_id": str(world.clinic.clinic_id)}]

@@ -19,6 +19,7 @@ from backend.core.http.errors import (
 from backend.core.http.pagination import BadCursor
 from backend.directory import errors as directory
 from backend.directory.visit_types.errors import VisitTypeNotFound, VisitTypeTaken
+from backend.patients.errors import PatientNotFound
 from tests.contract.document import OPERATIONS
 from tests.contract.raising import raised_by_routes
 
@@ -49,6 +50,7 @@ CANNOT_COME: list[tuple[type[DomainError], str, set[str]]] = [
     (EditConflict, "the name stays", {"deactivate_clinic"}),
     (directory.DepartmentTaken, "the name stays", {"deactivate_department"}),
     (VisitTypeTaken, "the names stay", {"deactivate_visit_type"}),
+    (PatientNotFound, "records are never deleted", {"join_record", "redeem_invitation"}),
     (VisitTypeNotFound, "visit types are never deleted", {"reschedule_appointment", "get_appointment_by_id"}),
     (
         NoticeTooShort,

@@ -76,6 +76,8 @@ ROWS: dict[str, tuple[int, int, int, int, int, Recipe]] = {
     "get_patient":                (401, 200, 200, 200, 200, r.my_record),
     "update_patient":             (401, 200, 200, 200, 200, r.my_address),
     "deactivate_patient":         (401, 403, 403, 200, 200, r.a_patient),
+    "merge_patients":             (401, 403, 403, 403, 200, r.two_records),
+    "undo_merge":                 (401, 403, 403, 403, 200, r.a_merge),
     "list_links":                 (401, 403, 200, 200, 200, r.a_patient),
     "grant_link":                 (401, 403, 403, 201, 201, r.new_link),
     "get_link":                   (401, 403, 200, 200, 200, r.a_link),

@@ -98,7 +98,9 @@ def test_a_code_and_the_date_of_birth_join_the_record(
     assert ids(charles) == [record["id"]]
     shown = read(nurse.client, f"/patients/{record['id']}")
     assert (shown["has_login"], shown["phone_verified"], shown["name"]) == (True, True, "Charles Babbage")
-    assert read(nurse.client, f"/patients/{before}")["is_active"] is False
+    assert read(nurse.client, f"/patients/{before}")["id"] == record["id"]
+    (link,) = nurse.client.get(f"/patients/{record['id']}/links").json()
+    assert (link["relation"], link["verified_by"]) == ("self", "phone")
     assert names(nurse.client, "/patients", q="charles") == ["Charles Babbage"]
     assert read(charles.client, "/users/me")["is_verified"] is True
 
@@ -188,18 +190,25 @@ def test_a_record_with_a_login_is_not_joined_to_another(
     assert ids(other) == [other.id]
 
 
-def test_an_own_record_with_appointments_stays(
-    nurse: Person, record: dict[str, Any], charles: Person, run: Run[Any]
+def test_appointments_of_the_own_record_come_along(
+    nurse: Person, record: dict[str, Any], charles: Person, run: Run[Any], db: Any
 ) -> None:
     clinic = factories.make_clinic(run)
     doctor = factories.make_doctor(run, clinic, weekly_hours=[])
+    changed(charles.client, f"/patients/{charles.id}", address="1 Dorset Street")
     with clock.stopped(TEN - timedelta(hours=4)):
-        slot = Book(run=run, clinic=clinic, doctor=doctor).slot()
-        booked(log_in(run, charles.user), slot)
-        desk = log_in(run, nurse.user)
-        paper = invited(desk, record)
-        assert code(redeem(log_in(run, charles.user), paper)) == (409, "OWN_RECORD_IN_USE")
-    assert ids(charles) == [charles.id]
+        slots = Book(run=run, clinic=clinic, doctor=doctor).slots(2, capacity=2)
+        desk, online = log_in(run, nurse.user), log_in(run, charles.user)
+        clinic_desk = log_in(run, factories.make_nurse(run, clinic).user)
+        at_the_desk = booked(clinic_desk, slots[0], patient_id=record["id"])
+        stuck, free = (booked(online, slot) for slot in slots)
+        answer = redeem(online, invited(desk, record))
+        assert (answer.json()["id"], answer.json()["address"]) == (record["id"], "1 Dorset Street")
+        found = online.client.get("/appointments").json()["items"]
+        assert [each["id"] for each in found] == [at_the_desk["id"], stuck["id"], free["id"]]
+        undecided = clinic_desk.client.get("/appointments", params={"needs_decision": "true"}).json()["items"]
+        assert [each["id"] for each in undecided] == [stuck["id"]]
+        assert ids(online) == [record["id"]]
 
 
 def test_a_member_of_staff_without_a_record_redeems_one(nurse: Person, admin: Person, record: dict[str, Any]) -> None:

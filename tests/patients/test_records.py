@@ -49,7 +49,16 @@ def test_a_walk_in_needs_only_a_name(nurse: Person, db: Any) -> None:
     assert answer["is_active"] is True
     assert answer["has_login"] is False
     assert answer["allergies"] == []
-    empty = answer.keys() - {"id", "name", "is_active", "has_login", "allergies", "sms_opted_out", "phone_verified"}
+    empty = answer.keys() - {
+        "id",
+        "name",
+        "is_active",
+        "has_login",
+        "allergies",
+        "sms_opted_out",
+        "phone_verified",
+        "merged",
+    }
     assert {answer[name] for name in empty - {"created_at", "updated_at"}} == {None}
     stored = db.patients.find_one({"name": "Jane Doe"}, hint="_id_")
     assert not {"email", "phone"} & stored.keys()
@@ -76,6 +85,7 @@ def test_a_record_is_kept_whole(charles: dict[str, Any], doctor: Person) -> None
         "sms_opted_out": False,
         "has_login": False,
         "phone_verified": False,
+        "merged": [],
         "inactive_reason": None,
         "is_active": True,
         "created_at": charles["created_at"],

@@ -30,6 +30,7 @@ from backend.directory.visit_types.documents import VisitType
 from backend.directory.visit_types.service import read_visit_type
 from backend.patients.errors import PatientNotFound
 from backend.patients.links.acting import OwnPatient, find_own
+from backend.patients.merging.resolving import surviving_id
 from backend.scheduling.errors import SlotNotFound
 from backend.scheduling.slots.capacity import is_bookable, is_bookable_by_staff
 from backend.scheduling.slots.runs import Visit
@@ -86,7 +87,7 @@ async def book(caller: User, request: BookingRequest) -> Booking:
     visit_type = None
     try:
         visit_type = await read_visit_type(request.visit_type_id)
-        document = await _book(caller, request, patient_id, own, visit_type)
+        document = await _book_for_survivor(caller, request, patient_id, own, visit_type)
     except DomainError as refusal:
         earlier = await find_earlier(caller, request, patient_id)
         if earlier is not None:
@@ -97,6 +98,24 @@ async def book(caller: User, request: BookingRequest) -> Booking:
         raise
     await messages_pending.send(None)
     return Booking(document)
+
+
+async def _book_for_survivor(
+    caller: User,
+    request: BookingRequest,
+    patient_id: PydanticObjectId,
+    own: OwnPatient | None,
+    visit_type: VisitType | None,
+) -> Document:
+    """Books for the patient; if their record was merged, for the one that survived. Only then it reads more."""
+    try:
+        return await _book(caller, request, patient_id, own, visit_type)
+    except PatientNotFound:
+        survivor_id = await surviving_id(patient_id)
+        if survivor_id == patient_id:
+            raise
+        own = await find_own(caller, survivor_id) if caller.role is Role.PATIENT else None
+        return await _book(caller, request, survivor_id, own, visit_type)
 
 
 async def _book(
@@ -112,7 +131,7 @@ async def _book(
         raise errors.SlotNotOpen
     terms = await check_rules(caller, visit_type, patient_id=patient_id, start=slot.start, now=now)
     run, claims = await read_run(to_book, visit_type and Visit.of(visit_type))
-    actor, digest = Actor.of(caller), request.digest(patient_id)
+    actor, digest = Actor.of(caller), request.digest(request.patient_id or patient_id)
 
     async def insert(numbers: SeatNumbers) -> Document:
         document = new_appointment(
@@ -178,7 +197,7 @@ async def find_earlier(caller: User, request: _Keyed, patient_id: PydanticObject
     key = request.idempotency_key
     if key is None or (earlier := await repository.find_by_idempotency_key(caller.user_id, key)) is None:
         return None
-    if earlier.get("request_hash") != request.digest(patient_id):
+    if earlier.get("request_hash") != request.digest(request.patient_id or patient_id):
         raise errors.IdempotencyKeyReused
     if await repository.find(earlier["_id"], scope=await visible_to(caller)) is None:
         raise errors.OutsideYourScope

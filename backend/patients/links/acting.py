@@ -11,6 +11,8 @@ from backend.accounts.documents import User
 from backend.core.cache.response_cache import Cacheable, response_cache
 from backend.patients.documents import Relation
 from backend.patients.links import repository as links_repository
+from backend.patients.merging.resolving import records_of
+from backend.patients.repository import absorbed_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class OwnPatient:
     date_of_birth: str | None
     relation: Relation
     since: datetime
+    records: tuple[PydanticObjectId, ...]
+    """The ids of all records of the patient: their own, and those that were merged into it."""
 
 
 async def patients_of(user: User) -> Sequence[OwnPatient]:
@@ -31,6 +35,11 @@ async def patients_of(user: User) -> Sequence[OwnPatient]:
 
 async def _read(user_id: PydanticObjectId) -> Cacheable[Sequence[OwnPatient]]:
     links = await links_repository.load_of_user(user_id)
+    active = [link for link in links if link["patient"]["is_active"]]
+    records = [
+        await records_of(link["patient_id"]) if absorbed_by(link["patient"]) else (link["patient_id"],)
+        for link in active
+    ]
     found = [
         OwnPatient(
             patient_id=link["patient_id"],
@@ -38,13 +47,14 @@ async def _read(user_id: PydanticObjectId) -> Cacheable[Sequence[OwnPatient]]:
             date_of_birth=link["patient"].get("date_of_birth"),
             relation=Relation(link["relation"]),
             since=link["since"],
+            records=own,
         )
-        for link in links
-        if link["patient"]["is_active"]
+        for link, own in zip(active, records, strict=True)
     ]
     found.sort(key=lambda each: each.relation is not Relation.SELF)
     # Inactive patients too: they may become active again.
-    return Cacheable(found, depends_on=frozenset([user_id, *(link["patient_id"] for link in links)]))
+    patients = {link["patient_id"] for link in links}.union(*records)
+    return Cacheable(found, depends_on=frozenset({user_id, *patients}))
 
 
 async def find_own(user: User, patient_id: PydanticObjectId | None) -> OwnPatient | None:

@@ -14,6 +14,7 @@ from backend.patients import repository
 from backend.patients.documents import OF_MINORS, NewRecord, Patient, PatientLink, Relation, Verification
 from backend.patients.errors import CircularLink, LinkNotFound, TooManyDependants, UnknownAccount
 from backend.patients.links import repository as links_repository
+from backend.patients.merging.resolving import surviving_id
 from backend.patients.records import born_changed, get_patient
 from backend.patients.schemas import NewDependant, NewLink
 
@@ -58,13 +59,13 @@ async def write_dependant(link: PatientLink) -> Patient:
 
 async def list_links(patient_id: PydanticObjectId) -> list[Mapping[str, Any]]:
     """Returns a patient's links, oldest first, each with its `user`. Raises `PatientNotFound`."""
-    await get_patient(patient_id)
-    return list(await links_repository.find_of_patient(patient_id))
+    patient = await get_patient(patient_id)
+    return list(await links_repository.find_of_patient(patient.patient_id))
 
 
 async def get_link(patient_id: PydanticObjectId, link_id: PydanticObjectId) -> Mapping[str, Any]:
     """Returns a link of a patient with its `user`. Raises `LinkNotFound`."""
-    for link in await links_repository.find_of_patient(patient_id):
+    for link in await links_repository.find_of_patient(await surviving_id(patient_id)):
         if link["_id"] == link_id:
             return link
     raise LinkNotFound
@@ -115,15 +116,31 @@ async def _closes_circle(link: PatientLink) -> bool:
     return True
 
 
+async def acts_for_one_of(same_person: set[PydanticObjectId]) -> bool:
+    """Returns whether the accounts of some records act, through somebody else, for one of these records.
+
+    If the records are of one person, that is a circle.
+    """
+    reached = await links_repository.find_patients_of(list(same_person)) - same_person
+    for _ in range(_LONGEST_CHAIN):
+        found = await links_repository.find_patients_of(list(reached))
+        if found & same_person:
+            return True
+        if found <= reached:
+            return False
+        reached |= found
+    return True
+
+
 async def withdraw_link(patient_id: PydanticObjectId, link_id: PydanticObjectId) -> None:
     """Ends that an account acts for a patient. Raises `LinkNotFound`."""
-    if not await links_repository.delete(link_id, patient_id=patient_id):
+    if not await links_repository.delete(link_id, patient_id=await surviving_id(patient_id)):
         raise LinkNotFound
 
 
 async def keep_link(patient_id: PydanticObjectId, link_id: PydanticObjectId) -> None:
     """Takes a link off the list for review, though its patient has come of age. Raises `LinkNotFound`."""
-    if not await links_repository.set_reviewed(link_id, patient_id=patient_id):
+    if not await links_repository.set_reviewed(link_id, patient_id=await surviving_id(patient_id)):
         raise LinkNotFound
 
 

@@ -15,14 +15,15 @@ from backend.accounts.errors import CodeInvalid, NoPhone
 from backend.accounts.login.codes import issue, redeem
 from backend.accounts.login.throttle import count_failure, keyed_hash, refuse_if_throttled, throttle_key
 from backend.core.clock import utc_now
-from backend.core.events import Signal
 from backend.patients import repository
-from backend.patients.documents import Patient, PatientLink, Relation, Verification
+from backend.patients.documents import Invitation, Patient, PatientLink, Relation, Verification
 from backend.patients.errors import InvitationInvalid, LinkExists, RecordNotMatched
 from backend.patients.links import invitations_repository
 from backend.patients.links import repository as links_repository
 from backend.patients.links.acting import patients_of
 from backend.patients.links.grants import link_to
+from backend.patients.merging.merge import merge_records
+from backend.patients.merging.resolving import surviving_id
 from backend.patients.records import get_patient
 
 VALID = timedelta(days=14)
@@ -31,9 +32,6 @@ _LETTERS = "BCDFGHJKLMNPQRSTVWXZ23456789"
 """Of invitations: no vowels, so that no word appears, and none that are easily mistaken."""
 
 _LENGTH = 10
-
-own_record_replaced: Signal[PydanticObjectId] = Signal()
-"""Sent before an account's own record is replaced. A handler raises `OwnRecordInUse` if it is in use."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +71,20 @@ async def join_by_phone(caller: User, *, code: str, date_of_birth: date, relatio
     found = [each for each in with_phone if each.date_of_birth == born and each.patient_id not in known]
     if len(found) != 1:
         raise RecordNotMatched
-    await join(caller, found[0], relation, verified_by=Verification.PHONE)
-    return found[0]
+    return await join(caller, found[0], relation, verified_by=Verification.PHONE)
 
 
 async def invite(caller: User, patient_id: PydanticObjectId, *, relation: Relation) -> NewInvitation:
     """Makes an invitation in place of the patient's last one. Raises `PatientNotFound`."""
-    await get_patient(patient_id, where={"is_active": True})
+    patient = await get_patient(patient_id, where={"is_active": True})
     code = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
     expires_at = utc_now() + VALID
     await invitations_repository.replace(
-        patient_id, code_hash=_hash_of(code), relation=relation, created_by=caller.user_id, expires_at=expires_at
+        patient.patient_id,
+        code_hash=_hash_of(code),
+        relation=relation,
+        created_by=caller.user_id,
+        expires_at=expires_at,
     )
     return NewInvitation(code=code, relation=relation, expires_at=expires_at)
 
@@ -96,29 +97,33 @@ async def redeem_invitation(caller: User, code: str) -> Patient:
     key = throttle_key(f"invitation {caller.user_id}", "")
     await refuse_if_throttled(key)
     invitation = await invitations_repository.use(_hash_of(code), user_id=caller.user_id)
-    patient = invitation and await repository.find({"_id": invitation.id, "is_active": True})
+    patient = invitation and await _find_invited(invitation)
     if invitation is None or patient is None:
         await count_failure(key)
         raise InvitationInvalid
-    await join(caller, patient, invitation.relation, verified_by=Verification.INVITATION)
-    return patient
+    return await join(caller, patient, invitation.relation, verified_by=Verification.INVITATION)
 
 
-async def join(caller: User, patient: Patient, relation: Relation, *, verified_by: Verification) -> None:
-    """Lets an account act for a patient. As `self`, the record takes the place of the account's own one.
+async def _find_invited(invitation: Invitation) -> Patient | None:
+    """Returns the patient whom an invitation is about, if they are active; a record may have been merged since."""
+    assert invitation.id is not None  # noqa: S101 - it is stored
+    return await repository.find({"_id": await surviving_id(invitation.id), "is_active": True})
 
-    Raises `LinkExists`, `SelfLinkExists`, `CircularLink`, `OwnRecordInUse`.
+
+async def join(caller: User, patient: Patient, relation: Relation, *, verified_by: Verification) -> Patient:
+    """Lets an account act for a patient, and returns them. As `self`, the account's own record is merged into theirs.
+
+    Raises `LinkExists`, `SelfLinkExists`, `CircularLink`, and the errors of `merge_records`.
     """
     own = await links_repository.find_own(caller.user_id) if relation is Relation.SELF else None
     if own is None:
         await link_to(PatientLink.of(caller.user_id, patient, relation, verified_by=verified_by))
-        return
+        return patient
     if own.patient_id == patient.patient_id:
         raise LinkExists
-    await own_record_replaced.send(own.patient_id)
-    await links_repository.point_to(own, patient.patient_id, verified_by=verified_by)
-    # Nobody else acts for the empty record, so a process that dies before this leaves one that is only superfluous.
-    await repository.update(own.patient_id, {"is_active": False, "merged_into": patient.patient_id}, where={})
+    outcome = await merge_records(caller, patient.patient_id, other_id=own.patient_id)
+    await links_repository.set_verified(own.link_id, verified_by=verified_by)
+    return outcome.survivor
 
 
 def _hash_of(code: str) -> str:

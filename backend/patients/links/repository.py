@@ -14,11 +14,12 @@ from backend.core.mongo.batching import Batcher
 from backend.core.mongo.updates import breaks_index_on
 from backend.patients.documents import OF_MINORS, Patient, PatientLink, Relation, Verification
 from backend.patients.errors import LinkExists, SelfLinkExists
+from backend.patients.repository import MERGE_FIELDS
 
 Document = dict[str, Any]
 
 _MOST_LISTED = 100
-_IN_LINKS = dict.fromkeys(("name", "date_of_birth", "is_active"), 1)
+_IN_LINKS = dict.fromkeys(("name", "date_of_birth", "is_active", *MERGE_FIELDS), 1)
 
 
 def _links() -> AsyncCollection[Document]:
@@ -110,22 +111,9 @@ async def find_own(user_id: PydanticObjectId) -> PatientLink | None:
     return None if raw is None else PatientLink.model_validate(raw)
 
 
-async def point_to(own: PatientLink, patient_id: PydanticObjectId, *, verified_by: Verification) -> None:
-    """Makes an account another patient's own, if it still is the one's that was read.
-
-    Raises `SelfLinkExists`, also if the account was joined to another record meanwhile, and `LinkExists`.
-    """
-    try:
-        changed = await _links().update_one(
-            {"_id": own.id, "patient_id": own.patient_id},
-            {"$set": {"patient_id": patient_id, "verified_by": verified_by, "since": utc_now()}},
-        )
-    except DuplicateKeyError as error:
-        if breaks_index_on(error, "relation"):
-            raise SelfLinkExists from None
-        raise LinkExists from None
-    if not changed.matched_count:
-        raise SelfLinkExists
+async def set_verified(link_id: PydanticObjectId, *, verified_by: Verification) -> None:
+    """Records how it was proved that an account is a patient's own, now that it is another record's."""
+    await _links().update_one({"_id": link_id}, {"$set": {"verified_by": verified_by, "since": utc_now()}})
 
 
 async def find_pending(*, since: datetime, limit: int) -> list[PatientLink]:

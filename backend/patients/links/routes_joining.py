@@ -12,19 +12,22 @@ from backend.patients.errors import (
     CircularLink,
     InvitationInvalid,
     LinkExists,
-    OwnRecordInUse,
     PatientNotFound,
     RecordNotMatched,
     SelfLinkExists,
 )
 from backend.patients.links import joining
+from backend.patients.merging.errors import AlreadyMerged, MergeUnderWay, MergeWithItself, PatientInactive
 from backend.patients.responses import InvitationOut, PatientOut, with_opt_out
 from backend.patients.schemas import InvitationCode, JoinByPhone, NewInvitation
 
 me_router = APIRouter(prefix="/users/me/patients", tags=["me"])
 router = APIRouter(prefix="/patients", tags=["patients"])
 
-_JOIN_ERRORS = (LinkExists, SelfLinkExists, CircularLink, OwnRecordInUse)
+_JOIN_ERRORS = (
+    *(LinkExists, SelfLinkExists, CircularLink),
+    *(MergeWithItself, AlreadyMerged, MergeUnderWay, PatientInactive),
+)
 
 
 @me_router.post(
@@ -48,7 +51,7 @@ async def request_joining_code(caller: CurrentUser) -> CodeRequestedOut:
 async def join_record(body: JoinByPhone, caller: CurrentUser) -> PatientOut:
     """Joins the record with the caller's phone and this date of birth to the account.
 
-    With the relation `self` it takes the place of the account's own record. A code works once.
+    With the relation `self` the account's own record is merged into it, appointments included. A code works once.
     """
     joined = await joining.join_by_phone(
         caller, code=body.code, date_of_birth=body.date_of_birth, relation=body.relation

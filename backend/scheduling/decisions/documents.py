@@ -11,7 +11,7 @@ from backend.core.clock import utc_now
 
 
 class CauseKind(StrEnum):
-    """What withdrew the time of an appointment."""
+    """What withdrew the time of an appointment, or why else the staff must decide about it."""
 
     LEAVE = "leave"
     CLOSURE = "closure"
@@ -19,6 +19,7 @@ class CauseKind(StrEnum):
     SLOT = "slot"
     DOCTOR = "doctor"
     CLINIC = "clinic"
+    MERGE = "merge"  # of two records of its patient, who has another appointment at the same time
 
 
 class DecisionCause(BaseModel):

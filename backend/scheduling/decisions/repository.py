@@ -46,12 +46,14 @@ async def claim_due(now: datetime, *, again_at: datetime) -> Withdrawal | None:
 async def mark(appointments: Iterable[SeatClaim], cause: DecisionCause, *, only_unmarked: bool = False) -> None:
     """Marks appointments as needing a decision, if they are active and still at that time.
 
-    It leaves out those that have this cause, or were kept in spite of it; with `only_unmarked`, those with any cause.
+    It leaves out those that have this cause, or were kept in spite of it; with `only_unmarked`, those with any cause
+    that withdrew their time.
     """
     same = {"kind": cause.kind, "id": cause.id}
     without: dict[str, Any] = {field: {"$not": {"$elemMatch": same}} for field in ("needs_decision", "kept_despite")}
     if only_unmarked:
-        without = {f"{field}.0": {"$exists": False} for field in without}
+        withdrawn = {"$elemMatch": {"kind": {"$ne": CauseKind.MERGE}}}
+        without = {field: {"$not": withdrawn} for field in without}
     update = {
         "$push": {"needs_decision": cause.model_dump(exclude_none=True)},
         "$inc": {"version": 1},

@@ -1,0 +1,1 @@
+"""What becomes of appointments when two records of a patient are merged."""
