@@ -107,7 +107,10 @@ async def list_patients(
 
     Records that were merged into others are left out.
     """
-    conditions: list[Mapping[str, Any]] = [{"is_active": is_active, "merged_into": None}]
+    # Merged records are inactive. For active ones the index on words decides alone: it doesn't have this field.
+    conditions: list[Mapping[str, Any]] = [
+        {"is_active": True} if is_active else {"is_active": False, "merged_into": None}
+    ]
     if assigned_doctor_id is not None:
         conditions.append({"assigned_doctor_id": assigned_doctor_id})
     if only is not None:

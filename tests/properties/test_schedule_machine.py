@@ -13,6 +13,8 @@ from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from tests.factories import Run
 from tests.properties.expected import offers
+from tests.properties.fit_in_rules import FitInRules
+from tests.properties.merge_rules import MergeRules
 from tests.properties.schedule_rules import ScheduleRules
 from tests.properties.small_world import Db
 from tests.properties.visit_rules import VisitRules
@@ -24,7 +26,7 @@ MANY_STORIES = int(os.environ.get("PROPERTY_EXAMPLES", "60"))
 STEPS, MANY_STEPS = 15, 30
 
 
-class ClinicStory(VisitRules, ScheduleRules):
+class ClinicStory(VisitRules, ScheduleRules, FitInRules, MergeRules):
     """The people of a small world doing what people do, and what must be true whatever they did."""
 
     def __init__(self, run: Run[Any], db: Db) -> None:

@@ -186,6 +186,9 @@ class _Keyed(Protocol):
     @property
     def idempotency_key(self) -> str | None: ...
 
+    @property
+    def patient_id(self) -> PydanticObjectId | None: ...
+
     def digest(self, patient_id: PydanticObjectId) -> str | None: ...
 
 
