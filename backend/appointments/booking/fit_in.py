@@ -31,6 +31,7 @@ from backend.core.mongo.updates import breaks_index_on
 from backend.directory.clinics import get_clinic
 from backend.directory.visit_types.documents import VisitType
 from backend.directory.visit_types.service import read_visit_type
+from backend.patients.merging.resolving import surviving_id
 from backend.patients.records import get_patient
 from backend.scheduling import repository as scheduling
 from backend.scheduling.availability_inputs import read_schedule
@@ -89,7 +90,7 @@ async def book_fit_in(caller: User, request: FitInRequest) -> Booking:
     if patient_id is None:
         raise errors.PatientRequired
     try:
-        document = await _book(caller, request, patient_id)
+        document = await _book(caller, request, await surviving_id(patient_id))
     except DomainError:
         earlier = await find_earlier(caller, request, patient_id)
         if earlier is not None:
