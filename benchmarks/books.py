@@ -138,7 +138,7 @@ def fill_all(mongod: Mongod, url: str, sizes: dict[str, Size]) -> dict[str, Book
 
 def fill_people(mongod: Mongod, url: str, count: int) -> tuple[Book, ObjectId]:
     """A database with so many patients and no appointments, and the id of a user who may search them."""
-    made: models.Models = _with_services("models", models.make_models)
+    made: models.Models = _with_services("models_of_people", models.make_models)
     people.write_patients(url, "people", made.patient, made.doctor, count)
     _index("people")
     return Book(mongod, url, "people", Filled(Size(0, 0), [], []), 0), made.doctor["_id"]

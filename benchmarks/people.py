@@ -39,7 +39,11 @@ _COMMON_SURNAMES = (
     "Łukasz",
 )
 _COMMON_FIRST_NAMES = ("María", "James", "Mary", "José", "Anna", "John", "Chloé", "Zoë", "Ali", "Björn")
-_SYLLABLES = ("ba", "cor", "den", "el", "fi", "gar", "ho", "is", "jan", "ka", "lo", "mor", "ni", "os", "pe", "qui")
+_SYLLABLES = tuple(
+    f"{first}{vowel}{last}"
+    for first in ("b", "d", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w")
+    for vowel, last in (("a", "r"), ("e", ""), ("i", "n"), ("o", "l"))
+)
 _ENDINGS = (
     "son",
     "ez",
@@ -70,11 +74,9 @@ class Names:
     @classmethod
     def of(cls, common: Sequence[str], count: int) -> "Names":
         """The common ones, and made ones up to a number."""
-        made = (
-            "".join(parts).capitalize() for parts in itertools.product(_SYLLABLES, _SYLLABLES, _SYLLABLES, _ENDINGS)
-        )
+        made = ("".join(parts).capitalize() for parts in itertools.product(_SYLLABLES, _SYLLABLES, _ENDINGS))
         # In no order, or the frequent ones would all begin with the same letters.
-        step = len(_SYLLABLES) ** 3 * len(_ENDINGS) // count
+        step = len(_SYLLABLES) ** 2 * len(_ENDINGS) // count
         rest = list(itertools.islice(made, 0, None, step))
         Random(4).shuffle(rest)
         names = [*common, *rest][:count]

@@ -22,15 +22,14 @@ def search_filter(typed: str) -> dict[str, Any]:
     by_words = starting_with(_WORDS, typed)
     if not _NUMBER.fullmatch(typed):
         return by_words
-    numbers = sorted(_beginnings(typed))
-    return {"$and": [{"$or": [by_words, *(starting_with(_WORDS, number) for number in numbers)]}]}
+    return {"$and": [{"$or": [by_words, *(starting_with(_WORDS, number) for number in number_beginnings(typed))]}]}
 
 
-def _beginnings(typed: str) -> set[str]:
+def number_beginnings(typed: str) -> list[str]:
     """Returns what an E.164 number without its plus begins with, if this is a number or the beginning of one."""
     digits = re.sub("[^0-9]", "", typed)
     home = phonenumbers.country_code_for_region(phone_region.get() or settings.DEFAULT_PHONE_REGION)
     found = {digits} if typed.startswith("+") else {digits, f"{home}{digits}"}
     with contextlib.suppress(ValueError):  # not a whole number yet
         found.add(normal_form(typed).removeprefix("+"))
-    return found
+    return sorted(found)

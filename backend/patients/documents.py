@@ -11,7 +11,7 @@ from pymongo import ASCENDING, IndexModel
 from backend.accounts.documents import Language
 from backend.accounts.profiles import Gender
 from backend.core.clock import EPOCH, utc_now
-from backend.patients.search import SEARCH_INDEX, patient_keys
+from backend.patients.search import BIRTH_INDEX, PHONE_INDEX, SEARCH_INDEX, patient_keys
 
 
 class BloodGroup(StrEnum):
@@ -93,8 +93,8 @@ class Patient(Document):
             IndexModel(SEARCH_INDEX),
             IndexModel([("assigned_doctor_id", ASCENDING), ("name_key", ASCENDING), ("_id", ASCENDING)]),
             IndexModel([("phone", ASCENDING)]),
-            IndexModel([("phone_reversed", ASCENDING)]),
-            IndexModel([("date_of_birth", ASCENDING), ("name_key", ASCENDING), ("_id", ASCENDING)]),
+            IndexModel(PHONE_INDEX),
+            IndexModel(BIRTH_INDEX),
         ]
 
     @model_validator(mode="after")

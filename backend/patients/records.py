@@ -107,7 +107,10 @@ async def list_patients(
 
     Records that were merged into others are left out.
     """
-    conditions: list[Mapping[str, Any]] = [{"is_active": is_active, "merged_into": None}]
+    # Merged records are inactive. For active ones the index on words decides alone: it doesn't have this field.
+    conditions: list[Mapping[str, Any]] = [
+        {"is_active": True} if is_active else {"is_active": False, "merged_into": None}
+    ]
     if assigned_doctor_id is not None:
         conditions.append({"assigned_doctor_id": assigned_doctor_id})
     if only is not None:
@@ -120,13 +123,10 @@ async def list_patients(
     if q is None:
         return await repository.find_by_name(conditions, page, fields=fields)
     search = patient_search(q)
-    index = search.index if len(conditions) == 1 else None
-    if search.by_name:
-        each = [[*conditions, name] for name in search.by_name]
-        found = await repository.find_by_names(each, page, fields=fields, index=index)
-        if found[0]:
-            return found
-    return await repository.find_by_name([*conditions, search.anywhere], page, fields=fields, index=index)
+    found = await repository.find_in_ways(conditions, search.ways, page, fields=fields)
+    if not found[0] and search.otherwise is not None:
+        found = await repository.find_in_ways(conditions, [search.otherwise], page, fields=fields)
+    return found
 
 
 async def update_patient(

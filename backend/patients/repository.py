@@ -12,6 +12,7 @@ from backend.core.clock import utc_now
 from backend.core.http.pagination import PageRequest, page_by_name
 from backend.core.mongo.updates import changes
 from backend.patients.documents import Patient
+from backend.patients.search import Way
 
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
@@ -76,15 +77,19 @@ async def find_by_name(
     return [Patient.model_validate(row) for row in rows], next_cursor
 
 
-async def find_by_names(
-    filters: Sequence[Sequence[Filter]],
-    page: PageRequest,
-    *,
-    fields: Mapping[str, int],
-    index: Sequence[tuple[str, int]] | None = None,
+async def find_in_ways(
+    conditions: Sequence[Filter], ways: Sequence[Way], page: PageRequest, *, fields: Mapping[str, int]
 ) -> tuple[list[Patient], str | None]:
-    """Returns a page of the patients who meet all conditions of one of the filters, as `find_by_name` does."""
-    pages = [await find_by_name(conditions, page, fields=fields, index=index) for conditions in filters]
+    """Returns a page of the patients who meet all conditions and are found in any of the ways, like `find_by_name`.
+
+    The index of a way is used where there is no condition but the first: others may have a better one.
+    """
+    pages = [
+        await find_by_name(
+            [*conditions, way.where], page, fields=fields, index=way.index if len(conditions) == 1 else None
+        )
+        for way in ways
+    ]
     found = {patient.patient_id: patient for patients, _ in pages for patient in patients}
     by_name = sorted(found.values(), key=lambda patient: (patient.name_key, patient.patient_id))
     if len(by_name) > page.limit:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from backend.accounts.user_search import search_filter
+from backend.accounts.user_search import number_beginnings
 from backend.core.mongo.text_search import LONGEST, beginning, fold, starting_with, words_of
 
 KEY_FIELDS = ("name", "email", "phone")
@@ -17,6 +17,9 @@ FEWEST_DIGITS = 4
 
 SEARCH_INDEX = [("search_words", 1), ("is_active", 1), ("name_key", 1), ("_id", 1)]
 """Serves a search for one word whole: the database finds and sorts on it, and reads only what it returns."""
+
+PHONE_INDEX = [("phone_reversed", 1)]
+BIRTH_INDEX = [("date_of_birth", 1), ("name_key", 1), ("_id", 1)]
 
 _SELECTIVE = 4
 """Letters. What begins with fewer is so frequent that the database had better look in the order of the names."""
@@ -47,44 +50,59 @@ def ending_with(digits: str) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class PatientSearch:
-    """The filters for what a caller typed, and the index for them; None where the database has to choose.
+class Way:
+    """A filter for patients, and the index for it; None where the database has to choose."""
 
-    Each of `by_name` finds those whose name has all the words in one spelling: the longest word by the index on
-    words, or all of them on that of names, without reading those who don't match. With both spellings in one filter
-    it would read all of them. `anywhere` looks at e-mail addresses, too, and is for where `by_name` finds nobody.
+    where: Mapping[str, Any]
+    index: Sequence[tuple[str, int]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatientSearch:
+    """How to find what a caller typed: patients whom any of the `ways` finds, or, if they find nobody, `otherwise`.
+
+    Each is a query for itself. With several in one filter the database would read whole books in the order of names.
     """
 
-    anywhere: Mapping[str, Any]
-    by_name: Sequence[Mapping[str, Any]] = ()
-    index: Sequence[tuple[str, int]] | None = None
+    ways: Sequence[Way]
+    otherwise: Way | None = None
 
 
 def patient_search(typed: str) -> PatientSearch:
     """Returns how to find what a caller typed: all parts must be met."""
     if _NUMBER.fullmatch(typed) and not _DATE.fullmatch(typed):
         digits = re.sub("[^0-9]", "", typed)
-        ends = [ending_with(digits)] if len(digits) >= FEWEST_DIGITS and not typed.startswith("+") else []
-        return PatientSearch({"$or": [search_filter(typed), *ends]})
-    conditions: list[Mapping[str, Any]] = []
+        is_end = len(digits) >= FEWEST_DIGITS and not typed.startswith("+")
+        words = [starting_with("search_words", part) for part in dict.fromkeys([typed, *number_beginnings(typed)])]
+        return PatientSearch([*([Way(ending_with(digits), PHONE_INDEX)] if is_end else []), *map(Way, words)])
+    dates: list[Mapping[str, Any]] = []
+    numbers: list[str] = []
     names: list[str] = []
     for part in typed.split():
         if _DATE.fullmatch(part):
-            conditions.append({"date_of_birth": part})
+            dates.append({"date_of_birth": part})
         elif part.isascii() and part.isdigit() and len(part) >= FEWEST_DIGITS:
-            conditions.append({"$or": [starting_with("search_words", part), ending_with(part)]})
+            numbers.append(part)
         else:
             names.append(part)
     spellings = list(_spellings(" ".join(names)))
-    if conditions:  # these are few, whatever their names
+    if dates or numbers:  # these are few, whatever their names
         named = [{"$or": [_all_begin(words) for words in spellings]}] if names else []
-        return PatientSearch({"$and": [*conditions, *named]})
+        if dates:
+            return PatientSearch([Way({"$and": [*dates, *map(_has_number, numbers), *named]}, BIRTH_INDEX)])
+        first, rest = numbers[0], [*map(_has_number, numbers[1:]), *named]
+        ends = Way({"$and": [ending_with(first), *rest]}, PHONE_INDEX)
+        return PatientSearch([ends, Way({"$and": [starting_with("search_words", first), *rest]})])
     longest = max((len(word) for words in spellings for word in words), default=0)
     index = SEARCH_INDEX if longest >= _SELECTIVE else None
-    anywhere = {"$or": [_all_begin(words) for words in spellings]}
+    anywhere = Way({"$or": [_all_begin(words) for words in spellings]}, index)
     if len(spellings[0]) < 2:
-        return PatientSearch(anywhere, index=index)
-    return PatientSearch(anywhere, [_name_begins(words) for words in spellings], index)
+        return PatientSearch([anywhere])
+    return PatientSearch([Way(_name_begins(words), index) for words in spellings], otherwise=anywhere)
+
+
+def _has_number(digits: str) -> Mapping[str, Any]:
+    return {"$or": [starting_with("search_words", digits), ending_with(digits)]}
 
 
 def _spellings(name: str) -> Iterator[Sequence[str]]:
@@ -107,11 +125,8 @@ def _begins(word: str) -> Mapping[str, Any]:
 
 
 def _name_begins(words: Sequence[str]) -> Mapping[str, Any]:
-    """The longest word by the index, as few patients have it; the others as they stand in the name."""
-    longest = max(words, key=len)
-    others = list(words)
-    others.remove(longest)
-    return {"$and": [_begins(longest), *({"name_key": {"$regex": _in_name(word)}} for word in others)]}
+    """The longest word by the index on words, as few patients have it; all of them as they stand in the name."""
+    return {"$and": [_begins(max(words, key=len)), *({"name_key": {"$regex": _in_name(word)}} for word in words)]}
 
 
 def _in_name(word: str) -> str:

@@ -1,6 +1,6 @@
 """Random stories by several people against the real server; after every step the book must be right.
 
-PROPERTY_EXAMPLES says how many stories are told (default 3; 60 among the long tests). A failure prints the shortest
+PROPERTY_EXAMPLES says how many stories are told (default 3; 30 among the long tests). A failure prints the shortest
 story that shows it.
 """
 
@@ -13,6 +13,8 @@ from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from tests.factories import Run
 from tests.properties.expected import offers
+from tests.properties.fit_in_rules import FitInRules
+from tests.properties.merge_rules import MergeRules
 from tests.properties.schedule_rules import ScheduleRules
 from tests.properties.small_world import Db
 from tests.properties.visit_rules import VisitRules
@@ -20,11 +22,11 @@ from tests.support.book import check_book, check_marks, check_slots, crowd
 from tests.support.visits import check_visits
 
 STORIES = int(os.environ.get("PROPERTY_EXAMPLES", "3"))
-MANY_STORIES = int(os.environ.get("PROPERTY_EXAMPLES", "60"))
+MANY_STORIES = int(os.environ.get("PROPERTY_EXAMPLES", "30"))
 STEPS, MANY_STEPS = 15, 30
 
 
-class ClinicStory(VisitRules, ScheduleRules):
+class ClinicStory(VisitRules, ScheduleRules, FitInRules, MergeRules):
     """The people of a small world doing what people do, and what must be true whatever they did."""
 
     def __init__(self, run: Run[Any], db: Db) -> None:
@@ -70,5 +72,6 @@ def test_no_story_makes_the_book_wrong(run: Run[Any], db: Db) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_none_of_many_stories_makes_the_book_wrong(run: Run[Any], db: Db) -> None:
     tell(run, db, stories=MANY_STORIES, steps=MANY_STEPS)

@@ -24,6 +24,8 @@ def _faults(db: Database[Row]) -> Iterable[str]:
     for row in _by_id(db, "appointments").values():
         if row.get("patient_id") is None or not row["active"]:
             continue
+        if row.get("overbooked"):
+            continue  # a fit-in has the seats that were free
         name = f"appointment {row['_id']} ({', '.join(line['transition'] for line in row['history'])})"
         yield from (f"{name}: {fault}" for fault in _seat_faults(row, slots, kinds))
         yield from (f"{name}: {fault}" for fault in _mark_faults(row, slots))

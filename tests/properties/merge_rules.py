@@ -1,0 +1,43 @@
+"""Records of one person that are merged, and taken apart again, in the random stories."""
+
+from hypothesis.stateful import invariant, rule
+
+from tests.properties.story import Story, any_one
+
+
+class MergeRules(Story):
+    """Merging two records, and undoing it."""
+
+    @rule(one=any_one, other=any_one)
+    def merge(self, one: int, other: int) -> None:
+        """The other id leads to the survivor afterwards."""
+        members = self.world.members
+        survivor, loser = (members[number % len(members)].patient_id for number in (one, other))
+        answer = self.world.admin.client.post(f"/patients/{survivor}/merge", json={"other_id": loser})
+        assert answer.status_code in (200, 409, 422), answer.text
+        if answer.status_code == 200:
+            both = [self.world.nurse.client.get(f"/patients/{each}").json()["id"] for each in (survivor, loser)]
+            assert both[0] == both[1]
+
+    @rule(one=any_one, other=any_one)
+    def undo_a_merge(self, one: int, other: int) -> None:
+        merged = list(self.db["patients"].find({"merged_into": {"$exists": True}}, hint=[("_id", 1)]))
+        if not merged:
+            return
+        loser = merged[one % len(merged)]
+        body = {"other_id": str(loser["_id"])}
+        answer = self.world.admin.client.post(f"/patients/{loser['merged_into']}/merge/undo", json=body)
+        assert answer.status_code in (200, 404, 409), answer.text
+        if answer.status_code == 200:
+            assert self.world.nurse.client.get(f"/patients/{loser['_id']}").json()["id"] == str(loser["_id"])
+
+    @invariant()
+    def what_is_left_at_a_merged_record_is_a_conflict(self) -> None:
+        """Nothing else of a merged record is active."""
+        patients = {row["_id"]: row for row in self.db["patients"].find({}, hint=[("_id", 1)])}
+        for row in self.world.active():
+            if patients[row["patient_id"]].get("merged_into"):
+                kinds = {
+                    cause["kind"] for cause in [*(row.get("needs_decision") or []), *(row.get("kept_despite") or [])]
+                }
+                assert "merge" in kinds, row
