@@ -182,8 +182,15 @@ async def list_of_patient(patient_id: str, limit: int = 20) -> JSONResponse:
     """A patient's appointments."""
     rows = await read("appointments", {"patient_id": ObjectId(patient_id)}, ROW, limit)
     slots = [[str(seat["slot"]) for seat in row.pop("seats")] for row in rows]
-    empty = dict.fromkeys(("reason", "visit_type_id", "visit_type_name", "needs_decision"))
-    return page([{**empty, "slot_id": ids[0], "slot_ids": ids, **row} for row, ids in zip(rows, slots, strict=True)])
+    empty = dict.fromkeys(
+        ("reason", "visit_type_id", "visit_type_name", "needs_decision", "overbook_why", "allowed_actions")
+    )
+    return page(
+        [
+            {**empty, "overbooked": False, "slot_id": ids[0], "slot_ids": ids, **row}
+            for row, ids in zip(rows, slots, strict=True)
+        ]
+    )
 
 
 @app.get("/ready")

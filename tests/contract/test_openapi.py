@@ -315,6 +315,7 @@ def test_the_document_does_not_say_where_the_server_is() -> None:
     assert "127.0.0.1" not in json.dumps(DOCUMENT)
 
 
+@pytest.mark.long
 def test_the_command_prints_the_same_document() -> None:
     program = launch("-m", "backend", "openapi")
     assert program.wait() == 0

@@ -108,6 +108,7 @@ def test_by_a_clock_that_jumps_no_time_has_passed(
     check_reminded_once(db, clean_carrier, patients)
 
 
+@pytest.mark.long
 def test_a_carrier_that_is_away_gets_everything_once_when_it_is_back(
     run: Run[Any], db: Db, clean_carrier: Carrier, hand: Hand
 ) -> None:
@@ -219,6 +220,7 @@ def test_a_message_that_can_not_be_made_holds_up_no_other(
     check_reminded_once(db, clean_carrier, patients)
 
 
+@pytest.mark.long
 def test_one_slow_answer_holds_up_no_other_message(
     run: Run[Any], db: Db, clean_carrier: Carrier, monkeypatch: pytest.MonkeyPatch, new_outbox: Any
 ) -> None:

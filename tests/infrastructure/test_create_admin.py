@@ -42,12 +42,14 @@ def test_it_takes_what_the_api_takes() -> None:
     assert [line.partition(":")[0] for line in program.lines] == ["email", "phone", "password"]
 
 
+@pytest.mark.long
 def test_without_anybody_to_ask_it_says_what_is_missing() -> None:
     program = create_admin("--name", "Grace")
     assert program.process.returncode == 2
     assert "--email" in program.output
 
 
+@pytest.mark.long
 @pytest.mark.timeout(60)
 def test_it_asks_for_what_is_missing(db: Database[dict[str, Any]]) -> None:
     terminal, inside = pty.openpty()

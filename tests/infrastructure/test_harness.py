@@ -1,4 +1,5 @@
 import httpx
+import pytest
 
 from tests.factories import Person
 
@@ -12,6 +13,7 @@ def test_everybody_of_the_fixtures_is_logged_in(
         assert answer.json()["id"] == person.account_id
 
 
+@pytest.mark.long
 def test_two_servers_share_the_users(two_servers: tuple[str, str], patient: Person) -> None:
     for url in two_servers:
         answer = httpx.get(f"{url}/api/v1/users/me", headers={"Authorization": f"Bearer {patient.token}"})

@@ -49,6 +49,7 @@ def test_every_job_records_its_success_and_is_counted(base_url: str, db: Db) -> 
     assert all(run["duration_ms"] >= 0 and run["failures_in_a_row"] == 0 for run in db["job_runs"].find())
 
 
+@pytest.mark.long
 def test_a_worker_of_its_own_serves_its_metrics(base_url: str, db: Db) -> None:
     port = free_port()
     program = launch("-m", "backend", "worker", "--metrics-port", str(port))

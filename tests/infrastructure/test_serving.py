@@ -51,6 +51,7 @@ def two_workers(private_environment: dict[str, str]) -> Iterator[Program]:
     program.stop()
 
 
+@pytest.mark.long
 def test_two_workers_count_together_log_in_json_and_end_together(
     two_workers: Program, private_environment: dict[str, str]
 ) -> None:

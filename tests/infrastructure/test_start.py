@@ -83,7 +83,8 @@ def ended(program: Program, code: int) -> str:
     return program.output
 
 
-@pytest.mark.parametrize("start", ["away", pytest.param("away, uvicorn", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("start", ["away", "away, uvicorn"])
 def test_mongodb_that_is_away_is_named(starts: dict[str, Program], ports: dict[str, int], start: str) -> None:
     said = ended(starts[start], 3)
     assert f"mongodb://127.0.0.1:{ports['away']}/ can't be reached" in said

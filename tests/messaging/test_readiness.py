@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 
 from backend.accounts.documents import Role
 from backend.core.clock import utc_now
@@ -37,6 +38,7 @@ def test_a_process_that_does_no_timed_work_says_so(base_url: str) -> None:
     assert carrier_of(base_url) == "disabled"
 
 
+@pytest.mark.long
 def test_a_carrier_that_can_not_be_reached_is_told_and_the_process_works_on(run: Run[Any]) -> None:
     environment = {
         "SCHEDULER_ENABLED": "true",

@@ -160,6 +160,7 @@ def test_every_process_shows_what_any_process_has_answered(
         assert from_memory(root) > count + STEPS, "hardly anything came from memory"
 
 
+@pytest.mark.long
 def test_a_process_that_is_told_late_is_not_late_itself(
     run: Run[Any], db: Db, first_wired: Wired, patient: Person, admin: Person
 ) -> None:

@@ -75,9 +75,10 @@ def _kind(length: int) -> NewVisitType:
     return NewVisitType(names={"en": f"{length} slots"}, minutes=length * 30)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "capacities",
-    [pytest.param([1] * 12, marks=pytest.mark.long), pytest.param([3] * 12, marks=pytest.mark.long), [1, 3, 2] * 4],
+    [[1] * 12, [3] * 12, [1, 3, 2] * 4],
     ids=["one", "three", "mixed"],
 )
 def test_overlapping_runs_are_given_whole_or_not_at_all(

@@ -35,7 +35,7 @@ FAVOURITES = (
 )
 FIRST, LAST = date(2024, 1, 1), date(2028, 12, 31)
 
-some_times = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+some_times = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
 @cache

@@ -105,6 +105,7 @@ def complaints(browser: webdriver.Chrome) -> list[str]:
     return [entry["message"] for entry in entries if entry["level"] in ("WARNING", "SEVERE")]
 
 
+@pytest.mark.long
 @needs_browser
 def test_docs_lists_operations_and_logs_in(base_url: str, browser: webdriver.Chrome, patient: Person) -> None:
     browser.get(f"{base_url}/docs")

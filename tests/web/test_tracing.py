@@ -87,7 +87,8 @@ def attributes_of(span: Span) -> dict[str, str]:
     return {each.key: each.value.string_value or str(each.value.int_value) for each in span.attributes}
 
 
-@pytest.mark.parametrize("indexed", ["true", pytest.param("false", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("indexed", ["true", "false"])
 def test_a_request_is_traced_to_its_commands_and_no_patient(base_url: str, admin: Person, indexed: str) -> None:
     with collecting() as collector:
         environment = {**collector.environment, "ROUTE_INDEX_ENABLED": indexed}

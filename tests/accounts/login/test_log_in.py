@@ -140,6 +140,7 @@ def test_successes_write_no_counter(log_in, ada, db):
     assert db.login_failures.count_documents({}) == 0
 
 
+@pytest.mark.long
 def test_parallel_guesses_are_limited_too(log_in, ada, db):
     guesses = [lambda: log_in(password=WRONG) for _ in range(3 * settings.LOGIN_ATTEMPTS)]
     answers = codes(at_once(*guesses, log_in))
@@ -219,6 +220,7 @@ def test_a_login_with_an_unknown_user_hashes_too(run, log_in, ada):
     assert run(verify_password(PASSWORD, None)) is False
 
 
+@pytest.mark.long
 def test_hashing_does_not_run_on_the_event_loop(run):
     """The loop goes on turning while a batch of hashes is under way, and none of them runs in its thread."""
 

@@ -289,6 +289,7 @@ def faults(case: Case, scene: Scene, desk: Desk, base_url: str) -> list[str]:
     return [f"{case}: {what} is {is_}, not {not_}" for what, (is_, not_) in compared.items() if is_ != not_]
 
 
+@pytest.mark.long
 def test_a_reply_to_a_question_does_what_it_says_and_is_answered(network: Network, db: Db, base_url: str) -> None:
     desk = Desk.open(network, db)
     everybody = zip(MERELY_ASKED, scenes.all_asked(desk, len(MERELY_ASKED)), strict=True)

@@ -65,7 +65,8 @@ def first_final(says: Sequence[str]) -> tuple[Any, ...]:
     return ENDS[next((each for each in says if each in NO_RETURN), "sent")]
 
 
-@pytest.mark.parametrize("repeats", [1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("repeats", [1, 2])
 def test_reports_in_any_order_end_where_the_first_final_one_says(repeats: int, desk: Desk, base_url: str) -> None:
     everybody = scenes.all_asked(desk, len(ORDERS))
     assert {fate(desk, scene.appointments[0]) == SENT for scene in everybody} == {True}

@@ -351,6 +351,7 @@ def with_carrier(run: Run[Any]) -> Iterator[Program]:
 BOOK = "https://clinic.example.com/book"
 
 
+@pytest.mark.long
 def test_with_twilio_set_up_its_token_signs_the_public_address(with_carrier: Program, db: Db) -> None:
     def sent(form: dict[str, str], key: str = TOKEN, public: str = BOOK) -> Sent:
         return post(with_carrier.base_url, SMS_PATH, form, signed=sign(SMS_PATH, form, key=key, public=public))
