@@ -25,6 +25,7 @@ def test_what_has_not_changed_is_not_read_again(collection: Db) -> None:
     in_book(collection, work)
 
 
+@pytest.mark.long
 def test_nobody_gets_an_older_answer_than_the_last_write_that_was_answered(collection: Db) -> None:
     async def work(book: Book) -> None:
         await book.warm("a")

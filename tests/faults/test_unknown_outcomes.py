@@ -67,6 +67,7 @@ def test_what_may_have_been_sent_is_looked_for_before_it_is_sent_again(
     check_reminded_once(db, clean_carrier, failing)
 
 
+@pytest.mark.long
 def test_a_report_of_delivery_settles_what_was_unknown(
     db: Db, clean_carrier: Carrier, hand: Hand, failing: list[Patient]
 ) -> None:

@@ -93,6 +93,7 @@ def test_mongodb_that_is_away_is_named(starts: dict[str, Program], ports: dict[s
     assert "geheim" not in said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("start", ["standalone", "standalone, named"])
 def test_a_standalone_server_is_refused_with_the_commands_that_mend_it(
     starts: dict[str, Program], start: str

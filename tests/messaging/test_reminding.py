@@ -50,6 +50,7 @@ def test_each_reminder_is_owed_at_its_time_and_only_the_last_asks(office: Office
     assert "remind_at" not in office.stored(appointment)
 
 
+@pytest.mark.long
 def test_jobs_at_once_owe_each_reminder_once(office: Office) -> None:
     slot_id = office.slot_id(TWO, capacity=40)
     appointments = [office.book_seat(office.patient(), slot_id) for _ in range(40)]

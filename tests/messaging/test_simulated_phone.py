@@ -76,7 +76,7 @@ def test_its_page_needs_nothing_from_elsewhere(base_url: str) -> None:
     [
         ({}, True),
         pytest.param(REAL, False, marks=pytest.mark.long),
-        ({**REAL, "ENVIRONMENT": "production", "SECRET_KEY": "x" * 40}, False),
+        pytest.param({**REAL, "ENVIRONMENT": "production", "SECRET_KEY": "x" * 40}, False, marks=pytest.mark.long),
         pytest.param({"ENVIRONMENT": "production"}, False, marks=pytest.mark.long),
     ],
     ids=["development", "development with a carrier", "production", "production, wrongly set up"],

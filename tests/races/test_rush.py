@@ -65,6 +65,7 @@ def test_a_patient_cannot_be_with_two_doctors_at_once(run: Run[Any], db: Db, two
             assert person.client.post(f"/appointments/{granted}/cancel").status_code == 200
 
 
+@pytest.mark.long
 def test_two_overlapping_slots_made_at_once_are_one(
     run: Run[Any], db: Db, two_servers: Servers, admin: Person
 ) -> None:

@@ -171,6 +171,7 @@ def test_a_login_updates_last_login(log_in, ada, db):
     assert db.users.find_one({"email": ada.email, "is_active": True})["last_login"] >= before
 
 
+@pytest.mark.long
 def test_a_correct_guess_beyond_the_limit_is_refused(run, ada):
     """It passed the first check with the others; when it has been compared, the limit is reached."""
     device = Device(address="192.0.2.7", user_agent=None)

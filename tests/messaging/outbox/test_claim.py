@@ -389,6 +389,7 @@ def test_the_policy_at_the_moment_of_asking_counts(noon: datetime, network: Netw
     assert office.stored(appointment)["auto_cancel_at"] == TWO - 45 * MINUTE
 
 
+@pytest.mark.long
 def test_a_code_goes_before_what_waits_already(network: Network, run: Run[Any], db: Db, noon: datetime) -> None:
     crowd, hurried = new_phone(), new_phone()
     waiting = factories.make_user(run, "patient", phone=crowd)

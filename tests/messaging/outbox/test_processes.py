@@ -23,6 +23,8 @@ from tests.messaging.network import Network, set_up_for
 from tests.messaging.office import DAY, HOUR, MINUTE, Db, Office, Row, make_office, new_phone
 from tests.support.servers import Program, ServerThread, serving
 
+pytestmark = pytest.mark.long
+
 PACE = 30
 """Messages a second that the processes keep to, together."""
 
@@ -76,7 +78,6 @@ def tomorrow(office: Office, number: int) -> str:
     return office.slot_id(start + number * 30 * MINUTE)
 
 
-@pytest.mark.long
 def test_two_processes_send_each_reminder_once_and_keep_the_pace(
     office: Office, phones: Carrier, request: pytest.FixtureRequest
 ) -> None:

@@ -111,6 +111,7 @@ def test_the_doctor_and_administrators_replace_the_week(
         assert offered(api, shared) == ["09:00", "09:30"]
 
 
+@pytest.mark.long
 def test_two_front_desks_at_once_don_t_undo_each_other(
     run: Run[Any], api: httpx.Client, clinic: Clinic, elsewhere: Clinic, nurse: Person, shared: Person
 ) -> None:

@@ -56,6 +56,7 @@ def test_many_runs_at_once_create_each_slot_once(run: Run[Any], api: httpx.Clien
     assert len(slots_in(db, doctor)) == len(list(db["slots"].find(hint=[("_id", 1)]))) == 12
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("capacity", [1, 3])
 def test_withdrawals_of_a_slot_at_once_keep_its_patients(
     run: Run[Any], api: httpx.Client, clinic: Clinic, db: Db, capacity: int
