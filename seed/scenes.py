@@ -1,4 +1,5 @@
-"""What a day at the desk has besides plain visits: a family, a nurse who is a patient, booked time that is withdrawn.
+"""What a day at the desk has besides plain visits: a family, a nurse who is a patient, booked time that is withdrawn,
+an urgent case.
 
 Each scene is a function of its own, made at the demo's moment, and finds what an earlier run made.
 """
@@ -13,6 +14,7 @@ from backend.accounts.access import in_hat
 from backend.accounts.documents import User
 from backend.appointments.booking.book import BookingRequest
 from backend.appointments.booking.book import book as book_appointment
+from backend.appointments.booking.fit_in import FitInRequest, book_fit_in
 from backend.appointments.documents import Appointment
 from backend.core import clock
 from backend.core.http.pagination import PageRequest
@@ -101,12 +103,38 @@ async def _leave_over_booked_time(people: People, anchor: datetime) -> None:
     await take_leave(doctor, start=start, end=end, reason="Conference", created_by=doctor_id)
 
 
+async def _urgent_case(people: People, anchor: datetime) -> None:
+    """A patient is fitted in over a time that is booked already, and shown as overbooked everywhere."""
+    admin, key = people.admin, "seed-urgent-case"
+    if await Appointment.find_one({"created_by": admin.user_id, "idempotency_key": key}) is not None:
+        return
+    soon = {"$gte": anchor + timedelta(days=1), "$lt": anchor + timedelta(days=14)}
+    doctors = {"$in": [doctor.user_id for doctor in people.doctors]}
+    booked = {"doctor_id": doctors, "start": soon, "active": True, "needs_decision": None}
+    taken = await Appointment.find_one(booked, sort=[("start", 1), ("_id", 1)])
+    assert taken is not None  # noqa: S101 - the demo has appointments every day
+    own_day = await Appointment.find({"clinic_day": taken.clinic_day}).to_list()
+    busy = {each.patient_id for each in own_day}
+    patient = next(each for each in reversed(people.patients) if each.patient_id not in busy)
+    request = FitInRequest(
+        doctor_id=taken.doctor_id,
+        clinic_id=taken.clinic_id,
+        start=taken.start,
+        minutes=15,
+        why="Severe pain since last night",
+        patient_id=patient.patient_id,
+        idempotency_key=key,
+    )
+    await book_fit_in(admin, request)
+
+
 SCENES: tuple[Callable[[People, datetime], Awaitable[None]], ...] = (
     _family,
     _nurse_who_is_a_patient,
     _leave_over_booked_time,
+    _urgent_case,
 )
-"""In this order. One more is one more function here, for example a visit that staff fit in over a taken time."""
+"""In this order. One more is one more function here."""
 
 
 async def _book(

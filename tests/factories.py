@@ -97,10 +97,12 @@ def log_in(run: Run[Any], user: User) -> Person:
 async def logged_in(user: User) -> Person:
     """The same, on the server's loop."""
     token = (await sessions.open_session(user, user_agent="tests")).access_token
-    link = await PatientLink.find_one({"user_id": user.id, "relation": "self"})
-    return Person(
-        user=user, token=token, client=make_client(token), patient_id=link.patient_id if link is not None else None
-    )
+    if user.pending_patient is not None:  # of a new account, just written
+        patient_id: PydanticObjectId | None = user.pending_patient.patient_id
+    else:
+        link = await PatientLink.find_one({"user_id": user.id, "relation": "self"})
+        patient_id = link and link.patient_id
+    return Person(user=user, token=token, client=make_client(token), patient_id=patient_id)
 
 
 def doctor_profile(**profile: Any) -> DoctorProfile:

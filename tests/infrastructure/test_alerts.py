@@ -10,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.servers import ROOT, serving
 
+pytestmark = pytest.mark.long
+
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 NOT_OURS = {"up"}
 """Prometheus sets it itself."""

@@ -10,6 +10,8 @@ from pymongo.database import Database
 
 from tests.support.servers import ROOT, Program, launch
 
+pytestmark = pytest.mark.long
+
 PASSWORD = "correct horse battery staple"
 GRACE = ("--name", "Grace Hopper", "--email", "Grace@Example.com", "--phone", "+1 555 010 0042")
 
@@ -42,14 +44,12 @@ def test_it_takes_what_the_api_takes() -> None:
     assert [line.partition(":")[0] for line in program.lines] == ["email", "phone", "password"]
 
 
-@pytest.mark.long
 def test_without_anybody_to_ask_it_says_what_is_missing() -> None:
     program = create_admin("--name", "Grace")
     assert program.process.returncode == 2
     assert "--email" in program.output
 
 
-@pytest.mark.long
 @pytest.mark.timeout(60)
 def test_it_asks_for_what_is_missing(db: Database[dict[str, Any]]) -> None:
     terminal, inside = pty.openpty()

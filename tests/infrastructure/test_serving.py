@@ -18,6 +18,8 @@ from backend.devtools.mongod import Mongod
 from backend.devtools.processes import command_line_of
 from tests.support.servers import Program, free_port, launch
 
+pytestmark = pytest.mark.long
+
 SECRET_TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2VjcmV0"
 
 
@@ -51,7 +53,6 @@ def two_workers(private_environment: dict[str, str]) -> Iterator[Program]:
     program.stop()
 
 
-@pytest.mark.long
 def test_two_workers_count_together_log_in_json_and_end_together(
     two_workers: Program, private_environment: dict[str, str]
 ) -> None:
@@ -99,7 +100,6 @@ def workers_of(program: Program) -> list[tuple[int, int]]:
     return [(int(pid), int(niceness)) for pid, _, niceness, command in own if " backend worker" in command]
 
 
-@pytest.mark.long
 def test_with_several_workers_one_more_process_does_timed_work(private_environment: dict[str, str]) -> None:
     environment = {**private_environment, "SCHEDULER_ENABLED": "true"}
     program = start(environment, "-m", "backend", "serve", "--workers", "2")
@@ -126,7 +126,6 @@ def test_with_several_workers_one_more_process_does_timed_work(private_environme
         program.kill()
 
 
-@pytest.mark.long
 def test_a_worker_alone_ends_when_it_is_told_to(private_environment: dict[str, str]) -> None:
     mongod = mongod_of(private_environment)
     environment = {**private_environment, "MONGODB_URL": mongod.start(), "SCHEDULER_ENABLED": "true"}
@@ -140,7 +139,6 @@ def test_a_worker_alone_ends_when_it_is_told_to(private_environment: dict[str, s
         mongod.release()
 
 
-@pytest.mark.long
 def test_uvicorn_serves_it_with_several_workers_and_one_mongod(private_environment: dict[str, str]) -> None:
     program = start(private_environment, "-m", "uvicorn", "backend.app:app", "--workers", "2")
     wait_until(lambda: program.output.count("Application startup complete.") == 2, program.output)
@@ -152,7 +150,6 @@ def test_uvicorn_serves_it_with_several_workers_and_one_mongod(private_environme
     assert "Traceback" not in program.output
 
 
-@pytest.mark.long
 def test_ctrl_c_while_demo_data_is_made_stops_everything(private_environment: dict[str, str]) -> None:
     program = launch("-m", "backend", "serve", "--demo", "--port", "0", environment=private_environment)
     program.wait_for_line("database connected")
@@ -163,7 +160,6 @@ def test_ctrl_c_while_demo_data_is_made_stops_everything(private_environment: di
     assert mongod_of(private_environment).pid is None
 
 
-@pytest.mark.long
 def test_a_database_that_goes_away_is_said_and_found_again(private_environment: dict[str, str]) -> None:
     database = Mongod(Path(private_environment["DATA_DIR"]) / "own")
     environment = {**private_environment, "MONGODB_URL": database.start(), "SCHEDULER_ENABLED": "true"}
@@ -210,7 +206,6 @@ def _is_unavailable(client: httpx.Client) -> None:
     assert time.monotonic() - started < 8
 
 
-@pytest.mark.long
 def test_everybody_killed_is_recovered_from_at_the_next_start(private_environment: dict[str, str]) -> None:
     program = start(private_environment, "-m", "backend", "serve")
     mongod = mongod_of(private_environment)

@@ -12,6 +12,8 @@ import pytest
 from backend.devtools.processes import find_free_port
 from tests.support.servers import Program, launch
 
+pytestmark = pytest.mark.long
+
 SERVE = ("-m", "backend", "serve", "--port", "0")
 UVICORN = ("-m", "uvicorn", "backend.app:app", "--port", "0")
 PASSWORD = "geheim%40wort"
@@ -83,7 +85,6 @@ def ended(program: Program, code: int) -> str:
     return program.output
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("start", ["away", "away, uvicorn"])
 def test_mongodb_that_is_away_is_named(starts: dict[str, Program], ports: dict[str, int], start: str) -> None:
     said = ended(starts[start], 3)
@@ -93,7 +94,6 @@ def test_mongodb_that_is_away_is_named(starts: dict[str, Program], ports: dict[s
     assert "geheim" not in said
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("start", ["standalone", "standalone, named"])
 def test_a_standalone_server_is_refused_with_the_commands_that_mend_it(
     starts: dict[str, Program], start: str
@@ -148,7 +148,6 @@ def test_arguments_that_make_no_sense_are_refused(starts: dict[str, Program], st
     assert "is not a number from" in ended(starts[start], 2)
 
 
-@pytest.mark.long
 def test_a_start_waits_for_mongodb(bare_mongod: Callable[..., int]) -> None:
     """As when both come up together: the replica set is initiated while we are waiting."""
     port = bare_mongod("--replSet", "rs0")

@@ -13,7 +13,7 @@ from tests import factories
 from tests.factories import Person, Run
 from tests.races.support import HOUR, Db, DoctorSchedule, Wired, client_of, make_book, people
 
-pytestmark = pytest.mark.races
+pytestmark = [pytest.mark.races, pytest.mark.long]
 
 Servers = tuple[str, str]
 Shown = dict[str, Any]
@@ -136,7 +136,6 @@ class Steps:
         return client_of(self._nurse, root).delete(f"/slots/{self._chance.choice(slots)}")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("seed", range(2))
 def test_every_process_shows_what_any_process_has_answered(
     run: Run[Any], db: Db, two_servers: Servers, admin: Person, seed: int
@@ -160,7 +159,6 @@ def test_every_process_shows_what_any_process_has_answered(
         assert from_memory(root) > count + STEPS, "hardly anything came from memory"
 
 
-@pytest.mark.long
 def test_a_process_that_is_told_late_is_not_late_itself(
     run: Run[Any], db: Db, first_wired: Wired, patient: Person, admin: Person
 ) -> None:

@@ -29,14 +29,14 @@ from tests.races.support import (
 )
 from tests.support.book import check_book, check_slots
 
-pytestmark = pytest.mark.races
+pytestmark = [pytest.mark.races, pytest.mark.long]
 
 MEANWHILE = ["stays", "moves away", *(["cancels"] if os.environ.get("RACES") == "all" else [])]
 REFUSED = {"SLOT_TAKEN", "SLOT_NOT_OPEN"}
 
 
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
-@pytest.mark.parametrize("capacity", [1, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.parametrize("capacity", [1, 3])
 @pytest.mark.parametrize("withdrawal", changes.WITHDRAWALS, ids=str)
 def test_a_booking_under_way_is_refused_after_a_withdrawal(
     run: Run[Any],
@@ -74,7 +74,7 @@ def test_a_booking_under_way_is_refused_after_a_withdrawal(
     check_slots(db)
 
 
-@pytest.mark.parametrize("capacity", [pytest.param(1, marks=pytest.mark.long), 3])
+@pytest.mark.parametrize("capacity", [1, 3])
 @pytest.mark.parametrize("withdrawal", changes.WITHDRAWALS, ids=str)
 def test_a_reschedule_under_way_is_refused_after_a_withdrawal(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired, withdrawal: Change, capacity: int
@@ -95,7 +95,6 @@ def test_a_reschedule_under_way_is_refused_after_a_withdrawal(
     check_book(db)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("withdrawal", "capacity", "taken"),
     [(changes.LEAVE, 1, 0), (changes.LEAVE, 1, 1), (changes.LEAVE, 3, 2), (changes.REMOVAL, 1, 1)],
@@ -132,7 +131,6 @@ def test_a_booking_during_a_withdrawal_is_refused_or_listed(
         check_slots(db)
 
 
-@pytest.mark.long
 def test_two_bookings_during_a_withdrawal_never_overfill(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired, second_wired: Wired
 ) -> None:
@@ -161,7 +159,6 @@ def test_two_bookings_during_a_withdrawal_never_overfill(
         check_book(db)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("withdrawal", [changes.LEAVE, changes.REMOVAL], ids=str)
 def test_a_seat_freed_during_a_withdrawal_goes_to_nobody(
     run: Run[Any], db: Db, admin: Person, first_wired: Wired, second_wired: Wired, withdrawal: Change

@@ -147,6 +147,13 @@ def test_a_nurse_is_a_patient_and_booked_as_one(demo: Db) -> None:
     assert (visit["history"][0]["by"], visit["history"][0]["by_role"]) == (nurse["_id"], "patient")
 
 
+def test_an_urgent_case_is_fitted_in_over_a_booked_time(demo: Db) -> None:
+    (fit_in,) = [row for row in booked(demo) if row.get("overbooked")]
+    others = {"doctor_id": fit_in["doctor_id"], "start": fit_in["start"], "_id": {"$ne": fit_in["_id"]}}
+    assert demo.appointments.find_one({**others, "active": True})
+    assert not fit_in.get("needs_decision")
+
+
 def test_a_leave_over_booked_time_needs_decisions(demo: Db) -> None:
     (leave,) = demo["leaves"].find()
     undecided = [row for row in booked(demo) if row.get("needs_decision")]

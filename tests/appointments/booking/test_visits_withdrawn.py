@@ -97,6 +97,7 @@ def test_a_leave_over_a_part_reports_the_visit_once(
         assert done(api.get(f"/slots/{slot.id}"))["free"] == free + 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", PARTS)
 def test_cancelling_under_a_leave_leaves_no_part_behind(
     hours: Hours, patient: Person, api: httpx.Client, db: Db, part: str
@@ -113,6 +114,7 @@ def test_cancelling_under_a_leave_leaves_no_part_behind(
     check_book(db)
 
 
+@pytest.mark.long
 def test_rescheduling_away_from_a_leave_frees_what_it_had(
     hours: Hours, patient: Person, api: httpx.Client, db: Db
 ) -> None:
