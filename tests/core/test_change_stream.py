@@ -53,6 +53,7 @@ def test_a_stream_that_breaks_off_is_forgotten_and_begun_anew(
     in_book(collection, work)
 
 
+@pytest.mark.long
 def test_with_many_changes_of_one_moment_none_is_passed_over(collection: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(change_stream, "_BATCH", 3)
     monkeypatch.setattr(change_stream, "_BREATH_SECONDS", 0.01)

@@ -143,6 +143,7 @@ def test_what_is_on_its_way_is_waited_for(collection: Db, monkeypatch: pytest.Mo
     in_book(collection, work)
 
 
+@pytest.mark.long
 def test_many_who_write_at_once_each_see_what_they_wrote(collection: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for his own change is not served by somebody else's having come."""
     monkeypatch.setattr(change_stream, "_RUSH", 1_000_000)

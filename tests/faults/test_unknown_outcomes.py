@@ -19,6 +19,8 @@ from tests.faults.reminders import Db, Patient, check_reminded_once, make_due
 from tests.faults.sizes import LISTING_LAG, SIZE
 from tests.races.support import in_background
 
+pytestmark = pytest.mark.long
+
 HOUR = timedelta(hours=1)
 LONGEST_PAUSE = timedelta(minutes=5)
 
@@ -67,7 +69,6 @@ def test_what_may_have_been_sent_is_looked_for_before_it_is_sent_again(
     check_reminded_once(db, clean_carrier, failing)
 
 
-@pytest.mark.long
 def test_a_report_of_delivery_settles_what_was_unknown(
     db: Db, clean_carrier: Carrier, hand: Hand, failing: list[Patient]
 ) -> None:
@@ -109,7 +110,6 @@ def test_by_a_clock_that_jumps_no_time_has_passed(
     check_reminded_once(db, clean_carrier, patients)
 
 
-@pytest.mark.long
 def test_a_carrier_that_is_away_gets_everything_once_when_it_is_back(
     run: Run[Any], db: Db, clean_carrier: Carrier, hand: Hand
 ) -> None:
@@ -221,7 +221,6 @@ def test_a_message_that_can_not_be_made_holds_up_no_other(
     check_reminded_once(db, clean_carrier, patients)
 
 
-@pytest.mark.long
 def test_one_slow_answer_holds_up_no_other_message(
     run: Run[Any], db: Db, clean_carrier: Carrier, monkeypatch: pytest.MonkeyPatch, new_outbox: Any
 ) -> None:

@@ -18,7 +18,7 @@ from tests.factories import Person, Run
 from tests.support.browser import chromium, needs_browser
 from tests.support.servers import Program, serving
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.long]
 
 ASK = """
 const [path, token, body, done] = arguments;

@@ -35,6 +35,7 @@ def readiness(base_url: str) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.long
 def test_every_job_records_its_success_and_is_counted(base_url: str, db: Db) -> None:
     with serving(environment=TIMED) as program:
         deadline = time.monotonic() + 20

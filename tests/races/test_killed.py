@@ -31,7 +31,7 @@ from tests.support.wire import Held
 
 pytestmark = [pytest.mark.races, pytest.mark.long]
 
-MOST_COMMANDS = 40
+MOST_COMMANDS = 60
 HELD_AT_ONCE = 8
 
 

@@ -302,6 +302,7 @@ def test_a_message_taken_over_twice_is_one(office: Office) -> None:
     assert len(office.logs(appointment)) == len(office.network.taken) == 1
 
 
+@pytest.mark.long
 def test_dispatchers_at_once_post_each_message_once(office: Office) -> None:
     slot_id = office.slot_id(TWO, capacity=60)
     people = [office.patient() for _ in range(60)]

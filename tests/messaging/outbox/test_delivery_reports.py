@@ -77,6 +77,7 @@ def test_reports_in_any_order_end_where_the_first_final_one_says(repeats: int, d
         assert fate(desk, asked) == first_final(says), says
 
 
+@pytest.mark.long
 def test_reports_that_come_before_the_answer_to_the_post_count_just_as_well(desk: Desk, within_reach: None) -> None:
     users = [desk.patient() for _ in ORDERS]
     booked = desk.book_all(users)
