@@ -20,8 +20,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from pymongo import AsyncMongoClient
 
-OFFERED = {"is_active": True, "known_full": False, "state": "open"}
-"""With the index's second field, so that the read needs no sorting."""
+OFFERED = {"is_active": True, "is_online": True, "known_full": False, "state": "open"}
+"""With all fields of the index, so that the read needs no sorting."""
 SLOT = dict.fromkeys(
     [
         "doctor_id",
