@@ -171,6 +171,8 @@ def test_a_database_that_goes_away_is_said_and_found_again(private_environment: 
 
             assert database.pid
             os.kill(database.pid, signal.SIGSTOP)
+            # The system may let it answer for a moment yet.
+            wait_until(lambda: client.get("/health/ready").status_code == 503, "hung")
             _is_not_ready(client)
             os.kill(database.pid, signal.SIGCONT)
             wait_until(lambda: client.get("/health/ready").status_code == 200, "hung, then ready")
