@@ -156,7 +156,7 @@ class OneTimeCode(Document):
 
 
 class PhoneNumber(Document):
-    """What belongs to a number and not to a person, whoever has it. The id is the number's normal form, E.164."""
+    """A number's own state, such as an opt-out. It stays when another person gets the number. The id is E.164."""
 
     id: str  # type: ignore[assignment]  # Beanie's way to declare another type of id
     opted_out_at: datetime | None = None

@@ -25,7 +25,7 @@ async def deactivate_patient(
 ) -> Sequence[Appointment]:
     """Deactivates a patient and returns their coming appointments, as they are then. It may be repeated.
 
-    With `cancels` it cancels those that can be. Whoever has died is not written to. Raises `PatientNotFound`, and
+    With `cancels` it cancels those that can be. A deceased patient gets no message. Raises `PatientNotFound`, and
     `OwnRecord` if the caller acts for the patient: they would then no longer, and could check them in.
     """
     if await find_own(caller, patient_id) is not None:

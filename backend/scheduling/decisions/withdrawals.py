@@ -2,7 +2,7 @@
 
 A withdrawal is stored, then made; then `settle` marks its appointments by what is stored now. If the leave was
 deleted meanwhile, it clears their marks instead. It may run any number of times, in any number of processes: it
-reads once more after its last write, and whoever changes the cause settles after that.
+reads again after its last write, and every change of the cause is followed by a `settle` of its own.
 """
 
 from collections.abc import Mapping, Sequence
