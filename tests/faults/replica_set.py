@@ -84,12 +84,26 @@ class ReplicaSet:
             except PyMongoError:
                 assert time.monotonic() < deadline, "there is no primary"
 
+    def _wait_for_all(self, *, seconds: float = 180) -> None:
+        """Returns when all three hold the data. While one catches up, the loss of another would end all writing.
+
+        A rollback on a busy machine was seen to take more than a minute.
+        """
+        deadline = time.monotonic() + seconds
+        states: list[str] = []
+        while sorted(states) != ["PRIMARY", "SECONDARY", "SECONDARY"]:
+            assert time.monotonic() < deadline, f"the members are {states}"
+            time.sleep(0.1)
+            with MongoClient[dict[str, Any]](self.url, serverSelectionTimeoutMS=30_000) as client:
+                states = [each["stateStr"] for each in client.admin.command("replSetGetStatus")["members"]]
+
     def _at(self, port: int) -> _Member:
         return next(member for member in self._members if member.port == port)
 
     @contextlib.contextmanager
     def without_primary(self, how: str, *, seconds: int) -> Iterator[None]:
         """Takes the primary away for so long: it "dies", "stands still", or "steps down"."""
+        self._wait_for_all()
         member = self._at(self.primary())
         if how == "dies":
             self._kill_cut_off(member)
