@@ -122,6 +122,7 @@ def searches(count: int, *, by: ObjectId) -> dict[str, list[bytes]]:
         "a common surname": [{"q": name} for name in _COMMON_SURNAMES],
         "a surname": [{"q": who.surname} for who in some],
         "first name and surname": [{"q": f"{who.first_name} {who.surname}"} for who in some],
+        "a name that nobody has": [{"q": f"{who.surname} {who.first_name[::-1]}"} for who in some],
         "the beginnings of both": [{"q": f"{who.surname[:3]} {who.first_name[:2]}"} for who in some],
         "one or two letters": [*({"q": letter} for letter in letters), *({"q": who.surname[:2]} for who in some)],
         "date of birth": [{"q": who.born} for who in some] + [{"date_of_birth": who.born} for who in some],

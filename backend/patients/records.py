@@ -122,11 +122,7 @@ async def list_patients(
     fields = dict.fromkeys(_IN_LISTS, 1)
     if q is None:
         return await repository.find_by_name(conditions, page, fields=fields)
-    search = patient_search(q)
-    found = await repository.find_in_ways(conditions, search.ways, page, fields=fields)
-    if not found[0] and search.otherwise is not None:
-        found = await repository.find_in_ways(conditions, [search.otherwise], page, fields=fields)
-    return found
+    return await repository.find_in_ways(conditions, patient_search(q), page, fields=fields)
 
 
 async def update_patient(

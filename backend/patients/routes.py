@@ -65,8 +65,8 @@ async def list_patients(
     q: Annotated[
         Line | None,
         Query(
-            description="Beginnings of words of name or e-mail, in any spelling; a phone number in any notation, or "
-            "its last four or more digits; a date of birth (`1951-12-26`); or any mix of these.",
+            description="Beginnings of parts of a name, in any spelling; an e-mail or its beginning; a phone number "
+            "in any notation, or its last four or more digits; a date of birth (`1951-12-26`); or any mix of these.",
             examples=["walesa 1943-09-29"],
         ),
     ] = None,
