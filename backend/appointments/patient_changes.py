@@ -28,11 +28,22 @@ async def deactivate_patient(
     With `cancels` it cancels those that can be. A deceased patient gets no message. Raises `PatientNotFound`, and
     `OwnRecord` if the caller acts for the patient: they would then no longer, and could check them in.
     """
-    if await find_own(caller, patient_id) is not None:
-        raise OwnRecord
+    await _require_other(caller, patient_id)
     patient = await records.deactivate_patient(patient_id, reason=reason)
     coming = await repository.find_coming_of(await records_of(patient.patient_id))
     return [await _cancel(each, Actor.of(caller)) for each in coming] if cancels else coming
+
+
+async def find_coming(caller: User, patient_id: PydanticObjectId) -> Sequence[Appointment]:
+    """Returns the appointments that `deactivate_patient` would report, and changes nothing. Raises what it does."""
+    await _require_other(caller, patient_id)
+    await records.get_patient(patient_id, where={})
+    return await repository.find_coming_of(await records_of(patient_id))
+
+
+async def _require_other(caller: User, patient_id: PydanticObjectId) -> None:
+    if await find_own(caller, patient_id) is not None:
+        raise OwnRecord
 
 
 async def _cancel(appointment: Appointment, actor: Actor) -> Appointment:

@@ -21,6 +21,19 @@ def test_the_report_lists_coming_appointments_and_changes_none(book: Book, patie
     assert deactivated(nurse, patient) == [(first["id"], "scheduled"), (second["id"], "scheduled")]
 
 
+def test_a_dry_run_lists_them_and_deactivates_nobody(book: Book, patient: Person, nurse: Person) -> None:
+    coming = booked(patient, book.slot())
+    path = f"/patients/{patient.id}"
+    before = done(nurse.client.get(path))
+
+    found = deactivated(nurse, patient, reason="left", appointments="cancel", dry_run="true")
+
+    assert found == [(coming["id"], "scheduled")]
+    assert done(nurse.client.get(path)) == before
+    assert done(patient.client.get(f"/appointments/{coming['id']}"))["status"] == "scheduled"
+    refused(nurse.client.delete(f"/patients/{nurse.id}", params={"dry_run": "true"}), 404, "PATIENT_NOT_FOUND")
+
+
 def test_coming_appointments_are_cancelled_if_asked(
     book: Book, patient: Person, nurse: Person, run: Run[Any], db: Any
 ) -> None:
