@@ -44,6 +44,19 @@ def test_a_number_with_and_without_its_mobile_mark_is_one(
     assert desk.again(booked).status == "confirmed"
 
 
+def test_a_number_typed_in_mexico_city_is_written_to_and_answers(network: Network, db: Db, base_url: str) -> None:
+    desk = Desk.open(network, db, time_zone="America/Mexico_City", city="Mexico City")
+    nurse = factories.log_in(desk.run, desk.nurse.user).client
+    patient = desk.patient()
+    done(nurse.patch(f"/patients/{desk.patient_id(patient)}", json={"phone": "55 1234 4839"}))
+    booked = desk.book(desk.user(patient))
+    desk.ask()
+    assert len(desk.network.texts(MEXICAN)) == 2
+    with clock.stopped(scenes.SOON):
+        assert "confirmed" in reply(base_url, MEXICAN_MOBILE, "1")[0]
+    assert desk.again(booked).status == "confirmed"
+
+
 def test_a_number_with_an_extension_gets_calls_and_no_sms(desk: Desk) -> None:
     nurse = factories.log_in(desk.run, desk.nurse.user).client
     booked = []
