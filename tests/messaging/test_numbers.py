@@ -4,10 +4,11 @@ import pytest
 
 from backend.core import clock
 from tests import factories
+from tests.appointments.support import done
 from tests.messaging import scenes
 from tests.messaging.asked import Desk
 from tests.messaging.network import Network
-from tests.messaging.office import Db
+from tests.messaging.office import HOUR, Db
 from tests.messaging.signed import reply
 
 MEXICAN, MEXICAN_MOBILE = "+525512344839", "+5215512344839"
@@ -43,13 +44,31 @@ def test_a_number_with_and_without_its_mobile_mark_is_one(
     assert desk.again(booked).status == "confirmed"
 
 
-def test_a_number_with_an_extension_gets_calls_and_no_sms(desk: Desk) -> None:
-    patient = desk.patient(phone="+12125550123;ext=45")
-    booked = desk.book(patient)
+def test_a_number_typed_in_mexico_city_is_written_to_and_answers(network: Network, db: Db, base_url: str) -> None:
+    desk = Desk.open(network, db, time_zone="America/Mexico_City", city="Mexico City")
+    nurse = factories.log_in(desk.run, desk.nurse.user).client
+    patient = desk.patient()
+    done(nurse.patch(f"/patients/{desk.patient_id(patient)}", json={"phone": "55 1234 4839"}))
+    booked = desk.book(desk.user(patient))
     desk.ask()
-    assert desk.reminder(booked)["status"] == "skipped"
+    assert len(desk.network.texts(MEXICAN)) == 2
+    with clock.stopped(scenes.SOON):
+        assert "confirmed" in reply(base_url, MEXICAN_MOBILE, "1")[0]
+    assert desk.again(booked).status == "confirmed"
+
+
+def test_a_number_with_an_extension_gets_calls_and_no_sms(desk: Desk) -> None:
+    nurse = factories.log_in(desk.run, desk.nurse.user).client
+    booked = []
+    for typed in ("(212) 555-0123 ext. 45", "212-555-0123 x46"):  # colleagues behind one exchange
+        patient = desk.patient()
+        done(nurse.patch(f"/patients/{desk.patient_id(patient)}", json={"phone": typed}))
+        booked.append(desk.book(desk.user(patient), scenes.THREE + len(booked) * HOUR))
+    desk.ask()
+    desk.ask(scenes.NOON + HOUR)
+    assert [desk.reminder(each)["status"] for each in booked] == ["skipped"] * 2
     assert desk.network.texts("+12125550123") == []
-    assert ("extension", booked.id) in desk.list_()
+    assert {("extension", each.id) for each in booked} <= set(desk.list_())
 
 
 def test_no_code_is_sent_behind_an_extension(desk: Desk) -> None:

@@ -258,3 +258,26 @@ def test_more_than_a_batch_is_owed_in_one_run(office: Office) -> None:
     office.db["appointments"].insert_many(copies)
     office.owe(FIRST)
     assert office.db["appointments"].count_documents({"reminders": 1}, hint="_id_") == 1101
+
+
+def test_nobody_who_has_died_is_written_to_of_an_appointment_that_stays(office: Office) -> None:
+    """Neither before it nor as somebody who didn't come. The mother, whose number it is, still is for herself."""
+    mother = office.patient()
+    nurse = factories.make_nurse(office.run, office.clinic)
+    body = {"name": "Tom Garcia", "date_of_birth": "2020-01-01", "relation": "parent"}
+    child = done(mother.client.post("/users/me/patients", json=body), 201)["id"]
+    his, hers = office.book(mother, patient_id=child), office.book(mother, TWO + HOUR)
+    office.send(NOON)
+    with visiting(office.run, nurse, NOON + MINUTE) as client:
+        report = done(client.delete(f"/patients/{child}", params={"reason": "deceased"}))
+    assert [(row["id"], row["status"]) for row in report["appointments"]] == [(his["id"], "scheduled")]
+    for moment in (FIRST, FIRST + HOUR, LAST, LAST + HOUR, TWO + HOUR):
+        office.minute(moment)
+    to_him = [log for log in office.logs(his) if log["kind"] != "booked" and log["recipient"] == "patient"]
+    assert {(log["kind"], log["skip_reason"]) for log in to_him} == {
+        ("reminder", "the patient has died"),
+        ("no_show", "the patient has died"),
+    }
+    assert [log["status"] for log in office.logs(hers, "reminder")] == ["sent", "sent"]
+    with visiting(office.run, nurse, TWO + HOUR) as client:
+        assert his["id"] not in [row["appointment_id"] for row in done(client.get("/call-list"))["items"]]

@@ -43,16 +43,20 @@ def test_a_reply_not_understood_is_asked_back_once_and_then_given_to_the_staff(d
 
 
 def test_who_wrote_anything_is_not_cancelled_for_silence(desk: Desk, base_url: str) -> None:
-    scene, silent = scenes.all_asked(desk, 2)
-    with clock.stopped(scene.at):
-        reply(base_url, scene.phone, "not sure")
+    """They wanted to come, or something else; the staff find out which, by their words."""
+    bodies = ["1 or 2?", "no, I'll come", "no problem", "yes but can we do 3pm?", "not sure"]
+    *wrote, silent = scenes.all_asked(desk, len(bodies) + 1)
+    for scene, body in zip(wrote, bodies, strict=True):
+        with clock.stopped(scene.at):
+            assert reply(base_url, scene.phone, body) == [ASKED_BACK]
+        assert desk.again(scene.appointments[0]).auto_cancel_at is None
     deadline = desk.again(silent.appointments[0]).auto_cancel_at
     assert deadline
-    assert desk.again(scene.appointments[0]).auto_cancel_at is None
     with clock.stopped(deadline + MINUTE):
         desk.run(cancel_unconfirmed())
     assert desk.again(silent.appointments[0]).status == "cancelled"
-    assert desk.again(scene.appointments[0]).status == "scheduled"
+    assert {desk.again(scene.appointments[0]).status.value for scene in wrote} == {"scheduled"}
+    assert sorted(calls(desk, silent)) == sorted(("not_understood", body) for body in bodies)
 
 
 @pytest.mark.parametrize(("body", "status"), [("1 thanks", "confirmed"), ("2", "cancelled")])

@@ -117,14 +117,15 @@ ONE_ASKED = [
     not_understood("what?", scenes.asked_at_a_spanish_clinic, NO_SE_ENTENDIO),
 ]
 
+IN_OTHER_WORDS = ("opt out", "Opt-out", "Stop. Thank you", "STOP ALL", "please stop texting me", "no más mensajes")
+
 OPTING = [
     *(
         opts_out(body)
         for body in ("STOP", "stop.", "StopAll", "UNSUBSCRIBE", "End", "QUIT", "revoke", "OPTOUT", "STOP it")
     ),
-    *map(
-        opts_out, ("opt out", "Opt-out", "Stop. Thank you", "STOP ALL", "please stop texting me", "no más mensajes")
-    ),
+    *map(opts_out, IN_OTHER_WORDS),
+    *(Case(scenes.without_appointment, body, SILENCE, "", opts_out=True) for body in IN_OTHER_WORDS),
     *map(opts_out, ("Yes, but stop texting me", "2 and no more messages", "ＳＴＯＰ", "s\u200btop")),
     Case(scenes.asked, "CANCEL", SILENCE, "cancelled", opts_out=True, call_reason="cancelled_and_opted_out"),
     Case(
