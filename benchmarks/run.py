@@ -117,7 +117,6 @@ class Run:
         if "switches" in self._wanted:
             for setting, name in SWITCHES:
                 self._try(setting, lambda setting=setting, name=name: self._switch(setting, ROUTES[name]))  # type: ignore[misc]
-            self._try("SLOT_HINTS_ENABLED", self._hints)
         self.results.seconds += time.perf_counter() - began
         return self.results
 
@@ -201,29 +200,6 @@ class Run:
             pair = _pair(alternately(sides, self._plan.switches))
         self.results.switches.append(Switch(setting, route.title, *pair))
         print(line(f"{route.title}, {setting}", pair, "off"), flush=True)
-
-    def _hints(self) -> None:
-        """Searches that have slots to skip. Not remembered: from the second on, the cache would answer."""
-        half = _BOOKS_OF_VISITS["every second slot taken"]
-        wanted = {
-            "slot search, full book": asks.search(book.FULL_SPECIALTY),
-            "search of three slots, every second taken": asks.visits(half, long=True),
-        }
-        with contextlib.ExitStack() as stack:
-            servers_ = [
-                stack.enter_context(
-                    servers.ours(self._large.environment, RESPONSE_CACHE_ENABLED="false", SLOT_HINTS_ENABLED=value)
-                )
-                for value in ("true", "false")
-            ]
-            for title, request in wanted.items():
-                on, off = (Side(server, self._large, [request], connections=1) for server in servers_)
-                # The first search marks the slots.
-                Side(on.server, self._large, [request], connections=1, once=True).run(Pace(seconds=60, warm_up=0))
-                # Without hints one search may take seconds.
-                pair = _pair(alternately([on, off], self._plan.visits))
-                self.results.switches.append(Switch("SLOT_HINTS_ENABLED", title, *pair))
-                print(line(f"{title}, SLOT_HINTS_ENABLED", pair, "off"), flush=True)
 
 
 def _search(server: Server, which: Book, specialty: str) -> Side:
