@@ -4,6 +4,7 @@
 """
 
 import gc
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -25,6 +26,10 @@ from backend.web.route_index import index_routes
 from backend.web.unknown_parameters import KnownParameters
 from backend.worker import timed_work
 
+log = logging.getLogger(__name__)
+
+_SWITCHES = ("RESPONSE_CACHE_ENABLED", "REQUEST_BATCHING_ENABLED", "ROUTE_INDEX_ENABLED", "SLOT_HINTS_ENABLED")
+
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -35,6 +40,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings.check()
     async with AsyncExitStack() as running:
         running.callback(metrics.forget_process)
+        _say_what_is_on()
         if settings.OTEL_ENABLED:
             from backend.web.tracing import tracing  # noqa: PLC0415 - not loaded where it is off
 
@@ -51,6 +57,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         gc.collect()
         gc.freeze()
         yield
+
+
+def _say_what_is_on() -> None:
+    """Logs which mechanisms for speed are on."""
+    log.info("mechanisms for speed", extra={name: getattr(settings, name) for name in _SWITCHES})
+    metrics.slot_hints_on.set(settings.SLOT_HINTS_ENABLED)  # the cache sets its own
 
 
 class Application(FastAPI):

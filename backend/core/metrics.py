@@ -48,6 +48,14 @@ batch_size = Histogram(
     buckets=(1, 2, 4, 8, 16, 32, 64, 128),
 )
 
+slot_hints_on = Gauge(
+    "slot_hints_on",
+    "Processes whose searches set hints on slots and skip slots by them.",
+    multiprocess_mode="livesum",
+)
+slot_hints_set = Counter("slot_hints_set_total", "Hints that searches set on slots, by kind.", ["hint"])
+slot_hints_repaired = Counter("slot_hints_repaired_total", "Wrong hints on slots that were cleared.", ["hint"])
+
 
 def observe_request(*, method: str, route: str, status: int, seconds: float) -> None:
     """Counts one answered request. `route` is a template, so that there are only so many."""

@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     RESPONSE_CACHE_ENABLED: bool = True
     REQUEST_BATCHING_ENABLED: bool = True
     ROUTE_INDEX_ENABLED: bool = True
+    SLOT_HINTS_ENABLED: bool = True
 
     # Operations.
     SCHEDULER_ENABLED: bool = True

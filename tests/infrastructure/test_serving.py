@@ -110,9 +110,12 @@ def test_with_several_workers_one_more_process_does_timed_work(private_environme
         assert httpx.get(f"{program.base_url}/health/ready").json()["scheduler"] == "disabled"
         for shown in (
             "response_cache_on 2.0",
+            "slot_hints_on 2.0",
             "job_last_success_timestamp_seconds{",
-        ):  # the worker has no cache
+        ):  # the worker has no cache, and doesn't search
             wait_until(lambda shown=shown: shown in httpx.get(f"{program.base_url}/metrics").text, shown)
+        switches = [line for line in log_of(program) if line["message"] == "mechanisms for speed"]
+        assert [line["SLOT_HINTS_ENABLED"] for line in switches] == [True, True]
         os.kill(pid, signal.SIGKILL)
         program.wait_for_line("it is started again")
         wait_until(lambda: program.output.count("worker running") == 2, program.output)

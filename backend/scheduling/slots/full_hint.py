@@ -23,6 +23,7 @@ from datetime import datetime
 from beanie import PydanticObjectId
 from pymongo.errors import PyMongoError
 
+from backend.core import metrics
 from backend.core.clock import utc_now
 from backend.core.http.pagination import behind
 from backend.scheduling.documents import SEARCH_INDEXES, SHORT, SHORT_INDEX
@@ -50,9 +51,9 @@ async def mark_full(slots: Sequence[Row]) -> None:
         await set_clears_full_hint(slot_ids, limited_days(slots))
         announced = await search_repository.find_announced(slot_ids, marking)
         counted = await with_free_seats(announced, clears_full_hint=True)
-        await search_repository.mark_announced(
-            [slot.id for slot in counted if not slot.free], marking, {"known_full": True}
-        )
+        full = [slot.id for slot in counted if not slot.free]
+        count = await search_repository.mark_announced(full, marking, {"known_full": True})
+        metrics.slot_hints_set.labels("full").inc(count)
     except PyMongoError as error:
         log.warning("full slots were not all marked: %s", type(error).__name__)
 
@@ -61,6 +62,7 @@ async def mark_full(slots: Sequence[Row]) -> None:
 class _Check:
     """The check of all hints of one kind, and how far this process has come in it."""
 
+    kind: str
     hint: Row
     index: search_repository.Index
     find_wrong: Callable[[Sequence[Row]], Awaitable[Sequence[Row]]]
@@ -79,6 +81,7 @@ class _Check:
                 self.last = None
                 break
             self.last = (slots[-1]["start"], slots[-1]["_id"])
+        metrics.slot_hints_repaired.labels(self.kind).inc(count)
         return count
 
 
@@ -88,8 +91,8 @@ async def _find_not_full(slots: Sequence[Row]) -> Sequence[Row]:
 
 
 _CHECKS = (
-    _Check({"known_full": True}, SEARCH_INDEXES[frozenset()], _find_not_full),
-    _Check(SHORT, SHORT_INDEX, find_wrong),
+    _Check("full", {"known_full": True}, SEARCH_INDEXES[frozenset()], _find_not_full),
+    _Check("length", SHORT, SHORT_INDEX, find_wrong),
 )
 
 

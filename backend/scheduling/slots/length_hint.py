@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from beanie import PydanticObjectId
 from pymongo.errors import PyMongoError
 
+from backend.core import metrics
 from backend.scheduling.documents import ANY_LENGTH, LENGTHS, LONGEST_HINTED
 from backend.scheduling.repository import Row
 from backend.scheduling.slots import search_repository
@@ -49,7 +50,8 @@ async def mark_short(slots: Sequence[Row]) -> None:
         for slot, longest in await _shorter(shorter):
             found.setdefault(longest, []).append(slot["_id"])
         for longest, slot_ids in found.items():
-            await search_repository.mark_announced(slot_ids, marking, {"known_longest": longest})
+            count = await search_repository.mark_announced(slot_ids, marking, {"known_longest": longest})
+            metrics.slot_hints_set.labels("length").inc(count)
     except PyMongoError as error:
         log.warning("short slots were not all marked: %s", type(error).__name__)
 

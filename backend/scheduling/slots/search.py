@@ -14,8 +14,9 @@ from backend.core.http.pagination import BY_START, PageRequest, after, behind
 from backend.core.http.time_range import ALL_TIMES, TimeRange
 from backend.core.mongo.batching import SingleFlight
 from backend.core.mongo.text_search import fold
+from backend.core.settings import settings
 from backend.directory.visit_types.service import read_visit_type
-from backend.scheduling.documents import SEARCH_INDEXES, VISIT_INDEX, SeatClaim, Slot
+from backend.scheduling.documents import EITHER, SEARCH_INDEXES, VISIT_INDEX, SeatClaim, Slot
 from backend.scheduling.errors import SlotNotFound
 from backend.scheduling.repository import Row
 from backend.scheduling.schemas import SLOT_ROWS
@@ -55,10 +56,11 @@ class SlotQuery:
     def query(self, now: datetime) -> dict[str, Any]:
         """Returns the filter for the database."""
         open_now = bookable_by_staff(now) if self.for_staff else bookable(now + self.notice)
-        wanted = {**open_now, "known_full": False, **self._fields(), **self._offering()}
+        known_full = False if settings.SLOT_HINTS_ENABLED else EITHER
+        wanted = {**open_now, "known_full": known_full, **self._fields(), **self._offering()}
         if self.not_doctor_id is not None:
             wanted["doctor_id"] = {"$ne": self.not_doctor_id}
-        if self.visit is not None:
+        if self.visit is not None and settings.SLOT_HINTS_ENABLED:
             wanted["known_longest"] = {"$in": length_hint.lengths_for(self.visit.length)}
         times = self.times.query("start", day="$day")
         return {**wanted, **times, "start": {**wanted["start"], **times.get("start", {})}}
@@ -69,7 +71,7 @@ class SlotQuery:
         The database remembers its choices, and a choice that was good for ten slots isn't for a full book.
         """
         fields = self._fields()
-        if self.visit is not None and fields.keys() == {"clinic_id"}:
+        if self.visit is not None and fields.keys() == {"clinic_id"} and settings.SLOT_HINTS_ENABLED:
             return VISIT_INDEX
         if self.visit is not None and self.doctor_id is not None:
             del fields["clinic_id"]  # a doctor has few slots elsewhere
@@ -167,7 +169,8 @@ async def _scan(
     """Returns the first free slots behind a position: at least `limit` of them, if there are so many.
 
     It skips full slots in growing batches, and those in which the visit doesn't fit. If one batch wasn't enough, it
-    marks both, so that the next search skips them in the index: see `full_hint` and `length_hint`.
+    marks both, so that the next search skips them in the index: see `full_hint` and `length_hint`. Not without
+    SLOT_HINTS_ENABLED: then every search counts all of them.
     """
     query, found = wanted.query(utc_now()), list[OpenSlot]()
     size = first_size = limit + _SPARE - 1
@@ -177,7 +180,7 @@ async def _scan(
         starts = free if wanted.visit is None else await _starts(wanted.visit, free, counted)
         found.extend(starts)
         is_enough = len(found) >= limit or len(counted) < size
-        if size > first_size or not is_enough:
+        if settings.SLOT_HINTS_ENABLED and (size > first_size or not is_enough):
             await full_hint.mark_full([slot.stored for slot in counted if not slot.free])
             fitting = {slot.id for slot in starts}
             await length_hint.mark_short([slot.stored for slot in free if slot.id not in fitting])
@@ -196,16 +199,16 @@ async def _starts(visit: Visit, free: Sequence[OpenSlot], counted: Sequence[Open
     """
     if not free:
         return []
-    known = {slot.id: slot for slot in counted}
     rows = await search_repository.find_open_behind(
         [slot.stored for slot in free],
         reach=visit.whole,
         known_until=max(free[0].stored["start"], free[-1].stored["start"]),
     )
     reached = _reached_over_midnight(free, visit)
-    to_count = [row for row in rows if reached(row) or (not row["known_full"] and row["_id"] not in known)]
-    full = [OpenSlot(row, 0) for row in rows if row["known_full"]]
-    open_slots = beside([*full, *known.values(), *await with_free_seats(to_count)])
+    full = [OpenSlot(row, 0) for row in rows if row["known_full"]] if settings.SLOT_HINTS_ENABLED else []
+    known = {slot.id for slot in [*full, *counted]}
+    to_count = [row for row in rows if reached(row) or row["_id"] not in known]
+    open_slots = beside([*full, *counted, *await with_free_seats(to_count)])
     found = []
     for slot in free:
         slots = find_slots(slot.stored, open_slots, visit)

@@ -155,11 +155,12 @@ async def find_announced(slot_ids: Sequence[PydanticObjectId], marking: Pydantic
 
 async def mark_announced(
     slot_ids: Sequence[PydanticObjectId], marking: PydanticObjectId, hint: Mapping[str, Any]
-) -> None:
-    """Sets a hint on slots where this announcement still stands."""
-    await _slots().update_many(
+) -> int:
+    """Sets a hint on slots where this announcement still stands. Returns on how many."""
+    done = await _slots().update_many(
         {"_id": {"$in": slot_ids}, "marking": marking}, {"$set": dict(hint), "$unset": {"marking": ""}}
     )
+    return done.modified_count
 
 
 async def clear_hints_of_day(

@@ -3,16 +3,10 @@
 from typing import Any
 
 import pytest
-from beanie import PydanticObjectId
 from pymongo.database import Database
 
-from backend.appointments.booking import fit_in
-from backend.appointments.documents import Appointment
-from backend.appointments.permissions import Actor
-from backend.appointments.transitions import cancel
 from backend.core import clock
 from backend.directory.documents import Clinic
-from backend.scheduling import repository as scheduling
 from tests import factories
 from tests.appointments.fit_ins.support import (
     EVENING,
@@ -108,38 +102,6 @@ def test_who_leaves_gives_the_seat_to_the_fit_in(book: Book, nurse: Person, pati
     done(nurse.client.post(f"/appointments/{urgent['id']}/cancel"))
     assert free_seats(nurse, book) == {str(slot.id): 1}
     booked(other, slot)
-    check_book(db)
-
-
-def test_who_left_while_the_fit_in_was_stored_gives_the_seat_too(
-    book: Book, nurse: Person, patient: Person, admin: Person, monkeypatch: pytest.MonkeyPatch, db: Db
-) -> None:
-    slot = book.slot()
-    made = booked(make_patients(book.run, 1)[0], slot)
-    find_slots_in_time, find_claims = fit_in.find_slots_in_time, scheduling.find_claims
-
-    async def then_cancelled(place: Any) -> Any:
-        found = await find_slots_in_time(place)
-        held = await find_claims([each.id for each in found], of_doctors_day=None)
-        monkeypatch.undo()
-        monkeypatch.setattr(scheduling, "find_claims", as_read_before)
-        before.extend(held)
-        appointment = await Appointment.get(PydanticObjectId(made["id"]))
-        assert appointment
-        await cancel(appointment, Actor.of(admin.user))
-        return found
-
-    before: list[Any] = []
-
-    async def as_read_before(*_: Any, **__: Any) -> Any:
-        monkeypatch.undo()
-        return before
-
-    monkeypatch.setattr(fit_in, "find_slots_in_time", then_cancelled)
-    urgent = fitted_in(nurse, book, patient)
-    assert urgent["slot_ids"] == [str(slot.id)]
-    assert stored(db, urgent)["overbooked_slots"] == []
-    assert free_seats(nurse, book) == {}
     check_book(db)
 
 

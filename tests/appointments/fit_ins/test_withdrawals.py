@@ -1,6 +1,8 @@
-"""What withdraws time hits fit-ins too, with a seat and without; and a fit-in that is stored too late sees it."""
+"""What withdraws time hits fit-ins too, with a seat and without.
 
-from collections.abc import Callable
+Fit-ins that are stored in that moment: `tests/races/test_fit_ins_stored_late.py`.
+"""
+
 from datetime import timedelta
 from typing import Any
 
@@ -8,19 +10,15 @@ import pytest
 from beanie import PydanticObjectId
 from pymongo.database import Database
 
-from backend.appointments.booking import fit_in
 from backend.appointments.booking.fit_in import finish_fit_ins
 from backend.core import clock
-from backend.directory.clinics import add_closure, update_clinic
-from backend.directory.doctors import deactivate_doctor, update_doctor
-from backend.directory.documents import Clinic, Closure
+from backend.directory.documents import Clinic
 from backend.scheduling.documents import Leave
 from backend.scheduling.fit_ins import LEFT_AFTER, mark_if_withdrawn
-from backend.scheduling.hours.repository import delete_leave, insert_leave
-from backend.scheduling.slots.manual_slots import get_slot, remove_slot
+from backend.scheduling.hours.repository import insert_leave
 from backend.scheduling.slots.slot_sync import reconcile
 from tests import factories
-from tests.appointments.fit_ins.support import EVENING, fitted_in, free_seats, read, span, try_fit_in
+from tests.appointments.fit_ins.support import EVENING, fitted_in, free_seats, read, span
 from tests.appointments.support import HOUR, MINUTE, NOW, TEN, Book, booked, done, make_patients, stored
 from tests.factories import Person, Run
 from tests.scheduling.support import every_day
@@ -163,76 +161,6 @@ def test_a_doctor_who_leaves_the_clinic_is_not_there_after_hours_either(
     assert causes(nurse, late) == []
 
 
-# The race: a fit-in reads the facts, then something withdraws its time, then the fit-in is stored.
-
-
-def _leave(book: Book) -> Callable[[], Any]:
-    return lambda: insert_leave(
-        Leave(doctor_id=book.doctor.object_id, created_by=book.doctor.object_id, start=TEN, end=TEN + HOUR)
-    )
-
-
-def _closure(book: Book) -> Callable[[], Any]:
-    return lambda: add_closure(book.clinic.clinic_id, Closure(start=TEN, end=TEN + HOUR))
-
-
-def _doctor(book: Book) -> Callable[[], Any]:
-    return lambda: deactivate_doctor(book.doctor.object_id)
-
-
-def _elsewhere(book: Book) -> Callable[[], Any]:
-    other = factories.make_clinic(book.run).clinic_id
-    return lambda: update_doctor(book.doctor.object_id, {"clinic_ids": [other]})
-
-
-def _clinic(book: Book) -> Callable[[], Any]:
-    return lambda: update_clinic(book.clinic.clinic_id, {"is_active": False})
-
-
-FACTS: dict[str, Callable[[Book], Callable[[], Any]]] = {
-    "leave": _leave,
-    "closure": _closure,
-    "doctor": _doctor,
-    "clinic": _clinic,
-    "hours": _elsewhere,
-}
-
-
-def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], Any]) -> None:
-    """Makes a change after a fit-in has read the facts, and before it is stored."""
-    find_slots_in_time = fit_in.find_slots_in_time
-
-    async def after_reading(place: Any) -> Any:
-        slots = await find_slots_in_time(place)
-        await change()
-        return slots
-
-    monkeypatch.setattr(fit_in, "find_slots_in_time", after_reading)
-
-
-@pytest.mark.parametrize("fact", FACTS)
-def test_a_fit_in_stored_after_a_withdrawal_sees_it(
-    book: Book, full: Row, nurse: Person, patient: Person, monkeypatch: pytest.MonkeyPatch, db: Db, fact: str
-) -> None:
-    """The withdrawal has looked for appointments before: the fit-in itself has to look."""
-    meanwhile(monkeypatch, FACTS[fact](book))
-    found = done(try_fit_in(nurse, book, patient), 201)
-    assert [cause["kind"] for cause in found["needs_decision"]] == [fact]
-    assert "recheck_at" not in stored(db, found)
-    assert read(nurse, found)["version"] == found["version"]
-    assert list(db["withdrawals"].find({}, hint=[("_id", 1)])) == []
-
-
-def test_a_fit_in_stored_after_its_slot_was_removed_sees_it(
-    book: Book, full: Row, nurse: Person, patient: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def remove() -> None:
-        await remove_slot(await get_slot(PydanticObjectId(full["slot_id"])))
-
-    meanwhile(monkeypatch, remove)
-    assert [cause["kind"] for cause in fitted_in(nurse, book, patient)["needs_decision"]] == ["hours"]
-
-
 def test_the_mark_stays_where_the_slot_is_gone(
     book: Book, full: Row, nurse: Person, admin: Person, patient: Person, run: Run[Any], db: Db
 ) -> None:
@@ -247,30 +175,6 @@ def test_the_mark_stays_where_the_slot_is_gone(
     assert causes(nurse, urgent) == ["hours"]
 
 
-def test_a_reschedule_to_a_fit_in_sees_a_leave_of_that_moment(
-    book: Book, full: Row, nurse: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (person,) = make_patients(book.run, 1)
-    made = booked(person, book.slot(TEN + 3 * HOUR))
-    meanwhile(monkeypatch, _leave(book))
-    body = {"start": TEN.isoformat(), "minutes": 30, "overbook": True, "why": "Urgent"}
-    moved = done(nurse.client.post(f"/appointments/{made['id']}/reschedule", json=body))
-    assert [cause["kind"] for cause in moved["needs_decision"]] == ["leave"]
-
-
-def test_a_leave_that_was_ended_again_leaves_no_mark(
-    book: Book, nurse: Person, patient: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leave = Leave(doctor_id=book.doctor.object_id, created_by=book.doctor.object_id, start=TEN, end=TEN + HOUR)
-
-    async def taken_and_ended() -> None:
-        await insert_leave(leave)
-        await delete_leave(leave.id, doctor_id=book.doctor.object_id)
-
-    meanwhile(monkeypatch, taken_and_ended)
-    assert fitted_in(nurse, book, patient)["needs_decision"] in (None, [])
-
-
 def test_a_job_reads_again_what_a_dead_process_left(
     book: Book, full: Row, nurse: Person, patient: Person, run: Run[Any], db: Db
 ) -> None:
@@ -279,7 +183,8 @@ def test_a_job_reads_again_what_a_dead_process_left(
     done(nurse.client.post(f"/appointments/{ended['id']}/cancel"))
     ids = {"_id": {"$in": [PydanticObjectId(each["id"]) for each in (urgent, ended)]}}
     db["appointments"].update_many(ids, {"$set": {"recheck_at": NOW + LEFT_AFTER}})
-    run(_leave(book)())
+    leave = Leave(doctor_id=book.doctor.object_id, created_by=book.doctor.object_id, start=TEN, end=TEN + HOUR)
+    run(insert_leave(leave))
     with clock.stopped(NOW + LEFT_AFTER - timedelta(milliseconds=1)):
         assert run(finish_fit_ins()) == 0
     with clock.stopped(NOW + LEFT_AFTER):
