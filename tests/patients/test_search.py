@@ -79,3 +79,21 @@ def test_a_page_goes_on_where_the_one_before_ended(nurse: Person, many: None) ->
 @pytest.mark.parametrize("typed", ["connor nobody", "garcia oconnor", "margarethao nnor", "nna garcia"])
 def test_words_that_are_not_all_there_find_nobody(nurse: Person, many: None, typed: str) -> None:
     assert nurse.client.get("/patients", params={"q": typed}).json()["items"] == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4])
+def test_a_page_of_those_found_in_several_ways_has_no_more_than_it_may(nurse: Person, limit: int) -> None:
+    """`Mary Ann` also finds Maryann, and Ann Mary: each way alone would fill the page."""
+    people = ["Ann Mary Able", "Ann Mary Baker", "Ann Mary Clark", "Maryann Able", "Maryann Baker", "Maryann Clark"]
+    for name in people:
+        made(nurse.client, "/patients", {"name": name})
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = nurse.client.get("/patients", params={"q": "mary ann", "limit": limit, **cursor}).json()
+        assert len(page["items"]) <= limit
+        found += [row["name"] for row in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert found == people
