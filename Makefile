@@ -25,7 +25,7 @@ help:
 	@echo "make faults       kill server processes while messages go out, and print the counts (some minutes)"
 	@echo "make check        formatting, lint, types, architecture"
 	@echo "make client-check generate TypeScript clients from the OpenAPI document and compile them (needs Node)"
-	@echo "make bench        measure speed beside a bare floor and write benchmarks/RESULTS.md (under ten minutes;"
+	@echo "make bench        measure speed beside a bare floor and write benchmarks/RESULTS.md (eleven minutes;"
 	@echo "                  ARGS=--quick or ARGS='--only booking,growth' prints and writes nothing)"
 
 setup: .venv/installed
