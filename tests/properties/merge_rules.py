@@ -6,7 +6,7 @@ from hypothesis.stateful import invariant, rule
 
 from tests.factories import Run
 from tests.properties.small_world import Db, Row
-from tests.properties.story import Story, any_one
+from tests.properties.story import Story, any_one, the
 
 
 class MergeRules(Story):
@@ -19,10 +19,30 @@ class MergeRules(Story):
 
     @rule(one=any_one, other=any_one)
     def merge(self, one: int, other: int) -> None:
+        members = self.world.members
+        self._merge(*(members[number % len(members)].patient_id for number in (one, other)))
+
+    @rule(number=any_one, one=any_one)
+    def merge_and_separate(self, number: int, one: int) -> None:
+        """A record with an appointment. Left to chance, few merges that move anything are ever undone."""
+        row = the(self.world.active(), number)
+        if row is None:
+            return
+        before = {record["_id"] for record in self._merged()}
+        self._merge(self.world.members[one % len(self.world.members)].patient_id, str(row["patient_id"]))
+        for record in self._merged():
+            if record["_id"] not in before:
+                self._separate(record)
+
+    @rule(number=any_one)
+    def separate(self, number: int) -> None:
+        record = the(self._merged(), number)
+        if record is not None:
+            self._separate(record)
+
+    def _merge(self, survivor: str, loser: str) -> None:
         """The other id leads to the survivor afterwards."""
-        members, rows = self.world.members, self.world.appointments()
-        merged = {record["_id"] for record in self._merged()}
-        survivor, loser = (members[number % len(members)].patient_id for number in (one, other))
+        rows, merged = self.world.appointments(), {record["_id"] for record in self._merged()}
         answer = self.world.admin.client.post(f"/patients/{survivor}/merge", json={"other_id": loser})
         assert answer.status_code in (200, 409, 422), answer.text
         if answer.status_code == 200:
@@ -32,13 +52,8 @@ class MergeRules(Story):
                 if record["_id"] not in merged:
                     self.brought[record["_id"]] = {row["_id"] for row in rows if row["patient_id"] == record["_id"]}
 
-    @rule(one=any_one, other=any_one)
-    def undo_a_merge(self, one: int, other: int) -> None:
+    def _separate(self, loser: Row) -> None:
         """The record has the appointments again that it brought, but for those at whose time it is elsewhere now."""
-        merged = self._merged()
-        if not merged:
-            return
-        loser = merged[one % len(merged)]
         body = {"other_id": str(loser["_id"])}
         answer = self.world.admin.client.post(f"/patients/{loser['merged_into']}/merge/undo", json=body)
         assert answer.status_code in (200, 404, 409), answer.text

@@ -61,8 +61,6 @@ def _mark_faults(row: Row, slots: dict[Any, Row]) -> Iterable[str]:
     if row["start"] <= utc_now() or any(line["transition"] == "correct" for line in row["history"]):
         return
     visited = [slot for slot in (slots[seat["slot"]] for seat in row["seats"]) if slot["start"] < row["end"]]
-    if any(slot.get("capacity_set") is not None for slot in visited):
-        return  # with fewer seats than patients a slot stays closed, and they stay valid
     has_lost = any(slot["state"] in WITHDRAWN for slot in visited)
     needs, kept = row.get("needs_decision") or [], row.get("kept_despite") or []
     if has_lost and not needs and not kept:

@@ -9,6 +9,8 @@ from backend.core.clock import utc_now
 from backend.directory.clinics import read_clinics
 from backend.scheduling import availability
 from backend.scheduling.access import clinics_of
+from backend.scheduling.decisions.documents import CauseKind
+from backend.scheduling.decisions.withdrawals import begin, settle
 from backend.scheduling.errors import ScheduleBusy
 from backend.scheduling.hours import repository
 from backend.scheduling.slots.slot_sync import reconcile
@@ -25,8 +27,11 @@ async def extend_slots() -> int:
     done = 0
     while (doctor := await repository.claim_doctor(utc_now())) is not None:
         due_again = await _next_midnight(doctor, utc_now())
+        # A slot with more appointments than seats opens again when enough were cancelled: the others are unmarked.
+        withdrawal = await begin(CauseKind.HOURS, doctor_id=doctor.user_id)
         try:
             await reconcile(doctor.user_id)
+            await settle(withdrawal)
         except ScheduleBusy:
             log.warning("slots of doctor %s are being changed by others; next time", doctor.user_id)
             continue

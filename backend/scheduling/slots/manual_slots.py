@@ -86,12 +86,15 @@ async def remove_slot(slot: Slot) -> list[SeatClaim]:
 async def set_capacity(slot: Slot, capacity: int) -> tuple[OpenSlot, SyncResult, list[SeatClaim]]:
     """Changes how many patients can book a slot. It keeps its id, and its capacity when the weekly hours change.
 
-    With more active appointments than seats it stays closed until enough of them are cancelled. Returns the slot, and
-    its appointments if it isn't open. Raises `SlotNotFound`, `ScheduleBusy`.
+    With more active appointments than seats it stays closed until enough of them are cancelled; meanwhile they need a
+    decision. Returns the slot, and its appointments if it isn't open. Raises `SlotNotFound`, `ScheduleBusy`.
     """
+    withdrawal = await begin(CauseKind.HOURS, doctor_id=slot.doctor_id)
     if not await repository.set_capacity(slot.id, capacity):
+        await settle(withdrawal)
         raise errors.SlotNotFound
     result = await reconcile(slot.doctor_id)
+    await settle(withdrawal)
     changed = await claims.find_slot(slot.id)
     if changed is None:
         raise errors.SlotNotFound

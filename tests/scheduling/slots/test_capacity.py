@@ -9,6 +9,8 @@ import pytest
 from backend.accounts.documents import Role
 from backend.core import clock
 from backend.directory.documents import Clinic
+from backend.scheduling.hours.repository import request_sync
+from backend.scheduling.slots.horizon import extend_slots
 from tests import factories
 from tests.factories import Person, Run
 from tests.scheduling.support import (
@@ -88,6 +90,32 @@ def test_fewer_seats_than_patients_close_the_slot_until_there_is_room(
     opened(run, doctor)
     book(people[2], slot)
     refused(try_booking(people[3], slot), 409, "SLOT_TAKEN")
+
+
+def test_fewer_seats_than_patients_need_a_decision_until_there_is_room(
+    run: Run[Any], api: httpx.Client, clinic: Clinic, nurse: Person
+) -> None:
+    """Lowered hours do the same. The doctor's next leave changes nothing about it."""
+    doctor = factories.make_doctor(run, clinic, weekly_hours=every_day(clinic, "09:00", "11:00", capacity=3))
+    opened(run, doctor)
+    slot, people = slot_at(api, doctor, "09:00"), patients(run, 2)
+    booked = [book(person, slot) for person in people]
+
+    def causes() -> list[list[str]]:
+        rows = [done(nurse.client.get(f"/appointments/{row['id']}")) for row in booked]
+        return [[cause["kind"] for cause in row["needs_decision"] or []] for row in rows]
+
+    done(set_capacity(doctor, slot, 1))
+    assert causes() == [["hours"], ["hours"]]
+    away = {"start": text(at("10:00")), "end": text(at("11:00"))}
+    done(doctor.client.post(f"/doctors/{doctor.id}/leaves", json=away), 201)
+    assert causes() == [["hours"], ["hours"]]
+
+    done(people[0].client.post(f"/appointments/{booked[0]['id']}/cancel", json={}))
+    run(request_sync(doctor.object_id))
+    run(extend_slots())
+    assert causes() == [[], []]
+    refused(try_booking(people[0], slot), 409, "SLOT_TAKEN")
 
 
 def test_fewer_seats_with_room_left_stay_open(run: Run[Any], api: httpx.Client, clinic: Clinic) -> None:
