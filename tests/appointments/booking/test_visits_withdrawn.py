@@ -79,7 +79,9 @@ def test_a_leave_over_a_part_reports_the_visit_once(
     leave = hours.leave(hit.start)
 
     assert reported(leave) == [appointment["id"]]
-    assert stored(db, appointment)["active"]
+    row = stored(db, appointment)
+    assert row["active"]
+    assert [(cause["kind"], str(cause["id"])) for cause in row["needs_decision"]] == [("leave", leave["id"])]
     check_book(db)
     check_slots(db)
     (late,) = make_patients(run, 1)
