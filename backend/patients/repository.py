@@ -41,6 +41,13 @@ async def find(where: Filter) -> Patient | None:
     return None if raw is None else Patient.model_validate(raw)
 
 
+def patient_with_id(patient_id: PydanticObjectId, *, name: str) -> Document:
+    """Returns the `$lookup` that reads name and activity of a patient, for another collection's aggregation."""
+    # By id alone: with more in the filter, the server might try a slower index.
+    patient = [{"$match": {"_id": patient_id}}, {"$project": {"name": 1, "is_active": 1}}]
+    return {"$lookup": {"from": Patient.Settings.name, "pipeline": patient, "as": name}}
+
+
 async def find_active_by_phone(phone: str) -> list[Patient]:
     """Returns the active patients with this phone number (E.164), the longest known first."""
     found = _patients().find({"phone": phone, "is_active": True}, sort=[("_id", 1)], limit=20)

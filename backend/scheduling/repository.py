@@ -13,7 +13,6 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from backend.core.mongo.updates import duplicates
-from backend.patients.documents import Patient
 from backend.scheduling.documents import COUNTED_STATUSES, SeatClaim, Slot
 
 T = TypeVar("T")
@@ -51,21 +50,18 @@ async def find_slot(slot_id: PydanticObjectId) -> Slot | None:
 
 
 async def read_slots_with_claims(
-    slot_ids: Iterable[PydanticObjectId], *, patient_id: PydanticObjectId | None = None
-) -> tuple[Mapping[PydanticObjectId, Row], Mapping[PydanticObjectId, Sequence[Row]], Row | None]:
-    """Returns slots, the doctor's claims on the day of each, both by the slot's id, and a patient: one command.
+    slot_ids: Iterable[PydanticObjectId], *lookups: Row
+) -> tuple[Mapping[PydanticObjectId, Row], Mapping[PydanticObjectId, Sequence[Row]], Row]:
+    """Returns slots, the doctor's claims on the day of each, both by the slot's id, and what `lookups` found.
 
+    It is one command: each of `lookups` is a `$lookup` stage, and what it finds is under the name that it gives it.
     Claims are read only where there is a choice: for slots with several seats, or with a limit of patients per day.
     """
-    pipeline: list[Row] = [{"$match": {"_id": {"$in": list(set(slot_ids))}}}, _WITH_CLAIMS]
-    if patient_id is not None:
-        # By id alone: with more in the filter, the server might try a slower index.
-        patient = [{"$match": {"_id": patient_id}}, {"$project": {"name": 1, "is_active": 1}}]
-        pipeline.append({"$lookup": {"from": Patient.Settings.name, "pipeline": patient, "as": "patients"}})
+    pipeline: list[Row] = [{"$match": {"_id": {"$in": list(set(slot_ids))}}}, _WITH_CLAIMS, *lookups]
     (found,) = await (await Slot.get_pymongo_collection().aggregate(pipeline)).to_list()
     slots = {slot["_id"]: slot for slot in found["slots"]}
     claims = {row["_id"]: row["claims"] for row in found["claims"]}
-    return slots, claims, next(iter(found.get("patients", ())), None)
+    return slots, claims, found
 
 
 async def find_claims(slot_ids: Sequence[PydanticObjectId], *, of_doctors_day: DoctorDay | None) -> Sequence[Row]:

@@ -31,9 +31,14 @@ class Commands:
         return found
 
     @property
+    def all_reads(self) -> list[tuple[str, str]]:
+        """The reads: command and collection, in order."""
+        return self._named(_READS)
+
+    @property
     def reads(self) -> list[tuple[str, str]]:
         """The reads: command and collection, in order. Without those of `CALLER`, which may be remembered."""
-        found = self._named(_READS)
+        found = self.all_reads
         for each in CALLER:
             if each in found:
                 found.remove(each)

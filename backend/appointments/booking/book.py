@@ -17,10 +17,14 @@ from backend.appointments.booking.document import new_appointment, place_fields
 from backend.appointments.booking.rules import Terms, check_rules, with_open_number
 from backend.appointments.booking.seat_allocation import (
     SeatNumbers,
-    SlotToBook,
     allocate_seats,
     alternatives_to,
     read_run,
+)
+from backend.appointments.booking.slot_to_book import (
+    SlotToBook,
+    read_slot_and_links,
+    read_slot_and_name,
     read_slot_to_book,
 )
 from backend.appointments.documents import Appointment
@@ -31,7 +35,7 @@ from backend.core.http.errors import DomainError
 from backend.directory.visit_types.documents import VisitType
 from backend.directory.visit_types.service import read_visit_type
 from backend.patients.errors import PatientNotFound
-from backend.patients.links.acting import OwnPatient, find_own
+from backend.patients.links.acting import OwnPatient, choose, find_own, patients_in
 from backend.patients.merging.resolving import surviving_id
 from backend.scheduling.errors import SlotNotFound
 from backend.scheduling.repository import Row
@@ -74,7 +78,7 @@ class BookingRequest:
 
 
 async def book(caller: User, request: BookingRequest) -> Booking:
-    """Books a visit: one read of the slot (and of the patient, when staff book), one insert.
+    """Books a visit: one read of the slot and the patient, one insert.
 
     A visit of some type reads its type and the slots that follow, and takes a seat in each, in the same insert.
 
@@ -83,11 +87,11 @@ async def book(caller: User, request: BookingRequest) -> Booking:
     `PatientNotFound`, `OutsideYourScope`, `OwnAppointment`, `OwnSlot`, `IdempotencyKeyReused`; and for a visit type
     `VisitTypeNotFound`, `VisitTypeNotOffered`, `NotEnoughTime`, `StaffOnly`, `NoticeTooShort`, `TooManyOpenBookings`.
     """
-    own, patient_id = await find_patient(caller, request.patient_id)
+    own, patient_id, to_book = await _find_patient_and_slot(caller, request)
     visit_type = None
     try:
         visit_type = await read_visit_type(request.visit_type_id)
-        document = await take(await prepare(caller, request, patient_id, own, visit_type))
+        document = await take(await prepare(caller, request, patient_id, own, visit_type, to_book=to_book))
     except DomainError as refusal:
         earlier = await find_earlier(caller, request, patient_id)
         if earlier is not None:
@@ -115,6 +119,17 @@ async def find_patient(
     if found is None:
         raise errors.PatientRequired
     return own, found
+
+
+async def _find_patient_and_slot(
+    caller: User, request: BookingRequest
+) -> tuple[OwnPatient | None, PydanticObjectId, SlotToBook | None]:
+    """As `find_patient`; to patients it returns the slot too, which the same command has read."""
+    if caller.role is Role.PATIENT:
+        to_book, links = await read_slot_and_links(request.slot_id, caller.user_id)
+        if (own := choose(await patients_in(links), request.patient_id)) is not None:
+            return own, own.patient_id, to_book
+    return *await find_patient(caller, request.patient_id), None
 
 
 async def offer_alternatives(
@@ -148,18 +163,20 @@ async def prepare(
     patient_id: PydanticObjectId,
     own: OwnPatient | None,
     visit_type: VisitType | None,
+    *,
+    to_book: SlotToBook | None = None,
 ) -> PreparedBooking:
     """Reads all that a booking needs and checks its rules. Writes nothing. Raises as `book` does.
 
-    For a merged record it reads again, for the one that survived.
+    `to_book` is the slot, if it was read already. For a merged record it reads again, for the one that survived.
     """
     try:
-        return await _prepare(caller, request, patient_id, own, visit_type)
+        return await _prepare(caller, request, patient_id, own, visit_type, to_book=to_book)
     except PatientNotFound:
         survivor_id = await surviving_id(patient_id)
         if survivor_id == patient_id:
             raise
-        return await _prepare(caller, request, survivor_id, own, visit_type)
+        return await _prepare(caller, request, survivor_id, own, visit_type, to_book=to_book)
 
 
 async def _prepare(
@@ -168,8 +185,19 @@ async def _prepare(
     patient_id: PydanticObjectId,
     own: OwnPatient | None,
     visit_type: VisitType | None,
+    *,
+    to_book: SlotToBook | None,
 ) -> PreparedBooking:
-    to_book, patient_name = await _read_slot_and_name(caller, request.slot_id, patient_id, own)
+    patient_name: str | None
+    if own is not None:
+        to_book, patient_name = to_book or await read_slot_to_book(request.slot_id), own.name
+    else:
+        to_book, patient_name = await _read_slot_and_name(caller, request.slot_id, patient_id)
+    if to_book is None:
+        raise SlotNotFound
+    check_may_book(caller, to_book.slot)
+    if patient_name is None:
+        raise PatientNotFound
     slot, now = to_book.slot, utc_now()
     if not (is_bookable_by_staff if is_staff(caller) else is_bookable)(slot, now):
         raise errors.SlotNotOpen
@@ -230,23 +258,13 @@ async def take(
 
 
 async def _read_slot_and_name(
-    caller: User, slot_id: PydanticObjectId, patient_id: PydanticObjectId, own: OwnPatient | None
-) -> tuple[SlotToBook, str]:
-    """Reads a slot that the caller may book and the patient's name, in one command.
-
-    Raises `SlotNotFound`, `OutsideYourScope`, `OwnSlot`, `OwnAppointment`, `PatientNotFound`.
-    """
-    if caller.role is Role.PATIENT and own is None:
+    caller: User, slot_id: PydanticObjectId, patient_id: PydanticObjectId
+) -> tuple[SlotToBook | None, str | None]:
+    """Reads a slot and the name of a patient for whom the staff book. Raises `PatientNotFound`, `OwnAppointment`."""
+    if caller.role is Role.PATIENT:
         raise PatientNotFound
     await check_not_own(caller, patient_id)
-    to_book = await read_slot_to_book(slot_id, patient_id=None if own else patient_id)
-    if to_book is None:
-        raise SlotNotFound
-    check_may_book(caller, to_book.slot)
-    patient_name = own.name if own else to_book.patient_name
-    if patient_name is None:
-        raise PatientNotFound
-    return to_book, patient_name
+    return await read_slot_and_name(slot_id, patient_id)
 
 
 class _Keyed(Protocol):

@@ -12,13 +12,12 @@ from backend.appointments.booking.document import NOT_OVERBOOKED, place_fields
 from backend.appointments.booking.rules import check_notice, check_online
 from backend.appointments.booking.seat_allocation import (
     SeatNumbers,
-    SlotToBook,
     allocate_seats,
     alternatives_to,
     read_run,
-    read_slot_to_book,
     seats_freed,
 )
+from backend.appointments.booking.slot_to_book import SlotToBook, read_slot_to_book
 from backend.appointments.documents import (
     UNDECIDED,
     Appointment,

@@ -8,6 +8,7 @@ from zlib import crc32
 from beanie import PydanticObjectId
 from pymongo.errors import DuplicateKeyError
 
+from backend.appointments.booking.slot_to_book import SlotToBook
 from backend.appointments.documents import Appointment
 from backend.appointments.errors import (
     DayFull,
@@ -17,7 +18,7 @@ from backend.appointments.errors import (
     SlotTaken,
     VisitTypeNotOffered,
 )
-from backend.core.mongo.batching import Batcher, SingleFlight
+from backend.core.mongo.batching import SingleFlight
 from backend.core.mongo.updates import breaks_index_on
 from backend.scheduling import repository as scheduling
 from backend.scheduling.documents import SEATS_PER_GENERATION, HeldSeat, Slot
@@ -48,47 +49,6 @@ class SeatNumbers:
             {"slot": slot.id, "seat": seat, "reserved": seat}
             for slot, seat in zip(run.slots, self.seats, strict=True)
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class SlotToBook:
-    """A slot and the claims on its seats and its day; with the patient's name if it was asked for."""
-
-    slot: BookableSlot
-    claims: Sequence[Row]
-    patient_name: str | None = None
-
-
-async def read_slot_to_book(
-    slot_id: PydanticObjectId, *, patient_id: PydanticObjectId | None = None
-) -> SlotToBook | None:
-    """Reads all that booking a slot needs, in one command; None if there is no such slot.
-
-    With `patient_id` it includes the name of that patient, if they are active.
-    """
-    if patient_id is None:
-        return await _slots.load(slot_id)
-    (slot,) = await _read_slots([slot_id], patient_id)
-    return slot
-
-
-async def _read_slots(
-    slot_ids: Sequence[PydanticObjectId], patient_id: PydanticObjectId | None = None
-) -> Sequence[SlotToBook | None]:
-    slots, claims, patient = await scheduling.read_slots_with_claims(slot_ids, patient_id=patient_id)
-    return [
-        SlotToBook(
-            BookableSlot.of(slots[slot_id]),
-            claims.get(slot_id, ()),
-            patient_name=patient["name"] if patient is not None and patient["is_active"] else None,
-        )
-        if slot_id in slots
-        else None
-        for slot_id in slot_ids
-    ]
-
-
-_slots: Batcher[PydanticObjectId, SlotToBook | None] = Batcher("slot", _read_slots)
 
 
 async def read_run(

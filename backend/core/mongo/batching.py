@@ -62,7 +62,11 @@ class Batcher(Generic[K, V]):
     async def _load_those_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
         waiting = self._waiting.pop(loop)
         size = LARGEST_BATCH if settings.REQUEST_BATCHING_ENABLED else 1
-        await asyncio.gather(*(self._load(waiting[at : at + size]) for at in range(0, len(waiting), size)))
+        first, *others = [waiting[at : at + size] for at in range(0, len(waiting), size)]
+        if others:
+            await asyncio.gather(*map(self._load, (first, *others)))
+        else:
+            await self._load(first)  # without a task of its own
 
     async def _load(self, batch: Sequence[tuple[K, "asyncio.Future[V]"]]) -> None:
         metrics.batch_size.labels(self._name).observe(len(batch))

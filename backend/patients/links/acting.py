@@ -1,9 +1,10 @@
 """For which patients an account acts. Everything that a patient's account may see or do is limited to these."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from beanie import PydanticObjectId
 
@@ -35,11 +36,15 @@ async def patients_of(user: User) -> Sequence[OwnPatient]:
 
 async def _read(user_id: PydanticObjectId) -> Cacheable[Sequence[OwnPatient]]:
     links = await links_repository.load_of_user(user_id)
+    found = await patients_in(links)
+    # Inactive patients too: they may become active again.
+    patients = {link["patient_id"] for link in links}.union(*(each.records for each in found))
+    return Cacheable(found, depends_on=frozenset({user_id, *patients}))
+
+
+async def patients_in(links: Iterable[Mapping[str, Any]]) -> Sequence[OwnPatient]:
+    """Returns the active patients of an account's links, which were read each with its `patient`; its owner first."""
     active = [link for link in links if link["patient"]["is_active"]]
-    records = [
-        await records_of(link["patient_id"]) if absorbed_by(link["patient"]) else (link["patient_id"],)
-        for link in active
-    ]
     found = [
         OwnPatient(
             patient_id=link["patient_id"],
@@ -47,19 +52,22 @@ async def _read(user_id: PydanticObjectId) -> Cacheable[Sequence[OwnPatient]]:
             date_of_birth=link["patient"].get("date_of_birth"),
             relation=Relation(link["relation"]),
             since=link["since"],
-            records=own,
+            records=await records_of(link["patient_id"]) if absorbed_by(link["patient"]) else (link["patient_id"],),
         )
-        for link, own in zip(active, records, strict=True)
+        for link in active
     ]
     found.sort(key=lambda each: each.relation is not Relation.SELF)
-    # Inactive patients too: they may become active again.
-    patients = {link["patient_id"] for link in links}.union(*records)
-    return Cacheable(found, depends_on=frozenset({user_id, *patients}))
+    return found
 
 
 async def find_own(user: User, patient_id: PydanticObjectId | None) -> OwnPatient | None:
     """Returns one of the account's patients; without an id, its owner. None if the account doesn't act for them."""
-    for each in await patients_of(user):
+    return choose(await patients_of(user), patient_id)
+
+
+def choose(own: Iterable[OwnPatient], patient_id: PydanticObjectId | None) -> OwnPatient | None:
+    """Returns one of an account's patients as `find_own` does."""
+    for each in own:
         if each.patient_id == patient_id or (patient_id is None and each.relation is Relation.SELF):
             return each
     return None
