@@ -24,10 +24,8 @@ Answers = list[Booking | BaseException]
 
 
 async def _book_all(wanted: list[tuple[Person, Any]]) -> Answers:
-    requests = (
-        book.book(person.user, BookingRequest(slot_id=slot_id, patient_id=person.object_id))
-        for person, slot_id in wanted
-    )
+    # Whose visit it is follows from the caller's links, which one command reads for all.
+    requests = (book.book(person.user, BookingRequest(slot_id=slot_id)) for person, slot_id in wanted)
     return await asyncio.gather(*requests, return_exceptions=True)
 
 

@@ -182,4 +182,4 @@ def test_a_list_is_one_read(book: Book, patient: Person, nurse: Person, admin: P
         assert len(rows) == 3
         assert commands.reads == [("find", "appointments")]
         assert (commands.writes, commands.others) == ([], [])
-        assert commands.documents_examined <= 5  # the caller and their link, which may be remembered
+        assert commands.documents_examined <= 6  # the caller, their link and their record, which may be remembered
