@@ -41,7 +41,7 @@ async def find(where: Filter) -> Patient | None:
     return None if raw is None else Patient.model_validate(raw)
 
 
-def patient_with_id(patient_id: PydanticObjectId, *, name: str) -> Document:
+def lookup_of_patient(patient_id: PydanticObjectId, *, name: str) -> Document:
     """Returns the `$lookup` that reads name and activity of a patient, for another collection's aggregation."""
     # By id alone: with more in the filter, the server might try a slower index.
     patient = [{"$match": {"_id": patient_id}}, {"$project": {"name": 1, "is_active": 1}}]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from beanie import PydanticObjectId
 
 from backend.core.mongo.batching import Batcher
-from backend.patients.links.repository import linked_in, links_of_users
-from backend.patients.repository import patient_with_id
+from backend.patients.links.repository import linked_in, lookups_of_links
+from backend.patients.repository import lookup_of_patient
 from backend.scheduling.repository import Row, read_slots_with_claims
 from backend.scheduling.slots.capacity import BookableSlot
 
@@ -37,7 +37,7 @@ async def read_slot_and_name(
     slot_id: PydanticObjectId, patient_id: PydanticObjectId
 ) -> tuple[SlotToBook | None, str | None]:
     """Returns a slot, and the name of a patient if they are active."""
-    slots, claims, beside = await read_slots_with_claims([slot_id], patient_with_id(patient_id, name="patients"))
+    slots, claims, beside = await read_slots_with_claims([slot_id], lookup_of_patient(patient_id, name="patients"))
     name = next((patient["name"] for patient in beside["patients"] if patient["is_active"]), None)
     return _to_book(slots.get(slot_id), claims.get(slot_id, ())), name
 
@@ -46,7 +46,7 @@ async def _read_batch(
     wanted: Sequence[tuple[PydanticObjectId, PydanticObjectId | None]],
 ) -> Sequence[_SlotAndLinks]:
     users = {user_id for _, user_id in wanted if user_id is not None}
-    lookups = links_of_users(users) if users else []
+    lookups = lookups_of_links(users) if users else []
     slots, claims, beside = await read_slots_with_claims({slot_id for slot_id, _ in wanted}, *lookups)
     return [
         (

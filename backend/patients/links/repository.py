@@ -37,7 +37,7 @@ async def load_of_user(user_id: PydanticObjectId) -> Sequence[Document]:
     return await _of_users.load(user_id)
 
 
-def links_of_users(user_ids: Collection[PydanticObjectId]) -> list[Document]:
+def lookups_of_links(user_ids: Collection[PydanticObjectId]) -> list[Document]:
     """Returns the stages that add the links of accounts, and their patients, to an aggregation of one document.
 
     `linked_in` returns what they found. All patients are read at once: a read for each would take the server three
@@ -59,7 +59,7 @@ _PATIENTS: Document = {
 
 
 def linked_in(found: Mapping[str, Any], user_id: PydanticObjectId) -> list[Document]:
-    """Returns an account's links, oldest first, each with its `patient`: of what `links_of_users` found."""
+    """Returns an account's links, oldest first, each with its `patient`: of what `lookups_of_links` found."""
     patients = {patient["_id"]: patient for patient in found["patients"]}
     links = [
         {**link, "patient": patients[link["patient_id"]]}
